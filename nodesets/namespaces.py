@@ -1,0 +1,24 @@
+"""Namespaces by the prefixes that the catalogue's paths use, and which NodeSets each needs."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_OPC: Final = "http://opcfoundation.org/UA/"
+
+URI: Final[dict[str, str]] = {
+    "0": _OPC,
+    "DI": _OPC + "DI/",
+    "IA": _OPC + "IA/",
+    "MA": _OPC + "Machinery/",
+    "MJ": _OPC + "Machinery/Jobs/",
+    "JC": _OPC + "ISA95-JOBCONTROL_V2/",
+    "MT": _OPC + "MachineTool/",
+    "CNC": "http://opcfoundation.org/UA/CNC",
+    "X": "urn:cnctwin:UA:Mill",
+}
+"""X holds our own types; each machine's instances live in a namespace of their own, ``instance_uri(machine_id)``."""
+
+
+def instance_uri(machine_id: str) -> str:
+    return f"urn:cnctwin:machine:{machine_id}"

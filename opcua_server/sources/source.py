@@ -1,0 +1,93 @@
+"""Where a machine's state comes from. The address space knows a source only by this contract.
+
+A source has no clock and starts no task: the server's loop calls ``advance`` with the time that passed and reads the columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from cnctwin.reading import Columns, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Name plate of a machine (OPC 40501-1, MachineToolIdentificationType)."""
+
+    machine_id: str
+    manufacturer: str
+    model: str
+    serial_number: str
+    product_instance_uri: str
+    year_of_construction: int
+    location: str
+    """As umati expects it: ``N 51.257315 E 6.740885``."""
+    software_revision: str
+    components: tuple[tuple[str, str, str], ...] = ()
+    """(name, manufacturer, serial number) of Spindle1, AxisX ..."""
+
+
+EventKind = Literal["alarm", "alarm_cleared", "message", "tool_changed", "program_started", "program_ended", "state_changed", "fault"]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceEvent:
+    """Something that happened at a moment. ``severity`` is 1-1000 (OPC 10000-5); alarms are above 333, messages up to it."""
+
+    kind: EventKind
+    source_time_ns: int
+    severity: int
+    code: str
+    text: str
+    details: dict[str, Value] = field(default_factory=dict)
+
+
+class CommandRefused(Exception):
+    """A command cannot be carried out now. ``reason`` decides the OPC UA status code the caller sees."""
+
+    def __init__(self, reason: Literal["state", "argument", "not_found"], text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class ToolState:
+    """One pocket of the magazine: lengths in mm, life in minutes in cut."""
+
+    number: int
+    name: str
+    kind: str
+    diameter: float
+    teeth: int
+    length: float
+    wear_percent: float
+    cutting_time: float
+    life: float
+    in_spindle: bool
+    locked: bool
+
+
+class Source(Protocol):
+    """One machine: simulated, replayed, or another OPC UA server."""
+
+    @property
+    def identity(self) -> Identity: ...
+
+    def advance(self, dt_s: float, now_ns: int) -> None:
+        """Let ``dt_s`` seconds of the machine's own time pass; ``now_ns`` stamps what is shown afterwards."""
+
+    def columns(self) -> Columns:
+        """All signals at the present moment. The arrays are the source's own: read them before the next ``advance``."""
+
+    def tools(self) -> Sequence[ToolState]: ...
+
+    def take_events(self) -> list[SourceEvent]:
+        """Events since the last call, oldest first."""
+
+    def call(self, method: str, arguments: Sequence[Value]) -> None:
+        """Carry out a method of ``nodesets.methods``; raises CommandRefused."""
+
+    def checkpoint(self) -> dict[str, object]:
+        """What must survive a restart, as JSON data: counters, tool wear, faults, overrides, the loaded program."""

@@ -1,0 +1,3 @@
+"""The command line and what the three programs share: readings, settings, the OPC UA link, supervision."""
+
+__version__ = "0.1.0"

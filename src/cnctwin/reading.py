@@ -1,0 +1,106 @@
+"""One unit of data: a value, how far it can be trusted, and when it was true.
+
+Quality is data, not an exception. A sensor fault is a Bad status, a lost link makes everything Uncertain and keeps
+value and source time, and a detector that warms up says BadWaitingForInitialData instead of a made-up 0.
+
+    Good       0x00......   the value is what the source measured
+    Uncertain  0x40......   the value was true once; the reason is in the code
+    Bad        0x80......   there is no usable value
+
+Status codes are those of OPC 10000-4, 7.38; times are UTC nanoseconds since the Unix epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+Value = bool | int | float | str | datetime | list[str] | list[int] | list[float]
+
+GOOD = 0x00000000
+UNCERTAIN_LAST_USABLE = 0x40900000
+UNCERTAIN_NO_COMMUNICATION = 0x408F0000
+BAD = 0x80000000
+BAD_NO_COMMUNICATION = 0x80310000
+BAD_WAITING_FOR_INITIAL_DATA = 0x80320000
+BAD_SENSOR_FAILURE = 0x808C0000
+BAD_NOT_CONNECTED = 0x808A0000
+BAD_OUT_OF_SERVICE = 0x808D0000
+
+_SEVERITY = ("Good", "Uncertain", "Bad", "Bad")
+
+
+def quality(status: int) -> str:
+    """The severity of an OPC UA status code: "Good", "Uncertain" or "Bad"."""
+    return _SEVERITY[(status >> 30) & 3]
+
+
+def utc(time_ns: int) -> datetime:
+    """An aware UTC datetime of nanoseconds since the epoch, cut to microseconds."""
+    return datetime.fromtimestamp(time_ns // 1_000_000_000, UTC).replace(microsecond=time_ns % 1_000_000_000 // 1000)
+
+
+def iso(time_ns: int) -> str:
+    """RFC 3339 text of a time, UTC with microseconds: ``2026-11-24T07:00:00.100000Z``. One form, wherever it is shown."""
+    return utc(time_ns).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one signal said at one moment.
+
+    ``signal`` is a catalogue name such as ``Spindle/ActSpeed``; ``value`` is None only under a Bad status; ``status`` is
+    an OPC UA status code; times are nanoseconds since the epoch, UTC.
+    """
+
+    signal: str
+    value: Value | None
+    status: int
+    source_time_ns: int
+    server_time_ns: int
+
+    @property
+    def quality(self) -> str:
+        return quality(self.status)
+
+    @property
+    def is_good(self) -> bool:
+        return self.status >> 30 == 0
+
+    def degraded(self, status: int = UNCERTAIN_NO_COMMUNICATION) -> Reading:
+        """The same value and source time under a worse status; a reading that is worse already stays as it is."""
+        return self if self.status >> 30 >= status >> 30 else replace(self, status=status)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Readings of one machine that share one source time, in catalogue order. ``gap`` is set where data before it was lost."""
+
+    machine_id: str
+    source_time_ns: int
+    readings: tuple[Reading, ...]
+    gap: str | None = None
+
+    def __iter__(self) -> Iterator[Reading]:
+        return iter(self.readings)
+
+
+@dataclass(slots=True)
+class Columns:
+    """All signals of one machine at one moment, in bulk.
+
+    numbers: (n_numeric,) float64, in the order of ``catalogue.NUMERIC``; booleans are 0.0 or 1.0.
+    objects: values of the other signals by name (text, arrays, times).
+    statuses: (n_signals,) uint32, in the order of ``catalogue.SIGNALS``.
+    source_time_ns: the moment all of them describe.
+    """
+
+    numbers: npt.NDArray[np.float64]
+    objects: Mapping[str, Value]
+    statuses: npt.NDArray[np.uint32]
+    source_time_ns: int
