@@ -96,7 +96,7 @@ class Columns:
 
     numbers: (n_numeric,) float64, in the order of ``catalogue.NUMERIC``; booleans are 0.0 or 1.0.
     objects: values of the other signals by name (text, arrays, times).
-    statuses: (n_signals,) uint32, in the order of ``catalogue.SIGNALS``.
+    statuses: (n_machine,) uint32, in the order of ``catalogue.MACHINE`` (all signals but the analytics' results).
     source_time_ns: the moment all of them describe.
     """
 
