@@ -1,0 +1,159 @@
+"""How one of the programs runs: settings in, one task group, one way to end, and a word to its supervisor.
+
+A program is a coroutine ``serve(settings, status)`` that runs until it is cancelled. It tells what it does through ``Status``:
+
+    starting --ready()--> ready --degraded(why)--> degraded --ready()--> ready
+
+When a supervisor started it (CNCTWIN_STATUS_FD is set), every change goes up that pipe as one JSON line, and the end of standard
+input means that the supervisor is gone: the program ends itself, so that no orphan keeps a port.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.metadata
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from cnctwin.errors import CnctwinError, ConfigurationError, StartError
+from cnctwin.settings import Settings
+
+State = Literal["starting", "ready", "degraded"]
+STATUS_FD = "CNCTWIN_STATUS_FD"
+GROUP = "cnctwin.programs"
+
+
+@dataclass(slots=True)
+class Status:
+    """What a program says of itself. ``facts`` are for people and health checks: counters, addresses, peers."""
+
+    program: str
+    state: State = "starting"
+    reason: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
+    _fd: int | None = None
+
+    def ready(self, **facts: Any) -> None:
+        self._tell("ready", "", facts)
+
+    def degraded(self, reason: str, **facts: Any) -> None:
+        """Still serving, but not all of it: a peer is away. ``reason`` is one line for the operator."""
+        self._tell("degraded", reason, facts)
+
+    def failed(self, error: CnctwinError) -> None:
+        """The last word: why the program cannot run, and whether a restart could help."""
+        self._send(
+            {
+                "state": "failed",
+                "reason": str(error),
+                "exit_code": error.exit_code,
+                "retry": error.exit_code not in (2, 3),
+            }
+        )
+
+    def _tell(self, state: State, reason: str, facts: dict[str, Any]) -> None:
+        self.facts.update(facts)
+        if (state, reason) != (self.state, self.reason) or facts:
+            self.state, self.reason = state, reason
+            self._send({"state": state, "reason": reason, "facts": self.facts})
+
+    def _send(self, message: dict[str, Any]) -> None:
+        if self._fd is not None:
+            with contextlib.suppress(OSError):
+                os.write(self._fd, json.dumps({"program": self.program, **message}, default=str).encode() + b"\n")
+
+
+Serve = Callable[[Settings, Status], Awaitable[None]]
+
+
+def names() -> tuple[str, ...]:
+    """The installed programs, in the order they are started."""
+    order = ("server", "analytics", "gateway")
+    found = {entry.name for entry in importlib.metadata.entry_points(group=GROUP)}
+    return tuple(name for name in order if name in found) + tuple(sorted(found.difference(order)))
+
+
+def run(name: str, settings: Settings) -> int:
+    """Run a program in this process until SIGTERM, SIGINT, or the end of its supervisor. Returns the exit code."""
+    logging.basicConfig(
+        level=settings.log_level.upper(),
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+        datefmt="%H:%M:%S",
+    )
+    for chatty in ("asyncua", "uvicorn.error", "uvicorn.access"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    fd = os.environ.pop(STATUS_FD, None)
+    status = Status(name, _fd=int(fd) if fd else None)
+    try:
+        (entry,) = importlib.metadata.entry_points(group=GROUP, name=name)
+        return _loop(entry.load(), settings, status, supervised=fd is not None)
+    except CnctwinError as error:
+        status.failed(error)
+        if fd is None:
+            raise
+        print(f"{name}: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def _loop(serve: Serve, settings: Settings, status: Status, *, supervised: bool) -> int:
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(_until_told(serve, settings, status, supervised=supervised))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+async def _until_told(serve: Serve, settings: Settings, status: Status, *, supervised: bool) -> int:
+    loop = asyncio.get_running_loop()
+    task = asyncio.ensure_future(serve(settings, status))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with contextlib.suppress(NotImplementedError):
+            loop.add_signal_handler(number, task.cancel)
+    if supervised:
+        threading.Thread(target=_watch_supervisor, args=(loop, task), daemon=True, name="supervisor-watch").start()
+    try:
+        await task
+    except asyncio.CancelledError:
+        return 0
+    except BaseExceptionGroup as group:
+        ours, rest = group.split(CnctwinError)
+        if rest is not None or ours is None:
+            raise
+        raise _first(ours) from None
+    except OSError as error:
+        raise StartError(str(error)) from error
+    return 0
+
+
+def _first(group: BaseExceptionGroup[Any]) -> CnctwinError:
+    problems: list[str] = []
+    first: CnctwinError | None = None
+    for error in group.exceptions:
+        leaf = _first(error) if isinstance(error, BaseExceptionGroup) else error
+        first = first or leaf
+        problems.append(str(leaf))
+    if first is None or len(problems) == 1:
+        return first or CnctwinError("ended without a reason")
+    return ConfigurationError(problems) if isinstance(first, ConfigurationError) else first
+
+
+def _watch_supervisor(loop: asyncio.AbstractEventLoop, task: asyncio.Future[None]) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        while os.read(0, 4096):
+            pass
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(task.cancel)

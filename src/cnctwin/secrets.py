@@ -1,0 +1,136 @@
+"""Users, passwords and API keys of one installation: made on first start, kept with mode 0600 in the data folder, shown once.
+
+    <data>/secrets/users.json       who may log in: role and argon2id hash of the password    read by server and gateway
+    <data>/secrets/api-keys.json    SHA-256 of each REST key and its role                     read by the gateway
+    <data>/secrets/<program>.json   the program's own OPC UA login                            read by that program
+
+Only the programs' own logins are kept in clear: a program cannot be asked for a password. The operator's are printed once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final, Literal, cast
+
+import argon2
+
+from cnctwin.errors import ConfigurationError
+
+Role = Literal["Viewer", "Operator", "Engineer", "Analytics", "Gateway", "Admin"]
+"""Viewer reads. Operator runs the machine, Engineer also loads programs and injects faults, Admin also manages trust.
+Analytics writes result nodes only. Gateway carries out what its own users were allowed to."""
+
+PEOPLE: Final[Mapping[str, Role]] = {"operator": "Operator", "engineer": "Engineer", "admin": "Admin"}
+PROGRAMS: Final[Mapping[str, Role]] = {"analytics": "Analytics", "gateway": "Gateway"}
+
+_HASHER = argon2.PasswordHasher()
+_NOBODY = _HASHER.hash(secrets.token_hex(16))
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    user: str
+    password: str
+
+
+@dataclass(frozen=True, slots=True)
+class FirstSecrets:
+    """What is shown once: the people's passwords and one REST key of role Engineer."""
+
+    logins: tuple[Login, ...]
+    api_key: str
+
+
+class Vault:
+    """The secrets folder of a data folder."""
+
+    def __init__(self, data: Path) -> None:
+        self.folder = data / "secrets"
+
+    def ensure(self) -> FirstSecrets | None:
+        """Make what is missing. Returns the new secrets on the first start, None when they were there."""
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if (self.folder / "users.json").exists():
+            self._read("users")
+            return None
+        people = tuple(Login(user, secrets.token_urlsafe(12)) for user in PEOPLE)
+        programs = tuple(Login(user, secrets.token_urlsafe(32)) for user in PROGRAMS)
+        roles = {**PEOPLE, **PROGRAMS}
+        key = secrets.token_urlsafe(24)
+        for login in programs:
+            self._write(login.user, {"user": login.user, "password": login.password})
+        self._write("api-keys", {_digest(key): "Engineer"})
+        users = {
+            login.user: {"role": roles[login.user], "hash": _HASHER.hash(login.password)} for login in people + programs
+        }
+        self._write("users", users)
+        return FirstSecrets(people, key)
+
+    def login(self, program: str) -> Login | None:
+        """The OPC UA login of a program; None where the folder has none (a foreign server is watched)."""
+        try:
+            content = self._read(program)
+        except FileNotFoundError:
+            return None
+        return Login(str(content["user"]), str(content["password"]))
+
+    def authenticate(self, user: str, password: str) -> Role | None:
+        """The role of a user whose password is right, else None; takes as long for an unknown user as for a known one.
+
+        Costs tens of milliseconds by design: call it in a thread, and count failures before calling it.
+        """
+        entry = self._read("users").get(user)
+        try:
+            _HASHER.verify(entry["hash"] if entry else _NOBODY, password)
+        except argon2.exceptions.VerificationError:
+            return None
+        return cast(Role, entry["role"]) if entry else None
+
+    def key_role(self, key: str) -> Role | None:
+        """The role of a REST key, else None."""
+        digest = _digest(key)
+        found: Role | None = None
+        for known, role in self._read("api-keys").items():
+            if hmac.compare_digest(known, digest):
+                found = cast(Role, role)
+        return found
+
+    def _write(self, name: str, content: Mapping[str, Any]) -> None:
+        handle, path = tempfile.mkstemp(dir=self.folder, prefix=f".{name}-")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(content, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(path, self.folder / f"{name}.json")
+
+    def _read(self, name: str) -> dict[str, Any]:
+        path = self.folder / f"{name}.json"
+        return _parse(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=16)
+def _parse(path: Path, _mtime_ns: int) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            [f"{path}: cannot be read: {error}; restore it, or delete the folder to make new secrets"]
+        ) from error
+    if not isinstance(content, dict):
+        raise ConfigurationError(
+            [f"{path}: is not a JSON object; restore it, or delete the folder to make new secrets"]
+        )
+    return content
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode("utf-8")).hexdigest()

@@ -1,0 +1,267 @@
+"""Settings: embedded defaults, then `cnctwin.toml`, then the environment, then the command line; the last one wins.
+
+    defaults < cnctwin.toml in the data folder < environment (CNCTWIN_*, and the names existing deployments use) < options
+
+Every problem is reported at once, before a socket opens (ConfigurationError). Derived addresses are properties, so that no
+program works one out for itself.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from cnctwin.errors import ConfigurationError
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+CONFIG_NAME = "cnctwin.toml"
+
+
+class Settings(BaseSettings):
+    """Everything the three programs and the command can be told. Times in seconds, ports 1-65535."""
+
+    model_config = SettingsConfigDict(env_prefix="CNCTWIN_", extra="ignore", populate_by_name=True, frozen=True)
+
+    # Where
+    data: Path = Field(Path(".data"), description="folder of all state, keys and stores")
+    host: str = Field("127.0.0.1", description="address to listen on; anything but loopback is strict")
+    port_base: int | None = Field(
+        None, ge=1, le=65533, description="HTTP on this port, MQTT on the next, OPC UA on the one after"
+    )
+    opcua_port: int = Field(4840, ge=1, le=65535)
+    http_port: int = Field(8000, ge=1, le=65535)
+
+    # The machines
+    machines: int = Field(1, ge=1, le=1000, description="number of simulated machines")
+    speed: float = Field(1.0, gt=0, le=1000, allow_inf_nan=False, description="simulated seconds per second")
+    program: Path | None = Field(None, description="NC program to run instead of the three that are included")
+    seed: int = Field(1, ge=0, le=2**63 - 1, description="seed of everything random in the simulation")
+    period: float | None = Field(
+        None,
+        ge=0.02,
+        le=60,
+        description="seconds between two publications of a machine's signals; chosen by the number of machines when not set",
+    )
+    ground_truth: bool = Field(True, description="show the simulation's faults as signals")
+
+    # Security
+    insecure: bool = Field(False, description="offer OPC UA policy None and anonymous commands; loopback only")
+    require_trust: bool | None = Field(
+        None, description="accept only certificates in the trust list; default: on any address but loopback"
+    )
+
+    # OPC UA server that analytics and gateway watch
+    opcua_url: str | None = Field(None, description="OPC UA server to watch instead of the simulated one")
+
+    # MQTT
+    mqtt_broker: str | None = Field(
+        None,
+        validation_alias=AliasChoices("mqtt_broker", "cnctwin_mqtt_broker"),
+        description="broker to publish to; none: one is started",
+    )
+    mqtt_port: int = Field(1883, ge=1, le=65535, validation_alias=AliasChoices("mqtt_port", "cnctwin_mqtt_port"))
+    mqtt_use_tls: bool = Field(False, validation_alias=AliasChoices("mqtt_use_tls", "cnctwin_mqtt_use_tls"))
+    mqtt_cert_path: Path | None = Field(None, validation_alias=AliasChoices("mqtt_cert_path", "cnctwin_mqtt_cert_path"))
+    mqtt_key_path: Path | None = Field(None, validation_alias=AliasChoices("mqtt_key_path", "cnctwin_mqtt_key_path"))
+    mqtt_ca_path: Path | None = Field(None, validation_alias=AliasChoices("mqtt_ca_path", "cnctwin_mqtt_ca_path"))
+    mqtt_username: str | None = None
+    mqtt_password: str | None = None
+    embedded_broker: Literal["auto", "mosquitto", "nats", "none"] = "auto"
+    site: str = Field(
+        "enterprise/site/area/line", description="path of the plant before the machine in the unified namespace"
+    )
+
+    # REST, alerts
+    api_keys: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        validation_alias=AliasChoices("api_keys", "cnctwin_api_keys"),
+        description="API keys of existing clients, separated by commas",
+    )
+    rate_limit_per_min: int = Field(
+        100, ge=1, validation_alias=AliasChoices("rate_limit_per_min", "cnctwin_rate_limit_per_min")
+    )
+    critical_spindle_temp_c: float = Field(
+        90.0,
+        allow_inf_nan=False,
+        validation_alias=AliasChoices("critical_spindle_temp_c", "cnctwin_critical_spindle_temp_c"),
+    )
+    slack_webhook_url: str | None = Field(
+        None, validation_alias=AliasChoices("slack_webhook_url", "cnctwin_slack_webhook_url")
+    )
+    compat_ports: str | None = Field(
+        None, description="first-last: ports that answer as the five services of old did, such as 8001-8004"
+    )
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _split_keys(cls, value: Any) -> Any:
+        return tuple(key.strip() for key in value.split(",") if key.strip()) if isinstance(value, str) else value
+
+    @field_validator(
+        "mqtt_broker",
+        "slack_webhook_url",
+        "opcua_url",
+        "mqtt_cert_path",
+        "mqtt_key_path",
+        "mqtt_ca_path",
+        mode="before",
+    )
+    @classmethod
+    def _empty_is_unset(cls, value: Any) -> Any:
+        return None if value == "" else value
+
+    @field_validator("site")
+    @classmethod
+    def _site_is_topic(cls, value: str) -> str:
+        bad = [part for part in value.split("/") if not part or set(part) & set("+# ")]
+        if bad:
+            raise ValueError("must be topic levels separated by /, none empty and none with + # or a space")
+        return value
+
+    @field_validator("opcua_url")
+    @classmethod
+    def _is_opc_tcp(cls, value: str | None) -> str | None:
+        if value is not None:
+            parts = urlsplit(value)
+            if parts.scheme != "opc.tcp" or not parts.hostname:
+                raise ValueError("must look like opc.tcp://host:4840")
+        return value
+
+    @field_validator("compat_ports")
+    @classmethod
+    def _is_port_range(cls, value: str | None) -> str | None:
+        if value is not None:
+            first, _, last = value.partition("-")
+            if not (
+                first.isdigit()
+                and last.isdigit()
+                and 0 < int(first) <= int(last) <= 65535
+                and int(last) - int(first) <= 3
+            ):
+                raise ValueError("must be first-last with at most four ports, such as 8001-8004")
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _ports_from_base(cls, values: Any) -> Any:
+        base = values.get("port_base") if isinstance(values, dict) else None
+        if isinstance(base, str) and base.isdigit():
+            base = int(base)
+        if isinstance(base, int):
+            values = {**values, "http_port": base, "mqtt_port": base + 1, "opcua_port": base + 2}
+        return values
+
+    @model_validator(mode="after")
+    def _whole(self) -> Settings:
+        if self.insecure and not self.is_loopback:
+            raise ValueError(
+                f"insecure: only on a loopback address, not on {self.host}; leave it out, or leave host at 127.0.0.1"
+            )
+        if (self.mqtt_cert_path is None) != (self.mqtt_key_path is None):
+            raise ValueError("mqtt_cert_path and mqtt_key_path: give both or none")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        options = init_settings.init_kwargs if isinstance(init_settings, InitSettingsSource) else {}
+        data = Path(options.get("data") or os.environ.get("CNCTWIN_DATA") or ".data")
+        return (
+            init_settings,
+            EnvSettingsSource(settings_cls),
+            InitSettingsSource(settings_cls, _read_toml(data / CONFIG_NAME)),
+        )
+
+    # Derived
+
+    @property
+    def is_loopback(self) -> bool:
+        return self.host in LOOPBACK
+
+    @property
+    def is_strict(self) -> bool:
+        """Whether only trusted certificates and named users get in."""
+        return not self.is_loopback if self.require_trust is None else self.require_trust
+
+    @property
+    def endpoint(self) -> str:
+        """Address the OPC UA server listens on."""
+        return f"opc.tcp://{self.host}:{self.opcua_port}"
+
+    @property
+    def watched_url(self) -> str:
+        """Address of the OPC UA server that analytics and gateway watch."""
+        if self.opcua_url is not None:
+            return self.opcua_url
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - compared, not bound
+        return f"opc.tcp://{host}:{self.opcua_port}"
+
+    @property
+    def broker_host(self) -> str:
+        return self.mqtt_broker or "127.0.0.1"
+
+    @property
+    def publication_period(self) -> float:
+        """Seconds between publications: 0.1 for a few machines, longer for a fleet, so that one core carries it."""
+        return self.period if self.period is not None else max(0.1, round(0.02 * self.machines, 2))
+
+    @property
+    def machine_ids(self) -> tuple[str, ...]:
+        return tuple(f"CNC-{number:03d}" for number in range(1, self.machines + 1))
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigurationError([f"{path}: cannot be read: {error}"]) from error
+
+
+def load(options: Mapping[str, Any] | None = None) -> Settings:
+    """Settings from all places; ``options`` (None values left out) win. Raises ConfigurationError with every problem."""
+    given = {name: value for name, value in (options or {}).items() if value is not None}
+    data = Path(given.get("data") or os.environ.get("CNCTWIN_DATA") or ".data")
+    unknown = [
+        f"{data / CONFIG_NAME}: {name}: no such setting; the settings are listed in docs/settings.md"
+        for name in sorted(set(_read_toml(data / CONFIG_NAME)) - set(Settings.model_fields))
+    ]
+    try:
+        settings = Settings(**given)
+    except ValidationError as error:
+        raise ConfigurationError(unknown + [_problem(item) for item in error.errors()]) from error
+    if unknown:
+        raise ConfigurationError(unknown)
+    return settings
+
+
+def _problem(item: Mapping[str, Any]) -> str:
+    where = ".".join(str(part) for part in item["loc"])
+    what = str(item["msg"]).removeprefix("Value error, ")
+    shown = item.get("input")
+    secret = any(word in where for word in ("key", "password", "webhook"))
+    got = "" if not where or secret or isinstance(shown, dict) else f" (given: {shown!r})"
+    return f"{where}: {what}{got}" if where else what
