@@ -3,6 +3,7 @@
     <data>/secrets/users.json       who may log in: role and argon2id hash of the password    read by server and gateway
     <data>/secrets/api-keys.json    SHA-256 of each REST key and its role                     read by the gateway
     <data>/secrets/<program>.json   the program's own OPC UA login                            read by that program
+    <data>/secrets/broker.json      the gateway's login at the embedded MQTT broker           read by gateway and supervisor
 
 Only the programs' own logins are kept in clear: a program cannot be asked for a password. The operator's are printed once.
 """
@@ -68,10 +69,9 @@ class Vault:
         key = secrets.token_urlsafe(24)
         for login in programs:
             self._write(login.user, {"user": login.user, "password": login.password})
+        self._write("broker", {"user": "gateway", "password": secrets.token_urlsafe(32)})
         self._write("api-keys", {_digest(key): "Engineer"})
-        users = {
-            login.user: {"role": roles[login.user], "hash": _HASHER.hash(login.password)} for login in people + programs
-        }
+        users = {login.user: {"role": roles[login.user], "hash": _HASHER.hash(login.password)} for login in people + programs}
         self._write("users", users)
         return FirstSecrets(people, key)
 
@@ -126,9 +126,7 @@ def _parse(path: Path, _mtime_ns: int) -> dict[str, Any]:
             [f"{path}: cannot be read: {error}; restore it, or delete the folder to make new secrets"]
         ) from error
     if not isinstance(content, dict):
-        raise ConfigurationError(
-            [f"{path}: is not a JSON object; restore it, or delete the folder to make new secrets"]
-        )
+        raise ConfigurationError([f"{path}: is not a JSON object; restore it, or delete the folder to make new secrets"])
     return content
 
 

@@ -39,9 +39,7 @@ class Settings(BaseSettings):
     # Where
     data: Path = Field(Path(".data"), description="folder of all state, keys and stores")
     host: str = Field("127.0.0.1", description="address to listen on; anything but loopback is strict")
-    port_base: int | None = Field(
-        None, ge=1, le=65533, description="HTTP on this port, MQTT on the next, OPC UA on the one after"
-    )
+    port_base: int | None = Field(None, ge=1, le=65533, description="HTTP on this port, MQTT on the next, OPC UA on the one after")
     opcua_port: int = Field(4840, ge=1, le=65535)
     http_port: int = Field(8000, ge=1, le=65535)
 
@@ -81,9 +79,7 @@ class Settings(BaseSettings):
     mqtt_username: str | None = None
     mqtt_password: str | None = None
     embedded_broker: Literal["auto", "mosquitto", "nats", "none"] = "auto"
-    site: str = Field(
-        "enterprise/site/area/line", description="path of the plant before the machine in the unified namespace"
-    )
+    site: str = Field("enterprise/site/area/line", description="path of the plant before the machine in the unified namespace")
 
     # REST, alerts
     api_keys: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -91,17 +87,13 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("api_keys", "cnctwin_api_keys"),
         description="API keys of existing clients, separated by commas",
     )
-    rate_limit_per_min: int = Field(
-        100, ge=1, validation_alias=AliasChoices("rate_limit_per_min", "cnctwin_rate_limit_per_min")
-    )
+    rate_limit_per_min: int = Field(100, ge=1, validation_alias=AliasChoices("rate_limit_per_min", "cnctwin_rate_limit_per_min"))
     critical_spindle_temp_c: float = Field(
         90.0,
         allow_inf_nan=False,
         validation_alias=AliasChoices("critical_spindle_temp_c", "cnctwin_critical_spindle_temp_c"),
     )
-    slack_webhook_url: str | None = Field(
-        None, validation_alias=AliasChoices("slack_webhook_url", "cnctwin_slack_webhook_url")
-    )
+    slack_webhook_url: str | None = Field(None, validation_alias=AliasChoices("slack_webhook_url", "cnctwin_slack_webhook_url"))
     compat_ports: str | None = Field(
         None, description="first-last: ports that answer as the five services of old did, such as 8001-8004"
     )
@@ -148,12 +140,7 @@ class Settings(BaseSettings):
     def _is_port_range(cls, value: str | None) -> str | None:
         if value is not None:
             first, _, last = value.partition("-")
-            if not (
-                first.isdigit()
-                and last.isdigit()
-                and 0 < int(first) <= int(last) <= 65535
-                and int(last) - int(first) <= 3
-            ):
+            if not (first.isdigit() and last.isdigit() and 0 < int(first) <= int(last) <= 65535 and int(last) - int(first) <= 3):
                 raise ValueError("must be first-last with at most four ports, such as 8001-8004")
         return value
 
@@ -170,9 +157,7 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _whole(self) -> Settings:
         if self.insecure and not self.is_loopback:
-            raise ValueError(
-                f"insecure: only on a loopback address, not on {self.host}; leave it out, or leave host at 127.0.0.1"
-            )
+            raise ValueError(f"insecure: only on a loopback address, not on {self.host}; leave it out, or leave host at 127.0.0.1")
         if (self.mqtt_cert_path is None) != (self.mqtt_key_path is None):
             raise ValueError("mqtt_cert_path and mqtt_key_path: give both or none")
         return self
