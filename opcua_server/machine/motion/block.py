@@ -1,0 +1,58 @@
+"""What motion gives for a span of time: commanded samples at 1 kHz and what happened at which sample.
+
+Sample ``k`` of a block is the state at the end of its ``k``-th millisecond. Positions in mm (machine coordinates),
+velocities in mm/s, order of axes X, Y, Z.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from opcua_server.machine.moves import Move, NcAlarm
+
+Floats = NDArray[np.float64]
+
+MotionEventKind = Literal[
+    "begin",  # the move starts
+    "finished",  # the move's end point is reached (cutting moves: the path leaves it)
+    "sync",  # toolchange, spindle, coolant, stop, end, message: motion stands until the owner calls ``resume``
+    "held",  # feed hold has brought the axes to a stand
+    "block",  # single block: the block is done, motion stands until ``cycle_start``
+    "alarm",  # the interpreter raised: everything before that block is done
+    "done",  # no moves are left
+    "reset",  # the queue is dropped and the axes stand
+]
+
+
+@dataclass(frozen=True, slots=True)
+class MotionEvent:
+    """Something that happened in a block. ``sample`` counts from the block's first sample."""
+
+    sample: int
+    kind: MotionEventKind
+    move: Move | None = None
+    alarm: NcAlarm | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MotionBlock:
+    """``n`` consecutive samples. Arrays are (n, 3) or (n,) and are not to be written to."""
+
+    position_mm: Floats
+    velocity_mm_s: Floats
+    remaining_mm: Floats
+    """Distance to go in the active move per axis, signed; 0 when no move is active."""
+    feed_mm_s: Floats
+    """Path speed (n,)."""
+    move_index: NDArray[np.int32]
+    """Which of ``moves`` is active (n,); -1 when none is."""
+    moves: tuple[Move, ...]
+    """The moves that are active at some sample of this block, in order."""
+    events: tuple[MotionEvent, ...]
+
+    def __len__(self) -> int:
+        return len(self.feed_mm_s)
