@@ -29,6 +29,8 @@ from cnctwin.settings import Settings
 State = Literal["starting", "ready", "degraded"]
 STATUS_FD = "CNCTWIN_STATUS_FD"
 GROUP = "cnctwin.programs"
+BEAT_S = 2.0
+"""Time between two signs of life to the supervisor."""
 
 
 @dataclass(slots=True)
@@ -58,6 +60,10 @@ class Status:
                 "retry": error.exit_code not in (2, 3),
             }
         )
+
+    def beat(self) -> None:
+        """Tell the supervisor that the event loop turns, and how many tasks it has."""
+        self._send({"tasks": len(asyncio.all_tasks())})
 
     def _tell(self, state: State, reason: str, facts: dict[str, Any]) -> None:
         self.facts.update(facts)
@@ -123,6 +129,7 @@ async def _until_told(serve: Serve, settings: Settings, status: Status, *, super
     for number in (signal.SIGTERM, signal.SIGINT):
         with contextlib.suppress(NotImplementedError):
             loop.add_signal_handler(number, task.cancel)
+    beats = asyncio.create_task(_beat(status), name="heartbeat")
     if supervised:
         threading.Thread(target=_watch_supervisor, args=(loop, task), daemon=True, name="supervisor-watch").start()
     try:
@@ -136,7 +143,15 @@ async def _until_told(serve: Serve, settings: Settings, status: Status, *, super
         raise _first(ours) from None
     except OSError as error:
         raise StartError(str(error)) from error
+    finally:
+        beats.cancel()
     return 0
+
+
+async def _beat(status: Status) -> None:
+    while True:
+        status.beat()
+        await asyncio.sleep(BEAT_S)
 
 
 def _first(group: BaseExceptionGroup[Any]) -> CnctwinError:

@@ -1,0 +1,3 @@
+from cnctwin.cli import main
+
+main()

@@ -1,0 +1,167 @@
+"""The `cnctwin` command. It finds programs and sub-commands by entry point, so that it imports none of the rooms."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import inspect
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from cnctwin import __version__, program
+from cnctwin.errors import CnctwinError, ConfigurationError
+from cnctwin.settings import Settings, load
+
+COMMANDS: Final = "cnctwin.commands"
+
+app = typer.Typer(
+    name="cnctwin",
+    help="A simulated CNC mill over OPC UA, with analytics and a gateway to MQTT, REST, WebSocket and a web page.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+_TYPES: Final[dict[str, Any]] = {
+    "data": Path, "host": str, "port_base": int, "machines": int, "speed": float, "program": Path, "seed": int,
+    "insecure": bool, "opcua_url": str, "opcua_port": int, "http_port": int, "mqtt_broker": str, "mqtt_port": int,
+    "period": float, "compat_ports": str, "embedded_broker": str, "log_level": str,
+}  # fmt: skip
+_MACHINE: Final = ("machines", "speed", "program", "seed", "period")
+_COMMON: Final = ("data", "host", "insecure", "log_level")
+_EXTRA_HELP: Final = {
+    "opcua_port": "port of the OPC UA server",
+    "http_port": "port of REST, WebSocket and web page",
+    "mqtt_port": "port of the MQTT broker",
+    "embedded_broker": "auto, mosquitto, nats or none",
+    "log_level": "debug, info, warning or error",
+    "program": "NC program to run instead of the three that are included",
+    "seed": "seed of everything random in the simulation",
+    "speed": "simulated seconds per second",
+    "machines": "number of simulated machines",
+}
+
+
+def _takes(*names: str) -> Callable[[Callable[[Settings], None]], Callable[..., None]]:
+    """Give a command the options of these settings; it receives the whole, checked settings."""
+
+    def decorate(command: Callable[[Settings], None]) -> Callable[..., None]:
+        def run(**options: Any) -> None:
+            command(load({name: value for name, value in options.items() if value not in (None, False)}))
+
+        parameters = []
+        for name in names:
+            text = _EXTRA_HELP.get(name) or Settings.model_fields[name].description or ""
+            kind = _TYPES[name]
+            flag = "--" + name.replace("_", "-")
+            option = Annotated[kind | None, typer.Option(flag, help=text, show_default=False)]  # type: ignore[valid-type]
+            parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option))
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        run.__name__, run.__doc__ = command.__name__, command.__doc__
+        return run
+
+    return decorate
+
+
+@app.command()
+@_takes(
+    "port_base", "data", *_MACHINE, "host", "insecure", "opcua_url", "mqtt_broker", "embedded_broker", "compat_ports", "log_level"
+)
+def up(settings: Settings) -> None:
+    """Start the machine, its OPC UA server, the analytics, the gateway and a broker; Ctrl-C stops all of it."""
+    from cnctwin import up as everything
+
+    everything.run(settings)
+
+
+@app.command()
+@_takes("opcua_port", *_COMMON, *_MACHINE)
+def server(settings: Settings) -> None:
+    """Run the machine and its OPC UA server alone."""
+    raise typer.Exit(program.run("server", settings))
+
+
+@app.command()
+@_takes("opcua_url", *_COMMON)
+def analytics(settings: Settings) -> None:
+    """Run the analytics alone, against the OPC UA server at --opcua-url."""
+    raise typer.Exit(program.run("analytics", settings))
+
+
+@app.command()
+@_takes("http_port", "opcua_url", "mqtt_broker", "mqtt_port", "compat_ports", *_COMMON)
+def gateway(settings: Settings) -> None:
+    """Run the gateway alone, against the OPC UA server at --opcua-url and the broker at --mqtt-broker."""
+    raise typer.Exit(program.run("gateway", settings))
+
+
+@app.command("program", hidden=True)
+def supervised(name: str, settings: Annotated[Path, typer.Option(help="settings as the supervisor wrote them")]) -> None:
+    """Run one program with settings from a file; how `up` starts its children."""
+    raise typer.Exit(program.run(name, Settings.model_validate(json.loads(settings.read_text("utf-8")))))
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def test(context: typer.Context) -> None:
+    """Install what the tests need and run them; further arguments go to pytest."""
+    from cnctwin import testing
+
+    raise typer.Exit(testing.run(context.args))
+
+
+@app.command()
+def soak(
+    minutes: Annotated[float, typer.Option(help="how long to run")] = 60.0,
+    machines: Annotated[int, typer.Option(help="number of machines")] = 1,
+    speed: Annotated[float, typer.Option(help="simulated seconds per second")] = 1.0,
+    port_base: Annotated[int, typer.Option(help="first of three ports")] = 18600,
+    every: Annotated[float, typer.Option(help="seconds between two lines")] = 60.0,
+) -> None:
+    """Run everything with clients on it for a while; print memory, sockets and tasks, and judge whether any of them grows."""
+    from cnctwin import soak as soaking
+
+    raise typer.Exit(soaking.run(minutes * 60.0, machines=machines, speed=speed, port_base=port_base, every_s=every))
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(__version__)
+
+
+def _add_rooms() -> None:
+    """Add the rooms' own sub-commands; only the one that is called is imported."""
+    called = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    for entry in importlib.metadata.entry_points(group=COMMANDS):
+        if called == entry.name or called in ("--help", "-h"):
+            app.add_typer(entry.load(), name=entry.name)
+
+
+def main() -> None:
+    """Run the command: one line for each thing that is wrong and an exit code that says whose fault it is; no traceback."""
+    if len(sys.argv) == 1:
+        sys.argv.append("--help")
+    try:
+        _add_rooms()
+        app()
+    except ConfigurationError as error:
+        _complain(error.problems)
+        sys.exit(error.exit_code)
+    except CnctwinError as error:
+        _complain(str(error).splitlines())
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _complain(problems: Any) -> None:
+    for problem in problems:
+        print(f"cnctwin: {problem}", file=sys.stderr)

@@ -1,0 +1,114 @@
+"""What must be true before anything is started. A check that fails says what, where and what to do; all are reported at once."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Final
+
+from cnctwin.errors import StartError
+from cnctwin.settings import Settings
+
+NEEDED_BYTES: Final = 300_000_000
+"""What a first hour writes at most: stores, logs, keys."""
+
+
+def ports(settings: Settings) -> dict[str, int]:
+    """The ports an installation listens on, by what they are for."""
+    wanted = {"OPC UA": settings.opcua_port, "HTTP": settings.http_port}
+    if settings.mqtt_broker is None and settings.embedded_broker != "none":
+        wanted["MQTT"] = settings.mqtt_port
+    if settings.compat_ports:
+        first, _, last = settings.compat_ports.partition("-")
+        wanted.update({f"compatibility {port}": port for port in range(int(first), int(last) + 1)})
+    return wanted
+
+
+def check(settings: Settings) -> None:
+    """Raises StartError that lists everything that stands in the way."""
+    problems = [*_python(), *_folder(settings.data), *_program(settings.program), *_ports(settings)]
+    if problems:
+        raise StartError("\n".join(problems))
+
+
+def claim(data: Path) -> IO[bytes]:
+    """Hold the data folder for this process while the returned file is open. Raises StartError when another `up` has it."""
+    import fcntl
+
+    path = data / "up.lock"
+    file = path.open("a+b")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.seek(0)
+        owner = file.read(32).decode("ascii", "replace").strip() or "another process"
+        file.close()
+        raise StartError(
+            f"{data}: in use by a running cnctwin (process {owner}); stop it, or give another folder with --data"
+        ) from None
+    file.truncate(0)
+    file.write(str(os.getpid()).encode())
+    file.flush()
+    return file
+
+
+def _python() -> Iterator[str]:
+    if not (3, 11) <= sys.version_info[:2] <= (3, 13):
+        yield f"Python {sys.version_info[0]}.{sys.version_info[1]} runs this; Python 3.11, 3.12 or 3.13 is needed"
+
+
+def _folder(data: Path) -> Iterator[str]:
+    try:
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        probe = data / f".write-{os.getpid()}"
+        probe.write_bytes(b"x")
+        probe.unlink()
+    except OSError as error:
+        yield f"{data}: cannot be written: {error.strerror}; give another folder with --data"
+        return
+    free = shutil.disk_usage(data).free
+    if free < NEEDED_BYTES:
+        have, need = free // 1_000_000, NEEDED_BYTES // 1_000_000
+        yield f"{data}: {have} MB free and {need} MB are needed; make room or give another folder with --data"
+
+
+def _program(program: Path | None) -> Iterator[str]:
+    if program is not None:
+        try:
+            program.read_bytes()
+        except OSError as error:
+            yield f"{program}: cannot be read: {error.strerror}; name an NC program with --program"
+
+
+def _ports(settings: Settings) -> Iterator[str]:
+    wanted = ports(settings)
+    for use, port in wanted.items():
+        same = [other for other, number in wanted.items() if number == port and other != use]
+        if same and use < same[0]:
+            yield f"port {port}: given to {use} and {same[0]}; they need ports of their own"
+        reason = _refused(settings.host, port)
+        if reason:
+            yield f"port {port} ({use}): {reason}; stop what uses it, or give other ports with --port-base"
+
+
+def _refused(host: str, port: int) -> str | None:
+    try:
+        infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except socket.gaierror as error:
+        return f"{host} is no address of this machine ({error.strerror})"
+    for family, kind, protocol, _name, address in infos:
+        with contextlib.closing(socket.socket(family, kind, protocol)) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(address)
+            except OSError as error:
+                if error.errno == errno.EADDRINUSE:
+                    return "already in use"
+                return f"cannot be opened on {host} ({error.strerror})"
+    return None

@@ -1,0 +1,165 @@
+"""`cnctwin up`: everything on one machine, under one supervisor, with a panel that says what runs where.
+
+check what must be true -> secrets -> broker, server, analytics, gateway -> panel -> until Ctrl-C or SIGTERM
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, Group
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from cnctwin import __version__, broker, preflight, program
+from cnctwin.secrets import FirstSecrets, Vault
+from cnctwin.settings import Settings
+from cnctwin.supervisor import Child, Command, Supervisor
+
+REPORT_NAME = "state.json"
+REPORT_PERIOD_S = 2.0
+
+
+def run(settings: Settings) -> None:
+    """Start everything and keep it running. Returns after Ctrl-C or SIGTERM; raises CnctwinError when it cannot run."""
+    console = Console(highlight=False)
+    preflight.check(settings)
+    with preflight.claim(settings.data):
+        first = Vault(settings.data).ensure()
+        _Session(settings, console, first).run()
+
+
+class _Session:
+    def __init__(self, settings: Settings, console: Console, first: FirstSecrets | None) -> None:
+        self.settings = settings
+        self.console = console
+        self.first = first
+        self.began = time.monotonic()
+        self.shown = False
+        folder = settings.data / "run"
+        folder.mkdir(exist_ok=True, mode=0o700)
+        self.report_path = folder / REPORT_NAME
+        self.supervisor = Supervisor(self._commands(folder), settings.data / "logs", self._changed)
+
+    def run(self) -> None:
+        if self.settings.insecure:
+            self.console.print(_insecure_banner())
+        with self._status():
+            asyncio.run(self._run())
+        self.console.print("cnctwin: stopped")
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        work = asyncio.gather(self.supervisor.run(), self._report())
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.add_signal_handler(number, work.cancel)
+        try:
+            await work
+        except asyncio.CancelledError:
+            pass
+        finally:
+            work.cancel()
+            self.report_path.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _status(self) -> Any:
+        """A spinner until everything is ready, on a terminal; nothing where output goes to a file."""
+        self.spinner = self.console.status("starting") if self.console.is_terminal else None
+        if self.spinner is None:
+            yield
+            return
+        with self.spinner:
+            yield
+
+    def _commands(self, folder: Path) -> list[Command]:
+        path = folder / "settings.json"
+        path.unlink(missing_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(self.settings.model_dump_json())
+        embedded = broker.command(self.settings)
+        programs = [
+            Command(name, (sys.executable, "-m", "cnctwin", "program", name, "--settings", str(path)))
+            for name in program.names()
+            if not (name == "server" and self.settings.opcua_url)
+        ]
+        return [embedded, *programs] if embedded else programs
+
+    def _changed(self, child: Child) -> None:
+        children = self.supervisor.children
+        if not self.shown and all(other.is_up for other in children):
+            self.shown = True
+            if self.spinner is not None:
+                self.spinner.stop()
+            self.console.print(self._panel())
+        elif self.shown:
+            if child.state != "starting":
+                words = f": {child.reason}" if child.reason else ""
+                self.console.print(f"{time.strftime('%H:%M:%S')} {child.name} {child.state}{words}")
+        elif self.spinner is not None:
+            self.spinner.update("starting: " + ", ".join(f"{other.name} {other.state}" for other in children))
+        else:
+            self.console.print(f"{child.name} {child.state}" + (f": {child.reason}" if child.reason else ""))
+
+    async def _report(self) -> None:
+        """Keep the state of everything in a file, for the soak command and for whoever looks."""
+        while True:
+            report = {"version": __version__, "pid": os.getpid(), "ready": self.shown, "programs": self.supervisor.report()}
+            temporary = self.report_path.with_suffix(".tmp")
+            temporary.write_text(json.dumps(report, default=str), "utf-8")
+            temporary.replace(self.report_path)
+            await asyncio.sleep(REPORT_PERIOD_S if self.shown else 0.2)
+
+    def _panel(self) -> Panel:
+        settings = self.settings
+        shown_host = "localhost" if settings.is_loopback else settings.host
+        table = Table.grid(padding=(0, 2))
+        table.add_column(style="bold")
+        table.add_column()
+        table.add_row("Web page", f"http://{shown_host}:{settings.http_port}")
+        table.add_row("OPC UA", settings.opcua_url or f"opc.tcp://{shown_host}:{settings.opcua_port}")
+        mqtt = f"mqtt://{settings.mqtt_broker or shown_host}:{settings.mqtt_port}"
+        table.add_row("MQTT", mqtt if settings.mqtt_broker or settings.embedded_broker != "none" else "off")
+        table.add_row("REST", f"http://{shown_host}:{settings.http_port}/docs")
+        many = settings.machines > 1
+        machines = f"{settings.machine_ids[0]} ... {settings.machine_ids[-1]}" if many else settings.machine_ids[0]
+        table.add_row("Machines" if many else "Machine", f"{machines}, speed {settings.speed:g}, seed {settings.seed}")
+        table.add_row("Data", str(settings.data.resolve()))
+        parts: list[Any] = [table, Text(), *self._logins()]
+        parts += [Text(f"Ready in {time.monotonic() - self.began:.1f} s. Ctrl-C stops everything.", style="dim")]
+        return Panel(Group(*parts), title=f"cnctwin {__version__}", border_style="green", expand=False, padding=(1, 2))
+
+    def _logins(self) -> list[Any]:
+        if self.first is None:
+            how = "Users operator, engineer and admin: passwords as shown on the first start (new ones: delete the secrets folder)."
+            return [Text(how), Text()]
+        table = Table.grid(padding=(0, 2))
+        for login in self.first.logins:
+            table.add_row(login.user, Text(login.password, style="cyan"))
+        table.add_row("API key", Text(self.first.api_key, style="cyan"))
+        note = "Log in with these to command the machine. They are shown this once:"
+        if self.settings.is_strict:
+            note = "Only trusted certificates and these users get in. They are shown this once:"
+        return [Text(note, style="bold"), table, Text()]
+
+
+def _insecure_banner() -> Panel:
+    text = "INSECURE: OPC UA without encryption, and commands without a login. For tests on this machine only."
+    return Panel(Text(text, style="bold red"), border_style="red", expand=False)
+
+
+def read_report(data: Path) -> dict[str, Any] | None:
+    """What a running `up` says of its programs; None when none runs there."""
+    try:
+        report: dict[str, Any] = json.loads((data / "run" / REPORT_NAME).read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return report
