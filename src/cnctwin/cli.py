@@ -76,9 +76,9 @@ def _takes(*names: str) -> Callable[[Callable[[Settings], None]], Callable[..., 
 )
 def up(settings: Settings) -> None:
     """Start the machine, its OPC UA server, the analytics, the gateway and a broker; Ctrl-C stops all of it."""
-    from cnctwin import up as everything
+    from cnctwin.up import run
 
-    everything.run(settings)
+    run(settings)
 
 
 @app.command()
@@ -111,9 +111,9 @@ def supervised(name: str, settings: Annotated[Path, typer.Option(help="settings 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def test(context: typer.Context) -> None:
     """Install what the tests need and run them; further arguments go to pytest."""
-    from cnctwin import testing
+    from cnctwin.testing import run
 
-    raise typer.Exit(testing.run(context.args))
+    raise typer.Exit(run(context.args))
 
 
 @app.command()
@@ -125,9 +125,9 @@ def soak(
     every: Annotated[float, typer.Option(help="seconds between two lines")] = 60.0,
 ) -> None:
     """Run everything with clients on it for a while; print memory, sockets and tasks, and judge whether any of them grows."""
-    from cnctwin import soak as soaking
+    from cnctwin.soak import run
 
-    raise typer.Exit(soaking.run(minutes * 60.0, machines=machines, speed=speed, port_base=port_base, every_s=every))
+    raise typer.Exit(run(minutes * 60.0, machines=machines, speed=speed, port_base=port_base, every_s=every))
 
 
 @app.command()

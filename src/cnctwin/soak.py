@@ -1,8 +1,9 @@
 """`cnctwin soak`: run everything with clients on it, and show whether memory, sockets or tasks grow.
 
-Starts its own `up` in a folder of its own, holds an OPC UA session with subscriptions, a WebSocket and an MQTT subscription on it, and
-prints one line a minute. At the end each program's memory, sockets and tasks in the last quarter are compared with those in
-the second quarter (the first one warms up): growth beyond the allowance fails, and so does any restart or any break in the data.
+Starts its own `up` in a folder of its own, holds an OPC UA session with subscriptions, a WebSocket and an MQTT subscription
+on it, and prints one line a minute. At the end each program's memory, sockets and tasks in the last quarter are compared
+with those in the second quarter (the first one warms up): growth beyond the allowance fails, and so does any restart or any
+break in the data.
 """
 
 from __future__ import annotations
@@ -125,8 +126,8 @@ def _measure(entry: dict[str, Any]) -> Sample | None:
 def _print_rows(passed: float, rows: dict[str, tuple[dict[str, Any], Sample | None]], traffic: Traffic) -> None:
     for name, (entry, s) in rows.items():
         if s is not None:
-            line = f"{passed / 60:6.1f}  {name:<10} {s.memory_mb:9.1f} {s.sockets:8d} {s.tasks:6d} {s.threads:8d} {entry['restarts']:9d}"
-            print(line, flush=True)
+            counts = f"{s.sockets:8d} {s.tasks:6d} {s.threads:8d} {entry['restarts']:9d}"
+            print(f"{passed / 60:6.1f}  {name:<10} {s.memory_mb:9.1f} {counts}", flush=True)
     seen = f"OPC UA batches {traffic.opcua_batches}, WebSocket {traffic.websocket_messages}, MQTT {traffic.mqtt_messages}"
     print(f"        clients: {seen}, gaps {traffic.gaps}, breaks {len(traffic.breaks)}", flush=True)
 
@@ -193,8 +194,9 @@ async def _websocket(port: int, traffic: Traffic) -> None:
 
 async def _mqtt(port: int, traffic: Traffic) -> None:
     import paho.mqtt.client as mqtt
+    from paho.mqtt.enums import CallbackAPIVersion
 
-    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=f"soak-{os.getpid()}")
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=f"soak-{os.getpid()}")
 
     def arrived(*_: Any) -> None:
         traffic.mqtt_messages += 1
