@@ -1,0 +1,250 @@
+"""The certificate by which one of our applications proves who it is (application instance certificate, OPC 10000-6, 6.2.2).
+
+    <folder>/own/cert.der      X.509 v3, RSA, SHA-256, self-signed, or signed by a CA that an operator chose
+    <folder>/own/key.pem       PKCS #8, mode 0600
+    <folder>/own/previous/     what a renewal replaced, by thumbprint
+
+A certificate of ours is renewed before it ends, with the same key, so that peers who compare keys still know it. One that a CA
+signed is never replaced: only its issuer can renew it. A file that cannot be read is reported and left where it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+import socket
+import tempfile
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from certs.errors import CertificateProblem
+
+KEY_BITS: Final = 2048
+"""The least that the policies of today accept; 3072 costs three times as much at each connection and is asked for by none."""
+VALID_FOR: Final = timedelta(days=5 * 365)
+RENEW_BEFORE: Final = timedelta(days=30)
+CLOCK_SKEW: Final = timedelta(hours=1)
+"""A new certificate is valid from a little before now, so that a peer whose clock is behind accepts it."""
+
+
+def application_uri(name: str) -> str:
+    """ApplicationUri of one of our applications on this host: ``urn:<host>:cnctwin:<name>``."""
+    host = "".join(c if c.isalnum() or c in "-." else "-" for c in socket.gethostname()) or "localhost"
+    return f"urn:{host}:cnctwin:{name}"
+
+
+def thumbprint(certificate: x509.Certificate) -> str:
+    """SHA-1 of the DER form, upper-case hex: how OPC UA names a certificate (a name, not a proof)."""
+    return certificate.fingerprint(hashes.SHA1()).hex().upper()  # noqa: S303 - OPC 10000-4 defines the thumbprint as SHA-1
+
+
+def ensure_application(
+    folder: Path, name: str, uri: str, hosts: Iterable[str], *, now: datetime | None = None
+) -> tuple[Path, Path]:
+    """Paths of certificate (DER) and key (PEM) of an application; made or renewed where that is needed.
+
+    ``folder`` is the application's own, such as ``<data>/pki/server``; ``name`` its ApplicationName; ``uri`` its
+    ApplicationUri; ``hosts`` names or addresses it is reached at (the host's own name is added). Raises CertificateProblem
+    when what is there cannot be used, and OSError when the folder cannot be written.
+    """
+    now, hosts = now or datetime.now(UTC), tuple(hosts)
+    certificate_path, key_path = _paths(folder)
+    certificate = load_certificate(certificate_path) if certificate_path.exists() else None
+    if certificate is not None and not key_path.exists():
+        raise CertificateProblem(
+            f"{key_path}: is missing, and {certificate_path.name} is worth nothing without it; restore it, or make a new pair:"
+            f" cnctwin certs renew {folder.name} --new-key"
+        )
+    key = load_key(key_path) if key_path.exists() else None
+    if certificate is not None and key is not None:
+        if certificate.public_key() != key.public_key():
+            raise CertificateProblem(
+                f"{certificate_path}: does not belong to {key_path.name}; restore the pair, or make a new one:"
+                f" cnctwin certs renew {folder.name} --new-key"
+            )
+        if not _is_due(certificate, certificate_path, uri, hosts, now):
+            os.chmod(key_path, 0o600)
+            return certificate_path, key_path
+    wanted = dict.fromkeys([*hosts, *(_hosts(certificate) if certificate is not None else ())])
+    return _issue(folder, name, uri, wanted, key, now)
+
+
+def renew_application(
+    folder: Path, name: str, uri: str, hosts: Iterable[str], *, new_key: bool = False, now: datetime | None = None
+) -> tuple[Path, Path]:
+    """A new self-signed certificate now, whatever is there; the old files go to ``own/previous``. Raises CertificateProblem."""
+    certificate_path, key_path = _paths(folder)
+    key = None if new_key or not key_path.exists() else load_key(key_path)
+    known: list[str] = list(hosts)
+    with contextlib.suppress(CertificateProblem, OSError):
+        known += _hosts(load_certificate(certificate_path))
+    if new_key and key_path.exists():
+        _keep(key_path)
+    return _issue(folder, name, uri, dict.fromkeys(known), key, now or datetime.now(UTC))
+
+
+def load_certificate(path: Path) -> x509.Certificate:
+    """The certificate of a DER or PEM file. Raises CertificateProblem."""
+    try:
+        content = path.read_bytes()
+        if content.lstrip().startswith(b"-----BEGIN"):
+            return x509.load_pem_x509_certificate(content)
+        return x509.load_der_x509_certificate(content)
+    except (OSError, ValueError) as error:
+        raise CertificateProblem(
+            f"{path}: is no certificate that can be read ({error}); restore it, or make a new one: cnctwin certs renew"
+        ) from error
+
+
+def load_key(path: Path) -> rsa.RSAPrivateKey:
+    """The RSA private key of a PEM file without a passphrase. Raises CertificateProblem."""
+    try:
+        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    except (OSError, ValueError, TypeError) as error:
+        raise CertificateProblem(
+            f"{path}: is no private key that can be read ({error}); restore it, or make a new pair: cnctwin certs renew --new-key"
+        ) from error
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise CertificateProblem(f"{path}: is not an RSA key; the offered security policies need one")
+    return key
+
+
+def uris(certificate: x509.Certificate) -> list[str]:
+    """The URIs in the subject's alternative names; the first is the ApplicationUri."""
+    names = _alternative_names(certificate)
+    return list(names.get_values_for_type(x509.UniformResourceIdentifier)) if names is not None else []
+
+
+def _hosts(certificate: x509.Certificate) -> list[str]:
+    names = _alternative_names(certificate)
+    if names is None:
+        return []
+    return [*names.get_values_for_type(x509.DNSName), *(str(ip) for ip in names.get_values_for_type(x509.IPAddress))]
+
+
+def _alternative_names(certificate: x509.Certificate) -> x509.SubjectAlternativeName | None:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return None
+
+
+def _paths(folder: Path) -> tuple[Path, Path]:
+    return folder / "own" / "cert.der", folder / "own" / "key.pem"
+
+
+def _is_due(certificate: x509.Certificate, path: Path, uri: str, hosts: Iterable[str], now: datetime) -> bool:
+    """Whether our own certificate must be made anew; what is wrong with a CA's certificate is for a person."""
+    ends = certificate.not_valid_after_utc
+    reasons = []
+    if now >= ends - RENEW_BEFORE:
+        reasons.append(f"ends on {ends:%Y-%m-%d}")
+    if uri not in uris(certificate):
+        reasons.append(f"is not for {uri}")
+    missing = [host for host in _names(hosts) if host not in _names(_hosts(certificate))]
+    if certificate.issuer == certificate.subject:
+        return bool(reasons or missing)
+    if now >= ends or uri not in uris(certificate):
+        raise CertificateProblem(f"{path}: {' and '.join(reasons)}; its issuer must sign a new one")
+    return False
+
+
+def _names(hosts: Iterable[str]) -> Iterator[str]:
+    for host in (*hosts, socket.gethostname()):
+        if host in ("0.0.0.0", "::", ""):  # noqa: S104 - compared, not bound
+            continue
+        yield host.strip("[]")
+
+
+def _issue(
+    folder: Path, name: str, uri: str, hosts: Iterable[str], key: rsa.RSAPrivateKey | None, now: datetime
+) -> tuple[Path, Path]:
+    certificate_path, key_path = _paths(folder)
+    certificate_path.parent.mkdir(parents=True, exist_ok=True)
+    os.chmod(certificate_path.parent, 0o700)
+    if key is None:
+        key = rsa.generate_private_key(public_exponent=65537, key_size=KEY_BITS)
+        # The key first: a crash between the two leaves a key without a certificate, for which one is made at the next start.
+        write_atomically(
+            key_path,
+            key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
+        )
+    certificate = _self_signed(name, uri, _names(hosts), key, now)
+    if certificate_path.exists():
+        _keep(certificate_path)
+    write_atomically(certificate_path, certificate.public_bytes(serialization.Encoding.DER))
+    return certificate_path, key_path
+
+
+def _self_signed(name: str, uri: str, hosts: Iterable[str], key: rsa.RSAPrivateKey, now: datetime) -> x509.Certificate:
+    subject = x509.Name(
+        [
+            x509.NameAttribute(NameOID.COMMON_NAME, name),
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "cnctwin"),
+            x509.NameAttribute(NameOID.DOMAIN_COMPONENT, socket.gethostname() or "localhost"),
+        ]
+    )
+    names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(uri)]
+    for host in dict.fromkeys(hosts):
+        try:
+            names.append(x509.IPAddress(ipaddress.ip_address(host)))
+        except ValueError:
+            names.append(x509.DNSName(host))
+    public = key.public_key()
+    usage = x509.KeyUsage(
+        digital_signature=True, content_commitment=True, key_encipherment=True, data_encipherment=True,
+        key_agreement=False, key_cert_sign=True, crl_sign=False, encipher_only=False, decipher_only=False,
+    )  # fmt: skip
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(public)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - CLOCK_SKEW)
+        .not_valid_after(now + VALID_FOR)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(public), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+
+
+def _keep(path: Path) -> None:
+    """Move a file that is about to be replaced to ``previous``; the name says what it was, and never overwrites another."""
+    folder = path.parent / "previous"
+    folder.mkdir(exist_ok=True, mode=0o700)
+    try:
+        label = thumbprint(load_certificate(path)) if path.suffix == ".der" else "key"
+    except CertificateProblem:
+        label = "unreadable"
+    number = 0
+    while (target := folder / f"{label}-{number}{path.suffix}").exists():
+        number += 1
+    os.replace(path, target)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, mode 0600."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
