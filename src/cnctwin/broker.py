@@ -33,15 +33,12 @@ def command(settings: Settings) -> Command | None:
     login = Vault(settings.data).login("broker")
     if login is None:
         raise StartError(f"{settings.data}/secrets/broker.json is missing: delete {settings.data}/secrets to make new secrets")
-    folder = settings.data / "broker"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     found: dict[str, str | None] = {"mosquitto": _mosquitto(), "nats": _nats()}
     wanted = ("mosquitto", "nats") if settings.embedded_broker == "auto" else (settings.embedded_broker,)
     for kind in wanted:
         program = found[kind]
         if program is not None:
-            write = _write_mosquitto if kind == "mosquitto" else _write_nats
-            configuration = write(folder, settings, login)
+            configuration = _WRITERS[kind](settings.data / "broker", settings.host, settings.mqtt_port, login)
             return Command("broker", (program, "-c", str(configuration)), ready=lambda: _accepts(settings.host, settings.mqtt_port))
     raise StartError(
         f"no MQTT broker found ({', '.join(wanted)}): install mosquitto, or give one with MQTT_BROKER, or set embedded_broker none"
@@ -57,11 +54,13 @@ def _nats() -> str | None:
     return str(beside) if os.access(beside, os.X_OK) else shutil.which("nats-server")
 
 
-def _write_mosquitto(folder: Path, settings: Settings, login: Login) -> Path:
+def write_mosquitto(folder: Path, host: str, port: int, login: Login) -> Path:
+    """Configuration, passwords and access list of a mosquitto in ``folder``; returns the configuration's path."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     _private(folder / "passwords", f"{login.user}:{_mosquitto_hash(login.password)}\n")
-    _private(folder / "acl", f"topic read #\n\nuser {login.user}\ntopic readwrite #\n")
+    _private(folder / "acl", f"topic read #\ntopic read $SYS/#\n\nuser {login.user}\ntopic readwrite #\n")
     lines = (
-        f"listener {settings.mqtt_port} {settings.host}",
+        f"listener {port} {host}",
         "allow_anonymous true",
         f"password_file {folder / 'passwords'}",
         f"acl_file {folder / 'acl'}",
@@ -78,12 +77,13 @@ def _write_mosquitto(folder: Path, settings: Settings, login: Login) -> Path:
     return _private(folder / "mosquitto.conf", "\n".join(lines) + "\n")
 
 
-def _write_nats(folder: Path, settings: Settings, login: Login) -> Path:
+def _write_nats(folder: Path, host: str, port: int, login: Login) -> Path:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     text = f"""\
 server_name: cnctwin
 listen: "127.0.0.1:-1"
 jetstream {{ store_dir: "{folder / "nats"}", max_mem: 64M, max_file: 512M }}
-mqtt {{ listen: "{settings.host}:{settings.mqtt_port}", no_auth_user: reader }}
+mqtt {{ listen: "{host}:{port}", no_auth_user: reader }}
 authorization {{
   users: [
     {{ user: reader, password: "{secrets.token_urlsafe(16)}", permissions: {{ subscribe: ">", publish: {{ deny: ">" }} }} }}
@@ -92,6 +92,9 @@ authorization {{
 }}
 """
     return _private(folder / "nats.conf", text)
+
+
+_WRITERS: Final = {"mosquitto": write_mosquitto, "nats": _write_nats}
 
 
 def _mosquitto_hash(password: str) -> str:

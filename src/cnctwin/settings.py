@@ -220,7 +220,7 @@ class Settings(BaseSettings):
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # a folder that cannot be one is refused where it is made
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationError([f"{path}: cannot be read: {error}"]) from error

@@ -175,8 +175,10 @@ class Supervisor:
         try:
             while line := await reader.readline():
                 child.heard = time.monotonic()
-                with contextlib.suppress(ValueError, KeyError, TypeError):
-                    self._hear(child, json.loads(line))
+                with contextlib.suppress(ValueError, KeyError, TypeError):  # a child out of its mind is not obeyed
+                    message = json.loads(line)
+                    if isinstance(message, dict):
+                        self._hear(child, message)
         finally:
             transport.close()
 

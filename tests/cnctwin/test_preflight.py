@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from cnctwin import preflight
+from cnctwin.errors import StartError
+from cnctwin.settings import load
+from tests.harness import port_base
+
+
+def test_every_taken_port_is_named_with_its_use_and_a_way_out(tmp_path: Path) -> None:
+    base = port_base()
+    with socket.create_server(("127.0.0.1", base)), socket.create_server(("127.0.0.1", base + 2)):
+        with pytest.raises(StartError) as error:
+            preflight.check(load({"port_base": base, "data": tmp_path}))
+    lines = str(error.value).splitlines()
+    assert sorted(lines) == sorted(
+        f"port {port} ({use}): already in use; stop what uses it, or give other ports with --port-base"
+        for port, use in ((base, "HTTP"), (base + 2, "OPC UA"))
+    )
+
+
+def test_free_ports_and_a_new_folder_are_good(tmp_path: Path) -> None:
+    preflight.check(load({"port_base": port_base(), "data": tmp_path / "a" / "b"}))
+
+
+def test_a_full_disk_is_said_before_anything_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cnctwin.preflight.NEEDED_BYTES", 1 << 62)
+    with pytest.raises(StartError, match="make room"):
+        preflight.check(load({"port_base": port_base(), "data": tmp_path}))
+
+
+def test_a_data_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StartError, match="cannot be written"):
+        preflight.check(load({"port_base": port_base(), "data": tmp_path / "file"}))
+
+
+def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StartError, match="part.nc"):
+        preflight.check(load({"port_base": port_base(), "data": tmp_path, "program": tmp_path / "part.nc"}))
+
+
+def test_a_data_folder_has_one_owner_at_a_time(tmp_path: Path) -> None:
+    with preflight.claim(tmp_path), pytest.raises(StartError, match="in use"):
+        preflight.claim(tmp_path)
+    preflight.claim(tmp_path).close()
+
+
+def test_two_uses_of_one_port_are_refused(tmp_path: Path) -> None:
+    base = port_base()
+    with pytest.raises(StartError, match="ports of their own"):
+        preflight.check(load({"http_port": base, "opcua_port": base, "mqtt_port": base + 1, "data": tmp_path}))

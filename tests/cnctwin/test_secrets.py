@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from cnctwin.errors import ConfigurationError
+from cnctwin.secrets import Vault
+
+
+def test_secrets_are_made_once_and_shown_once(tmp_path: Path) -> None:
+    vault = Vault(tmp_path)
+    first = vault.ensure()
+    assert first is not None
+    assert {login.user for login in first.logins} == {"operator", "engineer", "admin"}
+    assert vault.ensure() is None
+
+
+def test_only_the_right_password_gives_a_role(tmp_path: Path) -> None:
+    vault = Vault(tmp_path)
+    first = vault.ensure()
+    assert first is not None
+    roles = {login.user: vault.authenticate(login.user, login.password) for login in first.logins}
+    assert roles == {"operator": "Operator", "engineer": "Engineer", "admin": "Admin"}
+    assert vault.authenticate("operator", "wrong") is None
+    assert vault.authenticate("nobody", first.logins[0].password) is None
+
+
+def test_a_key_gives_its_role_and_another_gives_none(tmp_path: Path) -> None:
+    vault = Vault(tmp_path)
+    first = vault.ensure()
+    assert first is not None
+    assert vault.key_role(first.api_key) == "Engineer"
+    assert vault.key_role(first.api_key + "x") is None
+    assert vault.key_role("") is None
+
+
+def test_no_file_can_be_read_by_others_and_none_holds_a_persons_password(tmp_path: Path) -> None:
+    first = Vault(tmp_path).ensure()
+    assert first is not None
+    files = list((tmp_path / "secrets").iterdir())
+    assert len(files) == 5
+    for path in files:
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        for secret in (*(login.password for login in first.logins), first.api_key):
+            assert secret not in path.read_text()
+
+
+def test_programs_find_their_own_login(tmp_path: Path) -> None:
+    vault = Vault(tmp_path)
+    assert vault.login("analytics") is None
+    vault.ensure()
+    login = vault.login("analytics")
+    assert login is not None
+    assert vault.authenticate(login.user, login.password) == "Analytics"
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", "\x00"])
+def test_a_damaged_file_is_one_clear_problem_and_stays_as_it_is(tmp_path: Path, content: str) -> None:
+    vault = Vault(tmp_path)
+    vault.ensure()
+    path = tmp_path / "secrets" / "users.json"
+    path.write_text(content)
+    with pytest.raises(ConfigurationError, match="users.json"):
+        vault.ensure()
+    assert path.read_text() == content

@@ -1,0 +1,24 @@
+"""Fixtures of every room's tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.harness import CLONE
+
+
+@pytest.fixture
+def clone() -> Path:
+    return CLONE
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """The folder of measured data and programs beside the clone; skips where it is absent."""
+    folder = Path(os.environ.get("CNCTWIN_SHARED_DATA", CLONE.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no data at {folder}: set CNCTWIN_SHARED_DATA to its folder")
+    return folder
