@@ -131,6 +131,14 @@ def soak(
 
 
 @app.command()
+def settings() -> None:
+    """Print every setting with its environment variable and default, as Markdown."""
+    from cnctwin.settings_page import page
+
+    typer.echo(page(), nl=False)
+
+
+@app.command()
 def version() -> None:
     """Print the version."""
     typer.echo(__version__)
