@@ -58,8 +58,8 @@ class Settings(BaseSettings):
 
     # Security
     insecure: bool = Field(False, description="offer OPC UA policy None and anonymous commands; loopback only")
-    require_trust: bool | None = Field(
-        None, description="accept only certificates in the trust list; default: on any address but loopback"
+    require_trust: bool = Field(
+        False, description="trusted certificates and named users only, on loopback too (any other address always is)"
     )
 
     # OPC UA server that analytics and gateway watch
@@ -188,7 +188,7 @@ class Settings(BaseSettings):
     @property
     def is_strict(self) -> bool:
         """Whether only trusted certificates and named users get in."""
-        return not self.is_loopback if self.require_trust is None else self.require_trust
+        return self.require_trust or not self.is_loopback
 
     @property
     def endpoint(self) -> str:
