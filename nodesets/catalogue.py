@@ -100,11 +100,11 @@ def _axis(axis: str) -> Iterator[Signal]:
     yield Signal(f"{name}/FollowingError", "Double", f"Commanded minus actual position of axis {axis}",
                  u.MILLIMETRE, -15.0, 15.0, historized=True)  # fmt: skip
     yield Signal(f"{name}/ActLoad", "Double", f"Load of the drive of axis {axis}, of its rated torque",
-                 u.PERCENT, 0.0, 200.0, historized=True)  # fmt: skip
+                 u.PERCENT, 0.0, 200.0, historized=True, nodes=(base + "ActLoad",))  # fmt: skip
     yield Signal(f"{name}/ActTorque", "Double", f"Torque of the motor of axis {axis}",
-                 u.NEWTON_METRE, -40.0, 40.0)  # fmt: skip
+                 u.NEWTON_METRE, -40.0, 40.0, nodes=(base + "ActTorque", base + "CmdTorque"))  # fmt: skip
     yield Signal(f"{name}/ActPower", "Double", f"Electrical power of the drive of axis {axis}; negative when it brakes",
-                 u.WATT, -8000.0, 8000.0)  # fmt: skip
+                 u.WATT, -8000.0, 8000.0, nodes=(base + "ActPower",))  # fmt: skip
     yield Signal(f"{name}/Temperature", "Double", f"Temperature of the ball screw of axis {axis}",
                  u.CELSIUS, 0.0, 80.0, historized=True)  # fmt: skip
     yield Signal(f"{name}/ActStatus", "Int32", "In position 0, moving 1, parked 2", nodes=(base + "ActStatus",))
@@ -171,9 +171,10 @@ def _rows() -> Iterator[Signal]:
                  nodes=(_SPINDLE + "ActOverride", _SPINDLE + "CmdOverride", _MONITORED_SPINDLE + "Override"))  # fmt: skip
     yield Signal("Spindle/AnglePos", "Double", "Angle of the spindle", u.DEGREE, 0.0, 360.0,
                  nodes=(_SPINDLE + "AnglePos/CNC:ActPos", _SPINDLE + "AnglePos/CNC:CmdPos"))  # fmt: skip
-    yield Signal("Spindle/ActLoad", "Double", "Spindle load, of the rated power at this speed", u.PERCENT, 0.0, 200.0, historized=True)
-    yield Signal("Spindle/ActPower", "Double", "Electrical power of the spindle drive", u.WATT, 0.0, 30000.0, historized=True)
-    yield Signal("Spindle/ActTorque", "Double", "Torque of the spindle motor", u.NEWTON_METRE, -150.0, 150.0, historized=True)
+    yield Signal("Spindle/ActLoad", "Double", "Spindle load, of the rated power at this speed", u.PERCENT, 0.0, 200.0, historized=True, nodes=(_SPINDLE + "ActLoad",))
+    yield Signal("Spindle/ActPower", "Double", "Electrical power of the spindle drive", u.WATT, 0.0, 30000.0, historized=True, nodes=(_SPINDLE + "ActPower",))
+    yield Signal("Spindle/ActTorque", "Double", "Torque of the spindle motor", u.NEWTON_METRE, -150.0, 150.0, historized=True,
+                 nodes=(_SPINDLE + "ActTorque", _SPINDLE + "CmdTorque"))  # fmt: skip
     yield Signal("Spindle/ActStatus", "Int32", "Stopped 0, in target area 1, accelerating 2, decelerating 3, parked 4", nodes=(_SPINDLE + "ActStatus",))
     yield Signal("Spindle/ActTurnDirection", "Int32", "None 0, clockwise (M3) 1, counter-clockwise (M4) 2", nodes=(_SPINDLE + "ActTurnDirection",))
     yield Signal("Spindle/ActGear", "UInt32", "Gear stage", nodes=(_SPINDLE + "ActGear", _SPINDLE + "CmdGear"))

@@ -1,0 +1,39 @@
+"""The address space: machines instantiated from the official types and driven from columns.
+
+spaces = space.build(server, identities)      # once, on an initialised asyncua Server
+spaces["CNC-001"].write(columns)              # every tick; nothing is awaited in between
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from asyncua import Server
+
+from nodesets import loader
+from nodesets.nodeset_xml import NodesetFile
+from opcua_server.sources.source import Identity
+from opcua_server.space.machine import MachineSpace, blank_columns, state_machine_tables
+from opcua_server.space.types import TypeSpace
+
+
+def build(
+    server: Server,
+    identities: Iterable[Identity],
+    nodeset_folder: Path | None = None,
+    more: Iterable[NodesetFile] = (),
+) -> dict[str, MachineSpace]:
+    """Load the NodeSets that are missing and make one machine per identity; by machine id, in the order given.
+
+    ``server``: after ``await server.init()``, before or after ``start()``. ``nodeset_folder``: the user's own NodeSet files.
+    ``more``: further models to load beside ours. Raises NodesetError, OfficialNodesetMissing, or ValueError for a machine id
+    that exists already.
+    """
+    loader.load(server, folder=nodeset_folder, more=more)
+    types = TypeSpace(server.iserver.aspace)
+    tables = state_machine_tables(types)
+    return {identity.machine_id: MachineSpace(server, types, tables, identity) for identity in identities}
+
+
+__all__ = ["MachineSpace", "blank_columns", "build"]

@@ -1,0 +1,77 @@
+"""The methods of ``<machine>/Commands``: argument checks from `nodesets.methods`, then the machine's callback.
+
+What a caller sees (OPC 10000-4, 5.12.2): BadArgumentsMissing, BadTooManyArguments; BadInvalidArgument with BadTypeMismatch or
+BadOutOfRange per argument; BadInvalidState, BadInvalidArgument or BadNotFound when the machine refuses.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import math
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Final
+
+from asyncua import ua
+
+from cnctwin.reading import Value
+from nodesets.methods import METHODS, Argument, Method
+from opcua_server.sources.source import CommandRefused
+from opcua_server.space.signals import KINDS
+
+_logger = logging.getLogger(__name__)
+_C = ua.StatusCodes
+_REFUSED: Final = {"state": _C.BadInvalidState, "argument": _C.BadInvalidArgument, "not_found": _C.BadNotFound}
+
+Call = Callable[[str, Sequence[Value]], Awaitable[None] | None]
+"""(method, arguments); raises CommandRefused."""
+Handler = Callable[..., Coroutine[Any, Any, ua.CallMethodResult]]
+
+
+def check(argument: Argument, given: ua.Variant) -> int:
+    """The status of one input argument."""
+    is_array = argument.type.endswith("[]")
+    kind = KINDS[argument.type.removesuffix("[]")][0]
+    if not isinstance(given, ua.Variant) or given.VariantType is not kind or bool(given.is_array) is not is_array:
+        return int(_C.BadTypeMismatch)
+    if given.Value is None:
+        return int(_C.BadTypeMismatch)
+    for value in given.Value if is_array else [given.Value]:
+        if isinstance(value, float) and not math.isfinite(value):
+            return int(_C.BadOutOfRange)
+        if (argument.low is not None and value < argument.low) or (argument.high is not None and value > argument.high):
+            return int(_C.BadOutOfRange)
+    return int(_C.Good)
+
+
+def _answer(code: int, arguments: Sequence[int] = (), expected: int = 0) -> ua.CallMethodResult:
+    result = ua.CallMethodResult()
+    result.StatusCode = ua.StatusCode(code)
+    result.InputArgumentResults = [ua.StatusCode(status) for status in arguments] or [ua.StatusCode()] * expected
+    return result
+
+
+def handler(method: Method, call: Call) -> Handler:
+    """The coroutine that asyncua calls for one method of one machine."""
+
+    async def run(_parent: ua.NodeId, *given: ua.Variant) -> ua.CallMethodResult:
+        expected = len(method.inputs)
+        if len(given) != expected:
+            return _answer(_C.BadArgumentsMissing if len(given) < expected else _C.BadTooManyArguments)
+        statuses = [check(argument, variant) for argument, variant in zip(method.inputs, given, strict=True)]
+        if any(statuses):
+            return _answer(_C.BadInvalidArgument, statuses)
+        try:
+            pending = call(method.name, [variant.Value for variant in given])
+            if inspect.isawaitable(pending):
+                await pending
+        except CommandRefused as refused:
+            _logger.info("%s refused: %s", method.name, refused)
+            return _answer(_REFUSED[refused.reason], expected=expected)
+        return _answer(_C.Good, expected=expected)
+
+    return run
+
+
+def handlers(call: Call) -> dict[str, Handler]:
+    return {method.name: handler(method, call) for method in METHODS}

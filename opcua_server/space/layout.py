@@ -1,0 +1,89 @@
+"""Which optional nodes a machine has, beyond what the catalogue's paths ask for, and the constants that they show.
+
+Claimed is only what is there and driven: an optional node whose value nothing knows is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from nodesets.catalogue import AXES, SIGNALS, STACKLIGHT
+
+TOOL_COUNT: Final = 24
+COMPONENTS: Final = ("Spindle1", "AxisX", "AxisY", "AxisZ", "ToolMagazine", "CoolantUnit")
+POSITIONS: Final = tuple(f"{frame}{letter}" for frame in ("PosTcpBcs", "PosTcpWcs") for letter in "XYZABC")
+
+BLOCKS: Final = "MA:MachineryBuildingBlocks"
+ITEM_STATE: Final = f"{BLOCKS}/MA:MachineryItemState"
+OPERATION_MODE: Final = f"{BLOCKS}/MA:MachineryOperationMode"
+COUNTERS: Final = f"{BLOCKS}/DI:OperationCounters"
+PROGRAM: Final = "MT:Production/MT:ActiveProgram"
+STACK: Final = "MT:Monitoring/MT:Stacklight"
+TOOLS: Final = "MT:Equipment/MT:Tools"
+MESSAGES: Final = "MT:Notification/MT:Messages"
+MACHINE_TOOL: Final = "MT:Monitoring/MT:MachineTool"
+CHANNEL: Final = "CNC:CncInterface/CNC:CncChannelList/{CNC:CncChannelType}Channel1"
+SPINDLE: Final = "CNC:CncInterface/CNC:CncSpindleList/{CNC:CncSpindleType}S1"
+MONITORED_CHANNEL: Final = "MT:Monitoring/{MT:ChannelMonitoringType}Channel1"
+MONITORED_SPINDLE: Final = "MT:Monitoring/{MT:SpindleMonitoringType}Spindle1"
+TOOL_CHANGE: Final = "MT:Notification/MT:Prognoses/{MT:ToolChangePrognosisType}NextToolChange"
+MAINTENANCE: Final = "MT:Notification/MT:Prognoses/{MT:MaintenancePrognosisType}NextMaintenance"
+STATE_MACHINES: Final = (ITEM_STATE, OPERATION_MODE, f"{PROGRAM}/MT:State")
+
+
+def axis(letter: str) -> str:
+    return f"CNC:CncInterface/CNC:CncAxisList/{{CNC:CncAxisType}}{letter}"
+
+
+def lamp(name: str) -> str:
+    return f"{STACK}/{{IA:StackElementLightType}}{name}"
+
+
+def tool(number: int) -> str:
+    return f"{TOOLS}/{{MT:ToolType}}T{number}"
+
+
+def tool_life(number: int) -> str:
+    return f"{tool(number)}/MT:ToolLife/{{MT:ToolLifeType}}CuttingTime"
+
+
+def component(name: str) -> str:
+    return f"MA:Components/{{0:BaseObjectType}}{name}/DI:Identification"
+
+
+def wanted_paths(component_names: tuple[str, ...]) -> Iterator[str]:
+    """Paths of all optional nodes and placeholders of one machine, building blocks first: they give shared nodes their ids."""
+    for machine in STATE_MACHINES:
+        yield f"{machine}/0:CurrentState/0:Number"
+        for part in ("Id", "Number", "TransitionTime"):
+            yield f"{machine}/0:LastTransition/0:{part}"
+    for counter in ("DI:PowerOnDuration", "DI:OperationDuration", "DI:OperationCycleCounter"):
+        yield f"{COUNTERS}/{counter}"
+    for name in (
+        "DI:Model", "DI:ProductCode", "DI:SoftwareRevision", "DI:DeviceClass", "DI:ComponentName",
+        "MA:YearOfConstruction", "MA:Location", "MT:SoftwareIdentification/{MT:SoftwareIdentificationType}NC/DI:Manufacturer",
+    ):  # fmt: skip
+        yield f"DI:Identification/{name}"
+    for name in component_names:
+        for part in ("DI:Model", "DI:ComponentName"):
+            yield f"{component(name)}/{part}"
+    for name in ("MA:MachineryItemState", "MA:MachineryOperationMode", "DI:OperationCounters"):
+        yield f"{MACHINE_TOOL}/{name}"
+    yield f"{MACHINE_TOOL}/DI:OperationCounters/MT:PartsProducedInLifetime"
+    for signal in SIGNALS:
+        yield from signal.nodes
+    for name, _colour in STACKLIGHT:
+        yield lamp(name)
+    for number in range(1, TOOL_COUNT + 1):
+        yield f"{tool(number)}/MT:Identifier"
+        yield f"{tool(number)}/MT:Name"
+        yield f"{tool(number)}/MT:Location"
+        yield f"{tool_life(number)}/MT:StartValue"
+        yield f"{tool_life(number)}/MT:LimitValue"
+    yield MESSAGES
+    yield f"{TOOL_CHANGE}/MT:ToolIdentifier"
+    yield f"{TOOL_CHANGE}/MT:ToolName"
+    yield f"{TOOL_CHANGE}/MT:ToolNodeId"
+    for letter in AXES:
+        yield axis(letter)

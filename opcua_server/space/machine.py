@@ -1,0 +1,306 @@
+"""One machine in the address space: built from its types, then driven tick by tick.
+
+/0:Objects/MA:Machines/X:CNC-001   CncTwinMillType
+    +- DI:Identification, MA:Components, MA:MachineryBuildingBlocks (the same nodes again, plus states and counters)
+    +- MT:Monitoring, MT:Production, MT:Equipment, MT:Notification, CNC:CncInterface
+    +- X:Signals    every signal by its name: our own variables, and references to the official ones
+    +- X:Commands   the methods
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import numpy as np
+from asyncua import Server, ua
+from asyncua.server.address_space import AttributeValue
+
+from cnctwin.reading import BAD_WAITING_FOR_INITIAL_DATA, Columns, utc
+from nodesets.catalogue import AXES, MACHINE, NUMERIC, RESULTS, SIGNALS
+from nodesets.methods import METHODS
+from nodesets.namespaces import instance_uri
+from nodesets.paths import qname
+from nodesets.space_access import References, namespace_array, set_namespace_array
+from nodesets.states import SHOWN, MachineState
+from opcua_server.sources.source import Identity, SourceEvent, ToolState
+from opcua_server.space import layout, nameplate
+from opcua_server.space.commands import Call, handlers
+from opcua_server.space.events import Events
+from opcua_server.space.instances import Builder, wanted
+from opcua_server.space.positions import Position, Positions
+from opcua_server.space.publish import put, shown, status_code
+from opcua_server.space.signals import KINDS, SignalWriter
+from opcua_server.space.statemachines import StateMachine, StateMachineTable
+from opcua_server.space.tools import Magazine
+from opcua_server.space.types import HAS_ADD_IN, HAS_COMPONENT, ORGANIZES, TypeSpace
+
+_A = ua.AttributeIds
+_V = ua.VariantType
+_HAS_NOTIFIER: Final = ua.NodeId(48, 0)
+_SERVER: Final = ua.NodeId(2253, 0)
+_MS_PER_HOUR: Final = 3_600_000.0
+_HEALTH: Final = {MachineState.ALARM: 1, MachineState.EMERGENCY_STOP: 1, MachineState.MAINTENANCE: 2}
+"""DI:DeviceHealthEnumeration: normal 0, failure 1, check function 2."""
+_PROCESS_VALUES: Final = (
+    "Spindle/Temperature", "Spindle/VibrationVelocity", "Coolant/Pressure", "Coolant/Flow", "Coolant/Temperature", "Tool/WearPercent",
+)  # fmt: skip
+_STATUS_POSITION: Final = {signal.name: index for index, signal in enumerate(MACHINE)}
+
+
+def _status(columns: Columns, name: str) -> int:
+    return int(columns.statuses[_STATUS_POSITION[name]])
+
+
+class MachineSpace:
+    """The nodes of one machine.
+
+    ``node_id``: the machine object. ``nodes``: where each catalogue signal lives (its first node). ``methods``: method name to
+    (object, method). ``result_nodes``: nodes that only the Analytics role may write. ``made``: all nodes of this machine.
+    """
+
+    def __init__(self, server: Server, types: TypeSpace, tables: dict[str, StateMachineTable], identity: Identity) -> None:
+        self.identity = identity
+        builder = _builder(types, identity.machine_id)
+        self._aspace = types.aspace
+        names = tuple(name for name, _, _ in identity.components)
+        self.node_id = builder.instance(
+            ua.NodeId(1001, types.index["MA"]),
+            ORGANIZES,
+            ua.QualifiedName(identity.machine_id, builder.namespace),
+            types.type_id("X:CncTwinMillType"),
+            wanted(layout.wanted_paths(names)),
+            event_notifier=1,
+        )
+        self._blocks(builder)
+        self._notifiers(builder)
+        nameplate.identification(builder, self.node_id, identity)
+        nameplate.constants(builder, self.node_id, identity)
+        nameplate.signal_units(builder, self.node_id)
+        self._writer = SignalWriter()
+        self.nodes: dict[str, ua.NodeId] = {}
+        self._signals(builder)
+        self.result_nodes = {signal.name: self.nodes[signal.name] for signal in RESULTS}
+        self._results(builder)
+        self._positions = Positions(_status)
+        self._follow_positions(builder)
+        self._writer.after(self._positions.write)
+        self._machines = [StateMachine(builder, builder.at(self.node_id, path), tables[path]) for path in layout.STATE_MACHINES]
+        self._state_nodes(builder)
+        self._counters(builder)
+        self._magazine = Magazine(builder, self.node_id)
+        self._tool_change = [
+            builder.value(builder.at(self.node_id, f"{layout.TOOL_CHANGE}/MT:{name}"))
+            for name in ("ToolIdentifier", "ToolName", "ToolNodeId")
+        ]
+        commands = builder.at(self.node_id, "X:Commands")
+        self.methods = {method.name: (commands, builder.at(self.node_id, f"X:Commands/X:{method.name}")) for method in METHODS}
+        at = builder.at
+        self._events = Events(
+            server,
+            types,
+            identity.machine_id,
+            self.node_id,
+            at(self.node_id, layout.MESSAGES),
+            at(self.node_id, "CNC:CncInterface"),
+        )
+        self.made: tuple[ua.NodeId, ...] = tuple(builder.made)
+
+    # Building -------------------------------------------------------------------------------------------------------
+
+    def _blocks(self, builder: Builder) -> None:
+        """MachineryBuildingBlocks shows nodes that exist elsewhere: a second parent, never a copy (OPC 40001-1, 7.2)."""
+        at = builder.at
+        blocks = at(self.node_id, layout.BLOCKS)
+        for path in ("DI:Identification", "MA:Components"):
+            if builder.child(self.node_id, qname(path)) is not None:
+                builder.link(blocks, HAS_ADD_IN, at(self.node_id, path))
+        types = builder.types
+        monitoring = builder.instance(
+            blocks,
+            HAS_ADD_IN,
+            ua.QualifiedName("Monitoring", types.index["MA"]),
+            types.type_id("MA:MonitoringType"),
+            wanted(("MA:Status", "MA:Health/DI:DeviceHealth", "MA:Process")),
+        )
+        status = at(monitoring, "MA:Status")
+        for path in (layout.ITEM_STATE, layout.OPERATION_MODE, layout.STACK):
+            builder.link(status, HAS_COMPONENT, at(self.node_id, path))
+        self._health = builder.value(at(monitoring, "MA:Health/DI:DeviceHealth"))
+        self._process = at(monitoring, "MA:Process")
+
+    def _notifiers(self, builder: Builder) -> None:
+        messages = builder.at(self.node_id, layout.MESSAGES)
+        interface = builder.at(self.node_id, "CNC:CncInterface")
+        for node_id in (messages, interface):
+            self._aspace[node_id].attributes[_A.EventNotifier].value = ua.DataValue(ua.Variant(1, _V.Byte))
+        builder.references.add(_SERVER, _HAS_NOTIFIER, self.node_id)
+        builder.references.add(self.node_id, _HAS_NOTIFIER, messages)
+        builder.references.add(self.node_id, _HAS_NOTIFIER, interface)
+
+    def _signals(self, builder: Builder) -> None:
+        for signal in SIGNALS:
+            group = "X:Signals/" + "/".join(f"X:{step}" for step in signal.group.split("/"))
+            if signal.nodes:
+                found = [builder.at(self.node_id, path) for path in signal.nodes]
+                builder.link(builder.at(self.node_id, group), ORGANIZES, found[0])
+            else:
+                found = [builder.at(self.node_id, f"{group}/X:{signal.tag}")]
+            self.nodes[signal.name] = found[0]
+            kind = KINDS[signal.type.removesuffix("[]")][0]
+            for node_id in found:
+                actual = builder.types.builtin(builder.types.attribute(node_id, _A.DataType))
+                if actual is not kind:
+                    raise TypeError(f"{signal.name} is {kind.name}, but {node_id.to_string()} is {actual.name}")
+                if signal.access != "result":
+                    self._writer.show(signal.name, builder.value(node_id))
+        for name in _PROCESS_VALUES:
+            builder.link(self._process, ORGANIZES, self.nodes[name])
+
+    def _results(self, builder: Builder) -> None:
+        self._result_values: list[AttributeValue] = []
+        for node_id in self.result_nodes.values():
+            builder.writable(node_id)
+            self._result_values.append(builder.value(node_id))
+        self.set_results_status(BAD_WAITING_FOR_INITIAL_DATA)
+
+    def _follow_positions(self, builder: Builder) -> None:
+        cls = ua.extension_objects_by_datatype[builder.types.type_id("CNC:CncPositionDataType")]
+        value, at = builder.value, builder.at
+
+        def position(path: str, own: tuple[str, ...]) -> Position:
+            node_id = at(self.node_id, path)
+            parts = tuple(value(at(node_id, f"CNC:{member}")) for member in own)
+            return Position(value(node_id), cls, parts)
+
+        for letter in AXES:
+            for which in ("PosDirect", "PosIndirect"):
+                path = f"{layout.axis(letter)}/CNC:{which}"
+                nameplate.position_units(builder, at(self.node_id, path), letter)
+                self._positions.follow_axis(position(path, ()), letter, which)
+        angle = f"{layout.SPINDLE}/CNC:AnglePos"
+        nameplate.position_units(builder, at(self.node_id, angle), "A")
+        self._positions.follow(position(angle, ()), "Spindle/AnglePos", "Spindle/AnglePos", None)
+        for name in layout.POSITIONS:
+            path, letter = f"{layout.CHANNEL}/CNC:{name}", name[-1]
+            nameplate.position_units(builder, at(self.node_id, path), letter)
+            tip = position(path, ("ActPos", "CmdPos", "RemDist"))
+            if letter in AXES:
+                self._positions.follow_tip(tip, letter, work=name.startswith("PosTcpWcs"))
+
+    def _state_nodes(self, builder: Builder) -> None:
+        at = builder.at
+        self._tool_mode = builder.value(at(self.node_id, f"{layout.MACHINE_TOOL}/MT:OperationMode"))
+        self._lamps = {
+            name: builder.value(at(self.node_id, f"{layout.lamp(name)}/IA:SignalMode"))
+            for name in ("Red", "Yellow", "Green", "Blue")
+        }
+        self._program_state: Any = None
+        self._writer.listen("Machine/State", self._show_state)
+        now = datetime.now(UTC)
+        self._show_state(float(MachineState.OFF), 0, now, now)
+
+    def _counters(self, builder: Builder) -> None:
+        rows: tuple[tuple[str, str, ua.VariantType, float], ...] = (
+            ("Machine/PowerOnDuration", "DI:PowerOnDuration", _V.Double, _MS_PER_HOUR),
+            ("Machine/OperationDuration", "DI:OperationDuration", _V.Double, _MS_PER_HOUR),
+            ("Machine/OperationCycleCounter", "DI:OperationCycleCounter", _V.UInt32, 1),
+            ("Machine/PartsProduced", "MT:PartsProducedInLifetime", _V.UInt64, 1),
+        )
+        for name, path, kind, factor in rows:
+            held = builder.value(builder.at(self.node_id, f"{layout.COUNTERS}/{path}"))
+
+            def show(
+                number: float, status: int, moment: datetime, server_time: datetime,
+                held: AttributeValue = held, kind: ua.VariantType = kind, factor: float = factor,
+            ) -> None:  # fmt: skip
+                value = number * factor if kind is _V.Double else int(number)
+                put(held, shown(value, kind, status, moment, server_time))
+
+            self._writer.listen(name, show)
+
+    # Driving --------------------------------------------------------------------------------------------------------
+
+    def _show_state(self, number: float, status: int, moment: datetime, server_time: datetime) -> None:
+        """Put every state machine of the official models into what the one machine state shows."""
+        if status >> 31:
+            number = float(MachineState.OFF)
+        state = MachineState(int(number))
+        row = SHOWN[state]
+        if row.program is not None or self._program_state is None:
+            self._program_state = row.program
+        for machine, value in zip(self._machines, (row.item, row.mode, self._program_state), strict=True):
+            if value is not None:
+                machine.show(value, moment, server_time, status)
+        put(self._tool_mode, shown(int(row.tool_mode), _V.Int32, status, moment, server_time))
+        put(self._health, shown(_HEALTH.get(state, 0), _V.Int32, status, moment, server_time))
+        for name, held in self._lamps.items():
+            blinking = int(row.blinking and row.lamp == name)
+            put(held, shown(blinking, _V.Int32, status, moment, server_time))
+
+    def write(self, columns: Columns) -> int:
+        """Show one tick: only what changed in value or status, all in one go. How many signals changed."""
+        return self._writer.write(columns, utc(columns.source_time_ns), datetime.now(UTC))
+
+    def write_tools(self, tools: Sequence[ToolState], source_time_ns: int | None = None) -> None:
+        """Show the tool magazine; what did not change is not touched."""
+        now = datetime.now(UTC)
+        moment = now if source_time_ns is None else utc(source_time_ns)
+        tool = self._magazine.write(tools, moment, now)
+        self._positions.tool_length_mm = 0.0 if tool is None else tool.length
+        identifier, name, node_id = self._tool_change
+        if tool is not None and identifier.value.Value.Value != f"T{tool.number}":
+            put(identifier, shown(f"T{tool.number}", _V.String, 0, moment, now))
+            put(name, shown(tool.name, _V.String, 0, moment, now))
+            target = self._magazine.node_ids.get(tool.number, ua.NodeId())
+            put(node_id, shown(target, _V.NodeId, 0, moment, now))
+
+    def set_results_status(self, status: int) -> None:
+        """Give all results of the analytics a status, such as Uncertain when their writer is lost. Uncertain keeps the last
+        value and its source time; a result that has no value yet stays BadWaitingForInitialData."""
+        now = datetime.now(UTC)
+        for held in self._result_values:
+            before = held.value
+            has_value = before is not None and before.Value is not None and before.Value.Value is not None
+            if status >> 31:
+                put(held, shown(None, _V.Null, status, now, now))
+            elif has_value:
+                put(held, replace(before, StatusCode=status_code(status), ServerTimestamp=now))
+
+    def bind_methods(self, call: Call) -> None:
+        """Let ``call(method, arguments)`` carry out the Commands, after their arguments were checked."""
+        for name, handler in handlers(call).items():
+            self._aspace.add_method_callback(self.methods[name][1], handler)
+
+    async def send_event(self, event: SourceEvent) -> None:
+        """Send an event to the subscribers of Messages, of the machine and of the Server object."""
+        await self._events.send(event)
+
+
+def _builder(types: TypeSpace, machine_id: str) -> Builder:
+    """A builder for the machine's own namespace, which is registered."""
+    uris = namespace_array(types.aspace)
+    uri = instance_uri(machine_id)
+    if uri in uris:
+        raise ValueError(f"machine {machine_id} exists already")
+    set_namespace_array(types.aspace, [*uris, uri])
+    concrete = {types.type_id("MA:MachineryItemIdentificationType"): types.type_id("MA:MachineryComponentIdentificationType")}
+    return Builder(types, References(types.aspace), len(uris), concrete)
+
+
+def state_machine_tables(types: TypeSpace) -> dict[str, StateMachineTable]:
+    """Path of a state machine in a machine -> its states and transitions."""
+    kinds = (
+        "MA:MachineryItemState_StateMachineType",
+        "MT:MachineOperationModeStateMachineType",
+        "MT:ProductionProgramStateMachineType",
+    )
+    return {path: StateMachineTable(types, types.type_id(kind)) for path, kind in zip(layout.STATE_MACHINES, kinds, strict=True)}
+
+
+def blank_columns(source_time_ns: int) -> Columns:
+    """All signals at zero, Good: for tests and for a machine whose source has not spoken yet."""
+    objects: dict[str, Any] = {signal.name: [] if signal.type.endswith("[]") else "" for signal in MACHINE if not signal.is_numeric}
+    return Columns(np.zeros(len(NUMERIC)), objects, np.zeros(len(MACHINE), dtype=np.uint32), source_time_ns)

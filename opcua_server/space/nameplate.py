@@ -1,0 +1,138 @@
+"""What of a machine never changes while it runs: name plates, names, constants, units and ranges."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from asyncua import ua
+
+from nodesets import units
+from nodesets.catalogue import AXES, SIGNALS, STACKLIGHT, TRAVEL_MM, Signal
+from nodesets.namespaces import URI
+from nodesets.paths import QName
+from nodesets.units import Unit
+from opcua_server.sources.source import Identity
+from opcua_server.space import layout
+from opcua_server.space.instances import Builder
+from opcua_server.space.types import HAS_PROPERTY
+
+_A = ua.AttributeIds
+_PROPERTY_TYPE: Final = ua.NodeId(68, 0)
+_UNITS: Final = (("EngineeringUnits", ua.NodeId(887, 0)), ("EURange", ua.NodeId(884, 0)))
+JOG_INCREMENT_MM: Final = 0.1
+
+
+def unit_information(unit: Unit) -> ua.EUInformation:
+    return ua.EUInformation(
+        NamespaceUri=units.NAMESPACE_URI,
+        UnitId=unit.unit_id,
+        DisplayName=ua.LocalizedText(unit.symbol, "en"),
+        Description=ua.LocalizedText(unit.description, "en"),
+    )
+
+
+def set_unit(builder: Builder, node_id: ua.NodeId, unit: Unit, low: float, high: float) -> None:
+    """EngineeringUnits and EURange in namespace 0, made where the type has none, and in CNC's where its file put them."""
+    values: dict[str, Any] = {"EngineeringUnits": unit_information(unit), "EURange": ua.Range(Low=low, High=high)}
+    for name, data_type in _UNITS:
+        if (other := builder.child(node_id, QName("CNC", name))) is not None:
+            builder.set(other, values[name])
+        existing = builder.child(node_id, QName("0", name))
+        if existing is None:
+            qualified = ua.QualifiedName(name, 0)
+            builder.variable(node_id, HAS_PROPERTY, qualified, _PROPERTY_TYPE, data_type, values[name])
+        else:
+            builder.set(existing, values[name])
+
+
+def set_signal_unit(builder: Builder, node_id: ua.NodeId, signal: Signal) -> None:
+    if signal.unit is not None and signal.low is not None and signal.high is not None:
+        set_unit(builder, node_id, signal.unit, signal.low, signal.high)
+
+
+def identification(builder: Builder, machine: ua.NodeId, identity: Identity) -> None:
+    """The machine's name plate and those of its components."""
+    text = ua.LocalizedText
+    rows: dict[str, Any] = {
+        "DI:Manufacturer": text(identity.manufacturer, "en"),
+        "DI:Model": text(identity.model, "en"),
+        "DI:ProductCode": identity.model,
+        "DI:SerialNumber": identity.serial_number,
+        "DI:ProductInstanceUri": identity.product_instance_uri,
+        "DI:SoftwareRevision": identity.software_revision,
+        "DI:DeviceClass": "Machining centre",
+        "DI:ComponentName": text(identity.machine_id, "en"),
+        "MA:YearOfConstruction": identity.year_of_construction,
+        "MA:Location": identity.location,
+    }
+    software = "MT:SoftwareIdentification/{MT:SoftwareIdentificationType}NC/"
+    rows |= {
+        software + "MT:Identifier": "NC",
+        software + "DI:SoftwareRevision": identity.software_revision,
+        software + "DI:Manufacturer": text(identity.manufacturer, "en"),
+    }
+    for path, value in rows.items():
+        builder.set(builder.at(machine, f"DI:Identification/{path}"), value)
+    for name, manufacturer, serial in identity.components:
+        plate = builder.at(machine, layout.component(name))
+        builder.set(builder.at(plate, "DI:Manufacturer"), text(manufacturer, "en"))
+        builder.set(builder.at(plate, "DI:SerialNumber"), serial)
+        builder.set(builder.at(plate, "DI:Model"), text(f"{identity.model} {name}", "en"))
+        builder.set(builder.at(plate, "DI:ComponentName"), text(name, "en"))
+
+
+def constants(builder: Builder, machine: ua.NodeId, identity: Identity) -> None:
+    """Names and values of the CNC interface, monitoring and stack light that no signal drives."""
+    channel = builder.at(machine, layout.CHANNEL)
+    rows: dict[str, Any] = {
+        "CNC:CncInterface/CNC:VendorName": identity.manufacturer,
+        "CNC:CncInterface/CNC:VendorRevision": identity.software_revision,
+        "CNC:CncInterface/CNC:Version": "1.0.0",
+        f"{layout.CHANNEL}/CNC:Id": 1,
+        f"{layout.CHANNEL}/CNC:ActJogIncrement": JOG_INCREMENT_MM,
+        f"{layout.SPINDLE}/CNC:ActChannel": channel,
+        f"{layout.MONITORED_CHANNEL}/MT:Name": "Channel 1",
+        f"{layout.MONITORED_SPINDLE}/MT:Name": "Spindle 1",
+        f"{layout.STACK}/IA:StacklightMode": 0,
+        f"{layout.PROGRAM}/0:NumberInList": 0,
+        f"{layout.MAINTENANCE}/MT:Activity": ua.LocalizedText("Service the spindle", "en"),
+        f"{layout.TOOL_CHANGE}/MT:Location": ua.LocalizedText("Spindle 1", "en"),
+    }
+    for drive in (layout.SPINDLE, *(layout.axis(letter) for letter in AXES)):
+        rows[f"{drive}/CNC:ActChannel"] = channel
+        rows[f"{drive}/CNC:IsInactive"] = False
+        rows[f"{drive}/CNC:IsVirtual"] = False
+    for letter in AXES:
+        rows[f"{layout.axis(letter)}/CNC:IsRotational"] = False
+    for number, (name, colour) in enumerate(STACKLIGHT):
+        rows[f"{layout.lamp(name)}/0:NumberInList"] = number
+        rows[f"{layout.lamp(name)}/IA:SignalColor"] = colour
+        rows[f"{layout.lamp(name)}/IA:SignalMode"] = 0
+    for path, value in rows.items():
+        builder.set(builder.at(machine, path), value)
+    set_unit(builder, builder.at(machine, f"{layout.CHANNEL}/CNC:ActJogIncrement"), units.MILLIMETRE, 0.0, 100.0)
+
+
+def signal_units(builder: Builder, machine: ua.NodeId) -> None:
+    """Unit and range at every official node of a measured signal."""
+    for signal in SIGNALS:
+        for path in signal.nodes:
+            set_signal_unit(builder, builder.at(machine, path), signal)
+
+
+def required_namespaces() -> tuple[str, ...]:
+    return tuple(uri for prefix, uri in URI.items() if prefix != "0")
+
+
+def position_units(builder: Builder, position: ua.NodeId, letter: str) -> None:
+    """Unit and range of a position structure and of its sub-variables that no signal gives one."""
+    linear = letter in TRAVEL_MM
+    unit = units.MILLIMETRE if linear else units.DEGREE
+    low, high = TRAVEL_MM[letter] if linear else (0.0, 360.0)
+    set_unit(builder, position, unit, low, high)
+    for member in ("ActPos", "CmdPos", "RemDist"):
+        node_id = builder.at(position, f"CNC:{member}")
+        if builder.child(node_id, QName("0", "EURange")) is None:
+            span = high - low
+            limits = (-span, span) if member == "RemDist" else (low, high)
+            set_unit(builder, node_id, unit, *limits)

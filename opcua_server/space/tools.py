@@ -1,0 +1,113 @@
+"""The tool magazine: MT:Equipment/MT:Tools with one MT:ToolType instance per pocket, and what we add to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from asyncua import ua
+
+from nodesets import units
+from nodesets.units import Unit
+from opcua_server.sources.source import ToolState
+from opcua_server.space import layout
+from opcua_server.space.instances import Builder
+from opcua_server.space.nameplate import set_unit, unit_information
+from opcua_server.space.publish import put, shown
+from opcua_server.space.types import HAS_COMPONENT
+
+_V = ua.VariantType
+_ANALOG: Final = ua.NodeId(17570, 0)
+_VARIABLE: Final = ua.NodeId(63, 0)
+_TYPES: Final = {_V.Double: ua.NodeId(11, 0), _V.UInt32: ua.NodeId(7, 0), _V.Boolean: ua.NodeId(1, 0), _V.String: ua.NodeId(12, 0)}
+_REASON_UNKNOWN, _REASON_BY_OPERATOR, _REASON_TOOL_LIFE = 0, 1, 3
+"""MT:ToolLocked."""
+
+_OWN: Final[tuple[tuple[str, ua.VariantType, Unit | None, float, float], ...]] = (
+    ("Kind", _V.String, None, 0, 0),
+    ("Teeth", _V.UInt32, None, 0, 0),
+    ("Diameter", _V.Double, units.MILLIMETRE, 0, 200),
+    ("Length", _V.Double, units.MILLIMETRE, 0, 400),
+    ("WearPercent", _V.Double, units.PERCENT, 0, 200),
+    ("InSpindle", _V.Boolean, None, 0, 0),
+)
+
+
+class Magazine:
+    """The 24 tools of one machine; `write` shows what changed since the last call."""
+
+    def __init__(self, builder: Builder, machine: ua.NodeId) -> None:
+        self._nodes: dict[int, dict[str, Any]] = {}
+        self._seen: dict[int, ToolState] = {}
+        self.node_ids: dict[int, ua.NodeId] = {}
+        own_index = builder.types.index["X"]
+        for number in range(1, layout.TOOL_COUNT + 1):
+            tool = builder.at(machine, layout.tool(number))
+            self.node_ids[number] = tool
+            life = builder.at(machine, layout.tool_life(number))
+            constants: dict[str, Any] = {
+                "MT:ControlIdentifier1": number,
+                "MT:ControlIdentifierInterpretation": 0,
+                "MT:Identifier": f"T{number}",
+                "MT:Location/MT:Name": "Magazine",
+                "MT:Location/MT:PlaceNumber": number,
+            }
+            for path, value in constants.items():
+                builder.set(builder.at(tool, path), value)
+            life_unit = unit_information(units.MINUTE)
+            for name, value in (("EngineeringUnits", life_unit), ("Indication", 0), ("IsCountingUp", True), ("StartValue", 0.0)):
+                builder.set(builder.at(life, f"MT:{name}"), value)
+            nodes = {
+                "name": builder.at(tool, "MT:Name"),
+                "place": builder.at(tool, "MT:Location/MT:Name"),
+                "locked": builder.at(tool, "MT:Locked"),
+                "reason": builder.at(tool, "MT:Locked/MT:ReasonForLocking"),
+                "life": life,
+                "limit": builder.at(life, "MT:LimitValue"),
+            }
+            for name, kind, unit, low, high in _OWN:
+                qualified = ua.QualifiedName(name, own_index)
+                type_id = _VARIABLE if unit is None else _ANALOG
+                empty = {_V.Double: 0.0, _V.UInt32: 0, _V.Boolean: False, _V.String: ""}[kind]
+                node = builder.variable(tool, HAS_COMPONENT, qualified, type_id, _TYPES[kind], empty)
+                if unit is not None:
+                    set_unit(builder, node, unit, low, high)
+                nodes[name] = node
+            self._nodes[number] = {name: builder.value(node) for name, node in nodes.items()}
+
+    def write(self, tools: Sequence[ToolState], moment: datetime, server_time: datetime) -> ToolState | None:
+        """Show the tools; returns the one in the spindle."""
+        in_spindle = None
+        for tool in tools:
+            if tool.in_spindle:
+                in_spindle = tool
+            nodes = self._nodes.get(tool.number)
+            if nodes is None or self._seen.get(tool.number) == tool:
+                continue
+            before = self._seen.get(tool.number)
+            old = {} if before is None else dict(self._rows(before))
+            self._seen[tool.number] = tool
+            for name, (value, kind) in self._rows(tool):
+                if name not in old or old[name][0] != value:
+                    put(nodes[name], shown(value, kind, 0, moment, server_time))
+        return in_spindle
+
+    @staticmethod
+    def _rows(tool: ToolState) -> list[tuple[str, tuple[Any, ua.VariantType]]]:
+        worn_out = tool.life > 0 and tool.cutting_time >= tool.life
+        reason = (_REASON_TOOL_LIFE if worn_out else _REASON_BY_OPERATOR) if tool.locked else _REASON_UNKNOWN
+        return [
+            ("name", (tool.name, _V.String)),
+            ("place", ("Spindle" if tool.in_spindle else "Magazine", _V.String)),
+            ("locked", (tool.locked, _V.Boolean)),
+            ("reason", (reason, _V.Int32)),
+            ("life", (float(tool.cutting_time), _V.Double)),
+            ("limit", (float(tool.life), _V.Double)),
+            ("Kind", (tool.kind, _V.String)),
+            ("Teeth", (int(tool.teeth), _V.UInt32)),
+            ("Diameter", (float(tool.diameter), _V.Double)),
+            ("Length", (float(tool.length), _V.Double)),
+            ("WearPercent", (float(tool.wear_percent), _V.Double)),
+            ("InSpindle", (tool.in_spindle, _V.Boolean)),
+        ]

@@ -1,0 +1,141 @@
+"""The type side of the address space: names, supertypes, and what a type prescribes for its instances.
+
+Built once per server after the NodeSets are loaded; every machine is instantiated from the same one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from asyncua import ua
+from asyncua.server.address_space import AddressSpace
+
+from nodesets.namespaces import URI
+from nodesets.paths import QName, qname
+from nodesets.space_access import namespace_array
+
+_A = ua.AttributeIds
+HAS_SUBTYPE: Final = ua.NodeId(45, 0)
+HAS_TYPE_DEFINITION: Final = ua.NodeId(40, 0)
+HAS_INTERFACE: Final = ua.NodeId(17603, 0)
+HAS_MODELLING_RULE: Final = ua.NodeId(37, 0)
+HAS_COMPONENT: Final = ua.NodeId(47, 0)
+HAS_PROPERTY: Final = ua.NodeId(46, 0)
+HAS_ADD_IN: Final = ua.NodeId(17604, 0)
+ORGANIZES: Final = ua.NodeId(35, 0)
+HAS_ORDERED_COMPONENT: Final = ua.NodeId(49, 0)
+_CHILD: Final = frozenset({HAS_COMPONENT, HAS_PROPERTY, HAS_ADD_IN, ORGANIZES, HAS_ORDERED_COMPONENT})
+
+_MANDATORY, _OPTIONAL = ua.NodeId(78, 0), ua.NodeId(80, 0)
+_PLACEHOLDERS: Final = frozenset({ua.NodeId(11508, 0), ua.NodeId(11510, 0)})
+_TYPE_CLASSES: Final = frozenset({8, 16, 32, 64})
+_ABSTRACT_BUILTIN: Final = {26: 11, 27: 6, 28: 7, 29: 6}
+"""Number, Integer, UInteger and Enumeration -> the built-in type that we show them in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """A child that a type (or another declaration) prescribes."""
+
+    node_id: ua.NodeId
+    reference: ua.NodeId
+    name: ua.QualifiedName
+    mandatory: bool
+    placeholder: bool
+
+
+class TypeSpace:
+    def __init__(self, aspace: AddressSpace) -> None:
+        self.aspace = aspace
+        uris = namespace_array(aspace)
+        self.index: dict[str, int] = {prefix: uris.index(uri) for prefix, uri in URI.items() if uri in uris}
+        self._types: dict[tuple[int, str], ua.NodeId] = {}
+        for node_id in list(aspace.keys()):
+            attributes = aspace[node_id].attributes
+            if attributes[_A.NodeClass].value.Value.Value in _TYPE_CLASSES:
+                name = attributes[_A.BrowseName].value.Value.Value
+                self._types[name.NamespaceIndex, name.Name] = node_id
+        self._children: dict[ua.NodeId, tuple[Declaration, ...]] = {}
+        self._sources: dict[ua.NodeId, tuple[ua.NodeId, ...]] = {}
+        self._builtin: dict[ua.NodeId, ua.VariantType] = {}
+
+    def qualified(self, name: QName) -> ua.QualifiedName:
+        return ua.QualifiedName(name.name, self.index[name.prefix])
+
+    def type_id(self, name: str | QName) -> ua.NodeId:
+        """The type called ``MT:ToolType``. Raises KeyError."""
+        named = qname(name) if isinstance(name, str) else name
+        return self._types[self.index[named.prefix], named.name]
+
+    def attribute(self, node_id: ua.NodeId, attribute: ua.AttributeIds) -> Any:
+        """The value of an attribute, None where the node has none."""
+        held = self.aspace[node_id].attributes.get(attribute)
+        return None if held is None or held.value is None else held.value.Value.Value
+
+    def targets(self, node_id: ua.NodeId, reference: ua.NodeId, forward: bool = True) -> list[ua.NodeId]:
+        return [r.NodeId for r in self.aspace[node_id].references if r.ReferenceTypeId == reference and r.IsForward is forward]
+
+    def supertypes(self, type_id: ua.NodeId) -> list[ua.NodeId]:
+        """The type itself, then its supertypes up to the root."""
+        chain = [type_id]
+        while above := self.targets(chain[-1], HAS_SUBTYPE, forward=False):
+            chain.append(above[0])
+        return chain
+
+    def is_subtype(self, type_id: ua.NodeId, of: ua.NodeId) -> bool:
+        return of in self.supertypes(type_id)
+
+    def sources(self, type_id: ua.NodeId) -> tuple[ua.NodeId, ...]:
+        """All nodes whose children an instance of the type has: the type, its supertypes, and all their interfaces."""
+        known = self._sources.get(type_id)
+        if known is None:
+            chain = self.supertypes(type_id)
+            found = list(chain)
+            for node_id in chain:
+                found += [i for i in self.interfaces(node_id) if i not in found]
+            known = self._sources[type_id] = tuple(found)
+        return known
+
+    def interfaces(self, node_id: ua.NodeId) -> list[ua.NodeId]:
+        """Interface types of a type or a declaration, with the interfaces' supertypes."""
+        return [above for i in self.targets(node_id, HAS_INTERFACE) for above in self.supertypes(i)]
+
+    def type_definition(self, node_id: ua.NodeId) -> ua.NodeId:
+        found = self.targets(node_id, HAS_TYPE_DEFINITION)
+        return found[0] if found else ua.NodeId()
+
+    def children(self, node_id: ua.NodeId) -> tuple[Declaration, ...]:
+        """What the node prescribes; children without a modelling rule belong to the type alone."""
+        known = self._children.get(node_id)
+        if known is None:
+            found = []
+            for reference in self.aspace[node_id].references:
+                if not reference.IsForward or reference.ReferenceTypeId not in _CHILD:
+                    continue
+                rules = self.targets(reference.NodeId, HAS_MODELLING_RULE)
+                rule = rules[0] if rules else None
+                if rule == _MANDATORY or rule == _OPTIONAL or rule in _PLACEHOLDERS:
+                    found.append(
+                        Declaration(
+                            reference.NodeId,
+                            reference.ReferenceTypeId,
+                            reference.BrowseName,
+                            rule == _MANDATORY,
+                            rule in _PLACEHOLDERS,
+                        )
+                    )
+            known = self._children[node_id] = tuple(found)
+        return known
+
+    def builtin(self, data_type: ua.NodeId) -> ua.VariantType:
+        """The built-in type that values of a data type have on the wire."""
+        known = self._builtin.get(data_type)
+        if known is None:
+            kind = 24
+            for above in self.supertypes(data_type):
+                if above.NamespaceIndex == 0 and (above.Identifier <= 25 or above.Identifier in _ABSTRACT_BUILTIN):
+                    kind = _ABSTRACT_BUILTIN.get(above.Identifier, above.Identifier)
+                    break
+            known = self._builtin[data_type] = ua.VariantType(kind)
+        return known
