@@ -17,6 +17,8 @@ nodes is also organized there, so that every signal can be browsed in one place.
 Adding a signal: one row here, and the machine state that it shows (``opcua_server/machine/signals.py``).
 """
 
+# ruff: noqa: E501 - a table: one signal, one row
+
 from __future__ import annotations
 
 from collections.abc import Iterator

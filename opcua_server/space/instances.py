@@ -288,11 +288,10 @@ class Builder:
         return self._concrete.get(best, best)
 
     def _placeholder(self, parent: ua.NodeId, step: Step, placeholders: list[tuple[Declaration, Context]], want: Wanted) -> None:
-        assert step.type is not None
-        if self.child(parent, step) is not None:
+        if step.type is None or self.child(parent, step) is not None:
             return
         type_id = self.types.type_id(step.type)
-        for declaration, context in placeholders:
+        for declaration, _ in placeholders:
             declared = self.types.type_definition(declaration.node_id)
             if not self.types.is_subtype(type_id, declared):
                 continue

@@ -45,7 +45,8 @@ _MS_PER_HOUR: Final = 3_600_000.0
 _HEALTH: Final = {MachineState.ALARM: 1, MachineState.EMERGENCY_STOP: 1, MachineState.MAINTENANCE: 2}
 """DI:DeviceHealthEnumeration: normal 0, failure 1, check function 2."""
 _PROCESS_VALUES: Final = (
-    "Spindle/Temperature", "Spindle/VibrationVelocity", "Coolant/Pressure", "Coolant/Flow", "Coolant/Temperature", "Tool/WearPercent",
+    "Spindle/Temperature", "Spindle/VibrationVelocity", "Coolant/Pressure", "Coolant/Flow", "Coolant/Temperature",
+    "Tool/WearPercent",
 )  # fmt: skip
 _STATUS_POSITION: Final = {signal.name: index for index, signal in enumerate(MACHINE)}
 

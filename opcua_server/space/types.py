@@ -29,6 +29,7 @@ _CHILD: Final = frozenset({HAS_COMPONENT, HAS_PROPERTY, HAS_ADD_IN, ORGANIZES, H
 
 _MANDATORY, _OPTIONAL = ua.NodeId(78, 0), ua.NodeId(80, 0)
 _PLACEHOLDERS: Final = frozenset({ua.NodeId(11508, 0), ua.NodeId(11510, 0)})
+_RULES: Final = _PLACEHOLDERS | {_MANDATORY, _OPTIONAL}
 _TYPE_CLASSES: Final = frozenset({8, 16, 32, 64})
 _ABSTRACT_BUILTIN: Final = {26: 11, 27: 6, 28: 7, 29: 6}
 """Number, Integer, UInteger and Enumeration -> the built-in type that we show them in."""
@@ -115,7 +116,7 @@ class TypeSpace:
                     continue
                 rules = self.targets(reference.NodeId, HAS_MODELLING_RULE)
                 rule = rules[0] if rules else None
-                if rule == _MANDATORY or rule == _OPTIONAL or rule in _PLACEHOLDERS:
+                if rule in _RULES:
                     found.append(
                         Declaration(
                             reference.NodeId,
