@@ -1,0 +1,86 @@
+"""The HTTP side as one ASGI application: the first REST surface, /api/v1, health, metrics and the web page."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+
+import gateway.web
+from cnctwin import __version__
+from gateway.api import health
+from gateway.api.access import Doorkeeper
+from gateway.api.guard import Guard
+from gateway.api.replies import Refusal, refusal
+from gateway.api.v1 import commands, login, machines, stream
+from gateway.commands import Commands
+from gateway.core import Gateway
+
+log = logging.getLogger("gateway.api")
+STATIC: Final = Path(gateway.web.__file__).parent / "static"
+DESCRIPTION: Final = """\
+Two surfaces over one twin: the REST and WebSocket paths that existing clients use (`/machines`, `/predictions`, `/alerts` ...),
+and `/api/v1`, which shows every signal of the machines with quality and source time, takes every command of the OPC UA server
+and streams changes. Send an API key as `x-api-key`, or log in at `/api/v1/login`. Times are RFC 3339 UTC.
+"""
+
+
+class Page(StaticFiles):
+    """The page's files. Browsers keep them and ask each time whether they changed (ETag), so a new version shows at once."""
+
+    def file_response(self, *args: Any, **more: Any) -> Response:
+        response = super().file_response(*args, **more)
+        response.headers["cache-control"] = "no-cache"
+        return response
+
+
+def create(gateway_: Gateway, doorkeeper: Doorkeeper, commands_: Commands) -> Guard:
+    """The whole application behind its guard."""
+    app = bare(gateway_, "cnctwin gateway", DESCRIPTION)
+    app.state.doorkeeper = doorkeeper
+    app.state.commands = commands_
+    for part in (health, login, machines, commands, stream):
+        app.include_router(part.router)
+    if STATIC.is_dir():
+        app.mount("/", Page(directory=STATIC, html=True), name="page")
+    return Guard(app, doorkeeper=doorkeeper, metrics=gateway_.metrics, per_minute=gateway_.settings.rate_limit_per_min)
+
+
+def bare(gateway_: Gateway, title: str, description: str) -> FastAPI:
+    """An application without routes whose errors have the right form. The interactive docs of FastAPI load scripts from elsewhere
+    and are off; /openapi.json is there."""
+    app = FastAPI(title=title, version=__version__, description=description, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.state.gateway = gateway_
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _unfit)
+    app.add_exception_handler(Refusal, _refused)
+    app.add_exception_handler(Exception, _bug)
+    return app
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type
+    return refusal(request.url.path, error.status_code, error.detail, dict(error.headers or {}))
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)  # noqa: S101
+    return refusal(request.url.path, error.status, error.detail, error.headers, error.more)
+
+
+async def _unfit(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    # The input is left out: a wrong password or key in a body must not come back in an error or a log.
+    problems = [{"type": item["type"], "loc": list(item["loc"]), "msg": item["msg"]} for item in error.errors()]
+    return refusal(request.url.path, 422, problems)
+
+
+async def _bug(request: Request, error: Exception) -> Response:
+    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return refusal(request.url.path, 500, "Internal error; the gateway's log says more")

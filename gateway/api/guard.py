@@ -1,0 +1,183 @@
+"""The outermost layer of the HTTP side: who may pass, how often, with how much.
+
+    request -> who is it (401) -> how often (429) -> own Origin (403) -> body: size, time, JSON (413, 408, 422) -> app
+
+It stands before the routes so that a request that is refused costs nothing further, and a new route is guarded without a line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final
+
+import orjson
+
+from gateway.api.access import Access, Doorkeeper, WrongKey, own_origin
+from gateway.api.limits import Buckets
+from gateway.api.replies import NEW_API, refusal
+from gateway.metrics import Metrics
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+BODY_LIMIT: Final = 64 * 1024
+BODY_S: Final = 10.0
+DEPTH_LIMIT: Final = 32
+READER_PER_MIN: Final = 6000.0
+WRONG_KEYS_PER_MIN: Final = 600.0
+OPEN: Final = frozenset({"/health", "/ready", "/openapi.json", NEW_API + "/login", NEW_API + "/logout", NEW_API + "/session"})
+SEED: Final = ("/machines", "/predictions", "/anomalies", "/detect", "/predict", "/alerts", "/aggregate", "/ws")
+"""Paths of the first surface: a key is needed even on loopback."""
+
+HEADERS: Final = tuple(
+    (name.encode(), value.encode())
+    for name, value in {
+        "x-content-type-options": "nosniff",
+        "x-frame-options": "DENY",
+        "referrer-policy": "no-referrer",
+        "cross-origin-opener-policy": "same-origin",
+        "cross-origin-resource-policy": "same-origin",
+        "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=()",
+        "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        "font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    }.items()
+)
+
+
+class Guard:
+    """ASGI middleware; see above. ``keyless`` opens the first surface without a key (the inner services of old, on their ports)."""
+
+    def __init__(self, app: App, *, doorkeeper: Doorkeeper, metrics: Metrics, per_minute: float, keyless: bool = False) -> None:
+        self._app = app
+        self._doorkeeper = doorkeeper
+        self._metrics = metrics
+        self._keyless = keyless
+        self._keys = Buckets(per_minute)
+        self._readers = Buckets(max(READER_PER_MIN, per_minute))
+        self._wrong = Buckets(WRONG_KEYS_PER_MIN)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        client = (scope.get("client") or ("", 0))[0]
+        path: str = scope["path"]
+        answer = self._judge(scope, path, headers, client)
+        if scope["type"] == "websocket":
+            if answer is None:
+                await self._app(scope, receive, send)
+            elif "websocket.http.response" in scope.get("extensions", {}):
+                await answer(scope, receive, send)
+            else:
+                await receive()
+                await send({"type": "websocket.close", "code": 1008})
+            return
+        sender = self._with_headers(send)
+        if answer is None:
+            answer, receive = await _read_body(scope, path, headers, receive)
+        if answer is None:
+            await self._app(scope, receive, sender)
+        else:
+            await answer(scope, receive, sender)
+
+    def _judge(self, scope: Scope, path: str, headers: dict[str, str], client: str) -> App | None:
+        """The refusal, or None where the request may pass; then ``state.access`` holds who asks."""
+        seed = path.startswith(SEED) and not self._keyless
+        try:
+            access = self._doorkeeper.identify(headers, client)
+        except WrongKey:
+            if wait := self._wrong.take(client):
+                return refusal(path, 429, "Rate limit exceeded", {"Retry-After": str(math.ceil(wait))})
+            return refusal(path, 401, "Invalid API key")
+        if access is None and not seed:
+            access = self._doorkeeper.reader(headers, client)
+        if access is None and self._keyless:
+            access = Access(None, "Viewer", "loopback", f"reader:{client}")
+        scope.setdefault("state", {})["access"] = access
+        if access is None and (seed or path == "/metrics" or (path.startswith(NEW_API) and path not in OPEN)):
+            return refusal(path, 401, "Invalid API key" if seed else "log in, or send an API key")
+        if path not in ("/health", "/ready"):
+            buckets = self._keys if access is not None and access.via == "key" else self._readers
+            if wait := buckets.take(access.bucket if access is not None else f"open:{client}"):
+                return refusal(path, 429, "Rate limit exceeded", {"Retry-After": str(math.ceil(wait))})
+        if scope["type"] == "websocket":
+            if not own_origin(headers):
+                return refusal(path, 403, "WebSockets are opened by the gateway's own page only")
+        elif (
+            scope["method"] not in ("GET", "HEAD", "OPTIONS")
+            and not own_origin(headers)
+            and (access is None or access.via != "key")
+        ):
+            return refusal(path, 403, "this request comes from a page of another origin")
+        return None
+
+    def _with_headers(self, send: Send) -> Send:
+        async def sender(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._metrics.requests.labels(f"{message['status'] // 100}xx").inc()
+                message = {**message, "headers": [*message.get("headers", ()), *HEADERS]}
+            await send(message)
+
+        return sender
+
+
+async def _read_body(scope: Scope, path: str, headers: dict[str, str], receive: Receive) -> tuple[App | None, Receive]:
+    """Read and check the whole body: a refusal, or a ``receive`` that hands it on."""
+    if scope["method"] in ("GET", "HEAD", "OPTIONS") and "content-length" not in headers and "transfer-encoding" not in headers:
+        return None, receive
+    declared = headers.get("content-length", "0")
+    if declared.isdigit() and int(declared) > BODY_LIMIT:
+        return refusal(path, 413, f"Body is larger than {BODY_LIMIT} bytes", {"Connection": "close"}), receive
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_S):
+            more = True
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return refusal(path, 400, "Connection closed"), receive
+                body += message.get("body", b"")
+                more = message.get("more_body", False)
+                if len(body) > BODY_LIMIT:
+                    return refusal(path, 413, f"Body is larger than {BODY_LIMIT} bytes", {"Connection": "close"}), receive
+    except TimeoutError:
+        return refusal(path, 408, "Body did not arrive in time", {"Connection": "close"}), receive
+    if body and (problem := _problem(bytes(body))):
+        return refusal(path, 422, [{"type": "json_invalid", "loc": ["body"], "msg": problem}]), receive
+    done = False
+
+    async def replay() -> Message:
+        nonlocal done
+        if done:
+            return await receive()
+        done = True
+        return {"type": "http.request", "body": bytes(body), "more_body": False}
+
+    return None, replay
+
+
+def _problem(body: bytes) -> str | None:
+    """What is wrong with a JSON body: not JSON (NaN and Infinity are not), numbers beyond double, nested too deeply."""
+    try:
+        level: list[Any] = [orjson.loads(body)]
+    except orjson.JSONDecodeError as error:
+        return f"not valid JSON: {error}"
+    for _ in range(DEPTH_LIMIT):
+        deeper: list[Any] = []
+        for value in level:
+            if isinstance(value, float) and not math.isfinite(value):
+                return "numbers must be finite"
+            if isinstance(value, dict):
+                deeper.extend(value.values())
+            elif isinstance(value, list):
+                deeper.extend(value)
+        if not deeper:
+            return None
+        level = deeper
+    return f"nested deeper than {DEPTH_LIMIT} levels"

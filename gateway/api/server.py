@@ -1,0 +1,131 @@
+"""uvicorn inside the program's own task group: no signal handlers of its own, sockets bound first, ends in time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+from typing import Any, Final
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from cnctwin.errors import StartError
+from gateway.api.guard import App
+
+HEADER_S: Final = 10.0
+"""From the connection, or the first byte of a request, to the end of its header."""
+KEEP_ALIVE_S: Final = 30
+CONNECTIONS: Final = 4000
+PER_ADDRESS: Final = 256
+GOODBYE_S: Final = 1
+
+
+class TimedProtocol(HttpToolsProtocol):
+    """HTTP/1.1 whose header must arrive in time, with a bound on connections of one address (other than this machine)."""
+
+    _deadline: asyncio.TimerHandle | None = None
+    _address = ""
+    _counts: dict[str, int] = {}  # noqa: RUF012 - one per process, as connections are
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._address = (transport.get_extra_info("peername") or ("",))[0]
+        count = self._counts[self._address] = self._counts.get(self._address, 0) + 1
+        if count > PER_ADDRESS and not self._address.startswith("127.") and self._address != "::1":
+            transport.abort()
+            return
+        self._arm()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._disarm()
+        left = self._counts.get(self._address, 1) - 1
+        if left > 0:
+            self._counts[self._address] = left
+        else:
+            self._counts.pop(self._address, None)
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._arm()
+
+    def on_headers_complete(self) -> None:
+        self._disarm()
+        super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._disarm()
+
+    def _arm(self) -> None:
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(HEADER_S, self._too_slow)
+
+    def _disarm(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _too_slow(self) -> None:
+        self._deadline = None
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.close()
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield  # SIGTERM and SIGINT belong to the program
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises StartError with one clear line."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(1024)
+        listener.setblocking(False)
+    except OSError as error:
+        listener.close()
+        raise StartError(
+            f"cannot listen on {host} port {port}: {error.strerror or error}; choose another with --port-base"
+        ) from error
+    return listener
+
+
+async def serve(app: App, listener: socket.socket) -> None:
+    """Serve until cancelled; then open requests and WebSockets have GOODBYE_S to end."""
+    config = uvicorn.Config(
+        app,
+        http=TimedProtocol,
+        ws="websockets-sansio",
+        ws_max_size=64 * 1024,
+        ws_ping_interval=20.0,
+        ws_ping_timeout=20.0,
+        ws_per_message_deflate=False,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=GOODBYE_S,
+        limit_concurrency=CONNECTIONS,
+        backlog=1024,
+    )
+    server = _Server(config)
+    running = asyncio.create_task(server.serve(sockets=[listener]), name="http")
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        server.should_exit = True
+        with contextlib.suppress(asyncio.CancelledError, TimeoutError):
+            async with asyncio.timeout(GOODBYE_S + 0.4):
+                await running
+        raise
+    finally:
+        listener.close()

@@ -1,0 +1,154 @@
+"""Commands to machines, as methods of the OPC UA server: who gave which, and what became of it.
+
+    accept() --> pending --the server says done--> done
+                    '-----refused, or away-------> failed (reason, and the OPC UA status by name)
+
+The gateway's own login may do all of them, so the caller's role is checked here, against the same table the server uses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+from cnctwin.link import MethodFailed
+from cnctwin.reading import Value
+from gateway.core import Gateway
+from nodesets import methods
+
+KEPT: Final = 1000
+PATIENCE_S: Final = 2.0
+"""How long an answer waits for the server's word before it says "pending"."""
+CALL_S: Final = 30.0
+AT_ONCE: Final = 64
+
+
+@dataclass(slots=True)
+class Command:
+    machine_id: str
+    method: str
+    arguments: dict[str, Any]
+    user: str
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    given: datetime = field(default_factory=lambda: datetime.now(UTC))
+    state: Literal["pending", "done", "failed"] = "pending"
+    reason: str | None = None
+    status_name: str | None = None
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class BadArguments(Exception):
+    """The arguments do not fit the method."""
+
+
+class Commands:
+    """The commands of this run; ``audit`` is told of each when it is given and when it is settled."""
+
+    def __init__(self, gateway: Gateway, audit: Callable[[Command], None]) -> None:
+        self._gateway = gateway
+        self._audit = audit
+        self._known: OrderedDict[str, Command] = OrderedDict()
+        self._by_key: OrderedDict[tuple[str, str], Command] = OrderedDict()
+        self._under_way = 0
+
+    def get(self, command_id: str) -> Command | None:
+        return self._known.get(command_id)
+
+    def repeated(self, user: str, key: str | None) -> Command | None:
+        """The command this caller has given under the same idempotency key."""
+        return self._by_key.get((user, key)) if key else None
+
+    def give(self, machine_id: str, method: str, arguments: Mapping[str, Any], user: str, key: str | None = None) -> Command:
+        """Start a command. Raises BadArguments, KeyError for an unknown method, OverflowError when too many are under way."""
+        values = ordered(method, arguments)
+        if self._under_way >= AT_ONCE:
+            raise OverflowError("too many commands are under way")
+        command = Command(machine_id, method, dict(arguments), user)
+        _remember(self._known, command.id, command)
+        if key:
+            _remember(self._by_key, (user, key), command)
+        self._audit(command)
+        self._under_way += 1
+        self._gateway.spawn(self._carry_out(command, values), f"command-{method}")
+        return command
+
+    async def settled(self, command: Command) -> None:
+        """Wait for the end of a command, PATIENCE_S at most."""
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await command.settled.wait()
+        except TimeoutError:
+            pass
+
+    async def _carry_out(self, command: Command, values: tuple[Value, ...]) -> None:
+        try:
+            async with asyncio.timeout(CALL_S):
+                await self._gateway.call(command.machine_id, command.method, values)
+        except MethodFailed as error:
+            command.state, command.reason, command.status_name = "failed", str(error) or error.name, error.name
+        except TimeoutError:
+            command.state, command.reason, command.status_name = "failed", f"no answer within {CALL_S:g} s", "BadTimeout"
+        except (ConnectionError, OSError) as error:
+            command.state, command.reason = "failed", str(error) or "the OPC UA server is away"
+            command.status_name = "BadNoCommunication"
+        except KeyError:
+            command.state, command.reason, command.status_name = "failed", "the machine has no such command", "BadMethodInvalid"
+        except asyncio.CancelledError:
+            command.state, command.reason = "failed", "the gateway stopped before the server answered"
+            raise
+        else:
+            command.state = "done"
+        finally:
+            self._under_way -= 1
+            command.settled.set()
+            self._audit(command)
+
+
+def ordered(method: str, arguments: Mapping[str, Any]) -> tuple[Value, ...]:
+    """The arguments in the method's order, with its types. Raises BadArguments with everything that is wrong."""
+    wanted = methods.BY_NAME[method].inputs
+    problems = [f"{name}: no such argument" for name in sorted(set(arguments) - {argument.name for argument in wanted})]
+    values: list[Value] = []
+    for argument in wanted:
+        if argument.name not in arguments:
+            problems.append(f"{argument.name}: is missing")
+            continue
+        try:
+            values.append(_fitted(argument, arguments[argument.name]))
+        except BadArguments as error:
+            problems.append(f"{argument.name}: {error}")
+    if problems:
+        raise BadArguments("; ".join(problems))
+    return tuple(values)
+
+
+def _fitted(argument: methods.Argument, value: Any) -> Value:
+    if argument.type == "Boolean":
+        if not isinstance(value, bool):
+            raise BadArguments("must be true or false")
+        return value
+    if argument.type == "String":
+        if not isinstance(value, str):
+            raise BadArguments("must be text")
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise BadArguments("must be a finite number")
+    if (argument.low is not None and value < argument.low) or (argument.high is not None and value > argument.high):
+        raise BadArguments(f"must be {argument.low:g} to {argument.high:g}")
+    if argument.type == "Double":
+        return float(value)
+    if value != int(value):
+        raise BadArguments("must be a whole number")
+    return int(value)
+
+
+def _remember(known: OrderedDict[Any, Command], key: Any, command: Command) -> None:
+    known[key] = command
+    while len(known) > KEPT:
+        known.popitem(last=False)
