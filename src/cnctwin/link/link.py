@@ -1,98 +1,275 @@
-"""The link's public face. (Contract first; filled in by its room.)"""
+"""The link itself: a supervisor that keeps one session alive, and hands what it says to its readers.
+
+              .--------- backoff: 0.2 .. 1 s while the server is away, 2 .. 30 s while it refuses us ---------.
+              v                                                                                               |
+    connecting --session, bind, subscribe--> connected --socket closed, silence, protocol error--> lost ------'
+                        ^                        |
+                        '---- model changed -----'
+
+One loss, one word: on leaving ``connected`` every machine's readings are handed out once more, Uncertain.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
+from typing import Any, Final
+from weakref import WeakSet
 
+from asyncua import Client, ua
+
+from cnctwin.link import commands, connect
+from cnctwin.link.contract import Bind, Bound, LinkAlarm, LinkSettings, LinkState, Machine, MethodFailed
+from cnctwin.link.events import Alarms
+from cnctwin.link.feed import Feed
+from cnctwin.link.readers import BatchReader, Reader
+from cnctwin.link.state import MachineState
 from cnctwin.reading import Batch, Reading, Value
 
-LinkState = Literal["connecting", "connected", "lost"]
+log = logging.getLogger(__name__)
+
+AWAY_S: Final = (0.2, 1.0)
+"""First and longest wait before the next try while the server is away: a refused socket costs little, a late return costs data."""
+REFUSED_S: Final = (2.0, 30.0)
+"""The same while it refuses us: every try counts against the lock-out of our user."""
+SETUP_S: Final = 30.0
+SNAPSHOT_S: Final = 2.0
+ALARM_QUEUE: Final = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class LinkSettings:
-    """``application`` names this client's certificate (<data>/pki/<application>); periods and ages in seconds."""
-
-    url: str
-    application: str
-    data: Path
-    user: str | None = None
-    password: str | None = None
-    publishing_interval: float = 0.1
-    max_age: float = 3.0
-    """Without any notification (keep-alives included) for this long, the data is Uncertain."""
-    queue: int = 1000
-    """Batches a slow reader may leave waiting; older ones are dropped and counted, and the next batch says so in ``gap``."""
-    insecure: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """One machine of the server, as bound: which catalogue signals and methods it has."""
-
-    machine_id: str
-    manufacturer: str
-    model: str
-    serial_number: str
-    location: str
-    signals: frozenset[str]
-    methods: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class LinkAlarm:
-    """An event of a machine: an alarm (severity above 333), its end, or a message."""
-
-    machine_id: str
-    source_time_ns: int
-    severity: int
-    code: str
-    text: str
-    active: bool
-    details: dict[str, Value] = field(default_factory=dict)
-
-
-class MethodFailed(Exception):
-    """A command was refused: ``status`` is the OPC UA status code, ``name`` its symbolic name such as BadInvalidState."""
-
-    def __init__(self, status: int, name: str, text: str) -> None:
-        super().__init__(text)
-        self.status = status
-        self.name = name
+class _ModelChanged(Exception):
+    """The address space has changed: bind again."""
 
 
 class Link:
     """See the package's docstring. One instance a program; ``run`` is its only task."""
 
-    def __init__(self, settings: LinkSettings) -> None:
+    def __init__(self, settings: LinkSettings, *, bind: Bind | None = None) -> None:
         self.settings = settings
         self.state: LinkState = "connecting"
+        self.reason = ""
+        """Why the link is not connected, one line for the operator; empty when it is."""
         self.machines: dict[str, Machine] = {}
         self.dropped = 0
         """Batches dropped because a reader was slow."""
+        self.reconnects = 0
+        """Sessions after the first."""
+        self.messages = 0
+        """Messages of the server so far."""
+        self._bind = bind or _bind
+        self._states: dict[str, MachineState] = {}
+        self._readers: WeakSet[BatchReader] = WeakSet()
+        self._alarm_readers: WeakSet[Reader[LinkAlarm]] = WeakSet()
+        self._client: Client | None = None
+        self._bound: Mapping[str, Bound] = {}
+        self._changed = asyncio.Event()
+        self._sessions = 0
 
     async def run(self) -> None:
-        """Keep the link alive until cancelled; a configuration error (certificate refused for good, wrong password) raises."""
-        raise NotImplementedError
+        """Keep the link alive until cancelled. ``reason`` says what is wrong meanwhile; nothing the server does ends it."""
+        failures = refusals = 0
+        while True:
+            before = self._sessions
+            try:
+                await self._session()
+                reason = "session ended"
+            except connect.Refused as error:
+                reason, refusals = str(error), refusals + 1
+            except (OSError, TimeoutError, ua.UaError) as error:
+                reason, refusals = _reason(self.settings.url, error), 0
+            except Exception as error:
+                # asyncua fails in many ways when a socket closes under it; a link outlives them all, but says what it was.
+                log.exception("the link failed")
+                reason, refusals = _reason(self.settings.url, error), 0
+            if self._sessions > before:
+                failures = 0
+            self._lose(reason)
+            failures += 1
+            first, longest = REFUSED_S if refusals else AWAY_S
+            wait = min(first * 2 ** (min(refusals or failures, 20) - 1), longest)
+            # Jitter, so that many clients of one server do not come back at once.
+            await asyncio.sleep(wait * random.uniform(0.75, 1.0))  # noqa: S311 - spreads load, hides nothing
 
     def batches(self, machine_id: str | None = None, signals: Iterable[str] | None = None) -> AsyncIterator[Batch]:
         """A new reader of the data of one or all machines; the first batch of each machine holds all its signals."""
-        raise NotImplementedError
+        reader = BatchReader(self.settings.queue, machine_id, None if signals is None else frozenset(signals))
+        for state in self._states.values():
+            snapshot = state.snapshot()
+            if snapshot is not None:
+                reader.offer(snapshot)
+        self._readers.add(reader)
+        return reader
 
     def alarms(self) -> AsyncIterator[LinkAlarm]:
-        raise NotImplementedError
+        """A new reader of the machines' events, from now on."""
+        reader: Reader[LinkAlarm] = Reader(ALARM_QUEUE)
+        self._alarm_readers.add(reader)
+        return reader
 
     async def call(self, machine_id: str, method: str, arguments: Sequence[Value] = ()) -> None:
         """Carry out a command; raises MethodFailed, ConnectionError when the server is away, KeyError for an unknown name."""
-        raise NotImplementedError
+        client, bound = self._there(machine_id)
+        await commands.call(client, bound, method, arguments)
 
     async def write(self, machine_id: str, readings: Sequence[Reading]) -> None:
         """Write result signals with status and source time; raises MethodFailed with the first refusal, ConnectionError."""
-        raise NotImplementedError
+        client, bound = self._there(machine_id)
+        await commands.write(client, bound, readings)
 
     def latest(self, machine_id: str) -> dict[str, Reading]:
-        """The last reading of every signal of a machine."""
-        raise NotImplementedError
+        """The last reading of every signal of a machine; what has not changed is as current as the link is alive."""
+        return dict(self._states[machine_id].latest)
+
+    def _there(self, machine_id: str) -> tuple[Client, Bound]:
+        if self._client is None or self.state != "connected":
+            raise ConnectionError(self.reason or f"{self.settings.url}: not connected")
+        return self._client, self._bound[machine_id]
+
+    async def _session(self) -> None:
+        own = self.settings
+        async with connect.session(own.url, own.application, own.data, own.user, own.password, insecure=own.insecure) as client:
+            while True:
+                self._changed.clear()
+                async with asyncio.timeout(SETUP_S):
+                    feed = await self._subscribe(client)
+                try:
+                    await _first(
+                        feed.publish(),
+                        connect.keep_channel(client),
+                        self._watch(feed),
+                        self._wait_for_change(),
+                    )
+                except _ModelChanged:
+                    log.info("the server's model has changed: binding again")
+                    await feed.delete()
+
+    async def _subscribe(self, client: Client) -> Feed:
+        bound = dict(await self._bind(client))
+        for gone in set(self._states) - set(bound):
+            del self._states[gone]
+            self.machines.pop(gone, None)
+        for machine_id, machine in bound.items():
+            self._states.setdefault(machine_id, MachineState(machine_id))
+            self.machines[machine_id] = _machine(machine)
+        self._bound, self._client = bound, client
+        own = self.settings
+        feed = Feed(
+            client,
+            self._states,
+            self._hand_out,
+            interval_s=own.publishing_interval,
+            sampling_s=own.publishing_interval,
+            max_age_s=own.max_age,
+        )
+        nodes = {
+            machine_id: {name: node for name, node in machine.nodes.items() if own.signals is None or name in own.signals}
+            for machine_id, machine in bound.items()
+        }
+        await feed.subscribe(nodes)
+        await self._subscribe_events(client, feed, bound)
+        self._sessions += 1
+        self.reconnects = self._sessions - 1
+        self.state, self.reason = "connected", ""
+        if not bound:
+            self.reason = f"{own.url}: the server shows no machine"
+        log.info("%s: %d machines, %d signals", own.url, len(bound), sum(map(len, nodes.values())))
+        return feed
+
+    async def _subscribe_events(self, client: Client, feed: Feed, bound: Mapping[str, Bound]) -> None:
+        roots = {machine.node: machine_id for machine_id, machine in bound.items()}
+        alarms = Alarms(client, roots, tuple(bound), self._hand_alarm, self._changed.set)
+        try:
+            await feed.subscribe_events(ua.NodeId(ua.ObjectIds.Server), await alarms.event_filter(), alarms.receive)
+        except ua.UaStatusCodeError as error:
+            log.warning("%s: no events: %s", self.settings.url, error)
+
+    async def _watch(self, feed: Feed) -> None:
+        """Judge liveness by what was heard, not by the socket: a stopped server keeps its sockets open."""
+        loop = asyncio.get_running_loop()
+        step = min(self.settings.max_age / 4, 0.5)
+        began, snapshot_due = loop.time(), True
+        while True:
+            asked = loop.time()
+            await asyncio.sleep(step)
+            now = loop.time()
+            self.messages = feed.messages
+            if snapshot_due and now - began > SNAPSHOT_S:
+                snapshot_due = False
+                feed.complete()
+            # When this process itself stood still, what has come meanwhile waits to be read: look again first.
+            if now - asked < step + 0.5 and now - feed.heard > self.settings.max_age:
+                raise TimeoutError(f"no word from the server for {now - feed.heard:.1f} s")
+
+    async def _wait_for_change(self) -> None:
+        await self._changed.wait()
+        # A server that adds a machine announces many changes; bind once they are over.
+        await asyncio.sleep(1.0)
+        raise _ModelChanged
+
+    def _hand_out(self, batch: Batch) -> None:
+        for reader in self._readers:
+            before = reader.dropped
+            reader.offer(batch)
+            self.dropped += reader.dropped - before
+
+    def _hand_alarm(self, alarm: LinkAlarm) -> None:
+        for reader in self._alarm_readers:
+            reader.put(alarm)
+
+    def _lose(self, reason: str) -> None:
+        self._client = None
+        if self.reason != reason:
+            log.warning("%s", reason)
+        if self.state == "connected":
+            self.state = "lost"
+            for state in self._states.values():
+                for batch in state.lose():
+                    self._hand_out(batch)
+                state.mark_gap(reason)
+        self.reason = reason
+
+
+async def _first(*coroutines: Coroutine[Any, Any, None]) -> None:
+    """Run all until the first one ends or fails; the others are cancelled, the failure is raised."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()
+
+
+async def _bind(client: Client) -> Mapping[str, Bound]:
+    from nodesets import binding
+
+    found: Mapping[str, Bound] = await binding.bind(client)
+    return found
+
+
+def _machine(bound: Bound) -> Machine:
+    identity = bound.identity
+    return Machine(
+        machine_id=bound.machine_id,
+        manufacturer=identity.get("Manufacturer", ""),
+        model=identity.get("Model", ""),
+        serial_number=identity.get("SerialNumber", ""),
+        location=identity.get("Location", ""),
+        signals=frozenset(bound.nodes),
+        methods=frozenset(bound.methods),
+    )
+
+
+def _reason(url: str, error: Exception) -> str:
+    if isinstance(error, ConnectionRefusedError):
+        return f"{url}: nobody listens there"
+    if isinstance(error, TimeoutError) and not str(error):
+        return f"{url}: no answer"
+    return f"{url}: {error or type(error).__name__}".replace("\n", " ")
+
+
+__all__ = ["Link", "LinkAlarm", "LinkSettings", "LinkState", "Machine", "MethodFailed"]

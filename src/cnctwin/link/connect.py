@@ -1,0 +1,185 @@
+"""One OPC UA session, from the socket to the activated user, on asyncua's client without its supervisor.
+
+    discover endpoints (None) -> pin the server's certificate -> channel Basic256Sha256 SignAndEncrypt -> session -> user
+
+The server's certificate is trusted on first use and recorded in <data>/pki/<application>/servers.json; another one later is
+refused (ServerChanged), because it may be another server. Policy None is used only with ``insecure`` and only when the server
+offers nothing better.
+
+What goes wrong is of two kinds: the server is away (OSError, TimeoutError: try again soon), or it refuses us (Refused: a
+setting must change, so try again slowly and say why).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Final
+
+from asyncua import Client, ua
+from asyncua.crypto import security_policies, uacrypto
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from certs.application import load_certificate, load_key
+from certs.pki import CertificateProblem, application_uri, ensure_application
+from cnctwin.reading import iso
+
+REQUEST_TIMEOUT: Final = 4.0
+PROBE_TIMEOUT: Final = 2.0
+"""The first word to a server decides soon: while it is cut off, a long wait here would outlast its return."""
+SESSION_TIMEOUT_MS: Final = 30_000
+CHANNEL_LIFETIME_MS: Final = 3_600_000
+_POLICY: Final = security_policies.SecurityPolicyBasic256Sha256
+_NONE: Final = security_policies.SecurityPolicyNone
+
+REFUSALS: Final = {
+    ua.StatusCodes.BadUserAccessDenied: "user name or password refused",
+    ua.StatusCodes.BadIdentityTokenRejected: "user name or password refused",
+    ua.StatusCodes.BadIdentityTokenInvalid: "user name or password refused",
+    ua.StatusCodes.BadCertificateUntrusted: "our certificate is not trusted by the server; trust it there",
+    ua.StatusCodes.BadSecurityChecksFailed: "our certificate was refused by the server; trust it there",
+    ua.StatusCodes.BadCertificateUriInvalid: "our certificate was refused by the server: wrong application URI",
+    ua.StatusCodes.BadCertificateTimeInvalid: "our certificate has expired or is not valid yet",
+    ua.StatusCodes.BadCertificateUseNotAllowed: "our certificate was refused by the server: wrong use",
+    ua.StatusCodes.BadCertificateHostNameInvalid: "our certificate was refused by the server: wrong host name",
+    ua.StatusCodes.BadCertificateRevoked: "our certificate has been revoked",
+    ua.StatusCodes.BadSecurityPolicyRejected: "the server refused security policy Basic256Sha256",
+    ua.StatusCodes.BadSecurityModeRejected: "the server refused signed and encrypted messages",
+}
+
+
+class Refused(Exception):
+    """The server is there and does not want us as we are, or we not it; waiting alone will not help."""
+
+
+class ServerChanged(Refused):
+    """The server's certificate is not the one recorded."""
+
+
+@contextlib.asynccontextmanager
+async def session(
+    url: str, application: str, data: Path, user: str | None, password: str | None, *, insecure: bool
+) -> AsyncIterator[Client]:
+    """An activated session; closed at the end, within a second even if the server no longer answers."""
+    client = Client(url, timeout=REQUEST_TIMEOUT)
+    client.name = client.description = f"cnctwin {application}"
+    client.application_uri = application_uri(application)
+    client.product_uri = "urn:cnctwin"
+    client.session_timeout = SESSION_TIMEOUT_MS
+    client.secure_channel_timeout = CHANNEL_LIFETIME_MS
+    # The publish loop of asyncua's session would answer notifications beside ours.
+    client.uaclient.session.ensure_publish_loop = lambda: None
+    if user is not None:
+        client.set_user(user)
+        client.set_password(password or "")
+    try:
+        try:
+            await _secure(client, url, application, data, insecure=insecure)
+            await client.connect_socket()
+            await client.send_hello()
+            await client.open_secure_channel()
+            await client.create_session()
+            await client.activate_session(username=user, password=password)
+        except ua.UaStatusCodeError as error:
+            if error.code in REFUSALS:
+                raise Refused(f"{url}: {REFUSALS[error.code]} ({ua.StatusCode(error.code).name})") from error
+            raise
+        yield client
+    finally:
+        await _close(client)
+
+
+async def keep_channel(client: Client) -> None:
+    """Renew the channel's keys after three quarters of their lifetime (OPC 10000-4, 5.5.2), until cancelled."""
+    while True:
+        await asyncio.sleep(client.secure_channel_timeout * 0.75 / 1000)
+        await client.open_secure_channel(renew=True)
+        client.uaclient.revolve_security_token()
+
+
+async def _close(client: Client) -> None:
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(1.0):
+            if client.uaclient.protocol is not None and not client.uaclient.protocol.is_closed:
+                await client.uaclient.close_session(True)
+                await client.close_secure_channel()
+    with contextlib.suppress(Exception):
+        client.disconnect_socket()
+
+
+async def _secure(client: Client, url: str, application: str, data: Path, *, insecure: bool) -> None:
+    probe = Client(url, timeout=PROBE_TIMEOUT)
+    endpoints = await probe.connect_and_get_server_endpoints()
+    mode = ua.MessageSecurityMode.SignAndEncrypt
+    offered = [e for e in endpoints if e.SecurityPolicyUri == _POLICY.URI and e.SecurityMode == mode and e.ServerCertificate]
+    if not offered:
+        if insecure and any(e.SecurityPolicyUri == _NONE.URI for e in endpoints):
+            return
+        raise Refused(f"{url}: the server offers no endpoint with Basic256Sha256, signed and encrypted")
+    server = uacrypto.x509_from_der(_first_certificate(offered[0].ServerCertificate))
+    folder = data / "pki" / application
+    await asyncio.to_thread(pin, folder / "servers.json", url, server)
+    certificate, key = await asyncio.to_thread(own_certificate, folder, application)
+    policy = _POLICY(server, certificate, key, mode)
+    client.security_policy = policy
+    client.uaclient.set_security(policy)
+
+
+def _first_certificate(der: bytes) -> bytes:
+    """The leading certificate of a chain sent as one blob: its outer SEQUENCE says how long it is."""
+    if len(der) > 4 and der[1] == 0x82:
+        return der[: int.from_bytes(der[2:4], "big") + 4]
+    return der
+
+
+def own_certificate(folder: Path, application: str) -> tuple[x509.Certificate, Any]:
+    """This client's certificate and private key, made on first use. Raises Refused when what is there cannot be used."""
+    try:
+        certificate, key = ensure_application(folder, application, application_uri(application), ())
+        return load_certificate(certificate), load_key(key)
+    except CertificateProblem as problem:
+        raise Refused(str(problem)) from problem
+
+
+def pin(record: Path, url: str, certificate: x509.Certificate) -> None:
+    """Record the server's certificate on first use; raise ServerChanged when it is another one later."""
+    fingerprint = hashlib.sha256(certificate.public_bytes(serialization.Encoding.DER)).hexdigest()
+    try:
+        known = json.loads(record.read_text("utf-8"))
+        if not isinstance(known, dict):
+            raise TypeError("not an object")
+    except FileNotFoundError:
+        known = {}
+    except (OSError, ValueError, TypeError) as error:
+        raise Refused(f"{record}: cannot be read ({error}); remove it to trust the server anew") from error
+    entry = known.get(url)
+    if entry is None:
+        first = int(certificate.not_valid_before_utc.timestamp())
+        known[url] = {
+            "sha256": fingerprint,
+            "subject": certificate.subject.rfc4514_string(),
+            "valid_from": iso(first * 1_000_000_000),
+        }
+        _write(record, known)
+    elif entry.get("sha256") != fingerprint:
+        raise ServerChanged(
+            f"{url}: the server's certificate has changed (SHA-256 {fingerprint[:16]}..., recorded "
+            f"{str(entry.get('sha256'))[:16]}...); if that is right, remove its entry from {record}"
+        )
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        json.dump(content, file, indent=1, sort_keys=True)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(name, path)

@@ -1,0 +1,89 @@
+"""What users of the link give and get: settings, machines, alarms, and the one error a refused command raises.
+
+MethodFailed      the server refused: status code, symbolic name, its words
+ConnectionError   the server is away (Python's own; nothing was carried out, or it is not known whether it was)
+KeyError          a machine, method or signal that this server does not have
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from cnctwin.reading import Value
+
+LinkState = Literal["connecting", "connected", "lost"]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSettings:
+    """``application`` names this client's certificate (<data>/pki/<application>); periods and ages in seconds."""
+
+    url: str
+    application: str
+    data: Path
+    user: str | None = None
+    password: str | None = None
+    publishing_interval: float = 0.1
+    max_age: float = 3.0
+    """Without any notification (keep-alives included) for this long, the data is Uncertain."""
+    queue: int = 1000
+    """Batches a slow reader may leave waiting; older ones are dropped and counted, and the next batch says so in ``gap``."""
+    insecure: bool = False
+    signals: frozenset[str] | None = None
+    """Subscribe to these only; None: to all. What is not subscribed costs nothing on either side."""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """One machine of the server, as bound: which catalogue signals and methods it has."""
+
+    machine_id: str
+    manufacturer: str
+    model: str
+    serial_number: str
+    location: str
+    signals: frozenset[str]
+    methods: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkAlarm:
+    """An event of a machine: an alarm (severity above 333), its end, or a message."""
+
+    machine_id: str
+    source_time_ns: int
+    severity: int
+    code: str
+    text: str
+    active: bool
+    details: dict[str, Value] = field(default_factory=dict)
+
+
+class MethodFailed(Exception):
+    """A command was refused: ``status`` is the OPC UA status code, ``name`` its symbolic name such as BadInvalidState."""
+
+    def __init__(self, status: int, name: str, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+        self.name = name
+
+
+class Bound(Protocol):
+    """A machine as `nodesets.binding` finds it: NodeIds of this session by catalogue name."""
+
+    @property
+    def machine_id(self) -> str: ...
+    @property
+    def node(self) -> Any: ...
+    @property
+    def identity(self) -> Mapping[str, str]: ...
+    @property
+    def nodes(self) -> Mapping[str, Any]: ...
+    @property
+    def methods(self) -> Mapping[str, Any]: ...
+
+
+Bind = Callable[[Any], Awaitable[Mapping[str, Bound]]]

@@ -1,0 +1,143 @@
+"""Events of the server as alarms of machines: what is selected, and what each field means here.
+
+A field that an event does not have comes as null: a message without ActiveState is over as soon as it is said, a condition is
+active until it says otherwise. Which machine an event belongs to: its source node's ancestor, else the machine whose id is in
+its source name, else the only machine there is.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from asyncua import Client, ua
+
+from cnctwin.link.contract import LinkAlarm
+from cnctwin.link.values import nanoseconds, plain
+from nodesets.namespaces import URI
+
+MODEL_CHANGES: Final = frozenset(
+    ua.NodeId(number)
+    for number in (
+        ua.ObjectIds.BaseModelChangeEventType,
+        ua.ObjectIds.GeneralModelChangeEventType,
+        ua.ObjectIds.SemanticChangeEventType,
+    )
+)
+_FIELDS: Final = ("EventType", "SourceNode", "SourceName", "Time", "Severity", "Message", "ConditionName", "ActiveState/Id")
+_CODE_FIELDS: Final = (("MT", "ErrorCode"), ("X", "Code"), ("X", "Program"), ("X", "Line"))
+_SUBTYPE: Final = ua.NodeId(ua.ObjectIds.HasSubtype)
+_MAX_DEPTH: Final = 12
+
+
+class Alarms:
+    """Turns event fields into alarms; one for each session, because NodeIds hold only for one."""
+
+    def __init__(
+        self,
+        client: Client,
+        roots: Mapping[ua.NodeId, str],
+        machine_ids: Sequence[str],
+        handed: Callable[[LinkAlarm], None],
+        model_changed: Callable[[], None],
+    ) -> None:
+        self._client = client
+        self._machines: dict[ua.NodeId, str | None] = dict(roots)
+        self._machine_ids = tuple(machine_ids)
+        self._handed = handed
+        self._model_changed = model_changed
+        self._names: list[str] = []
+
+    async def event_filter(self) -> ua.EventFilter:
+        """All events; ``BaseEventType`` as type lets the server evaluate the paths on any event (OPC 10000-4, 7.7.4.5)."""
+        (array,) = await self._client.uaclient.read_attributes(
+            [ua.NodeId(ua.ObjectIds.Server_NamespaceArray)], ua.AttributeIds.Value
+        )
+        uris = list(array.Value.Value or ()) if array.Value is not None else []
+        event_filter = ua.EventFilter()
+        self._names = list(_FIELDS)
+        paths = [[ua.QualifiedName(part, 0) for part in name.split("/")] for name in _FIELDS]
+        for prefix, name in _CODE_FIELDS:
+            if URI[prefix] in uris:
+                self._names.append(name)
+                paths.append([ua.QualifiedName(name, uris.index(URI[prefix]))])
+        for path in paths:
+            operand = ua.SimpleAttributeOperand()
+            operand.TypeDefinitionId = ua.NodeId(ua.ObjectIds.BaseEventType)
+            operand.BrowsePath = path
+            operand.AttributeId = ua.AttributeIds.Value
+            event_filter.SelectClauses.append(operand)
+        return event_filter
+
+    async def receive(self, fields: Sequence[ua.Variant]) -> None:
+        """One event."""
+        event: dict[str, Any] = {name: field.Value for name, field in zip(self._names, fields, strict=False)}
+        if event.get("EventType") in MODEL_CHANGES:
+            self._model_changed()
+            return
+        machine_id = await self._machine_of(event.get("SourceNode"), event.get("SourceName"))
+        if machine_id is None:
+            return
+        active = event.get("ActiveState/Id")
+        severity = event.get("Severity")
+        code = next((str(plain(event[name])) for name in ("ErrorCode", "Code") if event.get(name) is not None), "")
+        known = ("EventType", "SourceNode", "Time", "Severity", "Message", "ErrorCode", "Code", "ActiveState/Id")
+        details = {name: value for name in self._names if name not in known and (value := plain(event.get(name))) is not None}
+        self._handed(
+            LinkAlarm(
+                machine_id=machine_id,
+                source_time_ns=nanoseconds(event["Time"]) if event.get("Time") is not None else time.time_ns(),
+                severity=severity if isinstance(severity, int) else 0,
+                code=code,
+                text=str(plain(event.get("Message")) or ""),
+                active=bool(active),
+                details=details,
+            )
+        )
+
+    async def _machine_of(self, node: Any, name: Any) -> str | None:
+        if isinstance(node, ua.NodeId):
+            if node not in self._machines:
+                if len(self._machines) > 10_000:
+                    self._machines = {key: value for key, value in self._machines.items() if value is not None}
+                self._machines[node] = await self._ancestor(node)
+            if (found := self._machines[node]) is not None:
+                return found
+        if isinstance(name, str):
+            for machine_id in self._machine_ids:
+                if machine_id in name:
+                    return machine_id
+        server = ua.NodeId(ua.ObjectIds.Server)
+        return self._machine_ids[0] if len(self._machine_ids) == 1 and node != server else None
+
+    async def _ancestor(self, node: ua.NodeId) -> str | None:
+        """The machine above a node, by inverse hierarchical references."""
+        level, seen = [node], {node}
+        for _ in range(_MAX_DEPTH):
+            parameters = ua.BrowseParameters()
+            parameters.RequestedMaxReferencesPerNode = 0
+            for one in level[:50]:
+                wanted = ua.BrowseDescription()
+                wanted.NodeId = one
+                wanted.BrowseDirection = ua.BrowseDirection.Inverse
+                wanted.ReferenceTypeId = ua.NodeId(ua.ObjectIds.HierarchicalReferences)
+                wanted.IncludeSubtypes = True
+                wanted.ResultMask = ua.BrowseResultMask.None_
+                parameters.NodesToBrowse.append(wanted)
+            try:
+                results = await self._client.uaclient.browse(parameters)
+            except ua.UaError:
+                return None
+            level = []
+            for result in results:
+                for reference in result.References or ():
+                    parent = ua.NodeId(reference.NodeId.Identifier, reference.NodeId.NamespaceIndex)
+                    if self._machines.get(parent) is not None:
+                        return self._machines[parent]
+                    if parent not in seen:
+                        seen.add(parent)
+                        level.append(parent)
+            if not level:
+                return None
+        return None

@@ -1,0 +1,89 @@
+"""What is known of each machine: its last readings, and how messages of a subscription become batches.
+
+    message  --add()-->  pending[machine][source time]  --flush()-->  Batch, Batch, ...   oldest first
+
+The first batch of a machine after (re)subscribing is a snapshot: it waits until every signal has spoken once, or until
+``complete`` is called because one of them never did. Pure: no sockets, no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from cnctwin.link.readers import in_order, join
+from cnctwin.reading import BAD_WAITING_FOR_INITIAL_DATA, UNCERTAIN_NO_COMMUNICATION, Batch, Reading
+
+
+class MachineState:
+    """The readings of one machine."""
+
+    def __init__(self, machine_id: str) -> None:
+        self.machine_id = machine_id
+        self.latest: dict[str, Reading] = {}
+        self._waiting: set[str] = set()
+        self._snapshot = False
+        self._pending: dict[int, dict[str, Reading]] = {}
+        self._gap: str | None = None
+
+    def expect(self, signals: Iterable[str]) -> None:
+        """A new subscription: every signal will speak once. What is no longer there is forgotten."""
+        self._waiting = set(signals)
+        self._snapshot = True
+        self._pending.clear()
+        self.latest = {name: item for name, item in self.latest.items() if name in self._waiting}
+
+    def add(self, item: Reading) -> None:
+        if self._snapshot:
+            self.latest[item.signal] = item
+            self._waiting.discard(item.signal)
+            return
+        at_time = self._pending.setdefault(item.source_time_ns, {})
+        at_time[item.signal] = item
+
+    def mark_gap(self, why: str) -> None:
+        """Data before the next batch was lost."""
+        self._gap = join(self._gap, why)
+
+    def flush(self) -> Iterator[Batch]:
+        """The batches that a complete message made, oldest first; none while the snapshot is incomplete."""
+        if self._snapshot:
+            if not self._waiting:
+                self._snapshot = False
+                yield self._whole()
+            return
+        if not self._pending:
+            return
+        pending, self._pending = self._pending, {}
+        for time_ns in sorted(pending):
+            readings = pending[time_ns]
+            # The server's last word holds even if its time is older: a clock that was set back must not freeze a value.
+            self.latest.update(readings)
+            gap, self._gap = self._gap, None
+            yield Batch(self.machine_id, time_ns, in_order(tuple(readings.values())), gap)
+
+    def complete(self, now_ns: int) -> Iterator[Batch]:
+        """End the wait for a snapshot: signals that did not speak are BadWaitingForInitialData."""
+        for name in self._waiting:
+            self.latest[name] = Reading(name, None, BAD_WAITING_FOR_INITIAL_DATA, now_ns, now_ns)
+        self._waiting.clear()
+        yield from self.flush()
+
+    def lose(self) -> Iterator[Batch]:
+        """The link is gone: every signal once more, with its value and source time, Uncertain where it was Good."""
+        self._pending.clear()
+        self._snapshot = False
+        if not self.latest or all(item.status >> 30 for item in self.latest.values()):
+            return
+        self.latest = {name: item.degraded(UNCERTAIN_NO_COMMUNICATION) for name, item in self.latest.items()}
+        yield self._whole()
+
+    def snapshot(self) -> Batch | None:
+        """All signals now, for a reader that comes late; None before the first snapshot."""
+        return self._whole(keep_gap=True) if self.latest and not self._snapshot else None
+
+    def _whole(self, *, keep_gap: bool = False) -> Batch:
+        gap = None
+        if not keep_gap:
+            gap, self._gap = self._gap, None
+        readings = in_order(tuple(self.latest.values()))
+        return Batch(self.machine_id, max(item.source_time_ns for item in readings), readings, gap)

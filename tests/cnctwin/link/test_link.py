@@ -1,0 +1,244 @@
+"""The link against a server that is killed, moved, stopped and started again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cnctwin.link import Link, LinkAlarm, LinkSettings, MethodFailed
+from cnctwin.reading import BAD_SENSOR_FAILURE, BAD_WAITING_FOR_INITIAL_DATA, UNCERTAIN_NO_COMMUNICATION, Batch, Reading
+
+ALL = {
+    "Spindle/ActSpeed",
+    "Spindle/Temperature",
+    "Tool/Number",
+    "Channel/ActProgramName",
+    "Tool/InCut",
+    "Analytics/AnomalyScore",
+    "Analytics/Explanation",
+}
+Eventually = Callable[..., Awaitable[Any]]
+
+
+@asynccontextmanager
+async def linked(settings: LinkSettings, bind: Any) -> AsyncIterator[tuple[Link, list[Batch]]]:
+    """A running link and everything it hands out."""
+    link = Link(settings, bind=bind)
+    seen: list[Batch] = []
+
+    async def read() -> None:
+        async for batch in link.batches():
+            seen.append(batch)
+
+    tasks = [asyncio.create_task(link.run()), asyncio.create_task(read())]
+    try:
+        yield link, seen
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def settings(small: Any, tmp_path: Path, **changes: Any) -> LinkSettings:
+    whole: dict[str, Any] = {"publishing_interval": 0.05, "max_age": 1.0, "insecure": True, **changes}
+    return LinkSettings(small.url, "test", tmp_path, **whole)
+
+
+def test_the_first_batch_of_each_machine_holds_all_its_signals_and_later_ones_what_changed(
+    small: Any, bind: Any, eventually: Eventually, tmp_path: Path
+) -> None:
+    small.start("--machines", "M1,M2")
+
+    async def scenario() -> None:
+        async with linked(settings(small, tmp_path), bind) as (link, seen):
+            await eventually(lambda: len(seen) == 2)
+            assert {batch.machine_id for batch in seen} == {"M1", "M2"}
+            assert all({item.signal for item in batch} == ALL for batch in seen)
+            assert all(item.is_good and batch.gap is None for batch in seen for item in batch)
+            assert link.machines["M1"].manufacturer == "Small"
+            small.tell(f"set M1 Spindle/Temperature 31 {BAD_SENSOR_FAILURE:#x}")
+            await eventually(lambda: len(seen) == 3)
+            (item,) = seen[2]
+            assert (item.signal, item.value, item.status) == ("Spindle/Temperature", None, BAD_SENSOR_FAILURE)
+            assert link.latest("M1")["Spindle/ActSpeed"].is_good
+            late = link.batches("M2", ["Tool/Number"])
+            first = await anext(late)
+            assert [(item.signal, item.value) for item in first] == [("Tool/Number", 3)]
+
+    asyncio.run(scenario())
+
+
+def test_a_killed_server_leaves_uncertain_values_with_their_time_and_its_return_brings_a_full_snapshot(
+    small: Any, bind: Any, eventually: Eventually, tmp_path: Path
+) -> None:
+    small.start()
+
+    async def scenario() -> None:
+        async with linked(settings(small, tmp_path), bind) as (link, seen):
+            await eventually(lambda: seen)
+            before = {item.signal: item for item in seen[0]}
+            small.kill()
+            await eventually(lambda: len(seen) == 2)
+            lost = {item.signal: item for item in seen[1]}
+            assert all(item.status == UNCERTAIN_NO_COMMUNICATION for item in lost.values())
+            assert {name: (item.value, item.source_time_ns) for name, item in lost.items()} == {
+                name: (item.value, item.source_time_ns) for name, item in before.items()
+            }
+            assert link.state == "lost"
+            assert link.reason
+            with pytest.raises(ConnectionError):
+                await link.call("M1", "SetFeedOverride", [100.0])
+            # Back with other namespace indices: nothing may rest on NodeIds of before.
+            await asyncio.to_thread(small.start, "--shift", "2", "--machines", "M1,M2")
+            await eventually(lambda: len(seen) == 4)
+            assert {batch.machine_id for batch in seen[2:]} == {"M1", "M2"}
+            back = next(batch for batch in seen[2:] if batch.machine_id == "M1")
+            assert {item.signal for item in back} == ALL
+            assert all(item.is_good for item in back)
+            assert back.gap
+            assert link.state == "connected"
+            assert link.reconnects == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_server_that_falls_silent_is_noticed_by_the_age_of_its_data(
+    small: Any, bind: Any, eventually: Eventually, tmp_path: Path
+) -> None:
+    small.start()
+
+    async def scenario() -> None:
+        async with linked(settings(small, tmp_path), bind) as (link, seen):
+            await eventually(lambda: seen)
+            small.tell("hang 3")
+            await eventually(lambda: len(seen) == 2)
+            assert link.state == "lost"
+            assert all(item.quality == "Uncertain" for item in seen[-1])
+            await eventually(lambda: link.state == "connected" and len(seen) == 3)
+            assert all(item.is_good for item in seen[-1])
+
+    asyncio.run(scenario())
+
+
+def test_an_idle_server_keeps_its_data_current_by_keep_alives(
+    small: Any, bind: Any, eventually: Eventually, tmp_path: Path
+) -> None:
+    small.start()
+
+    async def scenario() -> None:
+        async with linked(settings(small, tmp_path, max_age=0.6), bind) as (link, seen):
+            await eventually(lambda: seen)
+            loop = asyncio.get_running_loop()
+            started = loop.time()
+            await eventually(lambda: loop.time() > started + 2.0)
+            assert link.state == "connected"
+            assert len(seen) == 1
+
+    asyncio.run(scenario())
+
+
+def test_results_are_written_with_their_status_and_time_and_commands_reach_the_machine(
+    small: Any, bind: Any, eventually: Eventually, tmp_path: Path
+) -> None:
+    small.start()
+    when = 1_700_000_000_123_456_000
+
+    async def scenario() -> None:
+        async with linked(settings(small, tmp_path), bind) as (link, seen):
+            await eventually(lambda: seen)
+            waiting = Reading("Analytics/Explanation", None, BAD_WAITING_FOR_INITIAL_DATA, when, when)
+            await link.write("M1", [Reading("Analytics/AnomalyScore", 0.7, 0x40900000, when, when), waiting])
+            latest = link.latest
+            await eventually(lambda: latest("M1")["Analytics/AnomalyScore"].value == 0.7)
+            score = latest("M1")["Analytics/AnomalyScore"]
+            assert (score.status, score.source_time_ns) == (0x40900000, when)
+            await eventually(lambda: latest("M1")["Analytics/Explanation"].status == BAD_WAITING_FOR_INITIAL_DATA)
+            await link.call("M1", "SetFeedOverride", [120])
+            await eventually(lambda: latest("M1")["Spindle/ActSpeed"].value == 120.0)
+            with pytest.raises(MethodFailed) as refused:
+                await link.call("M1", "SetFeedOverride", [200.0])
+            assert refused.value.name == "BadOutOfRange"
+            with pytest.raises(MethodFailed) as missing:
+                await link.call("M1", "SetFeedOverride")
+            assert missing.value.name == "BadArgumentsMissing"
+            with pytest.raises(MethodFailed) as read_only:
+                await link.write("M1", [Reading("Spindle/ActSpeed", 1.0, 0, when, when)])
+            assert read_only.value.name in ("BadUserAccessDenied", "BadNotWritable")
+            with pytest.raises(KeyError):
+                await link.call("M1", "Start")
+            with pytest.raises(KeyError):
+                await link.write("M9", [])
+
+    asyncio.run(scenario())
+
+
+def test_an_event_arrives_as_an_alarm_of_its_machine(small: Any, bind: Any, eventually: Eventually, tmp_path: Path) -> None:
+    small.start("--machines", "M1,M2")
+
+    async def scenario() -> None:
+        async with linked(settings(small, tmp_path), bind) as (link, seen):
+            alarms = link.alarms()
+            found: list[LinkAlarm] = []
+
+            async def read() -> None:
+                async for alarm in alarms:
+                    found.append(alarm)
+
+            task = asyncio.create_task(read())
+            await eventually(lambda: len(seen) == 2)
+            small.tell("event M2 Overtravel")
+            await eventually(lambda: found)
+            task.cancel()
+            assert (found[0].machine_id, found[0].text, found[0].severity) == ("M2", "Overtravel", 700)
+
+    asyncio.run(scenario())
+
+
+def test_a_wrong_password_is_told_and_tried_again(small: Any, bind: Any, eventually: Eventually, tmp_path: Path) -> None:
+    small.start("--password", "right")
+
+    async def scenario() -> None:
+        async with linked(settings(small, tmp_path, user="analytics", password="wrong"), bind) as (link, _):
+            await eventually(lambda: "password refused" in link.reason)
+            assert link.state == "connecting"
+
+    asyncio.run(scenario())
+
+
+def test_the_link_encrypts_and_refuses_a_server_whose_certificate_has_changed(
+    small: Any, bind: Any, eventually: Eventually, tmp_path: Path
+) -> None:
+    small.start("--encrypted", "--password", "right")
+    given = settings(small, tmp_path, user="analytics", password="right", insecure=False)
+
+    async def scenario() -> None:
+        async with linked(given, bind) as (link, seen):
+            await eventually(lambda: seen)
+            assert link.reason == ""
+        record = tmp_path / "pki" / "test" / "servers.json"
+        known = json.loads(record.read_text("utf-8"))
+        assert list(known) == [small.url]
+        known[small.url]["sha256"] = "0" * 64
+        record.write_text(json.dumps(known), "utf-8")
+        async with linked(given, bind) as (link, _):
+            await eventually(lambda: "certificate has changed" in link.reason)
+
+    asyncio.run(scenario())
+
+
+def test_an_unencrypted_server_is_refused_unless_that_is_asked_for(
+    small: Any, bind: Any, eventually: Eventually, tmp_path: Path
+) -> None:
+    small.start()
+
+    async def scenario() -> None:
+        async with linked(settings(small, tmp_path, insecure=False), bind) as (link, _):
+            await eventually(lambda: "no endpoint with Basic256Sha256" in link.reason)
+
+    asyncio.run(scenario())
