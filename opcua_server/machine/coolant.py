@@ -1,0 +1,72 @@
+"""The coolant unit: pump, filter, nozzles and tank.
+
+Flow follows the pump with the time the hoses take to fill; pressure follows the square of the flow (nozzles) plus the ripple
+of the pump. The tank loses what chips and mist carry away, and is refilled when it is low. Flow in l/min, pressure in bar,
+level in per cent.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+NOMINAL_FLOW: Final = 28.0
+NOMINAL_PRESSURE: Final = 6.2
+NOZZLE_PRESSURE_SHARE: Final = 0.8
+"""Of nominal pressure; the rest falls over the filter."""
+PUMP_W: Final = 1050.0
+PUMP_HEAT_SHARE: Final = 0.6
+LOSS_PERCENT_H: Final = 1.1
+REFILL_AT_PERCENT: Final = 62.0
+FULL_PERCENT: Final = 94.0
+REFILL_PERCENT_S: Final = 0.35
+RIPPLE: Final = 0.012
+"""Standard deviation of the pressure as share of nominal, healthy pump."""
+
+
+@dataclass(slots=True)
+class CoolantUnit:
+    on: bool = False
+    flow_l_min: float = 0.0
+    pressure_bar: float = 0.0
+    ripple_bar: float = 0.0
+    """Standard deviation of the pressure around its mean."""
+    level_percent: float = 90.0
+    refilling: bool = False
+    leaking: bool = False
+
+    def step(self, dt_s: float, delivery: float, ripple: float, leak_percent_h: float) -> None:
+        """``delivery``: what pump and filter let through, of nominal; a low tank lets the pump draw air."""
+        suction = min(1.0, self.level_percent / 15.0)
+        target = NOMINAL_FLOW * delivery * suction if self.on else 0.0
+        self.flow_l_min += (target - self.flow_l_min) * (1.0 - math.exp(-dt_s / 0.45))
+        if self.flow_l_min < 0.01:
+            self.flow_l_min = 0.0
+        share = self.flow_l_min / NOMINAL_FLOW
+        # A clogged filter holds the pump's pressure up while the flow falls; without flow nothing builds up.
+        throttled = (1.0 - NOZZLE_PRESSURE_SHARE) * min(1.0, share) * (2.0 - delivery)
+        self.pressure_bar = NOMINAL_PRESSURE * (NOZZLE_PRESSURE_SHARE * share * share + throttled)
+        self.ripple_bar = RIPPLE * NOMINAL_PRESSURE * ripple * min(1.0, 2.0 * share)
+        loss = LOSS_PERCENT_H * (1.0 if self.on else 0.1) + leak_percent_h
+        self.level_percent -= loss * dt_s / 3600.0
+        # Nobody refills a tank that loses its content under the machine: the float valve sees a leak and stays shut.
+        self.leaking = leak_percent_h > 5.0
+        if self.level_percent < REFILL_AT_PERCENT and not self.leaking:
+            self.refilling = True
+        if self.refilling:
+            self.level_percent += REFILL_PERCENT_S * dt_s
+            self.refilling = self.level_percent < FULL_PERCENT
+        self.level_percent = min(max(self.level_percent, 2.0), 100.0)
+
+    @property
+    def pump_power_w(self) -> float:
+        return PUMP_W if self.on else 0.0
+
+    def wear_factor(self, needs_coolant: float, concentration: float) -> float:
+        """How much faster an edge wears than with full, rich coolant: 1 to about 2.
+
+        ``needs_coolant``: 0 for what is cut dry as well, 1 for what must be flooded.
+        """
+        wet = min(1.0, self.flow_l_min / (0.8 * NOMINAL_FLOW)) * (0.5 + 0.5 * concentration)
+        return 1.0 + needs_coolant * (1.0 - wet)

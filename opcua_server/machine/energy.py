@@ -1,0 +1,47 @@
+"""Electrical power of the whole machine and the meter that integrates it.
+
+Operating states after ISO 14955-1, which decide what the auxiliaries draw:
+
+    off          main switch off
+    standby      control and drives' electronics on, hydraulics off (emergency stop)
+    ready        hydraulics and lubrication on, waiting
+    working      a program runs: chip conveyor too
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+EnergyState = Literal["off", "standby", "ready", "working"]
+
+CONTROL_W: Final = 420.0
+LIGHTS_FANS_W: Final = 130.0
+HYDRAULICS_W: Final = 650.0
+LUBRICATION_W: Final = 45.0
+CHILLER_W: Final = 380.0
+CONVEYOR_W: Final = 200.0
+
+AUXILIARIES_W: Final[dict[EnergyState, float]] = {
+    "off": 0.0,
+    "standby": CONTROL_W + LIGHTS_FANS_W,
+    "ready": CONTROL_W + LIGHTS_FANS_W + HYDRAULICS_W + LUBRICATION_W + CHILLER_W,
+    "working": CONTROL_W + LIGHTS_FANS_W + HYDRAULICS_W + LUBRICATION_W + CHILLER_W + CONVEYOR_W,
+}
+
+
+@dataclass(slots=True)
+class EnergyMeter:
+    """Powers of the last step in W, and the energy in J since first power-on: exactly the sum of what ``total_w`` showed."""
+
+    spindle_w: float = 0.0
+    servo_w: float = 0.0
+    auxiliary_w: float = 0.0
+    total_w: float = 0.0
+    energy_j: float = 0.0
+
+    def step(self, dt_s: float, spindle_w: float, servo_w: float, auxiliary_w: float) -> None:
+        """Drives share a DC link: braking axes feed it, and what is too much goes into the resistor, never back to the mains."""
+        self.spindle_w, self.servo_w, self.auxiliary_w = spindle_w, servo_w, auxiliary_w
+        self.total_w = max(spindle_w + servo_w, 0.0) + auxiliary_w
+        self.energy_j += self.total_w * dt_s

@@ -1,0 +1,77 @@
+"""Repeatable randomness: the number drawn for a machine, channel and step never depends on how time was cut up.
+
+Philox is a counter-based generator, so (seed, machine, channel, step) can be its key and counter: any draw can be made
+again without having made those before it. Draws are made for ``CHUNK`` steps at once, which is what makes them cheap.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+import numpy as np
+
+CHUNK: Final = 128
+"""Steps per draw."""
+
+
+class Channel(IntEnum):
+    """What is drawn in each step. A new channel goes to the end: the streams of those before it must not move."""
+
+    SPINDLE_SPEED = 0
+    SPINDLE_POWER = 1
+    CUT_VARIATION = 2
+    SPINDLE_TEMPERATURE = 3
+    MOTOR_TEMPERATURE = 4
+    VIBRATION_VELOCITY = 5
+    VIBRATION_ACCELERATION = 6
+    VIBRATION_KURTOSIS = 7
+    VIBRATION_BEARING = 8
+    VIBRATION_TOOTH = 9
+    VIBRATION_UNBALANCE = 10
+    COOLANT_FLOW = 11
+    COOLANT_PRESSURE = 12
+    COOLANT_TEMPERATURE = 13
+    COOLANT_LEVEL = 14
+    AUXILIARY_POWER = 15
+    AMBIENT = 16
+    AMBIENT_SENSOR = 17
+    COLUMN_TEMPERATURE = 18
+    GROWTH = 19
+    SCREW_X = 20
+    SCREW_Y = 21
+    SCREW_Z = 22
+    AXIS_X_LOAD = 23
+    AXIS_Y_LOAD = 24
+    AXIS_Z_LOAD = 25
+    SPINDLE_TORQUE = 26
+
+
+PERSONALITY: Final = 1000
+"""Channel of what a machine is born with; tool lives and tool measurements have channels of their own above it."""
+TOOL_LIFE: Final = 2000
+TOOL_SETTER: Final = 3000
+
+
+def generator(seed: int, machine: int, channel: int, step: int = 0) -> np.random.Generator:
+    """The stream of one channel of one machine from one step on."""
+    key = np.array((seed & (2**64 - 1), machine), dtype=np.uint64)
+    return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, channel, step]))
+
+
+class Noise:
+    """Standard normal numbers, one for each ``Channel`` and step."""
+
+    def __init__(self, seed: int, machine: int) -> None:
+        self._seed, self._machine = seed, machine
+        self._chunk = -1
+        self._rows: list[list[float]] = []
+
+    def at(self, step: int) -> list[float]:
+        """The numbers of a step, by ``Channel``."""
+        chunk, row = divmod(step, CHUNK)
+        if chunk != self._chunk:
+            drawn = [generator(self._seed, self._machine, channel, chunk * CHUNK).standard_normal(CHUNK) for channel in Channel]
+            self._rows = np.stack(drawn, axis=1).tolist()
+            self._chunk = chunk
+        return self._rows[row]

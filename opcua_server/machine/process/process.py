@@ -1,0 +1,170 @@
+"""The cut of one block of 100 ms: stock removal, force on spindle and axes, and what the edge lost.
+
+    commanded path --10 ms ticks--> stamp the stock --engagement--> Kienzle --> torque on the spindle, force on the axes
+                                                         |
+                                                         '--> Taylor life --> wear of the edge --> more force
+
+Ticks are 10 ms of machine time, so the volume that is removed does not depend on how time was asked for.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from opcua_server.machine.physics import Physics
+from opcua_server.machine.process.cutting import NO_CUT, Cut, drilling, milling
+from opcua_server.machine.process.stock import Engagement, Stock
+from opcua_server.machine.process.wear import life_min
+from opcua_server.machine.tools import Tool
+
+Floats = npt.NDArray[np.float64]
+
+TICKS: Final = 10
+TICK_S: Final = 0.01
+SAMPLES_PER_TICK: Final = 10
+AXIAL_SHARE: Final = 0.7
+"""A path steeper than this (dz over travel) is drilled, not milled."""
+FEED_FORCE: Final = 0.55
+NORMAL_FORCE: Final = 0.35
+AXIAL_FORCE: Final = 0.20
+"""Forces on the axes against the tangential force of the edge, mean over a turn (sharp 30 degree helix)."""
+DRILL_THRUST: Final = 1.1
+
+
+@dataclass(slots=True)
+class CutBlock:
+    """One block of cutting. Torques in N·m at each tick, forces in N on the axes ``(100, 3)`` or None without a cut."""
+
+    torque_nm: list[float]
+    force_n: Floats | None
+    in_cut_s: float
+    chip_load_mm: float
+    cutting_speed_m_min: float
+    tooth_force_n: float
+    power_w: float
+    """Mean over the block, at the edge."""
+    removed_mm3: float
+    chip_mm: float
+    area_mm2: float
+    depth_mm: float
+
+
+IDLE: Final = [0.0] * TICKS
+
+
+class Process:
+    """What the tool does to the work piece. Owned by one machine."""
+
+    def __init__(self, stock: Stock | None = None) -> None:
+        self.stock = stock
+        self.engagement = Engagement()
+        self._last_tip: Floats | None = None
+
+    def new_stock(self, stock: Stock | None) -> None:
+        """Another blank on the table."""
+        self.stock = stock
+        self.engagement.clear()
+
+    def step(self, tips_mm: Floats, tool: Tool | None, speeds_rpm: list[float], physics: Physics, coolant_wear: float) -> CutBlock:
+        """Cut along ``tips_mm: (10, 3)``, the tip of the tool at each tick in work coordinates of the blank.
+
+        ``speeds_rpm``: of the spindle at each tick; ``coolant_wear``: how much faster the edge wears than well cooled.
+        """
+        previous = self._last_tip if self._last_tip is not None else tips_mm[0]
+        self._last_tip = tips_mm[-1].copy()
+        edge_speed = math.pi * tool.type.diameter_mm * speeds_rpm[-1] / 1000.0 if tool else 0.0
+        stock = self.stock
+        if tool is None or stock is None or tool.type.teeth == 0 or not _may_touch(tips_mm, tool, stock):
+            self.engagement.clear()
+            return CutBlock(IDLE, None, 0.0, 0.0, edge_speed, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+        steps = np.diff(tips_mm, axis=0, prepend=previous[None, :])
+        travels = np.sqrt(np.einsum("ij,ij->i", steps, steps))
+        volume, moment = stock.stamp(tips_mm, tool.type.diameter_mm / 2.0)
+        if self.engagement.area_mm2 == 0.0 and not volume.any():
+            fz = float(travels.mean()) / TICK_S * 60.0 / max(speeds_rpm[-1] * tool.type.teeth, 1.0)
+            fz = fz if speeds_rpm[-1] > 1.0 else 0.0
+            return CutBlock(IDLE, None, 0.0, min(fz, 2.0), edge_speed, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+        return self._cut(stock, steps, travels.tolist(), volume.tolist(), moment.tolist(), tool, speeds_rpm, physics, coolant_wear)
+
+    def _cut(
+        self, stock: Stock, steps: Floats, travels: list[float], volume: list[float], moment: list[float],
+        tool: Tool, speeds_rpm: list[float], physics: Physics, coolant_wear: float,
+    ) -> CutBlock:  # fmt: skip
+        kind, material, engagement = tool.type, stock.blank.material, self.engagement
+        smoothing = 2.0 * stock.cell_mm
+        wear_mm = tool.flank_wear_mm
+        torques, directions = [0.0] * TICKS, np.zeros((TICKS, 3))
+        in_cut, power, chip_load, chip, tooth, speed_sum = 0, 0.0, 0.0, 0.0, 0.0, 0.0
+        life_used = 0.0
+        for tick in range(TICKS):
+            travel, speed = travels[tick], speeds_rpm[tick]
+            engagement.follow(volume[tick], moment[tick], travel, smoothing)
+            if travel <= 1e-6 or engagement.area_mm2 <= 0.0 or speed < 30.0:
+                continue
+            feed = travel / TICK_S * 60.0
+            area = engagement.area_mm2
+            axial = kind.cuts_along_axis or abs(float(steps[tick, 2])) > AXIAL_SHARE * travel
+            depth = max(engagement.depth_mm, 1e-3)
+            width = min(area / depth, kind.diameter_mm)
+            if axial:
+                cut = drilling(material, kind.diameter_mm, kind.teeth, speed, feed, area, wear_mm)
+            else:
+                cut = milling(material, kind.diameter_mm, kind.teeth, speed, feed, area / width, width, wear_mm)
+            if cut is NO_CUT:
+                continue
+            in_cut += 1
+            fz = feed / (speed * kind.teeth)
+            torques[tick] = cut.torque_nm
+            power += cut.power_w
+            chip_load += fz
+            chip += cut.chip_mm
+            speed_sum += speed
+            tooth = max(tooth, cut.peak_n if not axial else 0.15 * cut.peak_n)
+            directions[tick] = _axis_force(cut, steps[tick] / travel, axial)
+            vc = math.pi * kind.diameter_mm * speed / 1000.0
+            life = 60.0 * life_min(material.taylor_c, kind.edge, vc, fz, kind.nominal_fz_mm, width / kind.diameter_mm)
+            tool.life_s = life * tool.life_scatter
+            life_used += TICK_S / tool.life_s
+        tool.used += life_used * physics.wear_rate * coolant_wear
+        tool.cutting_time_s += in_cut * TICK_S
+        n = max(in_cut, 1)
+        edge_speed = math.pi * kind.diameter_mm * (speed_sum / n if in_cut else speeds_rpm[-1]) / 1000.0
+        return CutBlock(
+            torque_nm=torques,
+            force_n=np.repeat(directions, SAMPLES_PER_TICK, axis=0) if in_cut else None,
+            in_cut_s=in_cut * TICK_S,
+            chip_load_mm=min(chip_load / n, 2.0),
+            cutting_speed_m_min=edge_speed,
+            tooth_force_n=tooth,
+            power_w=power / TICKS,
+            removed_mm3=sum(volume),
+            chip_mm=chip / n,
+            area_mm2=engagement.area_mm2,
+            depth_mm=engagement.depth_mm,
+        )
+
+
+def _may_touch(tips_mm: Floats, tool: Tool, stock: Stock) -> bool:
+    blank, r = stock.blank, tool.type.diameter_mm / 2.0
+    low, high = tips_mm.min(axis=0), tips_mm.max(axis=0)
+    return bool(
+        low[2] < blank.high[2]
+        and high[0] > blank.low[0] - r
+        and low[0] < blank.high[0] + r
+        and high[1] > blank.low[1] - r
+        and low[1] < blank.high[1] + r
+    )
+
+
+def _axis_force(cut: Cut, along: Floats, axial: bool) -> tuple[float, float, float]:
+    """Force of the cut on X, Y, Z for a unit vector of the path: against the feed, across it, and up the spindle."""
+    ft = cut.tangential_n
+    x, y = float(along[0]), float(along[1])
+    if axial:
+        return (0.0, 0.0, DRILL_THRUST * ft)
+    return (ft * (-FEED_FORCE * x - NORMAL_FORCE * y), ft * (-FEED_FORCE * y + NORMAL_FORCE * x), AXIAL_FORCE * ft)

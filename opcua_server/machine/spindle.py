@@ -1,0 +1,113 @@
+"""The main spindle: speed over time, torque, power.
+
+torque ^______                    Constant torque to the base speed, constant power above it. The drive may give
+       |      \\  peak (S6)        PEAK times that while it accelerates. Speed follows by J dw/dt = T - friction - cut.
+       |_____  ' .
+       |     \\ rated (S1) ' .
+       +-----'-----------------> speed
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+RATED_POWER_W: Final = 15_000.0
+RATED_TORQUE_NM: Final = 95.5
+BASE_SPEED_RPM: Final = 9549.0 * RATED_POWER_W / 1000.0 / RATED_TORQUE_NM
+MAX_SPEED_RPM: Final = 12_000.0
+PEAK: Final = 1.45
+INERTIA_KG_M2: Final = 0.042
+EFFICIENCY: Final = 0.88
+EXCITATION_W: Final = 55.0
+"""What the drive draws at standstill while the spindle is on; with friction this gives 175 W at 3200 r/min (UMich data)."""
+COULOMB_NM: Final = 0.20
+VISCOUS_NM_PER_RPM: Final = 4.4e-5
+BELT_STAGE: Final = 1
+
+_TO_RAD_S: Final = 2.0 * math.pi / 60.0
+
+
+def rated_power_w(speed_rpm: float) -> float:
+    """Continuous power at a speed: what 100 % load means."""
+    return min(RATED_POWER_W, RATED_TORQUE_NM * max(speed_rpm, 60.0) * _TO_RAD_S)
+
+
+def rated_torque_nm(speed_rpm: float) -> float:
+    """Continuous torque at a speed."""
+    return min(RATED_TORQUE_NM, RATED_POWER_W / max(speed_rpm * _TO_RAD_S, 1e-9))
+
+
+def friction_nm(speed_rpm: float, bearing_friction: float, bearing_c: float) -> float:
+    """Torque of bearings, belt and windage; warm grease is thinner. ``bearing_friction``: of a healthy bearing."""
+    if speed_rpm < 1.0:
+        return 0.0
+    warm = 1.0 - 0.006 * min(max(bearing_c - 22.0, -10.0), 40.0)
+    return (COULOMB_NM + VISCOUS_NM_PER_RPM * speed_rpm * warm) * bearing_friction
+
+
+@dataclass(slots=True)
+class Spindle:
+    """State of the spindle. Speeds in r/min without sign; ``direction`` 1 for M3, -1 for M4, 0 stopped."""
+
+    speed_rpm: float = 0.0
+    commanded_rpm: float = 0.0
+    """Target with override; 0 when stopped."""
+    direction: int = 0
+    """Of rotation, while it still turns."""
+    commanded_direction: int = 0
+    angle_deg: float = 0.0
+    torque_nm: float = 0.0
+    """Of the motor, mean of the last step."""
+    power_w: float = 0.0
+    """Electrical, of the drive; mean of the last step."""
+    shaft_power_w: float = 0.0
+    friction_w: float = 0.0
+
+    def command(self, speed_rpm: float, direction: int) -> None:
+        self.commanded_direction = direction
+        self.commanded_rpm = min(max(speed_rpm, 0.0), MAX_SPEED_RPM) if direction else 0.0
+
+    @property
+    def target_rpm(self) -> float:
+        """Where the speed goes next: through standstill when the direction changes."""
+        if self.direction and self.direction != self.commanded_direction:
+            return 0.0
+        return self.commanded_rpm
+
+    @property
+    def at_speed(self) -> bool:
+        """Within 3 % of the commanded speed, turning the commanded way: the control waits for this."""
+        if self.commanded_rpm == 0.0:
+            return self.speed_rpm < 30.0
+        right_way = self.direction == self.commanded_direction
+        return right_way and abs(self.speed_rpm - self.commanded_rpm) <= 0.03 * self.commanded_rpm
+
+    def step(self, dt_s: float, cut_nm: float, bearing_friction: float, bearing_c: float) -> None:
+        """One step (10 ms) with a load torque of ``cut_nm`` at the spindle."""
+        if self.speed_rpm == 0.0 and self.commanded_direction and self.commanded_rpm > 0.0:
+            self.direction = self.commanded_direction
+        target, speed = self.target_rpm, self.speed_rpm
+        load = friction_nm(speed, bearing_friction, bearing_c) + cut_nm
+        omega = speed * _TO_RAD_S
+        if speed == target:
+            torque = load if speed > 0.0 else 0.0
+        else:
+            limit = PEAK * rated_torque_nm(speed)
+            wanted = INERTIA_KG_M2 * (target - speed) * _TO_RAD_S / dt_s + load
+            torque = min(max(wanted, -limit), limit)
+            after = speed + (torque - load) * dt_s / INERTIA_KG_M2 / _TO_RAD_S
+            if abs(after - target) < 1e-6 * MAX_SPEED_RPM or (after - target) * (speed - target) < 0.0:
+                after = target
+            self.speed_rpm = after = min(max(after, 0.0), MAX_SPEED_RPM)
+            omega = 0.5 * (speed + after) * _TO_RAD_S
+            if after == 0.0:
+                self.direction = 0
+        self.angle_deg = (self.angle_deg + self.direction * math.degrees(omega) * dt_s) % 360.0
+        self.torque_nm = torque
+        self.friction_w = friction_nm(self.speed_rpm, bearing_friction, bearing_c) * omega
+        self.shaft_power_w = torque * omega
+        excitation = EXCITATION_W if self.speed_rpm > 0.0 else 0.0
+        # Braking energy goes into the resistor: the drive then takes only its excitation from the mains.
+        self.power_w = max(self.shaft_power_w, 0.0) / EFFICIENCY + excitation

@@ -1,0 +1,125 @@
+"""Cutting forces against handbook cases, and stock removal against geometry."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from opcua_server.machine.process.cutting import milling
+from opcua_server.machine.process.materials import MATERIALS
+from opcua_server.machine.process.stock import Blank, Engagement, Stock, read_blank
+
+CASES = [
+    # material, D, z, ap, ae, fz, vc, h_m mm, kW, N·m
+    ("42CrMo4", 10.0, 4, 10.0, 1.0, 0.05, 150.0, 0.016, 1.18, 2.35),
+    ("C45", 63.0, 5, 2.0, 45.0, 0.15, 200.0, 0.106, 3.51, 33.2),
+    ("AlMgSi", 16.0, 3, 10.0, 8.0, 0.12, 400.0, 0.076, 5.09, 6.1),
+    ("GG25", 80.0, 6, 2.5, 60.0, 0.2, 180.0, 0.143, 4.13, 55.0),
+]
+
+
+@pytest.mark.parametrize(("name", "d", "z", "ap", "ae", "fz", "vc", "chip", "power_kw", "torque"), CASES)
+def test_power_and_torque_agree_with_worked_cases_within_one_per_cent(
+    name: str, d: float, z: int, ap: float, ae: float, fz: float, vc: float, chip: float, power_kw: float, torque: float
+) -> None:
+    speed = vc * 1000.0 / (math.pi * d)
+    cut = milling(MATERIALS[name], d, z, speed, fz * z * speed, ap, ae)
+    assert cut.chip_mm == pytest.approx(chip, rel=0.03)  # the cases give it in whole micrometres
+    assert cut.power_w / 1000.0 == pytest.approx(power_kw, rel=0.01)
+    assert cut.torque_nm == pytest.approx(torque, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("name", "kc_at_01", "kc_at_04"),
+    # Specific forces in N/mm2 at h = 0.1 mm and 0.4 mm, from kc1.1 and mc of the machinist's table, rounded to 10.
+    [
+        ("42CrMo4", 4550, 3170),
+        ("16MnCr5", 3820, 2660),
+        ("St50", 3620, 2530),
+        ("C45", 3120, 2470),
+        ("GG25", 2110, 1470),
+    ],
+)
+def test_specific_force_follows_the_kienzle_table(name: str, kc_at_01: float, kc_at_04: float) -> None:
+    assert MATERIALS[name].specific_force(0.1) == pytest.approx(kc_at_01, rel=0.03)
+    assert MATERIALS[name].specific_force(0.4) == pytest.approx(kc_at_04, rel=0.03)
+
+
+@given(
+    st.sampled_from(sorted(MATERIALS)),
+    st.floats(0.5, 20.0),
+    st.floats(0.05, 1.0),
+    st.floats(0.01, 0.4),
+    st.floats(0.0, 0.6),
+)
+def test_worn_edges_need_more_power_and_power_is_torque_times_speed(
+    name: str, ap: float, width_share: float, fz: float, wear_mm: float
+) -> None:
+    d, z, speed = 16.0, 3, 3000.0
+    new = milling(MATERIALS[name], d, z, speed, fz * z * speed, ap, width_share * d)
+    worn = milling(MATERIALS[name], d, z, speed, fz * z * speed, ap, width_share * d, wear_mm)
+    assert worn.power_w >= new.power_w
+    assert worn.power_w == pytest.approx(worn.torque_nm * speed * 2 * math.pi / 60.0)
+    assert worn.teeth_in_cut == pytest.approx(new.teeth_in_cut)
+
+
+def _blank(x: float = 60.0, y: float = 40.0) -> Blank:
+    return Blank(MATERIALS["C45"], (0.0, 0.0, -20.0), (x, y, 0.0))
+
+
+def test_a_straight_slot_removes_exactly_its_volume() -> None:
+    stock, radius, depth = Stock(_blank()), 5.0, 3.0
+    removed = 0.0
+    for x in np.arange(-20.0, 90.0, 1.7):
+        path = np.stack([np.linspace(x, x + 1.7, 10), np.full(10, 20.0), np.full(10, -depth)], axis=1)
+        removed += float(stock.stamp(path, radius)[0].sum())
+    assert removed == pytest.approx(60.0 * 2 * radius * depth, rel=0.01)
+    assert float((0.0 - stock.heights).sum()) * stock.cell_area_mm2 == pytest.approx(removed, rel=1e-9)
+
+
+def test_what_is_cut_twice_is_only_removed_once() -> None:
+    stock = Stock(_blank())
+    path = np.stack([np.linspace(10.0, 50.0, 10), np.full(10, 20.0), np.full(10, -2.0)], axis=1)
+    assert stock.stamp(path, 6.0)[0].sum() > 0.0
+    assert stock.stamp(path, 6.0)[0].sum() == 0.0
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**31), st.floats(1.0, 15.0))
+def test_volume_does_not_depend_on_how_a_path_is_cut_into_stamps(seed: int, radius: float) -> None:
+    path = np.random.default_rng(seed).uniform((-10, -10, -18), (70, 50, 3), (20, 3))
+    whole, pieces = Stock(_blank()), Stock(_blank())
+    volume = whole.stamp(path, radius)[0]
+    apart = np.concatenate([pieces.stamp(path[k : k + 5], radius)[0] for k in range(0, 20, 5)])
+    np.testing.assert_allclose(volume, apart, rtol=1e-9, atol=1e-6)
+    np.testing.assert_array_equal(whole.heights, pieces.heights)
+
+
+def test_engagement_finds_depth_and_width_of_a_steady_cut() -> None:
+    stock, engagement, radius, depth = Stock(_blank()), Engagement(), 5.0, 3.0
+    areas = []
+    for k in range(280):
+        x = -8.0 + 0.2 * k
+        volume, moment = stock.stamp(np.array([[x, 20.0, -depth]]), radius)
+        engagement.follow(float(volume[0]), float(moment[0]), 0.2, 2.0 * stock.cell_mm)
+        if 5.0 < x < 45.0:
+            areas.append(engagement.area_mm2)
+            assert engagement.depth_mm == pytest.approx(depth, rel=1e-6)
+    assert np.mean(areas) == pytest.approx(2 * radius * depth, rel=0.01)
+    assert np.std(areas) < 0.2 * np.mean(areas)
+
+
+def test_stock_comment_is_read_and_nonsense_is_not() -> None:
+    blank = read_blank("%\nO1\n(STOCK almgsi X-75 Y-50 Z-25 TO X75 Y50 Z2.5)\n")
+    assert blank is not None
+    assert blank.material.name == "AlMgSi"
+    assert blank.low == (-75.0, -50.0, -25.0)
+    assert blank.high == (75.0, 50.0, 2.5)
+    assert read_blank("(STOCK CHEESE X0 Y0 Z0 TO X1 Y1 Z1)") is None
+    assert read_blank("(STOCK C45 X0 Y0 Z0 TO X-1 Y1 Z1)") is None
+    assert read_blank("(STOCK C45 X0 Y-.- Z0 TO X1 Y1 Z1)") is None
+    assert read_blank("G0 X0") is None
