@@ -1,16 +1,43 @@
-"""From moves to commanded axis positions over time: look-ahead, overrides, hold, events."""
+"""From moves to commanded axis positions over time: look-ahead, overrides, hold, events.
+
+    moves --pull--> queue --group up to the next exact stop--> plan --Track--> samples --moving average--> commanded axes
+                      ^                                          |
+                      +---- replan from the present place and speed when an override, hold or single block changes
+
+Rules
+- Between two samples the state changes only by what the path itself prescribes; what the operator does takes effect from the
+  next sample on. So the samples do not depend on how time is cut into calls.
+- Feed moves are chained (corners rounded within the tolerance); everything else begins and ends standing: rapids, taps,
+  probing, moves under exact stop, dwells, synchronising moves.
+- After a stand that the program asks for, the filter runs empty and the axes are in position before the next thing begins.
+- A chain longer than the window is planned window by window, each to a stand at its end, of which only the first half is used.
+- Moves that go nowhere take no time and have no events.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from math import floor
+from typing import Literal
 
-from opcua_server.machine.motion.block import MotionBlock
-from opcua_server.machine.moves import Move, NcAlarm
-from opcua_server.machine.parameters import MachineParameters
+import numpy as np
+from numpy.typing import NDArray
+
+from opcua_server.machine.motion.block import MotionBlock, MotionEvent
+from opcua_server.machine.motion.filter import Average
+from opcua_server.machine.motion.profile import brake, plan
+from opcua_server.machine.motion.segment import Rules, Segment, part
+from opcua_server.machine.motion.track import Track
+from opcua_server.machine.motion.window import PATH, Window
+from opcua_server.machine.moves import Move, NcAlarm, Point
+from opcua_server.machine.parameters import SAMPLE_S, MachineParameters
 
 Wait = Callable[[Move], float | None]
 """Seconds that motion waits at a synchronising move (toolchange, spindle, coolant, stop, end, message) before it goes on by
 itself; None: until ``resume`` is called. Asked when the move is reached, so it may depend on the machine's state."""
+
+_Purpose = Literal["run", "hold", "reset"]
+_Then = Literal["settled", "dwell", "sync", "braked", "reset"]
 
 
 class Motion:
@@ -26,50 +53,413 @@ class Motion:
     def __init__(
         self, machine: MachineParameters, position_mm: Sequence[float] = (0.0, 0.0, 0.0), wait: Wait | None = None
     ) -> None:
-        raise NotImplementedError
+        self.machine = machine
+        self._rules = Rules(machine, SAMPLE_S)
+        self._wait = wait
+        self._window = Window(self._rules, machine.path.lookahead_blocks)
+        self._filter = Average(self._rules.filter_samples)
+        self._loaded = False
+        """A program is being executed."""
+        self.alarm: NcAlarm | None = None
+        """Raised by the interpreter and reached; ``reset`` clears it."""
+        self.waiting_for: Move | None = None
+        """The synchronising move that waits for ``resume``."""
+        self.between_blocks = False
+        """Single block: waits for ``cycle_start``."""
+        self.holding = False
+        """Feed hold is on."""
+        self._announced = False
+        self._feed_override = 1.0
+        self._rapid_override = 1.0
+        self._single_block = False
+        self._dry_run = False
+        self._track: Track | None = None
+        self._purpose: _Purpose = "run"
+        self._chained = False
+        """The track ends at speed: another one follows."""
+        self._sample = 0
+        """Samples of the track that were given."""
+        self._segment = 0
+        """Segment of the track the last sample was on."""
+        self._stand = 0
+        """Samples to stand before ``_then`` happens."""
+        self._then: _Then | None = None
+        self._offset_s = 0.0
+        """How long ago the last sample was when the next thing begins."""
+        self._begun = False
+        """The head of the queue has had its "begin"."""
+        self._s_mm = 0.0
+        """Where on the head of the queue the axes stand."""
+        self._last: Move | None = None
+        """The move that was finished last: its block is done when the next belongs to another one."""
+        self._events: list[MotionEvent] = []
+        self._place: Point = (0.0, 0.0, 0.0)
+        self._put(position_mm)
+
+    # --- state ----------------------------------------------------------------------------------------------------
+    @property
+    def idle(self) -> bool:
+        """Nothing queued and standing."""
+        return not self._loaded and self._track is None and self._then is None
+
+    @property
+    def held(self) -> bool:
+        """Feed hold is on and the axes stand."""
+        return self.holding and self._announced
+
+    @property
+    def moving(self) -> bool:
+        """The path is being followed."""
+        return self._track is not None
+
+    @property
+    def active(self) -> Move | None:
+        """The move that is being executed."""
+        if self._track is not None:
+            return self._track.segments[self._segment].move
+        if not self._window or not self._begun:
+            return None
+        head = self._window.head
+        return head.move if isinstance(head, Segment) else head
+
+    @property
+    def position_mm(self) -> Point:
+        """Commanded position at the last sample, before the jerk filter."""
+        x, y, z = self._now.tolist()
+        return x, y, z
+
+    def set_position(self, position_mm: Sequence[float]) -> None:
+        """The axes stand somewhere else now (homing). RuntimeError unless idle."""
+        if not self.idle:
+            raise RuntimeError("the axes are not idle")
+        self._put(position_mm)
+
+    def _put(self, position_mm: Sequence[float]) -> None:
+        x, y, z = (float(value) for value in position_mm)
+        self._place = (x, y, z)
+        self._now = np.array(self._place)
+        self._filter.settle((x, y, z, 0.0, 0.0, 0.0))
 
     # --- programs -------------------------------------------------------------------------------------------------
     def load(self, moves: Iterable[Move]) -> None:
         """Start on ``moves`` from where the axes stand. RuntimeError unless idle (nothing queued, axes standing)."""
-        raise NotImplementedError
-
-    def advance(self, n: int = 100) -> MotionBlock:
-        """The next ``n`` samples of 1 ms, always exactly ``n``: while it waits or nothing is queued the axes stand."""
-        raise NotImplementedError
+        if not self.idle:
+            raise RuntimeError("the axes are not idle")
+        self._window.load(moves, self._place)
+        self._loaded = True
+        self._last = None
+        self._begun = False
+        self._s_mm = 0.0
+        self.alarm = None
 
     def resume(self) -> None:
         """Go on after a synchronising move (``waiting_for``); takes effect with the next sample. No effect otherwise."""
-        raise NotImplementedError
+        if self.waiting_for is not None:
+            self.waiting_for = None
+            self._then = "sync"
 
     def reset(self) -> None:
         """Brake on the path within the limits, drop everything queued; clears hold, waits and alarm. Event "reset"."""
-        raise NotImplementedError
+        if self._track is not None and self._purpose != "reset":
+            self._replan(self._track, "reset")
+        self._loaded = False
+        self._window.clear()
+        self.alarm = self.waiting_for = self._last = None
+        self.between_blocks = self.holding = self._announced = False
+        if self._track is None:
+            self._stand, self._then = self._rules.filter_samples - 1, "reset"
 
     # --- operator -------------------------------------------------------------------------------------------------
     def feed_hold(self) -> None:
         """Brake on the path within the limits and stand (event "held"). Dwells stop counting. Tapping finishes its stroke."""
-        raise NotImplementedError
+        if not self.holding:
+            self.holding = True
+            self._announced = False
+            self._adapt()
 
     def cycle_start(self) -> None:
         """Leave feed hold, or the stand after a single block."""
-        raise NotImplementedError
+        self.between_blocks = False
+        if self.holding:
+            self.holding = self._announced = False
+            self._adapt()
 
-    feed_override: float  # 0.0 to 1.5; 0 stops cutting moves; tapping runs at 1.0
-    rapid_override: float  # 0.0 to 1.0
-    single_block: bool  # stand after each block of the program (all moves of one line)
-    dry_run: bool  # cut at the dry-run feed instead of F
+    @property
+    def feed_override(self) -> float:
+        """0.0 to ``max_feed_override`` (1.5); 0 stops cutting moves; tapping is not affected."""
+        return self._feed_override
 
-    # --- state ----------------------------------------------------------------------------------------------------
-    idle: bool  # nothing queued and standing
-    held: bool  # feed hold is on and the axes stand
-    holding: bool  # feed hold is on
-    moving: bool  # the commanded axes move
-    waiting_for: Move | None  # the synchronising move that waits for ``resume``
-    between_blocks: bool  # single block: waits for ``cycle_start``
-    active: Move | None  # the move that is being executed
-    alarm: NcAlarm | None  # raised by the interpreter and reached; cleared by ``reset``
-    position_mm: tuple[float, float, float]  # commanded, now
+    @feed_override.setter
+    def feed_override(self, ratio: float) -> None:
+        ratio = min(max(float(ratio), 0.0), self._rules.max_override)
+        if ratio != self._feed_override:
+            self._feed_override = ratio
+            self._adapt()
 
-    def set_position(self, position_mm: Sequence[float]) -> None:
-        """The axes stand somewhere else now (homing). RuntimeError unless idle."""
-        raise NotImplementedError
+    @property
+    def rapid_override(self) -> float:
+        """0.0 to 1.0; 0 stops rapids."""
+        return self._rapid_override
+
+    @rapid_override.setter
+    def rapid_override(self, ratio: float) -> None:
+        ratio = min(max(float(ratio), 0.0), 1.0)
+        if ratio != self._rapid_override:
+            self._rapid_override = ratio
+            self._adapt()
+
+    @property
+    def single_block(self) -> bool:
+        """Stand after each block of the program (all moves of one line), or after the next one that can still be reached."""
+        return self._single_block
+
+    @single_block.setter
+    def single_block(self, on: bool) -> None:
+        if bool(on) != self._single_block:
+            self._single_block = bool(on)
+            self._adapt()
+
+    @property
+    def dry_run(self) -> bool:
+        """Cut at the dry-run feed instead of F."""
+        return self._dry_run
+
+    @dry_run.setter
+    def dry_run(self, on: bool) -> None:
+        if bool(on) != self._dry_run:
+            self._dry_run = bool(on)
+            self._adapt()
+
+    # --- time -----------------------------------------------------------------------------------------------------
+    def advance(self, n: int = 100) -> MotionBlock:
+        """The next ``n`` samples of 1 ms, always exactly ``n``: while it waits or nothing is queued the axes stand."""
+        raw = np.empty((n, 6))
+        ends = np.empty((n, 3))
+        index = np.empty(n, dtype=np.int32)
+        moves: list[Move] = []
+        self._events = events = []
+        i = 0
+        while i < n:
+            track = self._track
+            if track is not None:
+                if self._sample >= track.samples:
+                    self._end_track(track, i)
+                    continue
+                m = min(n - i, track.samples - self._sample)
+                position, velocity, segment = track.read(self._sample + 1, m)
+                raw[i : i + m, :3] = position
+                raw[i : i + m, 3:] = velocity
+                if self._sample == 0 and not self._begun:
+                    self._begun = True
+                    events.append(MotionEvent(i, "begin", track.segments[self._segment].move))
+                base = len(moves) - self._segment
+                last = int(segment[-1])
+                moves.extend(one.move for one in track.segments[self._segment : last + 1])
+                index[i : i + m] = segment + base
+                ends[i : i + m] = track.ends[segment]
+                if last != self._segment:
+                    self._pass(track, segment, i)
+                self._sample += m
+                i += m
+                continue
+            m = n - i
+            frozen = self.holding and self._then == "dwell"
+            if self._stand > 0 and not frozen:
+                m = min(m, self._stand)
+                self._stand -= m
+            elif frozen:
+                self._announce(i)
+            elif self._step(i):
+                continue
+            active = self.active
+            raw[i : i + m, :3] = self._place
+            raw[i : i + m, 3:] = 0.0
+            ends[i : i + m] = self._place if active is None or active.kind not in PATH else active.end
+            index[i : i + m] = -1 if active is None else len(moves)
+            if active is not None:
+                moves.append(active)
+            i += m
+        if n:
+            self._now = raw[-1, :3].copy()
+        smooth = self._filter.step(raw)
+        position, velocity = smooth[:, :3], smooth[:, 3:]
+        x, y, z = velocity[:, 0], velocity[:, 1], velocity[:, 2]
+        return MotionBlock(
+            position_mm=position,
+            velocity_mm_s=velocity,
+            remaining_mm=np.where((index < 0)[:, None], 0.0, ends - position),
+            feed_mm_s=np.sqrt(x * x + y * y + z * z),
+            move_index=index,
+            moves=tuple(moves),
+            events=tuple(events),
+        )
+
+    # --- path -----------------------------------------------------------------------------------------------------
+    def _pass(self, track: Track, segment: NDArray[np.intp], i: int) -> None:
+        """Events of the borders between segments that lie between the samples of a span."""
+        for k in np.flatnonzero(np.diff(segment, prepend=self._segment)):
+            for left in range(self._segment, int(segment[k])):
+                self._finish(track.segments[left].move, i + int(k))
+                self._begun = True
+                self._events.append(MotionEvent(i + int(k), "begin", track.segments[left + 1].move))
+            self._segment = int(segment[k])
+
+    def _finish(self, move: Move, i: int) -> None:
+        """The head of the queue is done."""
+        self._window.pop()
+        self._last = move
+        self._begun = False
+        self._s_mm = 0.0
+        self._events.append(MotionEvent(i, "finished", move))
+
+    def _end_track(self, track: Track, i: int) -> None:
+        """The path ends between the last sample and the next one, ``i``."""
+        self._track = None
+        self._offset_s = track.rest_s
+        last, s_mm, v_mm_s = track.end()
+        if self._segment != last:
+            self._pass(track, np.array([last]), i)
+        if self._purpose == "run":
+            if self._chained:
+                self._finish(track.segments[last].move, i)
+                self._start(0.0, v_mm_s)
+                return
+            self._place = track.place(last, track.segments[last].length)
+            self._settle("settled")
+        else:
+            self._s_mm = s_mm
+            self._place = track.place(last, s_mm)
+            self._settle("reset" if self._purpose == "reset" else "braked")
+
+    def _settle(self, then: _Then) -> None:
+        filtered = self._rules.filter_samples - 1
+        self._dwell(filtered * SAMPLE_S + (self.machine.path.exact_stop_s if then == "settled" else 0.0), then)
+
+    def _dwell(self, seconds: float, then: _Then) -> None:
+        """Stand for a time that begins ``_offset_s`` after the last sample."""
+        total = self._offset_s + seconds
+        self._stand = floor(total / SAMPLE_S)
+        self._offset_s = max(0.0, total - self._stand * SAMPLE_S)
+        self._then = then
+
+    def _announce(self, i: int) -> None:
+        if not self._announced:
+            self._announced = True
+            self._events.append(MotionEvent(i, "held", self.active))
+
+    def _step(self, i: int) -> bool:
+        """Standing, before sample ``i``: begin the next thing. False if there is nothing to do but stand."""
+        then, self._then = self._then, None
+        if then is not None:
+            if then == "reset":
+                self._s_mm = 0.0
+                self._begun = False
+                self._events.append(MotionEvent(i, "reset"))
+            elif then != "braked":
+                head = self._window.head
+                self._finish(head.move if isinstance(head, Segment) else head, i)
+            return True
+        began = self._begin(i)
+        if not began:
+            self._offset_s = 0.0
+        return began
+
+    def _begin(self, i: int) -> bool:
+        if self.holding:
+            self._announce(i)
+            return False
+        if self.waiting_for is not None or self.between_blocks or self.alarm is not None or not self._loaded:
+            return False
+        self._window.fill()
+        if not self._window:
+            self.alarm = self._window.alarm
+            self._events.append(MotionEvent(i, "done" if self.alarm is None else "alarm", alarm=self.alarm))
+            self._loaded = False
+            return False
+        head = self._window.head
+        move = head.move if isinstance(head, Segment) else head
+        if self._single_block and not self._begun and self._last is not None and not _same_block(self._last, move):
+            self.between_blocks = True
+            self._events.append(MotionEvent(i, "block", self._last))
+            self._last = None
+            return False
+        if isinstance(head, Segment):
+            return self._start(self._s_mm, 0.0)
+        self._begun = True
+        self._events.append(MotionEvent(i, "begin", move))
+        if move.kind == "dwell":
+            self._dwell(move.dwell_s, "dwell")
+            return True
+        self._events.append(MotionEvent(i, "sync", move))
+        seconds = None if self._wait is None else self._wait(move)
+        if seconds is None:
+            self.waiting_for = move
+            return False
+        self._dwell(seconds, "sync")
+        return True
+
+    def _start(self, s_mm: float, v_mm_s: float) -> bool:
+        """Plan from a place and speed on the head of the queue. False if the operator lets nothing move."""
+        self._window.fill()
+        group, self._chained = self._window.group()
+        speeds = [one.speed(self._feed_override, self._rapid_override, self._dry_run, self._rules) for one in group]
+        if speeds[0] <= 0.0 or (self.holding and not group[0].synchronised):
+            if v_mm_s <= 0.0:
+                return False
+            phases = brake(group, s_mm, v_mm_s)
+            self._follow(Track(group, phases, self._offset_s, SAMPLE_S), "hold")
+            return True
+        if self._single_block:
+            group = group[: self._block_end(group, s_mm, v_mm_s)]
+            self._chained = False
+        phases = plan(group, speeds, s_mm, v_mm_s)
+        if self._chained:
+            half = len(group) // 2
+            phases = [phase for phase in phases if phase[0] < half]
+            group = group[:half]
+        self._follow(Track(group, phases, self._offset_s, SAMPLE_S), "run")
+        return True
+
+    def _follow(self, track: Track, purpose: _Purpose) -> None:
+        self._track = track
+        self._purpose = purpose
+        self._sample = 0
+        self._segment = 0
+
+    @staticmethod
+    def _block_end(group: list[Segment], s_mm: float, v_mm_s: float) -> int:
+        """How many segments of ``group`` to run so that it stands where a block ends, the first one that can be reached.
+
+        The path will stand right in that corner, so it is not rounded any more: too late if the axes are in it already.
+        """
+        stops = brake(group, s_mm, v_mm_s)
+        for k in range(stops[-1][0] if stops else 0, len(group) - 1):
+            reached = k == 0 and s_mm > group[k].length - group[k].zone_out[0]
+            if not reached and not _same_block(group[k].move, group[k + 1].move):
+                part(group[k], group[k + 1])
+                return k + 1
+        return len(group)
+
+    def _adapt(self) -> None:
+        """The operator changed something: plan again from the present place and speed."""
+        if self._track is not None and self._purpose != "reset":
+            self._replan(self._track, "run")
+
+    def _replan(self, track: Track, purpose: _Purpose) -> None:
+        if track.segments[self._segment].synchronised and purpose == "run":
+            return
+        _, s_mm, v_mm_s = track.at(self._sample)
+        self._offset_s = track.offset_s if self._sample == 0 else 0.0
+        self._track = None
+        if purpose == "reset":
+            self._window.fill()
+            group, _ = self._window.group()
+            self._follow(Track(group, brake(group, s_mm, v_mm_s), self._offset_s, SAMPLE_S), "reset")
+        elif not self._start(s_mm, v_mm_s):
+            self._s_mm = s_mm
+            self._place = track.place(self._segment, s_mm)
+            self._settle("braked")
+
+
+def _same_block(one: Move, other: Move) -> bool:
+    return one.line == other.line and one.program == other.program

@@ -1,0 +1,300 @@
+"""A move as a curve: where it runs, how fast it may be followed, and how it joins the next one.
+
+Every curve is followed by its length s, 0 <= s <= L. Lines are lines; arcs, helices and slightly conic arcs stay true curves:
+
+    p(s) = c + (r0 + dr f)(e1 cos(theta f) + e2 sin(theta f)) + n h f,   f = s / L
+
+A corner between two curves is rounded by adding the same parabola to both sides of it:
+
+          d        d                         k = u_next - u_previous (jump of the direction)
+      |-------+-------|                      b(x) = k (d - x)^2 / (4 d),  x the distance from the corner
+      ______..           previous
+              ``.                            Direction becomes continuous, the curvature it adds is k / (2 d) everywhere and
+                 \\                           the greatest deviation is |k| d / 4. Nothing outside the two zones changes, and
+                  \\ next                     the path still ends and begins at its programmed points elsewhere.
+
+The limits are per axis and hold at every point, not on average: in each zone the acceleration along the path (share
+``TANGENTIAL``) and across it (the rest) are bounded so that their sum stays below each axis's limit.
+"""
+
+from __future__ import annotations
+
+from math import atan2, cos, hypot, inf, pi, sin, sqrt
+
+from opcua_server.machine.moves import Move, Point
+from opcua_server.machine.parameters import MachineParameters
+
+TANGENTIAL = 0.5
+"""Share of the acceleration kept for changing speed where the path bends; across the path remains sqrt(1 - 0.5^2) = 0.866."""
+
+_NORMAL = sqrt(1.0 - TANGENTIAL**2)
+_TINY = 1e-12
+
+Piece = tuple[float, float, float, float]
+"""(s where it begins, length, greatest v^2, acceleration along the path): limits are constant within a piece."""
+
+
+Curve = tuple[Point, Point, Point, Point, float, float, float, float]
+"""(c, e1, e2, n, r0, dr, theta, h) of an arc, as above."""
+
+
+class Rules:
+    """The limits of a machine in the form that segments need, worked out once."""
+
+    __slots__ = (
+        "acceleration",
+        "arc_filter_v2",
+        "block_time",
+        "corner",
+        "corner_filter_v",
+        "dry_run",
+        "filter_samples",
+        "max_override",
+        "rapid",
+        "velocity",
+    )
+
+    def __init__(self, machine: MachineParameters, sample_s: float) -> None:
+        path = machine.path
+        self.velocity = tuple(limit.velocity_mm_s for limit in machine.limits)
+        self.acceleration = tuple(limit.acceleration_mm_s2 for limit in machine.limits)
+        self.block_time = path.block_time_s
+        self.max_override = path.max_feed_override
+        self.dry_run = path.dry_run_mm_s
+        self.rapid = hypot(*self.velocity)
+        self.corner = path.corner_tolerance_mm
+        self.corner_filter_v = inf
+        self.arc_filter_v2 = inf
+        self.filter_samples = 1
+        if path.jerk_mm_s3 is not None:
+            # The averaged acceleration changes by at most 2 a within one filter length.
+            self.filter_samples = max(1, round(0.5 + 2.0 * max(self.acceleration) / path.jerk_mm_s3 / sample_s))
+            length_s = self.filter_samples * sample_s
+            # Averaging over a time T cuts a corner by |k| v T / 8 and an arc by v^2 T^2 / (24 r): half of the tolerance is
+            # for that, the other half for the parabola.
+            self.corner = path.corner_tolerance_mm / 2.0
+            self.corner_filter_v = 8.0 * self.corner / length_s
+            self.arc_filter_v2 = 24.0 * self.corner / length_s**2
+
+
+class Segment:
+    """One move as a curve with its limits. Not frozen: ``join`` fills in the corner zones when the next move is known."""
+
+    __slots__ = (
+        "acceleration",
+        "bend",
+        "blend_in",
+        "blend_out",
+        "curve",
+        "end",
+        "exact",
+        "from_stand",
+        "length",
+        "move",
+        "pieces",
+        "rapid",
+        "share",
+        "soft",
+        "start",
+        "synchronised",
+        "top2",
+        "u0",
+        "u1",
+        "zone_in",
+        "zone_out",
+    )
+
+    def __init__(self, move: Move, start: Point, rules: Rules, end: Point | None = None) -> None:
+        self.move = move
+        self.start = start
+        self.end = move.end if end is None else end
+        self.rapid = move.kind == "rapid"
+        self.synchronised = move.kind == "tap"
+        self.from_stand = self.rapid or move.kind in ("tap", "probe")
+        """Begins standing."""
+        self.exact = self.from_stand or move.modal.exact_stop
+        """Ends standing."""
+        self.blend_in = self.blend_out = (0.0, 0.0, 0.0)
+        self.zone_in = self.zone_out = (0.0, inf, 0.0)  # length, v^2, acceleration along
+        self.curve: Curve | None = None
+        """Of an arc."""
+        self.top2: float
+        """Greatest v^2, mm2/s2."""
+        self.acceleration: float
+        """Along the path, outside the corner zones, mm/s2."""
+        self.share: Point
+        """Per axis, the greatest part of the path speed it can get."""
+        self.bend: Point
+        """Per axis, the greatest second derivative of its position by s, 1/mm."""
+        if move.kind == "arc" and move.centre is not None and move.normal is not None:
+            self._as_arc(move.centre, move.normal, move.turns, rules)
+        else:
+            self._as_line(rules)
+        self.soft = rules.rapid if self.rapid else (move.feed / 60.0 if move.feed > 0.0 else rules.dry_run)
+        """Programmed speed, mm/s."""
+        if self.length > 0.0:
+            limit = self.length / rules.block_time
+            self.top2 = min(self.top2, limit * limit)
+        self.pieces: tuple[Piece, ...] = ()
+
+    def _as_line(self, rules: Rules) -> None:
+        (x0, y0, z0), (x1, y1, z1) = self.start, self.end
+        dx, dy, dz = x1 - x0, y1 - y0, z1 - z0
+        length = sqrt(dx * dx + dy * dy + dz * dz)
+        self.length = length
+        if length <= 0.0:
+            self.u0 = self.u1 = self.share = self.bend = (0.0, 0.0, 0.0)
+            self.top2 = self.acceleration = 0.0
+            return
+        self.u0 = self.u1 = u = (dx / length, dy / length, dz / length)
+        sx, sy, sz = self.share = (abs(u[0]), abs(u[1]), abs(u[2]))
+        (vx, vy, vz), (ax, ay, az) = rules.velocity, rules.acceleration
+        # Reciprocals: an axis that does not move sets no limit.
+        top = 1.0 / max(sx / vx, sy / vy, sz / vz)
+        self.top2 = top * top
+        self.acceleration = 1.0 / max(sx / ax, sy / ay, sz / az)
+        self.bend = (0.0, 0.0, 0.0)
+
+    def _as_arc(self, centre: Point, normal: Point, turns: float, rules: Rules) -> None:
+        scale = 1.0 / hypot(*normal)
+        n = (normal[0] * scale, normal[1] * scale, normal[2] * scale)
+        a = _minus(self.start, centre, 1.0)
+        b = _minus(self.end, centre, 1.0)
+        ha = a[0] * n[0] + a[1] * n[1] + a[2] * n[2]
+        hb = b[0] * n[0] + b[1] * n[1] + b[2] * n[2]
+        a, b = _minus(a, n, ha), _minus(b, n, hb)
+        r0, r1 = hypot(*a), hypot(*b)
+        if r0 < _TINY or turns == 0.0:
+            self._as_line(rules)
+            return
+        e1 = (a[0] / r0, a[1] / r0, a[2] / r0)
+        e2 = (n[1] * e1[2] - n[2] * e1[1], n[2] * e1[0] - n[0] * e1[2], n[0] * e1[1] - n[1] * e1[0])
+        # ``turns`` says which way and how often; the angle between the two radii is what makes the arc end where it must.
+        theta = 2.0 * pi * turns
+        if r1 > _TINY:
+            exact = _angle(b, e1, e2)
+            theta = exact + 2.0 * pi * round((theta - exact) / (2.0 * pi))
+        foot = (centre[0] + ha * n[0], centre[1] + ha * n[1], centre[2] + ha * n[2])
+        h, dr = hb - ha, r1 - r0
+        length = sqrt((0.5 * (r0 + r1) * theta) ** 2 + h * h + dr * dr)
+        self.length = length
+        self.curve = (foot, e1, e2, n, r0, dr, theta, h)
+        self.u0 = self._direction(self.curve, 0.0)
+        self.u1 = self._direction(self.curve, 1.0)
+        # A conic arc is not followed at quite constant speed; its faster end sets the limits.
+        widest = max(r0, r1)
+        turn = abs(theta) / length
+        along = hypot(widest * turn, dr / length)
+        rise = abs(h) / length
+        across = (widest * turn + 2.0 * abs(dr) / length) * turn
+        flat = [sqrt(max(0.0, 1.0 - q * q)) for q in n]
+        upright = [abs(q) * rise for q in n]
+        sx, sy, sz = (along * f + q for f, q in zip(flat, upright, strict=True))
+        self.share = (sx, sy, sz)
+        self.bend = (across * flat[0], across * flat[1], across * flat[2])
+        # Along and across the path add up as vectors in the plane of the arc. An axis that both turns and rises (only in a
+        # tilted plane) gives half of its acceleration to each.
+        part = [0.5 if f > _TINY and q > _TINY else 1.0 for f, q in zip(flat, upright, strict=True)]
+        limits = [p * limit for p, limit in zip(part, rules.acceleration, strict=True)]
+        plane = 1.0 / max(f / limit for f, limit in zip(flat, limits, strict=True))
+        rising = max(q / limit for q, limit in zip(upright, limits, strict=True))
+        vx, vy, vz = rules.velocity
+        top = 1.0 / max(sx / vx, sy / vy, sz / vz)
+        self.top2 = min(top * top, _NORMAL * plane / across, rules.arc_filter_v2 * widest / along**2)
+        self.acceleration = 1.0 / max(along / (TANGENTIAL * plane), rising)
+
+    def _direction(self, curve: Curve, f: float) -> Point:
+        _, e1, e2, n, r0, dr, theta, h = curve
+        c, s = cos(theta * f), sin(theta * f)
+        r = r0 + dr * f
+        radial, across, rise = dr / self.length, r * theta / self.length, h / self.length
+        return (
+            (e1[0] * c + e2[0] * s) * radial + (e2[0] * c - e1[0] * s) * across + n[0] * rise,
+            (e1[1] * c + e2[1] * s) * radial + (e2[1] * c - e1[1] * s) * across + n[1] * rise,
+            (e1[2] * c + e2[2] * s) * radial + (e2[2] * c - e1[2] * s) * across + n[2] * rise,
+        )
+
+    def close(self) -> None:
+        """Cut the segment into pieces of constant limits; to be called once both ends are joined."""
+        zone_in, v2_in, a_in = self.zone_in
+        zone_out, v2_out, a_out = self.zone_out
+        length, top2 = self.length, self.top2
+        pieces: list[Piece] = []
+        if zone_in > 0.0:
+            pieces.append((0.0, zone_in, min(v2_in, top2), a_in))
+        middle = length - zone_in - zone_out
+        if middle > 0.0:
+            pieces.append((zone_in, middle, top2, self.acceleration))
+        if zone_out > 0.0:
+            pieces.append((length - zone_out, zone_out, min(v2_out, top2), a_out))
+        self.pieces = tuple(pieces)
+
+    def speed(self, feed_override: float, rapid_override: float, dry_run: bool, rules: Rules) -> float:
+        """Speed the operator and the program ask for, mm/s."""
+        if self.synchronised:
+            return self.soft
+        if self.rapid:
+            return self.soft * rapid_override
+        return (rules.dry_run if dry_run else self.soft) * feed_override
+
+
+def _minus(p: Point, q: Point, factor: float) -> Point:
+    return (p[0] - factor * q[0], p[1] - factor * q[1], p[2] - factor * q[2])
+
+
+def _angle(b: Point, e1: Point, e2: Point) -> float:
+    return atan2(
+        b[0] * e2[0] + b[1] * e2[1] + b[2] * e2[2],
+        b[0] * e1[0] + b[1] * e1[1] + b[2] * e1[2],
+    )
+
+
+def join(before: Segment, after: Segment, rules: Rules) -> None:
+    """Round the corner between two cutting moves, and bound the speed through it.
+
+    Junction deviation: v^2 = a d s / (1 - s) with s the sine of half the angle between the curves; also the zones end at the
+    middle of each segment, which bounds the speed along a chain of short segments as the curvature of the part would.
+    """
+    (px, py, pz), (qx, qy, qz) = before.u1, after.u0
+    kx, ky, kz = qx - px, qy - py, qz - pz
+    turn = sqrt(kx * kx + ky * ky + kz * kz)
+    if turn <= _TINY:
+        return
+    zone = min(0.5 * before.length, 0.5 * after.length, 4.0 * rules.corner / turn)
+    (sx, sy, sz), (tx, ty, tz) = before.share, after.share
+    (bx, by, bz), (cx, cy, cz) = before.bend, after.bend
+    ex, ey, ez = max(bx, cx), max(by, cy), max(bz, cz)
+    # An arc turns while the parabola is added to it, so that the direction may grow a little longer than 1.
+    grow = 1.0 + 0.5 * zone * max(ex, ey, ez)
+    along = TANGENTIAL * min(before.acceleration, after.acceleration) / grow
+    ax, ay, az = rules.acceleration
+    ax -= along * grow * max(sx, tx)
+    ay -= along * grow * max(sy, ty)
+    az -= along * grow * max(sz, tz)
+    kx, ky, kz = abs(kx), abs(ky), abs(kz)
+    # What is left of each axis is for v^2 (k / (2 zone) + bend). No longer zone than the fastest feed needs.
+    fastest = rules.max_override * max(before.soft, after.soft)
+    top2 = min(before.top2, after.top2) / (grow * grow)
+    wanted2 = min(fastest * fastest, top2)
+    need = (
+        0.5
+        * wanted2
+        * max(kx / max(ax - wanted2 * ex, 0.1 * ax), ky / max(ay - wanted2 * ey, 0.1 * ay), kz / max(az - wanted2 * ez, 0.1 * az))
+    )
+    zone = min(zone, need)
+    w = 0.5 / zone
+    v2 = min(top2, 1.0 / max((kx * w + ex) / ax, (ky * w + ey) / ay, (kz * w + ez) / az))
+    if rules.corner_filter_v < inf:
+        v2 = min(v2, (rules.corner_filter_v / turn) ** 2)
+    quarter = 0.25 / zone
+    blend = ((qx - px) * quarter, (qy - py) * quarter, (qz - pz) * quarter)
+    before.blend_out = after.blend_in = blend
+    before.zone_out = after.zone_in = (zone, v2, along)
+
+
+def part(before: Segment, after: Segment) -> None:
+    """Take the rounding of the corner back: the path will stand in it."""
+    before.blend_out = after.blend_in = (0.0, 0.0, 0.0)
+    before.zone_out = after.zone_in = (0.0, inf, 0.0)
+    before.close()
+    after.close()

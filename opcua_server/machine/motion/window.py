@@ -1,0 +1,105 @@
+"""The moves ahead: pulled from the interpreter as late as possible, turned into segments, joined to each other."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from opcua_server.machine.motion.segment import Rules, Segment, join
+from opcua_server.machine.moves import Move, NcAlarm, Point
+
+PATH: Final = frozenset({"rapid", "feed", "arc", "tap", "probe"})
+"""Kinds of moves that go somewhere."""
+
+
+class Window:
+    """A bounded queue of what comes next: segments of the path, and the moves that take place standing.
+
+    It pulls only up to the next stand, because nothing behind it can change the speed before it. Moves of no length are left
+    out. ``alarm`` is what the interpreter raised; it is due when the queue is empty.
+    """
+
+    def __init__(self, rules: Rules, blocks: int) -> None:
+        self._rules = rules
+        self._blocks = blocks
+        self._moves: Iterator[Move] = iter(())
+        self._programmed: Point = (0.0, 0.0, 0.0)
+        self._queue: deque[Segment | Move] = deque()
+        self.alarm: NcAlarm | None = None
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def load(self, moves: Iterable[Move], position_mm: Point) -> None:
+        self.clear()
+        self._moves = iter(moves)
+        self._programmed = position_mm
+
+    def clear(self) -> None:
+        self._moves = iter(())
+        self._queue.clear()
+        self.alarm = None
+
+    @property
+    def head(self) -> Segment | Move:
+        """What comes next; IndexError if nothing is queued."""
+        return self._queue[0]
+
+    def pop(self) -> None:
+        """The head is done."""
+        if self._queue:
+            self._queue.popleft()
+
+    def fill(self) -> None:
+        """Pull moves until the group at the head is complete or the window is full."""
+        queue = self._queue
+        if any(not isinstance(one, Segment) or one.exact for one in queue):
+            return
+        while len(queue) < self._blocks and self.alarm is None:
+            try:
+                move = next(self._moves)
+            except StopIteration:
+                break
+            except NcAlarm as alarm:
+                self.alarm = alarm
+                break
+            if self._append(move):
+                break
+        if queue and isinstance(queue[-1], Segment):
+            queue[-1].close()
+
+    def _append(self, move: Move) -> bool:
+        """Queue a move. True if the path stands before or after it, so that the group is complete."""
+        queue = self._queue
+        before = queue[-1] if queue else None
+        stands = move.kind not in PATH
+        if stands:
+            queue.append(move)
+        else:
+            segment = Segment(move, self._programmed, self._rules)
+            if segment.length <= 0.0:
+                return False
+            self._programmed = move.end
+            queue.append(segment)
+            stands = segment.exact
+            if isinstance(before, Segment):
+                if segment.from_stand:
+                    before.exact = True
+                if not before.exact:
+                    join(before, segment, self._rules)
+        if isinstance(before, Segment):
+            before.close()
+            stands = stands or before.exact
+        return stands
+
+    def group(self) -> tuple[list[Segment], bool]:
+        """The segments from the head to the next stand, and whether the window ends before it."""
+        group: list[Segment] = []
+        for one in self._queue:
+            if not isinstance(one, Segment):
+                return group, False
+            group.append(one)
+            if one.exact:
+                return group, False
+        return group, len(group) >= self._blocks
