@@ -10,23 +10,15 @@ import socket
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 from asyncua import Client, ua
 
+from nodesets.binding import Bound
+
 SCRIPT = Path(__file__).with_name("small_server.py")
-
-
-@dataclass
-class Bound:
-    machine_id: str
-    node: ua.NodeId
-    identity: dict[str, str] = field(default_factory=dict)
-    nodes: dict[str, ua.NodeId] = field(default_factory=dict)
-    methods: dict[str, Any] = field(default_factory=dict)
 
 
 async def bind_small(client: Client) -> dict[str, Bound]:
@@ -36,7 +28,7 @@ async def bind_small(client: Client) -> dict[str, Bound]:
     found = {}
     for machine in await folder.get_children():
         name = (await machine.read_browse_name()).Name
-        bound = Bound(name, machine.nodeid, {"Manufacturer": "Small", "Model": "S1"})
+        bound = Bound(name, machine.nodeid, manufacturer="Small", model="S1")
         for child in await machine.get_children():
             child_name = (await child.read_browse_name()).Name
             if await child.read_node_class() is ua.NodeClass.Method:
