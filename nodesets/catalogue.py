@@ -86,19 +86,20 @@ _STACKLIGHT = "MT:Monitoring/MT:Stacklight/"
 def _axis(axis: str) -> Iterator[Signal]:
     base = f"CNC:CncInterface/CNC:CncAxisList/{{CNC:CncAxisType}}{axis}/CNC:"
     low, high = TRAVEL_MM[axis]
+    shown_low, shown_high = low - 1.0, high + 1.0  # the scale sees micrometres of overshoot at the ends of the travel
     name = f"Axes/{axis}"
     yield Signal(f"{name}/ActPos", "Double", f"Actual position of axis {axis} at the scale, machine coordinates",
-                 u.MILLIMETRE, low, high, historized=True, nodes=(base + "PosDirect/CNC:ActPos",))  # fmt: skip
+                 u.MILLIMETRE, shown_low, shown_high, historized=True, nodes=(base + "PosDirect/CNC:ActPos",))  # fmt: skip
     yield Signal(f"{name}/CmdPos", "Double", f"Commanded position of axis {axis}, machine coordinates",
-                 u.MILLIMETRE, low, high, nodes=(base + "PosDirect/CNC:CmdPos", base + "PosIndirect/CNC:CmdPos"))  # fmt: skip
+                 u.MILLIMETRE, shown_low, shown_high, nodes=(base + "PosDirect/CNC:CmdPos", base + "PosIndirect/CNC:CmdPos"))  # fmt: skip
     yield Signal(f"{name}/RemDist", "Double", f"Distance to go of axis {axis} in the active block",
                  u.MILLIMETRE, low - high, high - low, nodes=(base + "PosDirect/CNC:RemDist", base + "PosIndirect/CNC:RemDist"))  # fmt: skip
     yield Signal(f"{name}/MotorPos", "Double", f"Actual position of axis {axis} at the motor encoder, before backlash and screw growth",
-                 u.MILLIMETRE, low, high, nodes=(base + "PosIndirect/CNC:ActPos",))  # fmt: skip
+                 u.MILLIMETRE, shown_low, shown_high, nodes=(base + "PosIndirect/CNC:ActPos",))  # fmt: skip
     yield Signal(f"{name}/ZeroOffset", "Double", f"Active work offset of axis {axis}",
                  u.MILLIMETRE, low - high, high - low, nodes=(base + "ZeroOffset",))  # fmt: skip
     yield Signal(f"{name}/ActVelocity", "Double", f"Actual velocity of axis {axis}, signed",
-                 u.MM_PER_MIN, -25400.0, 25400.0, historized=True)  # fmt: skip
+                 u.MM_PER_MIN, -26000.0, 26000.0, historized=True)  # fmt: skip
     yield Signal(f"{name}/FollowingError", "Double", f"Commanded minus actual position of axis {axis}",
                  u.MILLIMETRE, -15.0, 15.0, historized=True)  # fmt: skip
     yield Signal(f"{name}/ActLoad", "Double", f"Load of the drive of axis {axis}, of its rated torque",
@@ -135,7 +136,7 @@ def _rows() -> Iterator[Signal]:
         yield Signal(f"Machine/Stacklight{light}", "Boolean", f"Stack light, lamp {number + 1} from below: {light.lower()} is on",
                      nodes=(f"{_STACKLIGHT}{{IA:StackElementLightType}}{light}/IA:SignalOn",))  # fmt: skip
     # Channel: what the control does.
-    yield Signal("Channel/ActFeedrate", "Double", "Actual path feed", u.MM_PER_MIN, 0.0, 25400.0, historized=True, nodes=(_CHANNEL + "ActFeedrate",))
+    yield Signal("Channel/ActFeedrate", "Double", "Actual path feed", u.MM_PER_MIN, 0.0, 44000.0, historized=True, nodes=(_CHANNEL + "ActFeedrate",))
     yield Signal("Channel/CmdFeedrate", "Double", "Programmed path feed (F)", u.MM_PER_MIN, 0.0, 25400.0, nodes=(_CHANNEL + "CmdFeedrate",))
     yield Signal("Channel/FeedOverride", "Double", "Feed override", u.PERCENT, 0.0, 150.0, historized=True,
                  nodes=(_MONITORED_CHANNEL + "FeedOverride", _MACHINE_TOOL + "FeedOverride", _CHANNEL + "ActOverride", _CHANNEL + "CmdOverride"))  # fmt: skip
