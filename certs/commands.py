@@ -1,0 +1,107 @@
+"""`cnctwin certs`: make, list, trust, reject and renew certificates in the data folder; the server sees changes at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from certs.application import application_uri, ensure_application, load_certificate, renew_application, thumbprint
+from certs.errors import CertificateProblem
+from certs.trust import Trust
+
+app = typer.Typer(help="Certificates of this installation, and whose certificates its server trusts.", no_args_is_help=True)
+
+Data = Annotated[Path, typer.Option("--data", envvar="CNCTWIN_DATA", help="folder of all state, keys and stores")]
+Name = Annotated[str, typer.Argument(help="application: server, analytics, gateway, or a client of yours")]
+Hosts = Annotated[list[str] | None, typer.Option("--host", help="a name or address it is reached at; may be repeated")]
+Wanted = Annotated[str, typer.Argument(help="thumbprint, or its first 8 characters or more")]
+DEFAULT_HOSTS = ("localhost", "127.0.0.1")
+
+
+def _one_line_problems(command: Callable[..., None]) -> Callable[..., None]:
+    @wraps(command)
+    def run(*args: Any, **options: Any) -> None:
+        try:
+            command(*args, **options)
+        except (CertificateProblem, OSError) as problem:
+            typer.echo(f"cnctwin: {problem}", err=True)
+            raise typer.Exit(2) from None
+
+    return run
+
+
+def _folder(data: Path, name: str) -> Path:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,40}", name):
+        raise CertificateProblem(f"{name}: is no name for an application: letters, digits, - and _ are")
+    return data / "pki" / name
+
+
+def _show(path: Path, key: Path) -> None:
+    certificate = load_certificate(path)
+    typer.echo(f"certificate  {path}\nkey          {key}\nthumbprint   {thumbprint(certificate)}")
+    typer.echo(f"valid until  {certificate.not_valid_after_utc:%Y-%m-%d}")
+
+
+@app.command()
+@_one_line_problems
+def create(name: Name, hosts: Hosts = None, data: Data = Path(".data")) -> None:
+    """Make the certificate and key of an application, or show the ones it has. The server trusts them."""
+    folder = _folder(data, name)
+    _show(*ensure_application(folder, f"cnctwin {name}", application_uri(name), hosts or DEFAULT_HOSTS))
+
+
+@app.command()
+@_one_line_problems
+def renew(
+    name: Name,
+    hosts: Hosts = None,
+    new_key: Annotated[bool, typer.Option("--new-key", help="make a new key too")] = False,
+    data: Data = Path(".data"),
+) -> None:
+    """Make a new certificate now; the old one is kept in own/previous. A running program uses it after a restart."""
+    folder = _folder(data, name)
+    if not folder.exists():
+        raise CertificateProblem(f"{folder}: there is no such application; to make it: cnctwin certs create {name}")
+    _show(*renew_application(folder, f"cnctwin {name}", application_uri(name), hosts or DEFAULT_HOSTS, new_key=new_key))
+
+
+@app.command("list")
+@_one_line_problems
+def show_all(data: Data = Path(".data")) -> None:
+    """List our own, the trusted and the rejected certificates."""
+    for path in sorted((data / "pki").glob("*/own/cert.der")):
+        try:
+            certificate = load_certificate(path)
+        except CertificateProblem as problem:
+            typer.echo(f"own       {problem}")
+            continue
+        ends = f"{certificate.not_valid_after_utc:%Y-%m-%d}"
+        typer.echo(f"own       {thumbprint(certificate)}  until {ends}  {path.parent.parent.name}")
+    for entry in _trust(data).entries():
+        why = ", ".join(str(entry.note[key]) for key in ("how", "reason", "since", "peer") if entry.note.get(key))
+        typer.echo(f"{entry.store:8}  {entry.thumbprint}  until {entry.ends:%Y-%m-%d}  {entry.uri or entry.subject}  ({why})")
+
+
+@app.command()
+@_one_line_problems
+def trust(thumbprint_or_file: Wanted, data: Data = Path(".data")) -> None:
+    """Let the owner of a rejected certificate in, or of one in a file (.der, .pem)."""
+    entry = _trust(data).trust(thumbprint_or_file)
+    typer.echo(f"trusted   {entry.thumbprint}  {entry.uri or entry.subject}")
+
+
+@app.command()
+@_one_line_problems
+def reject(thumbprint_: Annotated[str, typer.Argument(metavar="THUMBPRINT")], data: Data = Path(".data")) -> None:
+    """Let the owner of a trusted certificate in no longer."""
+    entry = _trust(data).reject(thumbprint_)
+    typer.echo(f"rejected  {entry.thumbprint}  {entry.uri or entry.subject}")
+
+
+def _trust(data: Path) -> Trust:
+    return Trust(data / "pki" / "server", own_applications=data / "pki")
