@@ -102,6 +102,29 @@ def gateway(settings: Settings) -> None:
     raise typer.Exit(program.run("gateway", settings))
 
 
+@app.command()
+def init(
+    data: Annotated[Path | None, typer.Option(help="folder of all state, keys and stores", show_default=False)] = None,
+    broker_folder: Annotated[Path | None, typer.Option(help="write the configuration of a mosquitto there")] = None,
+    broker_port: Annotated[int, typer.Option(help="port that mosquitto listens on")] = 1883,
+) -> None:
+    """Make users, passwords and keys without starting anything; for containers. They are shown this once."""
+    from cnctwin.broker import write_mosquitto
+    from cnctwin.secrets import Vault
+
+    vault = Vault(load({"data": data} if data else {}).data)
+    first = vault.ensure()
+    login = vault.login("broker")
+    if broker_folder is not None and login is not None:
+        write_mosquitto(broker_folder, "0.0.0.0", broker_port, login)  # noqa: S104 - inside the container's own network
+    if first is None:
+        typer.echo("users and keys are there already")
+        return
+    for known in first.logins:
+        typer.echo(f"{known.user:<10} {known.password}")
+    typer.echo(f"{'API key':<10} {first.api_key}")
+
+
 @app.command("program", hidden=True)
 def supervised(name: str, settings: Annotated[Path, typer.Option(help="settings as the supervisor wrote them")]) -> None:
     """Run one program with settings from a file; how `up` starts its children."""
