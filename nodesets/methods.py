@@ -3,6 +3,8 @@
 ``opcua_server`` builds the OPC UA methods from this table and checks arguments against it; ``gateway`` calls them by name.
 """
 
+# ruff: noqa: E501 - a table
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -18,7 +20,8 @@ Role = Literal["Operator", "Engineer"]
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """``low`` and ``high`` bound a number, in ``unit``; outside of them the call answers BadOutOfRange."""
+    """``low`` and ``high`` bound a number, in ``unit``; outside of them the call answers BadInvalidArgument, and BadOutOfRange
+    for that argument (OPC 10000-4, 5.12.2)."""
 
     name: str
     type: DataType

@@ -84,6 +84,5 @@ def wanted_paths(component_names: tuple[str, ...]) -> Iterator[str]:
     yield MESSAGES
     yield f"{TOOL_CHANGE}/MT:ToolIdentifier"
     yield f"{TOOL_CHANGE}/MT:ToolName"
-    yield f"{TOOL_CHANGE}/MT:ToolNodeId"
     for letter in AXES:
         yield axis(letter)

@@ -93,8 +93,7 @@ class MachineSpace:
         self._counters(builder)
         self._magazine = Magazine(builder, self.node_id)
         self._tool_change = [
-            builder.value(builder.at(self.node_id, f"{layout.TOOL_CHANGE}/MT:{name}"))
-            for name in ("ToolIdentifier", "ToolName", "ToolNodeId")
+            builder.value(builder.at(self.node_id, f"{layout.TOOL_CHANGE}/MT:{name}")) for name in ("ToolIdentifier", "ToolName")
         ]
         commands = builder.at(self.node_id, "X:Commands")
         self.methods = {method.name: (commands, builder.at(self.node_id, f"X:Commands/X:{method.name}")) for method in METHODS}
@@ -251,12 +250,10 @@ class MachineSpace:
         moment = now if source_time_ns is None else utc(source_time_ns)
         tool = self._magazine.write(tools, moment, now)
         self._positions.tool_length_mm = 0.0 if tool is None else tool.length
-        identifier, name, node_id = self._tool_change
+        identifier, name = self._tool_change
         if tool is not None and identifier.value.Value.Value != f"T{tool.number}":
             put(identifier, shown(f"T{tool.number}", _V.String, 0, moment, now))
             put(name, shown(tool.name, _V.String, 0, moment, now))
-            target = self._magazine.node_ids.get(tool.number, ua.NodeId())
-            put(node_id, shown(target, _V.NodeId, 0, moment, now))
 
     def set_results_status(self, status: int) -> None:
         """Give all results of the analytics a status, such as Uncertain when their writer is lost. Uncertain keeps the last

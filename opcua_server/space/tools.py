@@ -40,11 +40,9 @@ class Magazine:
     def __init__(self, builder: Builder, machine: ua.NodeId) -> None:
         self._nodes: dict[int, dict[str, Any]] = {}
         self._seen: dict[int, ToolState] = {}
-        self.node_ids: dict[int, ua.NodeId] = {}
         own_index = builder.types.index["X"]
         for number in range(1, layout.TOOL_COUNT + 1):
             tool = builder.at(machine, layout.tool(number))
-            self.node_ids[number] = tool
             life = builder.at(machine, layout.tool_life(number))
             constants: dict[str, Any] = {
                 "MT:ControlIdentifier1": number,
