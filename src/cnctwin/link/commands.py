@@ -7,9 +7,10 @@ from typing import Final
 
 from asyncua import Client, ua
 
-from cnctwin.link.contract import Bound, MethodFailed
+from cnctwin.link.contract import MethodFailed
 from cnctwin.link.values import data_value, variant
 from cnctwin.reading import Reading, Value
+from nodesets.binding import Bound
 from nodesets.methods import BY_NAME
 
 _AWAY: Final = frozenset(

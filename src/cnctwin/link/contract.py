@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from cnctwin.reading import Value
+from nodesets.binding import Bound
 
 LinkState = Literal["connecting", "connected", "lost"]
 
@@ -71,19 +72,5 @@ class MethodFailed(Exception):
         self.name = name
 
 
-class Bound(Protocol):
-    """A machine as `nodesets.binding` finds it: NodeIds of this session by catalogue name."""
-
-    @property
-    def machine_id(self) -> str: ...
-    @property
-    def node(self) -> Any: ...
-    @property
-    def identity(self) -> Mapping[str, str]: ...
-    @property
-    def nodes(self) -> Mapping[str, Any]: ...
-    @property
-    def methods(self) -> Mapping[str, Any]: ...
-
-
 Bind = Callable[[Any], Awaitable[Mapping[str, Bound]]]
+"""How machines are found in a server's address space; `nodesets.binding.bind` unless a test says otherwise."""

@@ -21,12 +21,13 @@ from weakref import WeakSet
 from asyncua import Client, ua
 
 from cnctwin.link import commands, connect
-from cnctwin.link.contract import Bind, Bound, LinkAlarm, LinkSettings, LinkState, Machine, MethodFailed
+from cnctwin.link.contract import Bind, LinkAlarm, LinkSettings, LinkState, Machine, MethodFailed
 from cnctwin.link.events import Alarms
 from cnctwin.link.feed import Feed
 from cnctwin.link.readers import BatchReader, Reader
 from cnctwin.link.state import MachineState
 from cnctwin.reading import Batch, Reading, Value
+from nodesets.binding import Bound, bind
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ class _ModelChanged(Exception):
 class Link:
     """See the package's docstring. One instance a program; ``run`` is its only task."""
 
-    def __init__(self, settings: LinkSettings, *, bind: Bind | None = None) -> None:
+    def __init__(self, settings: LinkSettings, *, bind: Bind = bind) -> None:
         self.settings = settings
         self.state: LinkState = "connecting"
         self.reason = ""
@@ -58,7 +59,7 @@ class Link:
         """Sessions after the first."""
         self.messages = 0
         """Messages of the server so far."""
-        self._bind = bind or _bind
+        self._bind = bind
         self._states: dict[str, MachineState] = {}
         self._readers: WeakSet[BatchReader] = WeakSet()
         self._alarm_readers: WeakSet[Reader[LinkAlarm]] = WeakSet()
@@ -178,7 +179,7 @@ class Link:
         return feed
 
     async def _subscribe_events(self, client: Client, feed: Feed, bound: Mapping[str, Bound]) -> None:
-        roots = {machine.node: machine_id for machine_id, machine in bound.items()}
+        roots = {machine.node_id: machine_id for machine_id, machine in bound.items()}
         alarms = Alarms(client, roots, tuple(bound), self._hand_alarm, self._changed.set)
         try:
             await feed.subscribe_events(ua.NodeId(ua.ObjectIds.Server), await alarms.event_filter(), alarms.receive)
@@ -244,21 +245,13 @@ async def _first(*coroutines: Coroutine[Any, Any, None]) -> None:
         task.result()
 
 
-async def _bind(client: Client) -> Mapping[str, Bound]:
-    from nodesets import binding
-
-    found: Mapping[str, Bound] = await binding.bind(client)
-    return found
-
-
 def _machine(bound: Bound) -> Machine:
-    identity = bound.identity
     return Machine(
         machine_id=bound.machine_id,
-        manufacturer=identity.get("Manufacturer", ""),
-        model=identity.get("Model", ""),
-        serial_number=identity.get("SerialNumber", ""),
-        location=identity.get("Location", ""),
+        manufacturer=bound.manufacturer,
+        model=bound.model,
+        serial_number=bound.serial_number,
+        location=bound.location,
         signals=frozenset(bound.nodes),
         methods=frozenset(bound.methods),
     )
