@@ -1,0 +1,135 @@
+"""What the parts of the server front say to each other.
+
+    socket -> connection (frames, quotas) -> channel (keys, sequence) -> header -> services table -> handler -> bytes -> socket
+
+A request costs a bounded slice of the loop. A handler gets the request's parameters, decoded by the bounded codec, or as raw bytes
+where it knows a faster way, and answers with the response's parameters, with bytes that are encoded already, or later
+(``Answer``). A problem is ``ServiceFault`` with an OPC UA status code; anything else that is raised is a bug, logged, and
+answered BadInternalError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from cnctwin.secrets import Role
+
+Bytes = bytes | bytearray | memoryview
+
+
+class ServiceFault(Exception):
+    """A service as a whole is refused; ``status`` is the ServiceResult (OPC 10000-4, 7.38)."""
+
+    def __init__(self, status: int, text: str = "") -> None:
+        super().__init__(text or f"0x{status:08X}")
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Of a RequestHeader, what a server needs. ``token`` is the encoded AuthenticationToken; ``timeout_hint`` in ms."""
+
+    token: bytes
+    handle: int
+    timeout_hint: int
+    return_diagnostics: int
+    audit_entry_id: str | None = None
+
+
+@dataclass(eq=False, slots=True)
+class Session:
+    """An activated session. Services keep what belongs to it in ``state`` under a key of their own; ``closing`` is called once.
+
+    ``number`` names the session in diagnostics; ``timeout_ms`` is the revised session timeout.
+    """
+
+    number: int
+    name: str
+    client_uri: str
+    user: str | None
+    role: Role | None
+    timeout_ms: float
+    locale_ids: tuple[str, ...] = ()
+    max_response_size: int = 0
+    state: dict[str, Any] = field(default_factory=dict)
+    closing: list[Callable[[Session, bool], None]] = field(default_factory=list)
+    """Called with the session and DeleteSubscriptions."""
+
+
+class Answer(Protocol):
+    """Where one request's response goes. May be kept and used later (Publish); a connection that is gone swallows it."""
+
+    @property
+    def is_open(self) -> bool: ...
+
+    def send(self, response_type: int, body: Bytes, *, status: int = 0) -> None:
+        """``body`` is what follows the ResponseHeader. Called once."""
+
+    def fault(self, status: int) -> None:
+        """Answer with a ServiceFault."""
+
+    @property
+    def backlog(self) -> int:
+        """Bytes that wait in the connection's send buffer: a peer that does not read must be served less, not more."""
+
+
+@dataclass(slots=True)
+class Request:
+    """One request on its way through a service."""
+
+    header: Header
+    session: Session | None
+    answer: Answer
+    security: Literal["None", "Sign", "SignAndEncrypt"]
+    peer: str
+    """Address of the client, for audit and lock-out."""
+
+
+Handler = Callable[[Request, Any], Any | Awaitable[Any]]
+"""(request, parameters) -> response parameters (an asyncua dataclass), encoded ``bytes``, or None when the answer comes later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A row of the services table. Type ids are those of the binary encodings in namespace 0.
+
+    ``parameters``: the asyncua dataclass of the request's parameters; None hands over the raw bytes behind the RequestHeader.
+    """
+
+    name: str
+    request_type: int
+    response_type: int
+    handler: Handler
+    parameters: type | None = None
+    needs_session: bool = True
+    needs_security: bool = True
+    """Refused over policy None, unless the server is insecure; discovery and opening are the exceptions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a stranger, and what a session, may ask for; each is a setting with the default shown."""
+
+    connections: int = 100
+    pending_per_address: int = 10
+    """Connections of one address that have no activated session."""
+    sessions: int = 100
+    subscriptions_per_session: int = 50
+    items_per_session: int = 10_000
+    nodes_per_browse: int = 1_000
+    nodes_per_read: int = 10_000
+    nodes_per_write: int = 10_000
+    methods_per_call: int = 1_000
+    message_bytes: int = 4 << 20
+    message_bytes_before_session: int = 64 << 10
+    chunks: int = 512
+    array_elements: int = 65_536
+    string_bytes: int = 1 << 20
+    send_buffer_bytes: int = 8 << 20
+    handshake_s: float = 10.0
+    token_lifetime_ms: int = 3_600_000
+    continuation_points: int = 100
+    publish_requests_per_session: int = 100
+    retransmission_messages: int = 100
