@@ -1,0 +1,326 @@
+"""One line of NC text to one ``Block``: words, G and M codes, assignments, flow statements.
+
+Parsing knows nothing of the machine's state, so a line of a loop is parsed once. What must be computed (``X[#1+2]``) stays as
+postfix code in ``computed`` until the block runs.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from opcua_server.machine.gcode.alarms import BlockFault
+from opcua_server.machine.gcode.dialect import Dialect
+from opcua_server.machine.gcode.expressions import NUMBER, Code, Compiler
+
+PLAIN = re.compile(r"(?:[A-Z][-+]?(?:\d+\.?\d*|\.\d+))*")
+WORDS = re.compile(r"([A-Z])([-+]?[\d.]+)")
+COMMENT = re.compile(r"\([^()]*\)|;.*")
+ASSIGNMENT = re.compile(r"#(?=[\d#\[<])")
+SIMPLE_ADDRESSES = frozenset("GNXYZIJKRF")
+SIMPLE_MOTION = (0, 10, 20, 30)
+NO_POINT = frozenset("NMOHDLT")
+NO_MINUS = frozenset("NGMOHDLTFSQ")
+LENGTHS = frozenset("XYZIJKRQUVWABC")
+FLOW = re.compile(r"(IF|WHILE|GOTO|DO|END)(?=[\[#\d])")
+MOST_DIGITS = 8
+
+
+@dataclass(slots=True)
+class Block:
+    words: dict[str, float] = field(default_factory=dict)
+    """Value by address, without G and M."""
+    g: tuple[int, ...] = ()
+    """G codes times 10, in order."""
+    m: tuple[int, ...] = ()
+    simple: bool = False
+    """Nothing but at most one of G0-G3 and the words N X Y Z I J K R F, all of them plain numbers."""
+    motion: int = -1
+    """Of a simple block: the G code times 10; -1 when there is none."""
+    computed: list[tuple[str, Code]] = field(default_factory=list)
+    assignments: list[tuple[Code | str, Code]] = field(default_factory=list)
+    """(variable number's code or name, value's code)."""
+    statement: str = ""
+    """IF, WHILE, GOTO, DO, END, or an O-word's keyword in small letters."""
+    label: Code | str | float | None = None
+    """O number, O name or its code."""
+    arguments: list[Code] = field(default_factory=list)
+    """Condition, target, or the arguments of a call."""
+    then: Block | None = None
+    loop: int = 0
+    """n of DOn and ENDn."""
+    skip: int = 0
+    """n of /n at the beginning; 0 without."""
+    order: list[tuple[str, float | Code]] = field(default_factory=list)
+    """Words as written, for G65 whose I, J, K may repeat; only filled in blocks with G65 or G66."""
+    pointless: str = ""
+    """Addresses among P whose number carries no decimal point."""
+    messages: list[str] = field(default_factory=list)
+    percent: bool = False
+    empty: bool = False
+
+
+class Parser:
+    def __init__(self, dialect: Dialect) -> None:
+        self.dialect = dialect
+        self.compiler = Compiler(dialect.macro_b)
+        self._keep_last = dialect.macro_b
+
+    def parse(self, raw: str) -> Block:
+        """The block of one line. Raises BlockFault."""
+        messages: list[str] = []
+        text = raw
+        if "(" in text or ";" in text:
+            text = self._without_comments(text, messages)
+        text = "".join(text.split()).upper()
+        if PLAIN.fullmatch(text) and "O" not in text:
+            block = self._plain(text)
+        else:
+            block = self._general(text)
+        block.messages = messages
+        return block
+
+    def _without_comments(self, text: str, messages: list[str]) -> str:
+        def note(found: re.Match[str]) -> str:
+            comment = found[0].strip("(;) \t\r\n")
+            if comment[:4].upper() == "MSG,":
+                messages.append(comment[4:].strip())
+            return " "
+
+        text = COMMENT.sub(note, text)
+        if "(" in text:
+            raise BlockFault("PS0009", "comment not closed")
+        return text
+
+    def _plain(self, text: str) -> Block:
+        strict = self.dialect.strict_addresses
+        increment = self.dialect.increment_mm
+        words: dict[str, float] = {}
+        g: list[int] = []
+        m: list[int] = []
+        pointless = ""
+        simple = True
+        for letter, digits in WORDS.findall(text):
+            value = float(digits)
+            if letter == "G":
+                g.append(round(value * 10.0))
+                if value < 0.0:
+                    raise BlockFault("PS0010", f"G{digits}")
+                continue
+            if strict and len(digits) > MOST_DIGITS and len(digits.lstrip("+-").split(".")[0].lstrip("0")) > MOST_DIGITS:
+                raise BlockFault("PS0003", f"{letter}{digits}")
+            if letter not in SIMPLE_ADDRESSES:
+                simple = False
+                if letter == "M":
+                    m.append(int(value))
+                    if strict and "." in digits:
+                        raise BlockFault("PS0007", f"{letter}{digits}")
+                    if value < 0.0:
+                        raise BlockFault("PS0006", f"{letter}{digits}")
+                    continue
+                if strict and letter in NO_POINT and "." in digits:
+                    raise BlockFault("PS0007", f"{letter}{digits}")
+                if letter == "P" and "." not in digits:
+                    pointless = "P"
+            if strict and value < 0.0 and letter in NO_MINUS:
+                raise BlockFault("PS0006", f"{letter}{digits}")
+            if increment is not None and letter in LENGTHS and "." not in digits:
+                value *= increment
+            if letter in words and not self._keep_last:
+                raise BlockFault("PS5074", letter)
+            words[letter] = value
+        if simple and len(g) <= 1 and (not g or g[0] in SIMPLE_MOTION):
+            return Block(words, tuple(g), (), bool(words or g), g[0] if g else -1, empty=not words and not g)
+        block = Block(words, tuple(g), tuple(m), pointless=pointless)
+        if 650 in g or 660 in g or 661 in g:
+            block.order = [(letter, float(digits)) for letter, digits in WORDS.findall(text) if letter not in "GMN"]
+        return block
+
+    def _general(self, text: str) -> Block:
+        block = Block()
+        if text.startswith("%"):
+            block.percent = True
+            return block
+        at = 0
+        if text.startswith("/"):
+            digit = text[1:2]
+            block.skip = int(digit) if digit in "123456789" and digit else 1
+            at = 2 if digit in "123456789" and digit else 1
+        if text[at : at + 1] == "N" and text[at + 1 : at + 2] not in ("[", "#", ""):
+            number = NUMBER.match(text, at + 1)
+            if number:
+                block.words["N"] = float(number[0])
+                at = number.end()
+        if text[at : at + 1] == "O" or (text[at : at + 1] == ":" and self.dialect.macro_b):
+            return self._o_line(text, at + 1, block)
+        if self.dialect.macro_b:
+            flow = FLOW.match(text, at)
+            if flow:
+                return self._flow(text, flow, block)
+            if text.startswith(("POPEN", "PCLOS", "DPRNT", "BPRNT", "SETVN"), at):
+                return block
+        self._words(text, at, block)
+        return block
+
+    def _words(self, text: str, at: int, block: Block) -> None:
+        """Words and assignments from ``at`` to the end of the line."""
+        strict = self.dialect.strict_addresses
+        g: list[int] = []
+        m: list[int] = []
+        order: list[tuple[str, float | Code]] = []
+        seen: set[str] = set(block.words)
+        length = len(text)
+        while at < length:
+            letter = text[at]
+            if letter == "#":
+                at = self._assignment(text, at, block)
+                continue
+            if letter == "/":
+                # A slash inside the block: the rest is skipped with the switch of that number on; off, it runs.
+                digit = text[at + 1 : at + 2]
+                at += 2 if digit.isdigit() else 1
+                continue
+            if letter == "," and self.dialect.macro_b:
+                at += 1
+                continue
+            if not ("A" <= letter <= "Z" or (letter in "@^$" and self.dialect.o_words)):
+                raise BlockFault("PS0009" if letter not in "[]" else "PS0118", letter)
+            at += 1
+            sign = text[at : at + 1]
+            number = NUMBER.match(text, at + 1 if sign in ("-", "+") and sign else at)
+            if number:
+                start = at
+                at = number.end()
+                digits = text[start:at]
+                value = float(digits)
+                if strict:
+                    self._check(letter, digits, value)
+                if letter in LENGTHS and self.dialect.increment_mm is not None and "." not in digits:
+                    value *= self.dialect.increment_mm
+                if letter == "P" and "." not in digits:
+                    block.pointless = "P"
+                order.append((letter, value))
+                if letter == "G":
+                    g.append(round(value * 10.0))
+                elif letter == "M":
+                    m.append(int(value))
+                else:
+                    if letter in seen and not self._keep_last:
+                        raise BlockFault("PS5074", letter)
+                    seen.add(letter)
+                    block.words[letter] = value
+                continue
+            if sign in ("", "-", "+") or not (sign in "[#" or sign.isalpha()):
+                raise BlockFault("PS0005", letter)
+            if sign.isalpha() and not re.match(r"[A-Z]{2,6}\[", text[at:]):
+                raise BlockFault("PS0005", letter)
+            code, at = self.compiler.value(text, at)
+            if letter in seen and letter not in "GM" and not self._keep_last:
+                raise BlockFault("PS5074", letter)
+            seen.add(letter)
+            block.computed.append((letter, code))
+            order.append((letter, code))
+        block.g = tuple(g)
+        block.m = tuple(m)
+        if 650 in g or 660 in g or 661 in g:
+            block.order = [pair for pair in order if pair[0] not in "GMN"]
+        words = block.words
+        if not (block.computed or block.assignments or m) and words.keys() <= SIMPLE_ADDRESSES and len(g) <= 1:
+            block.simple = bool(words or g) and (not g or g[0] in SIMPLE_MOTION)
+            block.motion = g[0] if g else -1
+        block.empty = not (words or g or m or block.computed or block.assignments)
+
+    def _check(self, letter: str, digits: str, value: float) -> None:
+        if len(digits) > MOST_DIGITS and len(digits.lstrip("+-").split(".")[0].lstrip("0")) > MOST_DIGITS:
+            raise BlockFault("PS0003", f"{letter}{digits}")
+        if letter in NO_POINT and "." in digits and letter != "N":
+            raise BlockFault("PS0007", f"{letter}{digits}")
+        if value < 0.0 and letter in NO_MINUS:
+            raise BlockFault("PS0010" if letter == "G" else "PS0006", f"{letter}{digits}")
+
+    def _assignment(self, text: str, at: int, block: Block) -> int:
+        """``#5=..`` or ``#<name>=..`` at ``at``; the position behind it."""
+        name = re.compile(r"#<([^>]*)>").match(text, at)
+        target: Code | str
+        if name:
+            target, at = name[1], name.end()
+        else:
+            if text[at + 1 : at + 2] in ("", "=", "-", "+"):
+                raise BlockFault("PS0114")
+            target, at = self.compiler.value(text, at + 1)
+        if text[at : at + 1] != "=":
+            raise BlockFault("PS0114")
+        value, at = (self.compiler.expression if self.dialect.macro_b else self.compiler.value)(text, at + 1)
+        block.assignments.append((target, value))
+        return at
+
+    def _flow(self, text: str, flow: re.Match[str], block: Block) -> Block:
+        """IF, WHILE, GOTO, DO and END of Macro B."""
+        word, at = flow[1], flow.end()
+        block.statement = word
+        if word == "GOTO":
+            target, at = self.compiler.expression(text, at)
+            block.arguments = [target]
+        elif word in ("DO", "END"):
+            block.loop, at = self._loop_number(text, at)
+        else:
+            if text[at] != "[":
+                raise BlockFault("PS0114")
+            condition, at = self.compiler.value(text, at)
+            block.arguments = [condition]
+            if word == "WHILE":
+                if text[at : at + 2] != "DO":
+                    raise BlockFault("PS0125")
+                block.loop, at = self._loop_number(text, at + 2)
+            elif text.startswith("GOTO", at):
+                target, at = self.compiler.expression(text, at + 4)
+                block.arguments.append(target)
+            elif text.startswith("THEN", at):
+                block.then = Block()
+                self._words(text, at + 4, block.then)
+                at = len(text)
+            else:
+                raise BlockFault("PS0125")
+        if at < len(text):
+            raise BlockFault("PS0127" if text[at].isalpha() else "PS0114")
+        return block
+
+    @staticmethod
+    def _loop_number(text: str, at: int) -> tuple[int, int]:
+        digits = re.compile(r"\d+").match(text, at)
+        if digits is None or digits[0] not in ("1", "2", "3"):
+            raise BlockFault("PS0126")
+        return int(digits[0]), digits.end()
+
+    def _o_line(self, text: str, at: int, block: Block) -> Block:
+        """``O1234`` as a program's number; in LinuxCNC's dialect also ``O<name> sub`` and its kin."""
+        number = re.compile(r"\d+").match(text, at)
+        name = re.compile(r"<([^>]*)>").match(text, at)
+        if number:
+            block.label, at = float(number[0]), number.end()
+        elif name and self.dialect.o_words:
+            block.label, at = name[1].lower(), name.end()
+        elif self.dialect.o_words and text[at : at + 1] in ("[", "#"):
+            block.label, at = self.compiler.value(text, at)
+        else:
+            raise BlockFault("PS0005", "O")
+        word = re.compile(r"[A-Z]*").match(text, at)
+        keyword = word[0].lower() if word else ""
+        if not self.dialect.o_words or not keyword or keyword in ("m", "g", "n"):
+            block.statement = "program"
+            if at < len(text):
+                self._words(text, at, block)
+            return block
+        if keyword not in O_WORDS:
+            raise BlockFault("PS0125", keyword)
+        block.statement = keyword
+        at += len(keyword)
+        while at < len(text):
+            if text[at] != "[":
+                raise BlockFault("PS0125", text[at])
+            code, at = self.compiler.value(text, at)
+            block.arguments.append(code)
+        return block
+
+
+O_WORDS = frozenset(["sub", "endsub", "return", "call", "do", "while", "endwhile", "if", "elseif", "else", "endif", "break", "continue", "repeat", "endrepeat"])

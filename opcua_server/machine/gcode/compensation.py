@@ -1,0 +1,318 @@
+"""Cutter radius compensation (G41, G42): the tool's centre beside the programmed contour.
+
+    outside corner: an arc of the tool radius about the programmed corner
+    inside corner:  the offset curves' intersection; the move before it ends there
+
+                 new
+                 ^        The last move in the plane is held back until the next one says how it ends; what happens
+    prev  ------>S        meanwhile (moves along the tool axis, dwells, M codes) waits behind it and ends at the same place.
+
+Works in work coordinates, in the plane selected when it was switched on. Radii and lengths in mm.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from opcua_server.machine.gcode.alarms import BlockFault
+from opcua_server.machine.gcode.motion import sweep
+from opcua_server.machine.gcode.state import PLANES
+from opcua_server.machine.moves import Move, MoveKind, Point
+
+if TYPE_CHECKING:
+    from opcua_server.machine.gcode.state import State
+
+Vector = tuple[float, float]
+TANGENT_WITHIN_RAD = 0.01
+"""Corners flatter than this get no arc, and no trim: the next offset point is reached directly."""
+NOTHING_MM = 1e-9
+
+
+@dataclass(slots=True)
+class _Segment:
+    """A move held back; ends may still change. ``curve`` is the offset curve's centre and radius when it is an arc."""
+
+    kind: MoveKind
+    end: Point
+    feed: float
+    centre: Point | None
+    clockwise: bool
+    extra_turns: int
+    line: int
+    program: str
+    text: str
+    in_plane: bool
+    entry: bool
+    full: bool = False
+
+
+class Compensation:
+    def __init__(self, plane: int, side: int, radius: float) -> None:
+        self.axes = PLANES[plane]
+        self.side = side
+        """1 left of the path, -1 right of it."""
+        self.radius = radius
+        self.position: Point | None = None
+        """The tool's place at the end of what is held, once compensation has begun."""
+        self._from: Point | None = None
+        self._held: list[_Segment | Move] = []
+        self._direction: Vector = (0.0, 0.0)
+        self._arc: tuple[Vector, float] | None = None
+        """Offset circle of the last move in the plane, when it was an arc."""
+
+    # Points in the plane
+
+    def _plane(self, point: Point) -> Vector:
+        return (point[self.axes[0]], point[self.axes[1]])
+
+    def _point(self, place: Vector, third: float) -> Point:
+        values = [0.0, 0.0, 0.0]
+        values[self.axes[0]], values[self.axes[1]], values[self.axes[2]] = place[0], place[1], third
+        return (values[0], values[1], values[2])
+
+    def _normal(self, direction: Vector) -> Vector:
+        return (-direction[1] * self.side, direction[0] * self.side)
+
+    def _beside(self, place: Vector, direction: Vector) -> Vector:
+        normal = self._normal(direction)
+        return (place[0] + self.radius * normal[0], place[1] + self.radius * normal[1])
+
+    # Moves
+
+    def line(self, state: State, out: list[Move], start: Point, end: Point, feed: float, *, rapid: bool) -> None:
+        """A programmed straight move."""
+        a, b = self._plane(start), self._plane(end)
+        length = math.dist(a, b)
+        kind: MoveKind = "rapid" if rapid else "feed"
+        third = end[self.axes[2]]
+        if length < NOTHING_MM:
+            here = self._plane(self.position) if self.position is not None else a
+            self._hold(state, _segment(state, kind, self._point(here, third), feed, in_plane=False), out)
+            return
+        direction = ((b[0] - a[0]) / length, (b[1] - a[1]) / length)
+        goal = self._beside(b, direction)
+        entry = self._from is None
+        if entry:
+            self._check_entry(state, length)
+            self._from = start
+        else:
+            self._corner(state, out, a, direction, None, third_start=start[self.axes[2]], feed=feed)
+            begin = self._plane(self.position) if self.position is not None else a
+            if (goal[0] - begin[0]) * direction[0] + (goal[1] - begin[1]) * direction[1] < -NOTHING_MM:
+                raise BlockFault("PS0041")
+        self._hold(state, _segment(state, kind, self._point(goal, third), feed, in_plane=True, entry=entry), out)
+        self._direction, self._arc = direction, None
+
+    def arc(self, state: State, out: list[Move], start: Point, end: Point, centre: Point, turns: float, feed: float) -> None:
+        """A programmed arc or helix."""
+        a, b, c = self._plane(start), self._plane(end), self._plane(centre)
+        spin = -1.0 if turns < 0.0 else 1.0
+        before, after = math.dist(a, c), math.dist(b, c)
+        inward = self.side * spin * self.radius
+        if after - inward < NOTHING_MM or before - inward < NOTHING_MM:
+            raise BlockFault("PS0041", "tool radius not less than arc radius")
+        first = (-(a[1] - c[1]) / before * spin, (a[0] - c[0]) / before * spin)
+        last = (-(b[1] - c[1]) / after * spin, (b[0] - c[0]) / after * spin)
+        goal = (c[0] + (b[0] - c[0]) * (1.0 - inward / after), c[1] + (b[1] - c[1]) * (1.0 - inward / after))
+        third = end[self.axes[2]]
+        entry = self._from is None
+        if entry:
+            self._check_entry(state, math.dist(a, b))
+            self._from = start
+            c = _entry_centre(a, goal, last)
+        else:
+            self._corner(state, out, a, first, (c, before - inward), third_start=start[self.axes[2]], feed=feed)
+        segment = _segment(state, "arc", self._point(goal, third), feed, in_plane=True, entry=entry)
+        segment.centre, segment.clockwise = self._point(c, third), turns < 0.0
+        segment.extra_turns = max(math.ceil(abs(turns) - 1e-6) - 1, 0)
+        segment.full = math.dist(a, b) < NOTHING_MM
+        self._hold(state, segment, out)
+        self._direction, self._arc = last, (c, after - inward)
+
+    def _check_entry(self, state: State, length: float) -> None:
+        if length < self.radius and not state.dialect.macro_b:
+            raise BlockFault("PS0033", "entry move is not longer than the tool radius")
+
+    def _corner(
+        self,
+        state: State,
+        out: list[Move],
+        corner: Vector,
+        direction: Vector,
+        curve: tuple[Vector, float] | None,
+        *,
+        third_start: float,
+        feed: float,
+    ) -> None:
+        """End what is held so that the curve beginning at ``corner`` in ``direction`` can follow."""
+        cross = self._direction[0] * direction[1] - self._direction[1] * direction[0]
+        dot = self._direction[0] * direction[0] + self._direction[1] * direction[1]
+        turn = math.atan2(cross, dot)
+        outside = turn * self.side < 0.0 or abs(turn) > math.pi - 1e-9
+        if abs(turn) <= TANGENT_WITHIN_RAD and (outside or (curve is None and self._arc is None)):
+            if outside:
+                self.flush(state, out)
+                return
+        if abs(turn) < 1e-9:
+            self.flush(state, out)
+        elif outside:
+            self.flush(state, out)
+            around = _segment(state, "arc", self._point(self._beside(corner, direction), third_start), feed)
+            around.centre, around.clockwise = self._point(corner, third_start), self.side > 0
+            self._emit(state, out, around)
+        else:
+            place = self._inside(corner, direction, curve)
+            self._end_held_at(place)
+            self.flush(state, out)
+
+    def _inside(self, corner: Vector, direction: Vector, curve: tuple[Vector, float] | None) -> Vector:
+        """Intersection of the last and the next offset curve, the one nearest to the corner."""
+        if curve is None and self._arc is None:
+            a, b = self._normal(self._direction), self._normal(direction)
+            scale = 1.0 + a[0] * b[0] + a[1] * b[1]
+            if scale < 1e-9:
+                raise BlockFault("PS0033")
+            return (
+                corner[0] + self.radius * (a[0] + b[0]) / scale,
+                corner[1] + self.radius * (a[1] + b[1]) / scale,
+            )
+        if curve is None or self._arc is None:
+            circle = curve if curve is not None else self._arc
+            along = self._direction if curve is not None else direction
+            places = _line_circle(self._beside(corner, along), along, circle) if circle is not None else []
+        else:
+            places = _circle_circle(self._arc, curve)
+        if not places:
+            raise BlockFault("PS0033")
+        return min(places, key=lambda place: math.dist(place, corner))
+
+    def _end_held_at(self, place: Vector) -> None:
+        for item in self._held:
+            if isinstance(item, _Segment):
+                item.end = self._point(place, item.end[self.axes[2]])
+        if self._held and isinstance(self._held[0], _Segment):
+            held = self._held[0]
+            start = self._start_of_held
+            if held.kind != "arc" and not held.entry and start is not None and held.in_plane:
+                a = self._plane(start)
+                if (place[0] - a[0]) * self._direction[0] + (place[1] - a[1]) * self._direction[1] < -NOTHING_MM:
+                    raise BlockFault("PS0041")
+        if self.position is not None:
+            self.position = self._point(place, self.position[self.axes[2]])
+
+    _start_of_held: Point | None = None
+
+    def _hold(self, state: State, segment: _Segment, out: list[Move]) -> None:
+        if segment.in_plane:
+            self._start_of_held = self.position
+            self._held.append(segment)
+        elif self._held:
+            self._held.append(segment)
+        else:
+            self._emit(state, out, segment)
+        self.position = segment.end
+
+    def hold(self, move: Move) -> bool:
+        """Keep a move that happens in place behind what is held; False when nothing is held."""
+        if not self._held:
+            return False
+        self._held.append(move)
+        return True
+
+    def flush(self, state: State, out: list[Move]) -> None:
+        """Let go of everything held."""
+        held, self._held = self._held, []
+        for item in held:
+            if isinstance(item, Move):
+                work = self._last if self._last is not None else item.work
+                out.append(replace(item, end=state.to_machine(work), work=work))
+            else:
+                self._emit(state, out, item)
+
+    _last: Point | None = None
+
+    def _emit(self, state: State, out: list[Move], segment: _Segment) -> None:
+        start = self._last if self._last is not None else self._from
+        turns = 0.0
+        if segment.centre is not None and start is not None:
+            a, b, c = self._plane(start), self._plane(segment.end), self._plane(segment.centre)
+            angle = sweep((a[0] - c[0], a[1] - c[1]), (b[0] - c[0], b[1] - c[1]), clockwise=segment.clockwise)
+            turns = angle / (2.0 * math.pi)
+            turns += math.copysign(segment.extra_turns, turns)
+        kept = (state.program, state.block_text)
+        state.program, state.block_text = segment.program, segment.text
+        try:
+            state.emit(out, segment.kind, segment.end, segment.feed, segment.centre, turns, line=segment.line)
+        finally:
+            state.program, state.block_text = kept
+        self._last = segment.end
+        if not self._held:
+            self.position = segment.end
+
+    def finish(self, state: State, out: list[Move]) -> None:
+        """G40: the tool stays where it is; the programmed point becomes the tool's."""
+        self.flush(state, out)
+        if self.position is not None and self._from is not None:
+            state.x, state.y, state.z = state.from_work(self.position)
+
+    def set_radius(self, radius: float) -> None:
+        if radius < 0.0:
+            self.side, radius = -self.side, -radius
+        self.radius = radius
+
+    def shift(self, delta: Point) -> None:
+        """The work coordinates moved under the standing machine."""
+
+        def moved(point: Point | None) -> Point | None:
+            return None if point is None else (point[0] + delta[0], point[1] + delta[1], point[2] + delta[2])
+
+        self.position, self._last, self._from = moved(self.position), moved(self._last), moved(self._from)
+        self._start_of_held = moved(self._start_of_held)
+        for item in self._held:
+            if isinstance(item, _Segment):
+                item.end = moved(item.end) or item.end
+                item.centre = moved(item.centre)
+        if self._arc is not None:
+            step = self._plane(delta)
+            (a, b), radius = self._arc
+            self._arc = ((a + step[0], b + step[1]), radius)
+
+
+def _segment(state: State, kind: MoveKind, end: Point, feed: float, *, in_plane: bool = True, entry: bool = False) -> _Segment:
+    return _Segment(kind, end, feed, None, False, 0, state.line, state.program, state.block_text, in_plane, entry)
+
+
+def _entry_centre(start: Vector, goal: Vector, tangent: Vector) -> Vector:
+    """Centre of the arc from ``start`` that reaches ``goal`` in the direction ``tangent``."""
+    normal = (-tangent[1], tangent[0])
+    across = (start[0] - goal[0], start[1] - goal[1])
+    reach = normal[0] * across[0] + normal[1] * across[1]
+    if abs(reach) < 1e-12:
+        raise BlockFault("PS0034")
+    distance = (across[0] ** 2 + across[1] ** 2) / (2.0 * reach)
+    return (goal[0] + distance * normal[0], goal[1] + distance * normal[1])
+
+
+def _line_circle(point: Vector, direction: Vector, circle: tuple[Vector, float]) -> list[Vector]:
+    (a, b), radius = circle
+    across = (point[0] - a, point[1] - b)
+    middle = -(across[0] * direction[0] + across[1] * direction[1])
+    rest = middle * middle - (across[0] ** 2 + across[1] ** 2 - radius * radius)
+    if rest < 0.0:
+        return []
+    root = math.sqrt(rest)
+    return [(point[0] + s * direction[0], point[1] + s * direction[1]) for s in (middle - root, middle + root)]
+
+
+def _circle_circle(one: tuple[Vector, float], two: tuple[Vector, float]) -> list[Vector]:
+    (a, b), r = one
+    (c, d), s = two
+    distance = math.hypot(c - a, d - b)
+    if distance < 1e-12 or distance > r + s or distance < abs(r - s):
+        return []
+    along = (r * r - s * s + distance * distance) / (2.0 * distance)
+    height = math.sqrt(max(r * r - along * along, 0.0))
+    u, v = (c - a) / distance, (d - b) / distance
+    return [(a + along * u - side * height * v, b + along * v + side * height * u) for side in (1.0, -1.0)]

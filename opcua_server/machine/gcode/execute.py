@@ -1,0 +1,407 @@
+"""One block's words to state and moves, in the order a control takes them.
+
+F S T M6 | M3-M5 M7-M9 M19 | G4 | plane, units, G40-42, G43-49, G54.. | G90/91, G98/99 | G10 G28 G92 .. | motion | M0 M1 M2 M30
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from opcua_server.machine.gcode import coordinates, cycles, motion
+from opcua_server.machine.gcode.alarms import BlockFault
+from opcua_server.machine.gcode.blocks import Block
+from opcua_server.machine.gcode.codes import GROUPS
+from opcua_server.machine.gcode.compensation import Compensation
+from opcua_server.machine.gcode.state import State
+from opcua_server.machine.moves import Move
+
+AXIS_WORDS = frozenset("XYZABCUVW@^")
+END_CODES = frozenset((2, 30))
+FLOW_CODES = frozenset((98, 99))
+NO_MOTION_WITH = frozenset((40, 100, 280, 281, 300, 301, 520, 920, 650, 270, 290))
+"""Codes that use the block's axis words themselves."""
+
+
+class Done(Exception):
+    """The program has ended (M2, M30)."""
+
+
+def group_codes(state: State, block: Block) -> tuple[dict[str, int], list[int]]:
+    """The block's G codes by modal group, and those that act once. Raises PS0010."""
+    table = GROUPS[state.dialect.name]
+    groups: dict[str, int] = {}
+    once: list[int] = []
+    for code in block.g:
+        group = table.get(code)
+        if group is None:
+            raise BlockFault("PS0010", f"G{code / 10:g}")
+        if group == "once":
+            once.append(code)
+        else:
+            if group in groups and groups[group] != code and not state.dialect.macro_b:
+                raise BlockFault("PS5074", f"G{groups[group] / 10:g} and G{code / 10:g}")
+            groups[group] = code
+    return groups, once
+
+
+def execute(
+    state: State, block: Block, words: dict[str, float], *, optional_stop: bool
+) -> Iterator[Move] | list[Move]:
+    """The moves of one block. Everything that can raise an alarm is done before the first move leaves."""
+    out: list[Move] = []
+    groups, once = group_codes(state, block)
+    for code in block.m:
+        _check_m(state, code)
+    has_axes = not AXIS_WORDS.isdisjoint(words)
+    for message in block.messages:
+        state.emit_still(out, "message", text=message)
+    if "feed mode" in groups:
+        state.feed_mode = groups["feed mode"]
+        state.inverse_time = 0.0
+        state.changed()
+    if "F" in words:
+        _set_feed(state, words["F"], groups.get("units"))
+    elif state.feed_mode == 930:
+        state.inverse_time = 0.0
+    if "S" in words:
+        if words["S"] < 0.0:
+            raise BlockFault("PS0006", "S")
+        state.speed = words["S"]
+        state.changed()
+        state.emit_still(out, "spindle")
+    if "T" in words:
+        _select_tool(state, words["T"])
+    for code in block.m:
+        _early_m(state, out, code, words)
+    if 40 in once:
+        dwell(state, out, words, block.pointless)
+    if "plane" in groups and groups["plane"] != state.plane:
+        if state.compensation is not None:
+            raise BlockFault("PS0037")
+        state.plane = groups["plane"]
+        state.changed()
+    if "units" in groups:
+        state.unit = 25.4 if groups["units"] == 200 else 1.0
+        state.changed()
+    if "lathe" in groups:
+        state.diameter_mode = groups["lathe"] == 70
+        state.changed()
+    if "arc distance" in groups:
+        state.ijk_absolute = groups["arc distance"] == 901
+    if "compensation" in groups:
+        _set_compensation(state, out, groups["compensation"], words)
+    elif "D" in words and state.dialect.macro_b:
+        state.offset_number = _offset_number(state, words["D"])
+        if state.compensation is not None:
+            state.compensation.radius = state.tools.radius(state.offset_number)
+    if "length" in groups:
+        coordinates.length_compensation(state, groups["length"], words)
+    elif "H" in words and state.dialect.macro_b:
+        if state.groups.get("length", 490) != 490:
+            coordinates.new_length(state, words)
+        elif not 0 <= words["H"] <= state.tools.largest_offset:
+            raise BlockFault("PS0030", f"H{words['H']:g}")
+    if "work" in groups:
+        coordinates.select_system(state, groups["work"], words)
+    if "path" in groups:
+        state.exact_stop = groups["path"] in (610, 611)
+        state.groups["path"] = groups["path"]
+        state.changed()
+    if "surface speed" in groups:
+        state.groups["surface speed"] = groups["surface speed"]
+        state.changed()
+    if "distance" in groups:
+        state.absolute = groups["distance"] == 900
+        state.changed()
+    if "return" in groups:
+        state.retract_initial = groups["return"] == 980
+        state.changed()
+    if "polar" in groups:
+        state.polar = groups["polar"] == 160
+        state.groups["polar"] = groups["polar"]
+        state.changed()
+    exact_once = 90 in once
+    if exact_once:
+        state.exact_once = True
+        state.changed()
+    result = _act(state, block, words, groups, once, out, has_axes=has_axes)
+    if exact_once:
+        state.exact_once = False
+        state.changed()
+    for code in block.m:
+        if code == 0 or code == 60 or (code == 1 and optional_stop):
+            state.emit_still(out, "stop")
+        elif code in END_CODES:
+            if state.compensation is not None:
+                state.compensation.flush(state, out)
+            state.emit_still(out, "end")
+    return result if result is not None else out
+
+
+def _act(
+    state: State,
+    block: Block,
+    words: dict[str, float],
+    groups: dict[str, int],
+    once: list[int],
+    out: list[Move],
+    *,
+    has_axes: bool,
+) -> Iterator[Move] | None:
+    """Non-modal codes with axis words, rotation, and motion. A cycle comes back as a generator."""
+    code = groups.get("motion", -1)
+    users = [each for each in once if each in NO_MOTION_WITH and each != 40]
+    if len(users) > 1:
+        raise BlockFault("PS0010", "two G codes that use the axis words")
+    if "rotation" in groups:
+        if state.compensation is not None:
+            raise BlockFault("PS0037", "G68/G69 in cutter compensation")
+        if groups["rotation"] == 690:
+            coordinates.unrotate(state)
+        else:
+            coordinates.rotate(state, words)
+            has_axes = False
+    if users:
+        _use_axes(state, out, users[0], words)
+        has_axes = False
+    for each in once:
+        if each in (921, 922, 923):
+            coordinates.preset(state, each, words)
+    if code >= 0:
+        _set_motion(state, code)
+    if 310 in once or any(311 <= each <= 313 for each in once):
+        _skip_move(state, out, words)
+        return None
+    if 530 in once:
+        if state.motion not in (0, 10) and not state.dialect.macro_b:
+            raise BlockFault("PS0010", "G53 with other than G0 or G1")
+        if has_axes:
+            if state.compensation is not None:
+                raise BlockFault("PS0037", "G53 in cutter compensation")
+            end = coordinates.machine_target(state, words)
+            motion.straight(state, out, rapid=state.motion != 10, end=end)
+        return None
+    if users:
+        return None
+    active = state.motion
+    if active in (20, 30):
+        if has_axes or "I" in words or "J" in words or "K" in words:
+            motion.arc(state, out, words, clockwise=active == 20)
+        elif code >= 0 and not state.dialect.macro_b:
+            raise BlockFault("PS0022")
+        return None
+    if not has_axes:
+        if code >= 810 and not state.dialect.macro_b:
+            raise BlockFault("PS0058", "cycle without an axis")
+        if code in cycles.CYCLES:
+            for address in cycles.KEPT:
+                if address in words:
+                    state.cycle[address] = words[address]
+        return None
+    if active in (0, 10):
+        motion.straight(state, out, rapid=active == 0, end=motion.target(state, words))
+    elif active in cycles.CYCLES:
+        if active == 870 and not state.dialect.macro_b:
+            raise BlockFault("PS0010", "G87")
+        before = list(out)
+        moves = cycles.cycle(state, words, block.pointless)
+        out.clear()
+        return _chain(before, moves, out)
+    elif active < 0 or active == 800:
+        raise BlockFault("PS0010", "axis words without a motion code")
+    else:
+        from opcua_server.machine.gcode import extended
+
+        return extended.move(state, out, active, words)
+    return None
+
+
+def _chain(before: list[Move], moves: Iterator[Move], after: list[Move]) -> Iterator[Move]:
+    yield from before
+    yield from moves
+    yield from after
+
+
+def _set_motion(state: State, code: int) -> None:
+    if code == 800:
+        state.motion = 0 if state.dialect.macro_b else -1
+        state.cycle = {}
+        state.initial_level = None
+        state.rigid_tap = False
+    else:
+        if code not in cycles.CYCLES:
+            state.cycle = {}
+            state.initial_level = None
+        elif code != state.motion:
+            kept = state.cycle
+            state.cycle = {a: kept[a] for a in ("R",) if a in kept and state.dialect.macro_b}
+        state.motion = code
+    state.changed()
+
+
+def _use_axes(state: State, out: list[Move], code: int, words: dict[str, float]) -> None:
+    if code == 100:
+        if state.compensation is not None:
+            state.compensation.flush(state, out)
+        coordinates.set_data(state, words)
+    elif code in (280, 281, 300, 301, 270, 290):
+        if state.motion in cycles.CYCLES and not state.dialect.reference_in_cycle:
+            raise BlockFault("PS0044")
+        if state.compensation is not None:
+            if not state.dialect.macro_b:
+                raise BlockFault("PS0037", "reference return in cutter compensation")
+            state.compensation.flush(state, out)
+        if code == 270:
+            end = motion.target(state, words)
+            state.emit(out, "rapid", state.to_work(end))
+            state.x, state.y, state.z = end
+        elif code == 290:
+            raise BlockFault("PS0010", "G29")
+        else:
+            coordinates.reference(state, out, code, words)
+    elif code in (520, 920):
+        if state.compensation is not None:
+            state.compensation.flush(state, out)
+        coordinates.preset(state, code, words)
+
+
+def _skip_move(state: State, out: list[Move], words: dict[str, float]) -> None:
+    """G31: straight at the feed until the skip signal; without one, to the end."""
+    if state.compensation is not None:
+        raise BlockFault("PS0035", "G31 in cutter compensation")
+    end = motion.target(state, words)
+    start = state.machine_now()
+    work = state.to_work(end)
+    feed = motion.cutting_feed(state, math.dist(state.work_now(), work))
+    probe_to(state, out, start, work, feed)
+
+
+def probe_to(
+    state: State, out: list[Move], start: tuple[float, float, float], work: tuple[float, float, float], feed: float
+) -> None:
+    """A probing move; the position after it is where ``state.probe`` says the contact is, else the end."""
+    state.emit(out, "probe", work, feed)
+    machine = state.to_machine(work)
+    hit = state.probe(start, machine) if state.probe is not None else None
+    state.skip_hit = hit is not None
+    if hit is not None:
+        machine = hit
+    state.stand_at(machine)
+    state.skip = state.work_now()
+
+
+def _set_feed(state: State, value: float, units: int | None) -> None:
+    if value < 0.0:
+        raise BlockFault("PS0006" if state.dialect.strict_addresses else "PS0011", "F")
+    if state.feed_mode == 930:
+        state.inverse_time = value
+    else:
+        # G20 or G21 of the same block counts for its F too, as on a FANUC.
+        state.feed = value * ({200: 25.4, 210: 1.0}[units] if units else state.unit)
+    state.modal_cache = None
+
+
+def _select_tool(state: State, value: float) -> None:
+    number = round(value)
+    if number < 0 or (state.tools.largest is not None and number > state.tools.largest):
+        raise BlockFault("EX1001", f"T{number}")
+    state.next_tool = number
+
+
+def _offset_number(state: State, value: float) -> int:
+    number = round(value)
+    if abs(number - value) > 1e-6:
+        raise BlockFault("PS0007", "D")
+    if not 0 <= number <= state.tools.largest_offset:
+        raise BlockFault("PS0030", f"D{number}")
+    return number
+
+
+def _set_compensation(state: State, out: list[Move], code: int, words: dict[str, float]) -> None:
+    state.groups["compensation"] = code
+    if code == 400:
+        if state.compensation is not None:
+            state.compensation.finish(state, out)
+            state.compensation = None
+        state.changed()
+        return
+    side = 1 if code in (410, 411) else -1
+    if code in (411, 421):
+        if "D" not in words:
+            raise BlockFault("PS0030", "D")
+        radius = words["D"] * state.unit / 2.0
+    else:
+        if "D" in words:
+            state.offset_number = _offset_number(state, words["D"])
+        number = state.offset_number if state.dialect.macro_b else (round(words["D"]) if "D" in words else None)
+        radius = state.tools.radius(state.tool if number is None else number)
+    if state.compensation is not None:
+        if not state.dialect.macro_b:
+            raise BlockFault("PS0037", "cutter compensation is on already")
+        state.compensation.side = side
+        state.compensation.set_radius(radius)
+        return
+    if state.plane == 190 and not state.dialect.macro_b:
+        raise BlockFault("PS0037")
+    if radius < 0.0:
+        side, radius = -side, -radius
+    state.compensation = Compensation(state.plane, side, radius)
+    state.changed()
+
+
+def dwell(state: State, out: list[Move], words: dict[str, float], pointless: str) -> None:
+    """G4: P, or X in seconds."""
+    if "P" in words:
+        seconds = words["P"] * (0.001 if state.dialect.dwell_p_ms and pointless else 1.0)
+    elif "X" in words and state.dialect.macro_b:
+        seconds = words["X"]
+    elif "U" in words and state.dialect.macro_b:
+        seconds = words["U"]
+    else:
+        raise BlockFault("PS0005", "G4 without P or X")
+    if seconds < 0.0:
+        raise BlockFault("PS0006", "dwell")
+    if state.compensation is not None:
+        state.compensation.flush(state, out)
+    state.emit_still(out, "dwell", dwell_s=seconds)
+    for address in "PXU":
+        if address != "P" and state.dialect.macro_b:
+            words.pop(address, None)
+
+
+def _check_m(state: State, code: int) -> None:
+    if code > 999 or (not state.dialect.macro_b and code > 199):
+        raise BlockFault("EX1002", f"M{code} is not known")
+
+
+def _early_m(state: State, out: list[Move], code: int, words: dict[str, float]) -> None:
+    """M codes that act before the block's motion."""
+    if code in (3, 4, 5, 13, 14, 19):
+        state.direction = {3: 1, 13: 1, 4: -1, 14: -1}.get(code, 0)
+        if code in (13, 14):
+            state.flood = True
+    elif code in (7, 8, 9):
+        state.mist = code == 7 or (state.mist and code != 9)
+        state.flood = code == 8 or (state.flood and code != 9)
+    elif code == 6:
+        if state.compensation is not None:
+            raise BlockFault("PS0037", "tool change in cutter compensation")
+        state.tool = state.next_tool
+        state.direction = 0
+        state.changed()
+        state.emit_still(out, "toolchange", tool=state.tool)
+        return
+    elif code == 61:
+        state.tool = round(words.get("Q", 0.0))
+        state.changed()
+        return
+    elif code == 29:
+        if state.speed <= 0.0:
+            raise BlockFault("PS0203", "M29 without S")
+        state.rigid_tap = True
+        return
+    else:
+        return
+    state.changed()
+    state.emit_still(out, "coolant" if code in (7, 8, 9) else "spindle")

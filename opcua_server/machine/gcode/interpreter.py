@@ -1,0 +1,406 @@
+"""NC text to moves, one block after another, lazily.
+
+    text --Program--> lines --Parser--> Block --execute--> Move, Move ...
+              ^                            |
+              +------- Flow (jumps) <------+
+
+Whatever goes wrong in a block becomes an ``NcAlarm`` at that block; moves of earlier blocks have been given out before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from opcua_server.machine.gcode import flow as flow_module
+from opcua_server.machine.gcode.alarms import BlockFault
+from opcua_server.machine.gcode.blocks import Block, Parser
+from opcua_server.machine.gcode.dialect import DIALECTS, Dialect
+from opcua_server.machine.gcode.execute import AXIS_WORDS, END_CODES, dwell, execute
+from opcua_server.machine.gcode.expressions import evaluate
+from opcua_server.machine.gcode.flow import Flow
+from opcua_server.machine.gcode.motion import arc
+from opcua_server.machine.gcode.program import Program
+from opcua_server.machine.gcode.state import State
+from opcua_server.machine.gcode.tables import Limits, ToolTable, WorkOffsets
+from opcua_server.machine.gcode.variables import MacroAlarm, VariableStore
+from opcua_server.machine.moves import Move, NcAlarm, Point
+
+__all__ = ["Budget", "Interpreter", "dwell"]
+
+CHECK_EVERY = 256
+ALWAYS_SKIPPED: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """When to stop a program that does not end by itself. None is without limit.
+
+    ``clock`` gives seconds; without it ``seconds`` cannot act. ``idle_blocks`` counts blocks since the last move.
+    """
+
+    blocks: int | None = None
+    seconds: float | None = None
+    idle_blocks: int | None = 200_000
+    clock: Callable[[], float] | None = None
+
+
+class Interpreter:
+    """One run of one program. ``steps`` may be stopped at any time by dropping the iterator."""
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        name: str = "",
+        dialect: Dialect | str = "fanuc",
+        tools: ToolTable | None = None,
+        offsets: WorkOffsets | None = None,
+        start: Point = (0.0, 0.0, 0.0),
+        limits: Limits | None = None,
+        resolve: Callable[[str], str | None] | None = None,
+        block_delete: frozenset[int] = ALWAYS_SKIPPED,
+        optional_stop: bool = False,
+        variables: dict[int, float] | None = None,
+        probe: Callable[[Point, Point], Point | None] | None = None,
+        budget: Budget | None = None,
+    ) -> None:
+        chosen = DIALECTS[dialect] if isinstance(dialect, str) else dialect
+        self.state = State(
+            chosen,
+            tools if tools is not None else ToolTable(),
+            offsets if offsets is not None else WorkOffsets(),
+            start,
+            limits,
+        )
+        self.state.probe = probe
+        self.variables = VariableStore(self.state, variables)
+        self.flow = Flow(Program(name, text), self.variables, resolve, name=name)
+        self.parser = Parser(chosen)
+        self.block_delete = block_delete
+        self.optional_stop = optional_stop
+        self.budget = budget if budget is not None else Budget()
+        self._modal_call: tuple[int, int, list[tuple[str, float | None]]] | None = None
+        self._percent = 0
+        self._seen = False
+
+    def steps(self) -> Iterator[Move | None]:
+        """Moves, and None at least every 256 blocks so that the caller never waits long for control."""
+        state = self.state
+        state.program = self.flow.name
+        try:
+            yield from self._run()
+        except BlockFault as fault:
+            pending: list[Move] = []
+            if state.compensation is not None:
+                try:
+                    state.compensation.flush(state, pending)
+                except BlockFault:
+                    pending.clear()
+            yield from pending
+            raise self._alarm(fault) from None
+        except (RecursionError, OverflowError, ValueError, ZeroDivisionError) as error:
+            raise self._alarm(BlockFault("PS0110", type(error).__name__)) from error
+
+    def _alarm(self, fault: BlockFault) -> NcAlarm:
+        state = self.state
+        text = fault.text
+        if isinstance(fault, MacroAlarm):
+            comment = state.block_text.partition("(")[2].partition(")")[0].strip()
+            text = comment or text
+        return NcAlarm(fault.number, text, state.line, self.flow.name, state.block_text)
+
+    def _run(self) -> Iterator[Move | None]:
+        state, flow, parser, budget = self.state, self.flow, self.parser, self.budget
+        parse = parser.parse
+        idle, done = 0, 0
+        idle_most = budget.idle_blocks
+        deadline = None
+        if budget.clock is not None and budget.seconds is not None:
+            deadline = budget.clock() + budget.seconds
+        while True:
+            index = flow.index
+            program = flow.program
+            if index >= len(program.lines):
+                state.line, state.block_text = max(len(program.lines), 1), ""
+                if flow.calls and flow.calls[-1].kind == "call":
+                    raise BlockFault("PS0125", "subroutine without endsub")
+                yield from self._flushed()
+                raise BlockFault("PS5010")
+            flow.index = index + 1
+            raw = program.lines[index]
+            state.line, state.block_text = index + 1, raw
+            done += 1
+            idle += 1
+            if not done % CHECK_EVERY:
+                if deadline is not None and budget.clock is not None and budget.clock() > deadline:
+                    raise BlockFault("EX1011", f"{budget.seconds:g} s")
+                yield None
+            if budget.blocks is not None and done > budget.blocks:
+                raise BlockFault("EX1010", f"{budget.blocks} blocks")
+            if idle_most is not None and idle > idle_most:
+                raise BlockFault("EX1012", f"{idle_most} blocks")
+            block = program.blocks[index]
+            if block is None:
+                block = parse(raw)
+                if program.keep:
+                    program.blocks[index] = block
+            if block.simple:
+                self._seen = True
+                if state.plain and block.motion != 20 and block.motion != 30 and (block.motion >= 0 or 0 <= state.motion <= 10):
+                    move = self._simple(block)
+                    if move is not None:
+                        yield move
+                        idle = 0
+                else:
+                    for move in execute(state, block, block.words, optional_stop=False):
+                        yield move
+                        idle = 0
+                if self._modal_call is not None and not AXIS_WORDS.isdisjoint(block.words):
+                    self._call_modal()
+                continue
+            if block.empty and not block.messages:
+                continue
+            for each in self._general(block):
+                yield each
+                idle = 0
+                if each.kind == "end":
+                    return
+            state.program = flow.name
+
+    def _flushed(self) -> Iterator[Move]:
+        out: list[Move] = []
+        if self.state.compensation is not None:
+            self.state.compensation.flush(self.state, out)
+        return iter(out)
+
+    def _simple(self, block: Block) -> Move | None:
+        """G0 and G1 with plain numbers while nothing turns, offsets aside or compensates: most of all blocks."""
+        state = self.state
+        words = block.words
+        code = block.motion
+        if code >= 0:
+            if code != state.motion:
+                state.motion = code
+                state.cycle = {}
+                state.initial_level = None
+                state.modal_cache = None
+        else:
+            code = state.motion
+        unit = state.unit
+        if "F" in words:
+            value = words["F"]
+            if value < 0.0:
+                raise BlockFault("PS0006", "F")
+            state.feed = value * unit
+        x, y, z = state.x, state.y, state.z
+        moved = False
+        if state.absolute:
+            if "X" in words:
+                x = words["X"] * unit
+                moved = True
+            if "Y" in words:
+                y = words["Y"] * unit
+                moved = True
+            if "Z" in words:
+                z = words["Z"] * unit
+                moved = True
+        else:
+            if "X" in words:
+                x += words["X"] * unit
+                moved = True
+            if "Y" in words:
+                y += words["Y"] * unit
+                moved = True
+            if "Z" in words:
+                z += words["Z"] * unit
+                moved = True
+        if not moved:
+            return None
+        feed = 0.0
+        if code:
+            feed = state.feed
+            if feed <= 0.0 and state.dialect.feed_required:
+                raise BlockFault("PS0011")
+        machine = (x + state.ox, y + state.oy, z + state.oz)
+        if state.limits is not None:
+            state.check_limits(machine)
+        state.x, state.y, state.z = x, y, z
+        return Move(
+            "feed" if code else "rapid",
+            state.line,
+            machine,
+            (x, y, z),
+            feed,
+            None,
+            None,
+            0.0,
+            0.0,
+            0,
+            "",
+            state.program,
+            state.block_text,
+            state.modal_cache or state.modal(),
+        )
+
+    def _general(self, block: Block) -> Iterator[Move]:
+        state, flow = self.state, self.flow
+        if block.percent:
+            self._percent += 1
+            if self._percent == 1 and not self._seen:
+                return
+            if self._percent == 1 and not state.dialect.macro_b:
+                raise BlockFault("PS0009", "%")
+            yield from self._flushed()
+            out: list[Move] = []
+            state.emit_still(out, "end")
+            yield from out
+            return
+        if block.skip and block.skip in self.block_delete:
+            return
+        if block.statement:
+            if block.statement == "program":
+                self._enter(block)
+                if not (block.g or block.m or block.computed or block.assignments or len(block.words) > ("N" in block.words)):
+                    return
+            elif block.statement.isupper():
+                self._seen = True
+                then = flow.macro(block)
+                if then is None:
+                    return
+                block = then
+            else:
+                self._seen = True
+                flow.o_word(block)
+                return
+        self._seen = True
+        words = block.words
+        if block.computed:
+            block, words = self._computed(block)
+        if block.assignments:
+            self._assign(block)
+            if not (words or block.g or block.m):
+                return
+        if 98 in block.m or 99 in block.m or 650 in block.g or 660 in block.g or 661 in block.g or 670 in block.g:
+            yield from self._subprogram(block, words)
+            return
+        yield from execute(state, block, words, optional_stop=self.optional_stop)
+        if self._modal_call is not None and not AXIS_WORDS.isdisjoint(words) and not END_CODES.intersection(block.m):
+            self._call_modal()
+
+    def _enter(self, block: Block) -> None:
+        """A line with a program number: the title of the main program, or, run into from above, a foreign program."""
+        label = block.label
+        name = f"O{round(label):04d}" if isinstance(label, float) else str(label)
+        if not self.flow.calls:
+            self.flow.name = self.state.program = name
+
+    def _computed(self, block: Block) -> tuple[Block, dict[str, float]]:
+        """The block with its expressions evaluated. A word whose value is vacant is as if it were not there."""
+        words = dict(block.words)
+        g, m = list(block.g), list(block.m)
+        for letter, code in block.computed:
+            value = evaluate(code, self.variables)
+            if value is None:
+                continue
+            if letter == "G":
+                if not 0.0 <= value < 1000.0:
+                    raise BlockFault("PS0010", f"G{value:g}")
+                g.append(round(value * 10.0))
+            elif letter == "M":
+                if not 0.0 <= value < 10_000.0:
+                    raise BlockFault("PS0009", f"M{value:g}")
+                m.append(round(value))
+            else:
+                words[letter] = value
+        made = Block(words, tuple(g), tuple(m), assignments=block.assignments, order=block.order)
+        made.pointless, made.messages = block.pointless, block.messages
+        return made, words
+
+    def _assign(self, block: Block) -> None:
+        store = self.variables
+        if store.macro_b:
+            for target, code in block.assignments:
+                value = evaluate(code, store)
+                if isinstance(target, str):
+                    store.set_named(target, value)
+                else:
+                    store.set(evaluate(target, store), value)
+            return
+        # LinuxCNC: all values of a line are read before the first is written.
+        pairs = [
+            (target if isinstance(target, str) else evaluate(target, store), evaluate(code, store))
+            for target, code in block.assignments
+        ]
+        for place, value in pairs:
+            if isinstance(place, str):
+                store.set_named(place, value)
+            else:
+                store.set(place, value)
+
+    def _subprogram(self, block: Block, words: dict[str, float]) -> Iterator[Move]:
+        """M98, M99, G65, G66, G67."""
+        state, flow = self.state, self.flow
+        order = [(letter, v if isinstance(v, float) else evaluate(v, self.variables)) for letter, v in block.order]
+        if 670 in block.g:
+            self._modal_call = None
+            state.groups["modal macro"] = 670
+            return
+        if 650 in block.g or 660 in block.g or 661 in block.g:
+            number = self._program_number(words)
+            repeats = round(words.get("L", 1.0))
+            if 650 in block.g:
+                flow.call(number, repeats, "G65", flow_module.arguments_of(order))
+            else:
+                flow._find(number)
+                self._modal_call = (number, repeats, order)
+                state.groups["modal macro"] = 660
+            state.program = flow.name
+            return
+        rest = dict(words)
+        number, repeats = 0, 1
+        if 98 in block.m:
+            number, repeats = self._sub_call(block, rest)
+        target = round(rest.pop("P")) if 99 in block.m and "P" in rest else None
+        rest_m = tuple(code for code in block.m if code not in (98, 99))
+        made = Block(rest, block.g, rest_m, pointless=block.pointless, messages=block.messages)
+        yield from execute(state, made, rest, optional_stop=self.optional_stop)
+        if 98 in block.m:
+            flow.call(number, repeats, "M98")
+        elif not flow.back(target):
+            if target is not None:
+                flow.goto(target)
+            else:
+                yield from self._flushed()
+                out: list[Move] = []
+                state.emit_still(out, "end")
+                yield from out
+        state.program = flow.name
+
+    def _program_number(self, words: dict[str, float]) -> int:
+        if "P" not in words:
+            raise BlockFault("PS0076", "P not given")
+        number = round(words["P"])
+        if abs(number - words["P"]) > 1e-6 or number < 1:
+            raise BlockFault("PS0078", f"P{words['P']:g}")
+        return number
+
+    def _sub_call(self, block: Block, rest: dict[str, float]) -> tuple[int, int]:
+        """Program number and repeats of M98 P.. L..; FANUC also puts the repeats before four digits of P."""
+        number = self._program_number(rest)
+        repeats = round(rest.pop("L")) if "L" in rest else 1
+        if number > 9999 and self.state.dialect.macro_b:
+            number, repeats = number % 10_000, number // 10_000
+        rest.pop("P")
+        return number, repeats
+
+    def _call_modal(self) -> None:
+        """G66: the macro runs after every block that moved; not inside itself."""
+        if self._modal_call is None or any(call.kind == "G66" for call in self.flow.calls):
+            return
+        number, repeats, order = self._modal_call
+        self.flow.call(number, repeats, "G66", flow_module.arguments_of(order))
+        self.state.program = self.flow.name
+
+
+__all__ += ["arc"]

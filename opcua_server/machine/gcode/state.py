@@ -1,0 +1,391 @@
+"""The modal state of the interpreter and the chain of coordinates.
+
+    program --G16, G68--> work --+ G52 + G92, system's rotation, + work zero, + tool offset--> machine
+
+``x``, ``y``, ``z`` are program coordinates in mm and are the truth between blocks; whatever shifts the chain (offsets, tool
+length) recomputes them so that the machine stands still.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from opcua_server.machine.gcode.alarms import BlockFault
+from opcua_server.machine.gcode.dialect import Dialect
+from opcua_server.machine.gcode.tables import ZERO, Limits, ToolTable, WorkOffsets
+from opcua_server.machine.moves import Modal, Move, MoveKind, Point
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from opcua_server.machine.gcode.compensation import Compensation
+
+PLANES = {170: (0, 1, 2), 180: (2, 0, 1), 190: (1, 2, 0)}
+"""First, second and perpendicular axis; G18 is ZX, so that G2 is clockwise seen against +Y."""
+NORMALS: dict[int, Point] = {170: (0.0, 0.0, 1.0), 180: (0.0, 1.0, 0.0), 190: (1.0, 0.0, 0.0)}
+
+
+class State:
+    __slots__ = (
+        "absolute",
+        "block_text",
+        "compensation",
+        "cycle",
+        "dialect",
+        "diameter_mode",
+        "direction",
+        "exact_once",
+        "exact_stop",
+        "feed",
+        "feed_mode",
+        "flood",
+        "g52",
+        "g68",
+        "g92",
+        "g92_kept",
+        "groups",
+        "h",
+        "ijk_absolute",
+        "initial_level",
+        "inverse_time",
+        "limits",
+        "line",
+        "m_codes",
+        "mist",
+        "modal_cache",
+        "motion",
+        "next_tool",
+        "offset_number",
+        "offsets",
+        "ox",
+        "oy",
+        "oz",
+        "plain",
+        "plane",
+        "polar",
+        "probe",
+        "program",
+        "retract_initial",
+        "rigid_tap",
+        "skip",
+        "skip_hit",
+        "speed",
+        "surface_speed",
+        "system",
+        "tool",
+        "tool_offset",
+        "tools",
+        "turn",
+        "unit",
+        "x",
+        "y",
+        "z",
+    )
+
+    def __init__(self, dialect: Dialect, tools: ToolTable, offsets: WorkOffsets, start: Point, limits: Limits | None) -> None:
+        self.dialect = dialect
+        self.tools = tools
+        self.offsets = offsets
+        self.limits = limits
+        self.motion: int = -1 if dialect.motion_at_start is None else dialect.motion_at_start
+        """Active G0-G3, G33 or cycle, times 10; -1 after LinuxCNC's G80."""
+        self.plane = 170
+        self.absolute = True
+        self.ijk_absolute = False
+        self.unit = 1.0
+        """mm per programmed unit: 1 or 25.4."""
+        self.feed_mode = 940
+        self.feed = 0.0
+        """mm/min; mm/rev with G95."""
+        self.inverse_time = 0.0
+        self.speed = 0.0
+        self.surface_speed = 0.0
+        self.direction = 0
+        self.mist = False
+        self.flood = False
+        self.tool = 0
+        self.next_tool = 0
+        self.h = 0
+        self.offset_number: int | None = None
+        """D; None until the program gives one."""
+        self.tool_offset: Point = ZERO
+        self.system = 1
+        self.g92: Point = ZERO
+        self.g92_kept: Point = ZERO
+        self.g52: Point = ZERO
+        self.turn: tuple[float, float] | None = None
+        """Cosine and sine of the work system's rotation; None without."""
+        self.g68: tuple[float, float, float, float, int, int] | None = None
+        """Centre (first, second axis), cosine, sine, and the two axes' indexes."""
+        self.polar = False
+        self.exact_stop = False
+        self.exact_once = False
+        self.retract_initial = True
+        self.initial_level: float | None = None
+        self.rigid_tap = False
+        self.cycle: dict[str, float] = {}
+        self.compensation: Compensation | None = None
+        self.diameter_mode = False
+        self.skip: Point = ZERO
+        self.skip_hit = False
+        self.probe: Callable[[Point, Point], Point | None] | None = None
+        self.groups: dict[str, int] = {}
+        self.m_codes: tuple[int, ...] = ()
+        self.modal_cache: Modal | None = None
+        self.line = 0
+        self.program = ""
+        self.block_text = ""
+        self.plain = True
+        self.x = self.y = self.z = 0.0
+        self.ox = self.oy = self.oz = 0.0
+        self.refresh()
+        self.stand_at(start)
+
+    # The chain
+
+    def refresh(self) -> None:
+        """Recompute what is kept of the chain after one of its links changed."""
+        zero, g92, g52, tool = self.offsets.zero(self.system), self.g92, self.g52, self.tool_offset
+        self.ox = zero[0] + g92[0] + g52[0] + tool[0]
+        self.oy = zero[1] + g92[1] + g52[1] + tool[1]
+        self.oz = zero[2] + g92[2] + g52[2] + tool[2]
+        angle = self.offsets.rotations_deg.get(self.system, 0.0)
+        self.turn = (math.cos(math.radians(angle)), math.sin(math.radians(angle))) if angle else None
+        self.changed()
+
+    def changed(self) -> None:
+        """Call after any change of modal state."""
+        self.modal_cache = None
+        self.plain = (
+            self.turn is None
+            and self.g68 is None
+            and not self.polar
+            and self.compensation is None
+            and self.feed_mode == 940
+            and not self.diameter_mode
+        )
+
+    def to_work(self, point: Point) -> Point:
+        if self.g68 is None:
+            return point
+        first, second, cosine, sine, i, j = self.g68
+        moved = list(point)
+        a, b = point[i] - first, point[j] - second
+        moved[i] = first + a * cosine - b * sine
+        moved[j] = second + a * sine + b * cosine
+        return (moved[0], moved[1], moved[2])
+
+    def from_work(self, point: Point) -> Point:
+        if self.g68 is None:
+            return point
+        first, second, cosine, sine, i, j = self.g68
+        moved = list(point)
+        a, b = point[i] - first, point[j] - second
+        moved[i] = first + a * cosine + b * sine
+        moved[j] = second - a * sine + b * cosine
+        return (moved[0], moved[1], moved[2])
+
+    def to_machine(self, work: Point) -> Point:
+        x, y, z = work
+        if self.turn is None:
+            return (x + self.ox, y + self.oy, z + self.oz)
+        cosine, sine = self.turn
+        zero, tool = self.offsets.zero(self.system), self.tool_offset
+        x += self.g92[0] + self.g52[0]
+        y += self.g92[1] + self.g52[1]
+        return (
+            x * cosine - y * sine + zero[0] + tool[0],
+            x * sine + y * cosine + zero[1] + tool[1],
+            z + self.oz,
+        )
+
+    def from_machine(self, machine: Point) -> Point:
+        x, y, z = machine
+        if self.turn is None:
+            return (x - self.ox, y - self.oy, z - self.oz)
+        cosine, sine = self.turn
+        zero, tool = self.offsets.zero(self.system), self.tool_offset
+        x -= zero[0] + tool[0]
+        y -= zero[1] + tool[1]
+        return (
+            x * cosine + y * sine - self.g92[0] - self.g52[0],
+            -x * sine + y * cosine - self.g92[1] - self.g52[1],
+            z - self.oz,
+        )
+
+    def stand_at(self, machine: Point) -> None:
+        """Set the program coordinates so that the programmed point's machine position is ``machine``."""
+        work = self.from_machine(machine)
+        if self.compensation is not None:
+            before = self.work_now()
+            self.compensation.shift((work[0] - before[0], work[1] - before[1], work[2] - before[2]))
+        self.x, self.y, self.z = self.from_work(work)
+
+    def programmed_now(self) -> Point:
+        """Machine position of the programmed point (without cutter compensation)."""
+        return self.to_machine(self.to_work((self.x, self.y, self.z)))
+
+    def work_now(self) -> Point:
+        """Work coordinates of the programmed point."""
+        return self.to_work((self.x, self.y, self.z))
+
+    def actual_work_now(self) -> Point:
+        """Work coordinates of the tool: beside the programmed point in cutter compensation."""
+        actual = None if self.compensation is None else self.compensation.position
+        return self.work_now() if actual is None else actual
+
+    def machine_now(self) -> Point:
+        return self.to_machine(self.actual_work_now())
+
+    def set_work_zero(self, system: int, zero: Point) -> None:
+        """Write a work zero (0: the external one); a change of the active system leaves the machine where it is."""
+        here = self.programmed_now()
+        if system == 0:
+            self.offsets.external = zero
+        else:
+            self.offsets.systems[system] = zero
+        self.refresh()
+        self.stand_at(here)
+
+    # Moves
+
+    def modal(self) -> Modal:
+        cache = self.modal_cache
+        if cache is None:
+            zero = self.from_zero()
+            cache = self.modal_cache = Modal(
+                tuple(sorted(self.g_codes())),
+                self.m_codes,
+                self.system + 53 if self.system <= 6 else 54,
+                zero,
+                self.speed,
+                self.direction,
+                self.mist,
+                self.flood,
+                self.tool,
+                self.tool_offset[2],
+                self.exact_stop or self.exact_once,
+                self.feed_mode == 950,
+            )
+        return cache
+
+    def from_zero(self) -> Point:
+        """Machine coordinates of the active work zero, without tool length."""
+        x, y, z = self.to_machine(ZERO)
+        tool = self.tool_offset
+        return (x - tool[0], y - tool[1], z - tool[2])
+
+    def g_codes(self) -> list[int]:
+        codes = [
+            max(self.motion, 0) if self.motion >= 0 else 800,
+            self.plane,
+            900 if self.absolute else 910,
+            self.feed_mode,
+            210 if self.unit == 1.0 else 200,
+            980 if self.retract_initial else 990,
+        ]
+        codes.extend(self.groups.get(group, code) for group, code in DEFAULT_GROUPS)
+        return codes
+
+    def modal_variable(self, group: int) -> float:
+        """#4001 and on: the G code of a FANUC group, or the last word of an address."""
+        by_group = {
+            1: max(self.motion, 0) / 10.0,
+            2: self.plane / 10.0,
+            3: 90.0 if self.absolute else 91.0,
+            5: self.feed_mode / 10.0,
+            6: 21.0 if self.unit == 1.0 else 20.0,
+            7: self.groups.get("compensation", 400) / 10.0,
+            8: self.groups.get("length", 490) / 10.0,
+            9: self.motion / 10.0 if self.motion >= 730 else 80.0,
+            10: 98.0 if self.retract_initial else 99.0,
+            12: self.groups.get("modal macro", 670) / 10.0,
+            13: self.groups.get("surface speed", 970) / 10.0,
+            14: self.groups.get("work", 540) / 10.0,
+            15: self.groups.get("path", 640) / 10.0,
+            16: self.groups.get("rotation", 690) / 10.0,
+            17: self.groups.get("polar", 150) / 10.0,
+            107: float(self.offset_number or 0),
+            109: self.feed / self.unit,
+            111: float(self.h),
+            114: float(self.line),
+            119: self.speed,
+            120: float(self.next_tool),
+        }
+        return by_group.get(group, 0.0)
+
+    def emit(
+        self,
+        out: list[Move],
+        kind: MoveKind,
+        work: Point,
+        feed: float = 0.0,
+        centre: Point | None = None,
+        turns: float = 0.0,
+        *,
+        line: int = 0,
+        text: str = "",
+    ) -> None:
+        """Append one move to ``work`` (work coordinates), checked against the soft limits. ``centre`` in work coordinates."""
+        machine = self.to_machine(work)
+        if self.limits is not None:
+            self.check_limits(machine)
+        out.append(
+            Move(
+                kind,
+                line or self.line,
+                machine,
+                work,
+                feed,
+                None if centre is None else self.to_machine(centre),
+                None if centre is None else NORMALS[self.plane],
+                turns,
+                0.0,
+                0,
+                text,
+                self.program,
+                self.block_text,
+                self.modal(),
+            )
+        )
+
+    def emit_still(self, out: list[Move], kind: MoveKind, *, dwell_s: float = 0.0, tool: int = 0, text: str = "") -> None:
+        """Append something that happens where the machine stands."""
+        work = self.actual_work_now()
+        move = Move(
+            kind,
+            self.line,
+            self.to_machine(work),
+            work,
+            dwell_s=dwell_s,
+            tool=tool,
+            text=text,
+            program=self.program,
+            block=self.block_text,
+            modal=self.modal(),
+        )
+        if self.compensation is None or not self.compensation.hold(move):
+            out.append(move)
+
+    def check_limits(self, machine: Point) -> None:
+        limits = self.limits
+        if limits is None:
+            return
+        for axis, value, low, high in zip("XYZ", machine, limits.lower, limits.upper, strict=True):
+            if value > high:
+                raise BlockFault("OT0500", f"{axis} {value:.3f} > {high:.3f}")
+            if value < low:
+                raise BlockFault("OT0501", f"{axis} {value:.3f} < {low:.3f}")
+
+
+DEFAULT_GROUPS = (
+    ("compensation", 400),
+    ("length", 490),
+    ("modal macro", 670),
+    ("surface speed", 970),
+    ("work", 540),
+    ("path", 640),
+    ("rotation", 690),
+    ("polar", 150),
+)
