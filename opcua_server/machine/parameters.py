@@ -41,6 +41,9 @@ class PathParameters:
     """Shortest time of a block: what the control needs to prepare the next one."""
     exact_stop_s: float = 0.0
     """Wait for "in position" after an exact stop, on top of the filter running empty."""
+    rapid_corner_reserve: float | None = None
+    """None: every rapid is complete in itself. Otherwise rapids in one direction run through, and rapids that meet at a
+    corner, where they still stop, keep back this share of their acceleration."""
     lookahead_blocks: int = 400
     """How many blocks are planned together at most."""
     max_feed_override: float = 1.5
@@ -173,7 +176,9 @@ REFERENCE: Final = MachineParameters(
         AxisLimits(_ANYWHERE, 423.333, 4000.0),
         AxisLimits(_ANYWHERE, 423.333, 3000.0),
     ),
-    path=PathParameters(corner_tolerance_mm=0.01, jerk_mm_s3=None),
+    # Its planner ends a stop in a whole cycle and begins the next move in another (1.45 ms on average over programs of one
+    # and two moves), and keeps back a tenth of the acceleration at corners that it cannot blend.
+    path=PathParameters(corner_tolerance_mm=0.01, jerk_mm_s3=None, exact_stop_s=0.00145, rapid_corner_reserve=0.1),
     axes=VF2_AXES,
 )
 

@@ -51,6 +51,7 @@ class Rules:
         "filter_samples",
         "max_override",
         "rapid",
+        "rapid_reserve",
         "velocity",
     )
 
@@ -62,6 +63,7 @@ class Rules:
         self.max_override = path.max_feed_override
         self.dry_run = path.dry_run_mm_s
         self.rapid = hypot(*self.velocity)
+        self.rapid_reserve = path.rapid_corner_reserve
         self.corner = path.corner_tolerance_mm
         self.corner_filter_v = inf
         self.arc_filter_v2 = inf
@@ -89,6 +91,7 @@ class Segment:
         "end",
         "exact",
         "from_stand",
+        "full_acceleration",
         "length",
         "move",
         "pieces",
@@ -135,6 +138,7 @@ class Segment:
         if self.length > 0.0:
             limit = self.length / rules.block_time
             self.top2 = min(self.top2, limit * limit)
+        self.full_acceleration = self.acceleration
         self.pieces: tuple[Piece, ...] = ()
 
     def _as_line(self, rules: Rules) -> None:
@@ -290,6 +294,23 @@ def join(before: Segment, after: Segment, rules: Rules) -> None:
     blend = ((qx - px) * quarter, (qy - py) * quarter, (qz - pz) * quarter)
     before.blend_out = after.blend_in = blend
     before.zone_out = after.zone_in = (zone, v2, along)
+
+
+_STRAIGHT = 0.9999
+_BACK = -0.9999
+
+
+def meet(before: Segment, after: Segment, rules: Rules) -> None:
+    """Two rapids in a row, on a machine that looks beyond a rapid: run through if straight on, else prepare for the corner."""
+    if rules.rapid_reserve is None:
+        return
+    cosine = sum(p * q for p, q in zip(before.u1, after.u0, strict=True))
+    if cosine > _STRAIGHT:
+        before.exact = False
+        join(before, after, rules)
+    elif cosine > _BACK:
+        for one in (before, after):
+            one.acceleration = one.full_acceleration * (1.0 - rules.rapid_reserve)
 
 
 def part(before: Segment, after: Segment) -> None:

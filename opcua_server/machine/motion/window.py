@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from opcua_server.machine.motion.segment import Rules, Segment, join
+from opcua_server.machine.motion.segment import Rules, Segment, join, meet
 from opcua_server.machine.moves import Move, NcAlarm, Point
 
 PATH: Final = frozenset({"rapid", "feed", "arc", "tap", "probe"})
@@ -54,9 +54,7 @@ class Window:
     def fill(self) -> None:
         """Pull moves until the group at the head is complete or the window is full."""
         queue = self._queue
-        if any(not isinstance(one, Segment) or one.exact for one in queue):
-            return
-        while len(queue) < self._blocks and self.alarm is None:
+        while not self._complete() and len(queue) < self._blocks and self.alarm is None:
             try:
                 move = next(self._moves)
             except StopIteration:
@@ -64,34 +62,38 @@ class Window:
             except NcAlarm as alarm:
                 self.alarm = alarm
                 break
-            if self._append(move):
-                break
+            self._append(move)
         if queue and isinstance(queue[-1], Segment):
             queue[-1].close()
 
-    def _append(self, move: Move) -> bool:
-        """Queue a move. True if the path stands before or after it, so that the group is complete."""
+    def _complete(self) -> bool:
+        """Whether the next stand is queued and nothing behind it matters any more."""
+        ahead = len(self._queue) - 1 if self._rules.rapid_reserve is not None else len(self._queue)
+        for k, one in enumerate(self._queue):
+            if not isinstance(one, Segment) or (one.exact and (k < ahead or not one.rapid)):
+                return True
+        return False
+
+    def _append(self, move: Move) -> None:
         queue = self._queue
         before = queue[-1] if queue else None
-        stands = move.kind not in PATH
-        if stands:
+        if move.kind not in PATH:
             queue.append(move)
         else:
             segment = Segment(move, self._programmed, self._rules)
             if segment.length <= 0.0:
-                return False
+                return
             self._programmed = move.end
             queue.append(segment)
-            stands = segment.exact
             if isinstance(before, Segment):
-                if segment.from_stand:
+                if before.rapid and segment.rapid:
+                    meet(before, segment, self._rules)
+                elif segment.from_stand:
                     before.exact = True
-                if not before.exact:
+                elif not before.exact:
                     join(before, segment, self._rules)
         if isinstance(before, Segment):
             before.close()
-            stands = stands or before.exact
-        return stands
 
     def group(self) -> tuple[list[Segment], bool]:
         """The segments from the head to the next stand, and whether the window ends before it."""
