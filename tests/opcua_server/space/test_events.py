@@ -1,0 +1,73 @@
+"""Alarms and messages, as subscribers of Server, machine, Messages and the CNC interface get them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from asyncua import ua
+
+from nodesets.namespaces import URI
+from opcua_server.sources.source import SourceEvent
+
+
+class Handler:
+    def __init__(self) -> None:
+        self.events: asyncio.Queue[Any] = asyncio.Queue()
+
+    def event_notification(self, event: Any) -> None:
+        self.events.put_nowait(event)
+
+
+def test_an_alarm_reaches_server_machine_messages_and_cnc_interface(running: Any) -> None:
+    async def session() -> None:
+        async with running() as run:
+            machine, client = run.spaces["CNC-001"], run.client
+            mt, cnc = [await client.get_namespace_index(URI[prefix]) for prefix in ("MT", "CNC")]
+            ns = machine.node_id.NamespaceIndex
+            alert, cnc_alarm = client.get_node(ua.NodeId(39, mt)), client.get_node(ua.NodeId(1006, cnc))
+            listeners = []
+            for node_id, event_type in (
+                (ua.NodeId(2253, 0), alert),
+                (machine.node_id, alert),
+                (ua.NodeId("CNC-001.Notification.Messages", ns), alert),
+                (ua.NodeId("CNC-001.CncInterface", ns), cnc_alarm),
+            ):
+                handler = Handler()
+                subscription = await client.create_subscription(50, handler)
+                await subscription.subscribe_events(client.get_node(node_id), event_type)
+                listeners.append(handler)
+            raised = time.time_ns()
+            await machine.send_event(SourceEvent("alarm", raised, 700, "PS0020", "Over tolerance of radius (O1000 line 12)"))
+            for handler, field in zip(listeners, ("ErrorCode", "ErrorCode", "ErrorCode", "AlarmIdentifier"), strict=True):
+                event = await asyncio.wait_for(handler.events.get(), 10)
+                assert getattr(event, field) == "PS0020"
+                assert event.Message.Text == "Over tolerance of radius (O1000 line 12)"
+                assert event.Severity == 700
+                assert event.SourceName == "CNC-001"
+                assert event.SourceNode == machine.node_id
+                assert event.Retain is True
+                assert abs(event.Time.timestamp() - raised / 1e9) < 1e-3
+            await machine.send_event(SourceEvent("alarm_cleared", time.time_ns(), 700, "PS0020", "cleared"))
+            event = await asyncio.wait_for(listeners[0].events.get(), 10)
+            assert event.Retain is False
+            assert getattr(event, "ActiveState/Id") is False
+
+    asyncio.run(session())
+
+
+def test_a_message_never_has_the_severity_of_an_alert(running: Any) -> None:
+    async def session() -> None:
+        async with running() as run:
+            machine, client = run.spaces["CNC-001"], run.client
+            mt = await client.get_namespace_index(URI["MT"])
+            handler = Handler()
+            subscription = await client.create_subscription(50, handler)
+            await subscription.subscribe_events(client.nodes.server, client.get_node(ua.NodeId(35, mt)))
+            await machine.send_event(SourceEvent("program_started", time.time_ns(), 900, "O1000", "Program O1000 started"))
+            event = await asyncio.wait_for(handler.events.get(), 10)
+            assert event.Severity == 333
+            assert event.Identifier == "O1000"
+
+    asyncio.run(session())
