@@ -315,6 +315,7 @@ def meet(before: Segment, after: Segment, rules: Rules) -> None:
 
 def part(before: Segment, after: Segment) -> None:
     """Take the rounding of the corner back: the path will stand in it."""
+    before.exact = True
     before.blend_out = after.blend_in = (0.0, 0.0, 0.0)
     before.zone_out = after.zone_in = (0.0, inf, 0.0)
     before.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Final
 
 from opcua_server.machine.motion.segment import Rules, Segment, join, meet
@@ -54,7 +55,8 @@ class Window:
     def fill(self) -> None:
         """Pull moves until the group at the head is complete or the window is full."""
         queue = self._queue
-        while not self._complete() and len(queue) < self._blocks and self.alarm is None:
+        complete = self._complete(0)
+        while not complete and len(queue) < self._blocks and self.alarm is None:
             try:
                 move = next(self._moves)
             except StopIteration:
@@ -63,14 +65,18 @@ class Window:
                 self.alarm = alarm
                 break
             self._append(move)
+            complete = self._complete(max(0, len(queue) - 2))
         if queue and isinstance(queue[-1], Segment):
             queue[-1].close()
 
-    def _complete(self) -> bool:
-        """Whether the next stand is queued and nothing behind it matters any more."""
-        ahead = len(self._queue) - 1 if self._rules.rapid_reserve is not None else len(self._queue)
-        for k, one in enumerate(self._queue):
-            if not isinstance(one, Segment) or (one.exact and (k < ahead or not one.rapid)):
+    def _complete(self, first: int) -> bool:
+        """Whether a stand is queued from ``first`` on, and nothing behind it matters any more."""
+        queue = self._queue
+        ahead = len(queue) - 1 if self._rules.rapid_reserve is not None else len(queue)
+        for k, one in enumerate(islice(queue, first, None), first):
+            if not isinstance(one, Segment):
+                return True
+            if one.exact and (k < ahead or not one.rapid):
                 return True
         return False
 
