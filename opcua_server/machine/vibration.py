@@ -19,6 +19,7 @@ from typing import Final
 
 BPFO_PER_TURN: Final = 9 / 2 * (1.0 - 7.94 / 39.04)
 """Outer-race passages per turn: 6205 geometry, contact angle 0 (N 9 balls, d 7.94 mm, D 39.04 mm), 3.585 times fr."""
+NOSE_RESONANCE_HZ: Final = 240.0
 IMPACT_KURTOSIS: Final = 28.0
 SINE_KURTOSIS: Final = 1.5
 
@@ -51,7 +52,9 @@ def features(
     turn_hz = speed_rpm / 60.0
     unbalance = unbalance_mm_s * (speed_rpm / 10_000.0) ** 2
     omega = 2.0 * math.pi * max(turn_hz, 0.1)
-    tooth_acceleration = 0.0055 * tooth_force_n
+    # Below its lowest resonance the spindle nose is a spring: it follows a slow force without accelerating much.
+    stiff = (turn_hz * max(teeth, 1) / NOSE_RESONANCE_HZ) ** 2
+    tooth_acceleration = 0.0065 * tooth_force_n * stiff / (1.0 + stiff)
     tooth_velocity = 1000.0 * tooth_acceleration / (omega * max(teeth, 1)) * (turn_hz * max(teeth, 1) < 1000.0)
     # Broadband: rolling noise of the bearings, chip formation (rougher with a worn flank), ball screws and guides.
     noise = math.sqrt(

@@ -39,7 +39,7 @@ MATERIALS: Final[dict[str, Material]] = {
         Material("St50", 1990.0, 0.26, 680.0),
         Material("C45", 2110.0, 0.17, 600.0),
         Material("GG25", 1160.0, 0.26, 520.0, 0.9),
-        Material("AlMgSi", 700.0, 0.25, 1800.0, 0.35),
+        Material("AlMgSi", 700.0, 0.25, 1500.0, 0.35),
         Material("TiAl6V4", 1370.0, 0.22, 210.0, 1.1),
     )
 }

@@ -86,9 +86,7 @@ class Process:
         travels = np.sqrt(np.einsum("ij,ij->i", steps, steps))
         volume, moment = stock.stamp(tips_mm, tool.type.diameter_mm / 2.0)
         if self.engagement.area_mm2 == 0.0 and not volume.any():
-            fz = float(travels.mean()) / TICK_S * 60.0 / max(speeds_rpm[-1] * tool.type.teeth, 1.0)
-            fz = fz if speeds_rpm[-1] > 1.0 else 0.0
-            return CutBlock(IDLE, None, 0.0, min(fz, 2.0), edge_speed, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+            return CutBlock(IDLE, None, 0.0, 0.0, edge_speed, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
         return self._cut(stock, steps, travels.tolist(), volume.tolist(), moment.tolist(), tool, speeds_rpm, physics, coolant_wear)
 
     def _cut(
@@ -121,7 +119,7 @@ class Process:
             fz = feed / (speed * kind.teeth)
             torques[tick] = cut.torque_nm
             power += cut.power_w
-            chip_load += fz
+            chip_load += fz * cut.power_w  # a retract at rapid still shares its first tick with the cut
             chip += cut.chip_mm
             speed_sum += speed
             tooth = max(tooth, cut.peak_n if not axial else 0.15 * cut.peak_n)
@@ -138,7 +136,7 @@ class Process:
             torque_nm=torques,
             force_n=np.repeat(directions, SAMPLES_PER_TICK, axis=0) if in_cut else None,
             in_cut_s=in_cut * TICK_S,
-            chip_load_mm=min(chip_load / n, 2.0),
+            chip_load_mm=min(chip_load / power, 2.0) if power > 0.0 else 0.0,
             cutting_speed_m_min=edge_speed,
             tooth_force_n=tooth,
             power_w=power / TICKS,

@@ -1,0 +1,490 @@
+"""The control: which state the machine is in, what may be commanded in it, and what each command and each NC event does.
+
+                 Start            M30           blank loaded, repeat
+        IDLE ----------> RUNNING -----> LOADING ---------------------> RUNNING
+         ^  ^             |   ^            '--- blank loaded ---> IDLE
+         |  '-- Stop -----|   | Start
+         |            Hold v  |
+         |  <--- Stop --- HELD                      any --EmergencyStop--> EMERGENCY_STOP --Reset--> IDLE
+         '---- Reset ---- ALARM  <-- NC alarm, machine alarm
+
+``ALLOWED`` is the table; ``Controller`` carries it out. It owns motion, spindle, coolant valve and magazine as far as they are
+commanded; what they then do is physics and happens in ``machine``.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from cnctwin.reading import Value
+from nodesets.methods import BY_NAME
+from nodesets.states import MachineState
+from opcua_server.machine.coolant import CoolantUnit
+from opcua_server.machine.faults import FAULTS
+from opcua_server.machine.faults.active import ActiveFaults
+from opcua_server.machine.motion.block import MotionBlock, MotionEvent
+from opcua_server.machine.motion.motion import Motion
+from opcua_server.machine.moves import Modal, Move, NcAlarm
+from opcua_server.machine.spindle import Spindle
+from opcua_server.machine.tools import Tool
+from opcua_server.machine.work import Job, Library
+from opcua_server.sources.source import CommandRefused, EventKind
+
+S = MachineState
+_ANY: Final = frozenset(S) - {S.OFF}
+_STANDING: Final = frozenset({S.IDLE, S.MANUAL})
+
+ALLOWED: Final[dict[str, frozenset[MachineState]]] = {
+    "LoadProgram": frozenset({S.IDLE, S.LOADING}),
+    "LoadProgramText": frozenset({S.IDLE, S.LOADING}),
+    "Start": frozenset({S.IDLE, S.HELD}),
+    "Hold": frozenset({S.RUNNING}),
+    "Stop": frozenset({S.RUNNING, S.HELD, S.LOADING, S.MANUAL}),
+    "Reset": _ANY,
+    "EmergencyStop": _ANY,
+    "ChangeTool": _STANDING,
+    "SetFeedOverride": _ANY,
+    "SetRapidOverride": _ANY,
+    "SetSpindleOverride": _ANY,
+    "SetSpindleSpeed": _STANDING,
+    "SetModifier": _ANY,
+    "ReplaceTool": _ANY,
+    "InjectFault": _ANY,
+    "ClearFault": _ANY,
+}
+
+TOOL_CHANGE_S: Final = 4.5
+"""Chip to chip."""
+PART_CHANGE_S: Final = 8.0
+EDGE_CHANGE_S: Final = 20.0
+"""An operator turns or replaces the inserts of one tool, while the door is open."""
+MODIFIERS: Final = ("SingleBlock", "DryRun", "OptionalStop", "BlockSkip")
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    code: str
+    text: str
+    time_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """Something to report: turned into a SourceEvent by whoever knows the wall clock. ``time_s``: machine time."""
+
+    kind: EventKind
+    time_s: float
+    severity: int
+    code: str
+    text: str
+    details: dict[str, Value] = field(default_factory=dict)
+
+
+class Controller:
+    """The control of one machine. Times are machine time in s."""
+
+    def __init__(
+        self, motion_for: Callable[[Callable[[Move], float | None]], Motion], library: Library, spindle: Spindle,
+        coolant: CoolantUnit, magazine: dict[int, Tool], faults: ActiveFaults, *, repeat: bool,
+    ) -> None:  # fmt: skip
+        self.library, self.spindle, self.coolant, self.magazine, self.faults = library, spindle, coolant, magazine, faults
+        self.motion = motion_for(self._wait)
+        self.repeat = repeat
+        self.state = S.IDLE
+        self.now_s = 0.0
+        self.alarms: list[Alarm] = []
+        self.happened: list[Happened] = []
+        self.job: Job | None = None
+        self.modal = Modal()
+        self.active: Move | None = None
+        self.tool_number = 0
+        self.feed_override, self.rapid_override, self.spindle_override = 100.0, 100.0, 100.0
+        self.modifiers = dict.fromkeys(MODIFIERS, False)
+        self.operation_s = 0.0
+        self.cycles_started = self.parts = 0
+        self.cycle_s = self.last_cycle_s = 0.0
+        self.new_blank = True
+        """A fresh blank is on the table, and has to be made when the program is known."""
+        self._ahead: deque[Move] = deque()
+        """Moves that motion has taken from the program and not yet begun."""
+        self._begun = 0
+        self._waiting_speed = False
+        self._tool_change: tuple[float, int, Modal | None] | None = None
+        """Machine time at which the tool arm is done, the tool it brings, and the modal state to go on with."""
+        self._loading_until_s = 0.0
+        self._goes_on = False
+        self._start_pending = False
+
+    # --- commands -------------------------------------------------------------------------------------------------
+    def call(self, method: str, arguments: Sequence[Value]) -> None:
+        """Carry out a method of ``nodesets.methods``; CommandRefused when it is not allowed now or makes no sense."""
+        if method not in BY_NAME:
+            raise CommandRefused("not_found", f"There is no command {method}")
+        values = _checked(method, arguments)
+        if self.state not in ALLOWED[method]:
+            raise CommandRefused("state", f"{method} is not possible in state {self.state.name}")
+        self._COMMANDS[method](self, *values)
+
+    def _load_program(self, name: str) -> None:
+        if name not in self.library:
+            raise CommandRefused("not_found", f"There is no program {name}")
+        self.library.select(name)
+        self.job = None
+        self.new_blank = True
+        self.prepare()
+
+    def _load_program_text(self, name: str, text: str) -> None:
+        try:
+            self.library.store(name, text)
+        except ValueError as error:
+            raise CommandRefused("argument", str(error)) from None
+        self._load_program(name)
+
+    def _start(self) -> None:
+        if self.state is S.HELD:
+            self._enter(S.RUNNING)
+            if self.motion.waiting_for is not None and self.motion.waiting_for.kind == "stop":
+                self.motion.resume()
+            self.motion.cycle_start()
+            return
+        self.start_program()
+
+    def start_program(self) -> None:
+        """Cycle start from the beginning of the loaded program; CommandRefused when there is none or an alarm is on."""
+        self.prepare()
+        if self.job is None:
+            raise CommandRefused("state", "No program is loaded")
+        self._start_pending = not self.motion.idle
+        if self._start_pending:
+            return  # the axes still brake after a RESET: it starts when they stand
+        moves = self.library.moves(
+            self.job.name,
+            self.motion.position_mm,
+            optional_stop=self.modifiers["OptionalStop"], block_skip=self.modifiers["BlockSkip"],
+        )  # fmt: skip
+        self._ahead.clear()
+        self._begun, self.cycle_s = 0, 0.0
+        self.motion.load(self._counted(moves))
+        self.cycles_started += 1
+        self._enter(S.RUNNING)
+        self._report("program_started", 100, self.job.name, f"Program {self.job.name} started", {"Name": self.job.name})
+
+    def _hold(self) -> None:
+        self.motion.feed_hold()
+        self._enter(S.HELD)
+
+    def _stop(self) -> None:
+        running = self.state in (S.RUNNING, S.HELD)
+        self.new_blank = self.new_blank or self.state is S.LOADING
+        self._end_everything()
+        self._enter(S.IDLE)
+        if running and self.job:
+            self._report("program_ended", 200, self.job.name, f"Program {self.job.name} stopped", {"Completed": False})
+
+    def _reset(self) -> None:
+        self._end_everything()
+        for alarm in self.alarms:
+            self._report("alarm_cleared", 100, alarm.code, alarm.text)
+        self.alarms.clear()
+        self._enter(S.IDLE)
+
+    def _emergency_stop(self) -> None:
+        self._end_everything()  # drives brake before their contactors fall (stop category 1 of IEC 60204-1)
+        if self.state is not S.EMERGENCY_STOP:
+            self._enter(S.EMERGENCY_STOP)
+            self.raise_alarm("EX1000", "EMERGENCY STOP", severity=900, stops=False)
+
+    def _change_tool(self, number: int) -> None:
+        if self._tool_change:
+            raise CommandRefused("state", "A tool change is under way")
+        self._begin_tool_change(number, None)
+        self._enter(S.MANUAL)
+
+    def _set_feed_override(self, percent: float) -> None:
+        self.feed_override = percent
+        self.motion.feed_override = percent / 100.0
+
+    def _set_rapid_override(self, percent: float) -> None:
+        self.rapid_override = percent
+        self.motion.rapid_override = percent / 100.0
+
+    def _set_spindle_override(self, percent: float) -> None:
+        if self.spindle.commanded_rpm > 0.0:
+            programmed = self.spindle.commanded_rpm / self.spindle_override * 100.0
+            self.spindle.command(programmed * percent / 100.0, self.spindle.commanded_direction)
+        self.spindle_override = percent
+
+    def _set_spindle_speed(self, speed_rpm: float) -> None:
+        if self._tool_change:
+            raise CommandRefused("state", "A tool change is under way")
+        self.spindle.command(speed_rpm, 1 if speed_rpm > 0.0 else 0)
+        self._enter(S.MANUAL if speed_rpm > 0.0 else S.IDLE)
+
+    def _set_modifier(self, name: str, on: bool) -> None:
+        if name not in MODIFIERS:
+            raise CommandRefused("argument", f"Name must be one of {', '.join(MODIFIERS)}")
+        if name == "BlockSkip" and self.state in (S.RUNNING, S.HELD):
+            raise CommandRefused("state", "BlockSkip cannot change while a program runs: blocks ahead are read already")
+        self.modifiers[name] = on
+        self.motion.single_block = self.modifiers["SingleBlock"]
+        self.motion.dry_run = self.modifiers["DryRun"]
+
+    def _replace_tool(self, number: int) -> None:
+        if number == self.tool_number and self.state is S.RUNNING:
+            raise CommandRefused("state", f"Tool {number} is in the spindle and a program runs")
+        self._renew(self.magazine[number])
+
+    def _inject_fault(self, name: str, severity: float, onset_s: float) -> None:
+        if name not in FAULTS:
+            raise CommandRefused("not_found", f"There is no fault {name}")
+        self.faults.inject(name, severity, onset_s, self.now_s)
+        self._report("fault", 100, name, f"Fault {FAULTS[name].title} injected", {"Severity": severity, "Onset": onset_s})
+
+    def _clear_fault(self, name: str) -> None:
+        if name != "All" and name not in FAULTS:
+            raise CommandRefused("not_found", f"There is no fault {name}")
+        for ended in self.faults.clear(name, self.now_s):
+            self._report("fault", 100, ended, f"Fault {FAULTS[ended].title} cleared", {"Severity": 0.0})
+
+    _COMMANDS: Final[dict[str, Callable[..., None]]] = {
+        "LoadProgram": _load_program,
+        "LoadProgramText": _load_program_text,
+        "Start": _start,
+        "Hold": _hold,
+        "Stop": _stop,
+        "Reset": _reset,
+        "EmergencyStop": _emergency_stop,
+        "ChangeTool": _change_tool,
+        "SetFeedOverride": _set_feed_override,
+        "SetRapidOverride": _set_rapid_override,
+        "SetSpindleOverride": _set_spindle_override,
+        "SetSpindleSpeed": _set_spindle_speed,
+        "SetModifier": _set_modifier,
+        "ReplaceTool": _replace_tool,
+        "InjectFault": _inject_fault,
+        "ClearFault": _clear_fault,
+    }
+
+    # --- what happens by itself -----------------------------------------------------------------------------------
+    def step(self, block: MotionBlock, dt_s: float) -> None:
+        """Take in what motion did in one block and let the control's own times pass. Called once for each block."""
+        self.now_s += dt_s
+        if self.state in (S.RUNNING, S.HELD):
+            self.cycle_s += dt_s
+        if self.state is S.RUNNING:
+            self.operation_s += dt_s
+        if block.moves:
+            self.active = block.moves[-1]
+            self.modal = self.active.modal
+        for event in block.events:
+            self._on_event(event)
+        if self._waiting_speed and self.spindle.at_speed:
+            self._waiting_speed = False
+            self.motion.resume()
+        if self._tool_change and self.now_s >= self._tool_change[0]:
+            self._end_tool_change(*self._tool_change[1:])
+        if self._start_pending and self.motion.idle:
+            self.start_program()
+        if self.state is S.LOADING and self.now_s >= self._loading_until_s:
+            self._end_part_change()
+
+    def _wait(self, move: Move) -> float | None:
+        """How long motion waits at a synchronising move; None until ``resume``."""
+        if move.kind == "toolchange":
+            return TOOL_CHANGE_S if move.tool != self.tool_number else 0.3
+        if move.kind in ("coolant", "message"):
+            return 0.0
+        if move.kind == "spindle":
+            wanted = self._wanted_speed(move.modal)
+            return 0.0 if abs(wanted - self.spindle.speed_rpm) < 1.0 else None
+        return None
+
+    def _wanted_speed(self, modal: Modal) -> float:
+        return modal.spindle_speed * self.spindle_override / 100.0 if modal.spindle_direction else 0.0
+
+    def _on_event(self, event: MotionEvent) -> None:
+        move = event.move
+        if move is not None:
+            self._count(move)
+        if event.kind == "sync" and move is not None:
+            self._synchronise(move)
+        elif event.kind == "block" and self.state is S.RUNNING:
+            self._enter(S.HELD)
+        elif event.kind == "alarm" and event.alarm is not None:
+            self._nc_alarm(event.alarm)
+        elif event.kind == "done" and self.state in (S.RUNNING, S.HELD):
+            self._program_end()
+
+    def _counted(self, moves: Iterator[Move]) -> Iterator[Move]:
+        for move in moves:
+            self._ahead.append(move)
+            yield move
+
+    def _count(self, move: Move) -> None:
+        """Note how far the program is: this move has begun, and all that motion took before it are done."""
+        if any(move is ahead for ahead in self._ahead):
+            while self._ahead and self._ahead.popleft() is not move:
+                self._begun += 1
+            self._begun += 1
+
+    def _synchronise(self, move: Move) -> None:
+        self.active, self.modal = move, move.modal
+        match move.kind:
+            case "spindle":
+                self.spindle.command(self._wanted_speed(move.modal), move.modal.spindle_direction)
+                self._waiting_speed = True
+            case "coolant":
+                self.coolant.on = move.modal.coolant_flood or move.modal.coolant_mist
+            case "toolchange":
+                if move.tool != self.tool_number:
+                    self._begin_tool_change(move.tool, move.modal)
+            case "stop":
+                self._report("message", 200, "M0", f"Program stop in line {move.line}")
+                self._enter(S.HELD)
+            case "message":
+                self._report("message", 150, "2000", move.text or move.block.strip())
+            case "end":
+                self._program_end()
+            case _:
+                self.motion.resume()
+
+    def _begin_tool_change(self, number: int, modal: Modal | None) -> None:
+        self.spindle.command(0.0, 0)
+        self._tool_change = (self.now_s + TOOL_CHANGE_S, number, modal)
+
+    def _end_tool_change(self, number: int, modal: Modal | None) -> None:
+        self._tool_change = None
+        if self.tool_number in self.magazine:
+            old = self.magazine[self.tool_number]
+            old.measure()
+            if old.measured_percent >= 100.0:
+                self._report("message", 300, "2001", f"LIFE OF TOOL {old.type.number} EXPIRED", {"Tool": old.type.number})
+        self.tool_number = number if number in self.magazine else 0
+        name = self.magazine[number].type.name if number in self.magazine else "none"
+        self._report("tool_changed", 100, f"T{number}", f"Tool {number} ({name}) in spindle", {"Tool": number})
+        if modal is not None and modal.spindle_direction:
+            self.spindle.command(self._wanted_speed(modal), modal.spindle_direction)
+        if self.state is S.MANUAL:
+            self._enter(S.IDLE)
+
+    def _program_end(self) -> None:
+        self.parts += 1
+        self.last_cycle_s = self.cycle_s
+        self.spindle.command(0.0, 0)
+        self.coolant.on = False
+        self.motion.reset()
+        if self.job:
+            self._report(
+                "program_ended", 100, self.job.name, f"Program {self.job.name} finished", {"Completed": True, "Time": self.cycle_s}
+            )  # fmt: skip
+        if self.tool_number in self.magazine:
+            self.magazine[self.tool_number].measure()
+        worn = [tool for tool in self.magazine.values() if tool.measured_percent >= 100.0 and not tool.locked]
+        for tool in worn:
+            self._renew(tool)
+        self._begin_part_change(EDGE_CHANGE_S * len(worn), goes_on=self.repeat)
+
+    def _begin_part_change(self, extra_s: float, *, goes_on: bool) -> None:
+        self._loading_until_s = self.now_s + PART_CHANGE_S + extra_s
+        self._goes_on = goes_on
+        self._enter(S.LOADING)
+
+    def _end_part_change(self) -> None:
+        if not self.motion.idle or self.spindle.speed_rpm > 0.0:
+            return
+        self.new_blank = True
+        if self._goes_on and self.library.part_done():
+            self.job = None
+        self._enter(S.IDLE)
+        if self._goes_on:
+            self.start_program()
+
+    def _renew(self, tool: Tool) -> None:
+        tool.renew()
+        number = tool.type.number
+        self._report("tool_changed", 150, f"T{number}", f"New edge in tool {number} ({tool.type.name})", {"Tool": number})
+
+    def prepare(self) -> None:
+        """Read the selected program ahead, unless that is done: its blank and its planned time."""
+        if self.job is None and self.library.selected is not None:
+            self.job = self.library.job(self.library.selected)
+
+    # --- alarms and state -----------------------------------------------------------------------------------------
+    def _nc_alarm(self, alarm: NcAlarm) -> None:
+        where = f"{alarm.program or (self.job.name if self.job else '')} line {alarm.line}".strip()
+        self.raise_alarm(alarm.number, f"{alarm.text} ({where}: {alarm.block.strip()})", details={"Line": alarm.line})
+
+    def raise_alarm(
+        self, code: str, text: str, *, severity: int = 700, stops: bool = True, details: dict[str, Value] | None = None
+    ) -> None:
+        """An alarm of the control or of the machine ("EX..."): with ``stops`` the axes brake and the program is over."""
+        if any(alarm.code == code for alarm in self.alarms):
+            return
+        self.alarms.append(Alarm(code, text, self.now_s))
+        self._report("alarm", severity, code, text, details)
+        if stops:
+            if not self.motion.idle and self.motion.alarm is None:
+                self.motion.feed_hold()
+            if code.startswith("EX"):
+                self.spindle.command(0.0, 0)
+                self.coolant.on = False
+            self._enter(S.ALARM)
+
+    def _end_everything(self) -> None:
+        self.motion.reset()
+        self.spindle.command(0.0, 0)
+        self.coolant.on = False
+        self._waiting_speed = False
+        self._tool_change = None
+        self._goes_on = self._start_pending = False
+
+    def _enter(self, state: MachineState) -> None:
+        if state is self.state:
+            return
+        before, self.state = self.state, state
+        self._report("state_changed", 50, state.name, f"{before.name} to {state.name}", {"From": int(before), "To": int(state)})
+
+    def _report(self, kind: EventKind, severity: int, code: str, text: str, details: dict[str, Value] | None = None) -> None:
+        self.happened.append(Happened(kind, self.now_s, severity, code, text, details or {}))
+        del self.happened[:-1000]  # nobody takes them: keep the newest
+
+    @property
+    def tool(self) -> Tool | None:
+        """The tool in the spindle."""
+        return self.magazine.get(self.tool_number)
+
+    @property
+    def progress_percent(self) -> float:
+        """Planned time of the moves that are done, of that of all; an M30 that was reached is 100."""
+        if self.job is None or self.job.total_s <= 0.0 or self._begun < 2:
+            return 0.0
+        done = min(self._begun - 1, len(self.job.planned_s)) - 1
+        return min(100.0, 100.0 * float(self.job.planned_s[done]) / self.job.total_s)
+
+
+def _checked(method: str, arguments: Sequence[Value]) -> list[Value]:
+    """Arguments in the types of the method's table; CommandRefused for a wrong number, type or range."""
+    inputs = BY_NAME[method].inputs
+    if len(arguments) != len(inputs):
+        raise CommandRefused("argument", f"{method} takes {len(inputs)} arguments, not {len(arguments)}")
+    values: list[Value] = []
+    for spec, value in zip(inputs, arguments, strict=True):
+        if spec.type == "String":
+            fits = isinstance(value, str)
+        elif spec.type == "Boolean":
+            fits = isinstance(value, bool)
+        else:
+            fits = isinstance(value, int | float) and not isinstance(value, bool)
+        if not fits:
+            raise CommandRefused("argument", f"{spec.name} must be {spec.type}")
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            low = spec.low if spec.low is not None else value
+            high = spec.high if spec.high is not None else value
+            if not low <= value <= high:  # also refuses NaN
+                raise CommandRefused("argument", f"{spec.name} must be {low:g} to {high:g}")
+            value = int(value) if spec.type == "UInt32" else float(value)
+        values.append(value)
+    return values

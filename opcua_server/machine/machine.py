@@ -1,0 +1,336 @@
+"""One machine: everything composed, in steps of 100 ms of its own time.
+
+    faults --> Physics (this block's parameters)
+    Motion --> commanded samples, events --> Controller --> spindle, coolant, tool, state
+                     |                                        |
+                     '--> Process (stock, forces, wear) <-----'
+                             |--> Axes: actual positions, torque, power
+                             |--> Spindle: speed, torque, power
+                             '--> Thermal, Vibration, Coolant, Energy --> Shown: what the sensors say
+
+A block is always 100 ms of machine time and always sees the same random numbers, so how ``advance`` is cut into calls changes
+nothing. Pure: no clock, no files.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from nodesets.states import MachineState
+from opcua_server.machine import energy
+from opcua_server.machine.controller import Controller
+from opcua_server.machine.coolant import CoolantUnit
+from opcua_server.machine.faults.active import ActiveFaults
+from opcua_server.machine.motion.axes import Axes as FeedDrives
+from opcua_server.machine.motion.axes import AxisBlock
+from opcua_server.machine.motion.block import MotionBlock
+from opcua_server.machine.motion.motion import Motion
+from opcua_server.machine.noise import PERSONALITY, Channel, Noise, generator
+from opcua_server.machine.parameters import VF2
+from opcua_server.machine.physics import Physics
+from opcua_server.machine.process.process import SAMPLES_PER_TICK, TICK_S, TICKS, CutBlock, Process
+from opcua_server.machine.process.stock import Stock
+from opcua_server.machine.shown import Shown
+from opcua_server.machine.spindle import EFFICIENCY, Spindle, friction_nm, rated_power_w
+from opcua_server.machine.thermal import (
+    BEARING,
+    BEARING_SHARE,
+    COLUMN,
+    COOLANT,
+    CUT_TO_COOLANT,
+    HOUSING,
+    HOUSING_SHARE,
+    MOTOR,
+    NODES,
+    SCREW_X,
+    SCREW_Z,
+    Thermal,
+    shop_floor_c,
+)
+from opcua_server.machine.tools import magazine
+from opcua_server.machine.vibration import features
+from opcua_server.machine.work import Library
+
+BLOCK_S: Final = 0.1
+SAMPLES: Final = 100
+THERMAL_BLOCKS: Final = 10
+"""Temperatures are followed once a second: a thousandth of the shortest time constant would be enough."""
+CUT_VARIATION: Final = 0.05
+"""Chips, runout and the material's grain: standard deviation of the cutting torque over a block."""
+PARKED: Final = (0.0, 0.0, 0.0)
+
+Floats = npt.NDArray[np.float64]
+
+
+class Machine:
+    """One simulated mill. ``number`` makes its random streams its own; ``seed`` those of the fleet."""
+
+    def __init__(
+        self, number: int, seed: int, programs: Mapping[str, str], program: str | None = None, *, repeat: bool = True
+    ) -> None:
+        """KeyError when ``program`` is not one of ``programs``."""
+        if program is not None and program not in programs:
+            raise KeyError(program)
+        self.number, self.seed = number, seed
+        born = generator(seed, number, PERSONALITY)
+        self.mean_ambient_c = 21.5 + 0.8 * float(born.standard_normal())
+        self._day_phase = float(born.uniform(0.0, 2.0 * math.pi))
+        self._bearing_preload = 1.0 + 0.06 * float(born.standard_normal())
+        self._balance = 0.9 + 0.3 * float(born.uniform())
+        order = [str(name) for name in born.permutation(sorted(programs))]
+        self.noise = Noise(seed, number)
+        self.block = 0
+        """Blocks since the machine was first switched on: the step of every random stream."""
+        self.spindle, self.coolant = Spindle(), CoolantUnit(level_percent=80.0 + 14.0 * float(born.uniform()))
+        self.magazine, self.faults = magazine(seed, number), ActiveFaults()
+        self.process, self.meter = Process(), energy.EnergyMeter()
+        self.thermal = Thermal(self.ambient_c)
+        self._heat: Floats = np.zeros(NODES)
+        self.axes = FeedDrives(VF2.axes, PARKED)
+        self._axis_faults: tuple[tuple[float, float, float], tuple[float, float, float]] = ((0.0,) * 3, (1.0,) * 3)
+        self.controller = Controller(
+            lambda wait: Motion(VF2, PARKED, wait),
+            Library(programs, order, program), self.spindle, self.coolant, self.magazine, self.faults, repeat=repeat,
+        )  # fmt: skip
+        self.controller.prepare()
+        self.shown = Shown()
+        self._power_error = 0.0
+        self._overloaded_s = 0.0
+
+    @property
+    def time_s(self) -> float:
+        """Machine time: since it was first switched on, over all restarts."""
+        return self.block * BLOCK_S
+
+    @property
+    def ambient_c(self) -> float:
+        return shop_floor_c(self.time_s, self._day_phase, self.mean_ambient_c)
+
+    def step(self) -> None:
+        """The next 100 ms."""
+        controller, noise = self.controller, self.noise.at(self.block)
+        physics = self.faults.physics(self.time_s)
+        motion = controller.motion.advance(SAMPLES)
+        self.block += 1
+        controller.step(motion, BLOCK_S)
+        if controller.new_blank and controller.job is not None:
+            controller.new_blank = False
+            self.process.new_stock(Stock(controller.job.blank) if controller.job.blank else None)
+        cut = self._cut(motion, physics)
+        spindle_w, shaft_w, friction_w, torque = self._turn(cut, physics, noise[Channel.CUT_VARIATION])
+        axes = self._move(motion, cut, physics)
+        self.coolant.step(BLOCK_S, physics.pump_delivery, physics.pump_ripple, physics.coolant_leak_percent_h)
+        servo_w = float(axes.power_w.sum()) / SAMPLES
+        auxiliary_w = energy.AUXILIARIES_W[self.energy_state] * (1.0 + 0.01 * noise[Channel.AUXILIARY_POWER])
+        auxiliary_w += self.coolant.pump_power_w
+        shown_power = self._spindle_power_noise(spindle_w, cut.power_w, noise)
+        self.meter.step(BLOCK_S, shown_power, servo_w, auxiliary_w)
+        self._warm(spindle_w, shaft_w, friction_w, cut, axes, physics)
+        self._watch()
+        self._sense(motion, axes, cut, torque, physics, noise)
+
+    @property
+    def energy_state(self) -> energy.EnergyState:
+        match self.controller.state:
+            case MachineState.OFF:
+                return "off"
+            case MachineState.EMERGENCY_STOP:
+                return "standby"
+            case MachineState.RUNNING | MachineState.HELD:
+                return "working"
+            case _:
+                return "ready"
+
+    # --- physics of a block ---------------------------------------------------------------------------------------
+    def _cut(self, motion: MotionBlock, physics: Physics) -> CutBlock:
+        job = self.controller.job
+        tips = motion.position_mm[SAMPLES_PER_TICK - 1 :: SAMPLES_PER_TICK]
+        tool = self.controller.tool
+        if job is not None:
+            lengths: float | Floats = self.controller.modal.tool_length
+            if len(motion.moves) > 1:
+                index = motion.move_index[SAMPLES_PER_TICK - 1 :: SAMPLES_PER_TICK].tolist()
+                lengths = np.array([motion.moves[i].modal.tool_length if i >= 0 else lengths for i in index])
+            tips = tips - np.array(job.origin_mm)
+            tips[:, 2] -= lengths
+        wet = self.coolant.wear_factor(0.8, physics.coolant_concentration)
+        return self.process.step(tips, tool, [self.spindle.speed_rpm] * TICKS, physics, wet)
+
+    def _turn(self, cut: CutBlock, physics: Physics, variation: float) -> tuple[float, float, float, float]:
+        """Spindle over the block: electrical, shaft and friction power in W, torque in N·m, all mean."""
+        spindle, bearing = self.spindle, float(self.thermal.nodes[BEARING])
+        friction = physics.bearing_friction * self._bearing_preload
+        factor = 1.0 + CUT_VARIATION * variation
+        if spindle.speed_rpm == 0.0 and spindle.commanded_rpm == 0.0:
+            spindle.step(BLOCK_S, 0.0, friction, bearing)
+            return spindle.power_w, 0.0, 0.0, 0.0
+        if spindle.speed_rpm == spindle.target_rpm:
+            # At speed every tick differs by its cutting torque only: one step with the mean is exact.
+            spindle.step(BLOCK_S, factor * sum(cut.torque_nm) / TICKS, friction, bearing)
+            return spindle.power_w, spindle.shaft_power_w, spindle.friction_w, spindle.torque_nm
+        power = shaft = friction_w = torque = 0.0
+        for tick in range(TICKS):
+            spindle.step(TICK_S, factor * cut.torque_nm[tick], friction, bearing)
+            power += spindle.power_w
+            shaft += spindle.shaft_power_w
+            friction_w += spindle.friction_w
+            torque += spindle.torque_nm
+        return power / TICKS, shaft / TICKS, friction_w / TICKS, torque / TICKS
+
+    def _move(self, motion: MotionBlock, cut: CutBlock, physics: Physics) -> AxisBlock:
+        faults = (physics.extra_backlash_mm, physics.extra_friction)
+        if faults != self._axis_faults:
+            self._axis_faults = faults
+            self.axes.parameters = tuple(
+                dataclasses.replace(
+                    axis, backlash_mm=axis.backlash_mm + play, coulomb_friction_n=axis.coulomb_friction_n * friction
+                )
+                for axis, play, friction in zip(VF2.axes, *faults, strict=True)
+            )
+        force = cut.force_n if cut.force_n is not None else _NO_FORCE
+        screws: list[float] = self.thermal.nodes[SCREW_X : SCREW_Z + 1].tolist()
+        return self.axes.step(motion.position_mm, motion.velocity_mm_s, force, screws)
+
+    def _warm(self, spindle_w: float, shaft_w: float, friction_w: float, cut: CutBlock, axes: AxisBlock, physics: Physics) -> None:
+        heat = self._heat
+        heat[MOTOR] += max(spindle_w - abs(shaft_w), 0.0) + abs(shaft_w) * (1.0 - EFFICIENCY) * (spindle_w <= abs(shaft_w))
+        heat[BEARING] += BEARING_SHARE * friction_w
+        heat[HOUSING] += HOUSING_SHARE * friction_w
+        heat[COLUMN] += physics.column_heat_w
+        heat[COOLANT] += CUT_TO_COOLANT * cut.power_w * (self.coolant.flow_l_min > 1.0) + 0.6 * self.coolant.pump_power_w
+        heat[SCREW_X : SCREW_Z + 1] += _SCREW_FRICTION_N * np.abs(axes.velocity_mm_s).sum(axis=0) / SAMPLES / 1000.0
+        if self.block % THERMAL_BLOCKS == 0:
+            heat /= THERMAL_BLOCKS
+            self.thermal.step(BLOCK_S * THERMAL_BLOCKS, heat, self.ambient_c, physics.spindle_cooling, physics.coolant_exchange)
+            heat[:] = 0.0
+
+    def _watch(self) -> None:
+        """Machine alarms: what the builder's ladder program looks at."""
+        controller, spindle = self.controller, self.spindle
+        steady = spindle.speed_rpm == spindle.target_rpm and spindle.speed_rpm > 0.0
+        overload = steady and spindle.shaft_power_w > 1.6 * rated_power_w(spindle.speed_rpm)
+        self._overloaded_s = self._overloaded_s + BLOCK_S if overload else 0.0
+        if self._overloaded_s > 2.0 and controller.state is MachineState.RUNNING:
+            controller.raise_alarm("EX1005", "SPINDLE OVERLOAD")
+        if self.coolant.level_percent < 8.0 and self.coolant.on and controller.state is MachineState.RUNNING:
+            controller.raise_alarm("EX1020", "COOLANT LEVEL LOW")
+
+    def _spindle_power_noise(self, power_w: float, cut_w: float, noise: list[float]) -> float:
+        """What the drive's power signal adds: 12 % of the power without cut, and the current controller's own swing.
+
+        Real signals (UMich, 10 Hz) overshoot and correct, so neighbouring samples are negatively correlated.
+        """
+        if power_w < 1.0:
+            self._power_error = 0.0
+            return power_w
+        idle = power_w - min(cut_w / EFFICIENCY, power_w)
+        fresh = noise[Channel.SPINDLE_POWER]
+        error = fresh - 0.35 * self._power_error
+        self._power_error = fresh
+        return max(power_w + error * math.hypot(0.11 * min(idle, 2500.0), 0.045 * power_w), 0.0)
+
+    # --- sensors --------------------------------------------------------------------------------------------------
+    def _sense(
+        self, motion: MotionBlock, axes: AxisBlock, cut: CutBlock, torque_nm: float, physics: Physics, noise: list[float]
+    ) -> None:
+        """Fill ``shown`` with what the sensors say, each with its own error."""
+        c, shown, spindle = Channel, self.shown, self.spindle
+        tool = self.controller.tool
+        nodes: list[float] = self.thermal.nodes.tolist()
+        shown.motion, shown.axes, shown.cut = motion, axes, cut
+        ripple = 1.0 + 0.0018 * noise[c.SPINDLE_SPEED]
+        shown.spindle_rpm = spindle.speed_rpm * ripple if spindle.speed_rpm > 0.0 else 0.0
+        turning = spindle.speed_rpm > 0.0
+        friction = friction_nm(spindle.speed_rpm, 1.0, nodes[BEARING])
+        shown.spindle_torque_nm = torque_nm + (0.05 * friction + 0.02 * abs(torque_nm)) * noise[c.SPINDLE_TORQUE]
+        shown.spindle_w = self.meter.spindle_w
+        mechanical = max(self.meter.spindle_w - 55.0, 0.0) * EFFICIENCY if turning else 0.0
+        shown.spindle_load_percent = 100.0 * mechanical / rated_power_w(spindle.speed_rpm) if turning else 0.0
+        shown.bearing_c = nodes[BEARING] + 0.08 * noise[c.SPINDLE_TEMPERATURE]
+        shown.motor_c = nodes[MOTOR] + 0.15 * noise[c.MOTOR_TEMPERATURE]
+        vibration = features(
+            spindle.speed_rpm,
+            (tool.unbalance_mm_s if tool else 0.2) * self._balance,
+            cut.tooth_force_n,
+            tool.type.teeth if tool else 0,
+            float(motion.feed_mm_s[-1]),
+            tool.flank_wear_mm if tool else 0.0,
+            physics.bearing_defect,
+        )
+        # Each is an estimate from a 100 ms window: the spread of such estimates, not of the state.
+        shown.velocity_rms = vibration.velocity_rms_mm_s * math.exp(0.05 * noise[c.VIBRATION_VELOCITY])
+        shown.acceleration_rms = vibration.acceleration_rms_m_s2 * math.exp(0.04 * noise[c.VIBRATION_ACCELERATION])
+        shown.kurtosis = max(vibration.kurtosis * math.exp(0.05 * noise[c.VIBRATION_KURTOSIS]), 1.2)
+        shown.bearing_line = vibration.bearing_line_m_s2 * math.exp(0.22 * noise[c.VIBRATION_BEARING])
+        shown.tooth_line = vibration.tooth_line_m_s2 * math.exp(0.09 * noise[c.VIBRATION_TOOTH])
+        shown.unbalance = vibration.unbalance_mm_s * math.exp(0.06 * noise[c.VIBRATION_UNBALANCE])
+        coolant = self.coolant
+        flow = coolant.flow_l_min
+        shown.coolant_flow = max(flow * (1.0 + 0.012 * noise[c.COOLANT_FLOW]), 0.0)
+        shown.coolant_bar = max(coolant.pressure_bar + coolant.ripple_bar * noise[c.COOLANT_PRESSURE], 0.0)
+        shown.coolant_c = nodes[COOLANT] + 0.07 * noise[c.COOLANT_TEMPERATURE]
+        shown.coolant_level = min(max(coolant.level_percent + 0.15 * noise[c.COOLANT_LEVEL], 0.0), 100.0)
+        shown.ambient_c = self.ambient_c + 0.06 * noise[c.AMBIENT_SENSOR]
+        shown.column_c = nodes[COLUMN] + 0.05 * noise[c.COLUMN_TEMPERATURE]
+        shown.growth_um = self.thermal.growth_z_um + 0.25 * noise[c.GROWTH]
+        shown.screws_c = tuple(nodes[SCREW_X + k] + 0.06 * noise[c.SCREW_X + k] for k in range(3))  # type: ignore[assignment]
+        shown.axis_load_noise = (noise[c.AXIS_X_LOAD], noise[c.AXIS_Y_LOAD], noise[c.AXIS_Z_LOAD])
+        shown.fault_severities = self.faults.severities(self.time_s)
+
+    # --- what survives a restart ----------------------------------------------------------------------------------
+    def save(self) -> dict[str, Any]:
+        """JSON data: counters, wear, faults, overrides, programs, temperatures."""
+        controller = self.controller
+        return {
+            "version": 1,
+            "block": self.block,
+            "energy_j": self.meter.energy_j,
+            "operation_s": controller.operation_s,
+            "cycles_started": controller.cycles_started,
+            "parts": controller.parts,
+            "last_cycle_s": controller.last_cycle_s,
+            "tool_number": controller.tool_number,
+            "overrides": [controller.feed_override, controller.rapid_override, controller.spindle_override],
+            "modifiers": dict(controller.modifiers),
+            "tools": {str(number): tool.save() for number, tool in self.magazine.items()},
+            "faults": self.faults.save(),
+            "library": controller.library.save(),
+            "temperatures_c": self.thermal.nodes.tolist(),
+            "coolant_level_percent": self.coolant.level_percent,
+        }
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Take up a ``save``; the axes stand at home and no program runs. ValueError when it is of another version."""
+        if saved.get("version") != 1:
+            raise ValueError(f"machine state of version {saved.get('version')!r}, not 1")
+        controller = self.controller
+        self.block = int(saved["block"])
+        controller.now_s = self.time_s
+        self.meter.energy_j = float(saved["energy_j"])
+        controller.operation_s, controller.last_cycle_s = float(saved["operation_s"]), float(saved["last_cycle_s"])
+        controller.cycles_started, controller.parts = int(saved["cycles_started"]), int(saved["parts"])
+        controller.tool_number = int(saved["tool_number"])
+        for method, value in zip(("SetFeedOverride", "SetRapidOverride", "SetSpindleOverride"), saved["overrides"], strict=True):
+            controller.call(method, [value])
+        for name, on in saved["modifiers"].items():
+            controller.call("SetModifier", [name, bool(on)])
+        for number, tool in saved["tools"].items():
+            self.magazine[int(number)].restore(tool)
+        self.faults.restore(saved["faults"])
+        controller.library.restore(saved["library"])
+        self.thermal.nodes[:] = saved["temperatures_c"]
+        self.coolant.level_percent = float(saved["coolant_level_percent"])
+        controller.job = None
+        controller.prepare()
+        controller.happened.clear()
+
+
+_NO_FORCE: Final[Floats] = np.zeros((SAMPLES, 3))
+_SCREW_FRICTION_N: Final[Floats] = np.array([260.0, 300.0, 280.0])
+"""Part of each axis' friction that heats nut and screw."""

@@ -1,0 +1,165 @@
+"""A simulated machine as a source: the pure machine model behind the contract of ``sources.source``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from cnctwin.reading import Columns, Value
+from nodesets.catalogue import MACHINE
+from opcua_server.machine.controller import Happened
+from opcua_server.machine.machine import BLOCK_S, SAMPLES, Machine
+from opcua_server.machine.signals import View, numbers, objects
+from opcua_server.sources.source import CommandRefused, Identity, SourceEvent, ToolState
+
+BLOCK_NS: Final = round(BLOCK_S * 1e9)
+SAMPLE_NS: Final = BLOCK_NS // SAMPLES
+PROGRAM_SUFFIXES: Final = (".nc", ".ngc", ".gcode", ".tap", ".cnc", ".txt")
+SHIPPED: Final = Path(__file__).resolve().parent.parent / "programs"
+"""The programs that come with the product."""
+
+_COMPONENTS: Final = ("Spindle1", "AxisX", "AxisY", "AxisZ", "ToolMagazine", "CoolantUnit")
+_MAKER: Final = "cnctwin"
+
+
+def read_programs(folder: Path) -> dict[str, str]:
+    """NC programs of a folder by file name; bytes that are no UTF-8 are kept as Latin-1."""
+    found = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in PROGRAM_SUFFIXES and path.is_file():
+            raw = path.read_bytes()
+            try:
+                found[path.name] = raw.decode("utf-8")
+            except UnicodeDecodeError:
+                found[path.name] = raw.decode("latin-1")
+    return found
+
+
+def machine_number(machine_id: str) -> int:
+    """What makes a machine's random streams its own: the number at the end of its id, else one made from its letters."""
+    match = re.search(r"(\d{1,9})$", machine_id)
+    return int(match[1]) if match else int.from_bytes(machine_id.encode()[-6:], "big")
+
+
+class SimulatedSource:
+    """One simulated machine.
+
+    ``programs``: NC programs by name, or the folder they lie in. ``program``: the one that is cut; None lets the machine take
+    them in an order of its own, in batches. With ``repeat`` the first cycle starts at once and each finished part is
+    followed by the next. ``state``: a ``checkpoint`` to go on from. ``speed`` is only shown (Simulation/Speed).
+
+    Raises KeyError for a ``program`` that is not in ``programs``, ValueError for a ``state`` of another version.
+    """
+
+    def __init__(
+        self, machine_id: str, seed: int, programs: Mapping[str, str] | Path | str = SHIPPED, program: str | None = None,
+        repeat: bool = True, state: Mapping[str, object] | None = None, *, speed: float = 1.0,
+    ) -> None:  # fmt: skip
+        if isinstance(programs, str | Path):
+            programs = read_programs(Path(programs))
+        self._machine = Machine(machine_number(machine_id), seed, programs, program, repeat=repeat)
+        if state is not None:
+            self._machine.restore(state)
+        self.speed = speed
+        self._started_block = self._machine.block
+        self._due_ns = 0
+        """Machine time that has passed since the start."""
+        self._done_ns = 0
+        """Machine time that is simulated: the end of the last block."""
+        self._now_ns = 0
+        self._events: list[SourceEvent] = []
+        self._statuses = np.zeros(len(MACHINE), dtype=np.uint32)
+        number = self._machine.number
+        self._identity = Identity(
+            machine_id=machine_id,
+            manufacturer=_MAKER,
+            model="VMC 762 simulated",
+            serial_number=f"{_MAKER.upper()}-{number:06d}",
+            product_instance_uri=f"urn:cnctwin:product:vmc762:{number:06d}",
+            year_of_construction=2026,
+            location="N 51.257315 E 6.740885",
+            software_revision="0.1.0",
+            components=tuple((name, _MAKER, f"{number:06d}-{k}") for k, name in enumerate(_COMPONENTS, 1)),
+        )
+        if repeat and self._machine.controller.job is not None:
+            self._machine.controller.start_program()
+
+    @property
+    def identity(self) -> Identity:
+        return self._identity
+
+    @property
+    def machine(self) -> Machine:
+        """The model itself, for tests and tools; the server needs only the contract."""
+        return self._machine
+
+    def advance(self, dt_s: float, now_ns: int) -> None:
+        """Let ``dt_s`` seconds of machine time pass. The machine is simulated in whole blocks of 100 ms, up to 100 ms ahead."""
+        self._now_ns = now_ns
+        self._due_ns += max(round(dt_s * 1e9), 0)
+        while self._done_ns < self._due_ns:
+            self._machine.step()
+            self._done_ns += BLOCK_NS
+        self._collect()
+
+    def columns(self) -> Columns:
+        view = self._view()
+        return Columns(numbers(view), objects(view), self._statuses, self._now_ns)
+
+    def _view(self) -> View:
+        sample = (self._due_ns - (self._done_ns - BLOCK_NS)) // SAMPLE_NS - 1
+        return View(self._machine, min(max(sample, 0), SAMPLES - 1), self._started_block, self.speed)
+
+    def tools(self) -> Sequence[ToolState]:
+        spindle = self._machine.controller.tool_number
+        return [
+            ToolState(
+                number=number,
+                name=tool.type.name,
+                kind=tool.type.kind,
+                diameter=tool.type.diameter_mm,
+                teeth=tool.type.teeth,
+                length=tool.type.length_mm,
+                wear_percent=tool.measured_percent,
+                cutting_time=tool.cutting_time_s / 60.0,
+                life=tool.nominal_life_min,
+                in_spindle=number == spindle,
+                locked=tool.locked,
+            )
+            for number, tool in self._machine.magazine.items()
+        ]
+
+    def program_names(self) -> list[str]:
+        """Names that ``LoadProgram`` takes."""
+        return self._machine.controller.library.names()
+
+    def take_events(self) -> list[SourceEvent]:
+        self._collect()
+        events, self._events = self._events, []
+        return events
+
+    def _collect(self) -> None:
+        happened = self._machine.controller.happened
+        if happened:
+            self._events.extend(self._stamped(one) for one in happened)
+            del self._events[:-1000]  # a server that never takes them must not grow
+            happened.clear()
+
+    def _stamped(self, one: Happened) -> SourceEvent:
+        """Wall-clock time of a moment of machine time: as long before now as it is, at the speed things run at."""
+        behind_s = max(self._machine.time_s - one.time_s, 0.0) / max(self.speed, 1e-9)
+        return SourceEvent(one.kind, max(self._now_ns - round(behind_s * 1e9), 0), one.severity, one.code, one.text, one.details)
+
+    def call(self, method: str, arguments: Sequence[Value]) -> None:
+        """Carry out a method of ``nodesets.methods``; it acts from the next block of 100 ms on."""
+        self._machine.controller.call(method, arguments)
+
+    def checkpoint(self) -> dict[str, object]:
+        return self._machine.save()
+
+
+__all__ = ["SHIPPED", "CommandRefused", "SimulatedSource", "machine_number", "read_programs"]
