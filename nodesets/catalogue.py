@@ -82,6 +82,9 @@ _MACHINE_TOOL = "MT:Monitoring/MT:MachineTool/MT:"
 _PROGRAM = "MT:Production/MT:ActiveProgram/MT:"
 _STACKLIGHT = "MT:Monitoring/MT:Stacklight/"
 
+# A table: one signal, one row.
+# fmt: off
+
 
 def _axis(axis: str) -> Iterator[Signal]:
     base = f"CNC:CncInterface/CNC:CncAxisList/{{CNC:CncAxisType}}{axis}/CNC:"
@@ -89,27 +92,27 @@ def _axis(axis: str) -> Iterator[Signal]:
     shown_low, shown_high = low - 1.0, high + 1.0  # the scale sees micrometres of overshoot at the ends of the travel
     name = f"Axes/{axis}"
     yield Signal(f"{name}/ActPos", "Double", f"Actual position of axis {axis} at the scale, machine coordinates",
-                 u.MILLIMETRE, shown_low, shown_high, historized=True, nodes=(base + "PosDirect/CNC:ActPos",))  # fmt: skip
+                 u.MILLIMETRE, shown_low, shown_high, historized=True, nodes=(base + "PosDirect/CNC:ActPos",))
     yield Signal(f"{name}/CmdPos", "Double", f"Commanded position of axis {axis}, machine coordinates",
-                 u.MILLIMETRE, shown_low, shown_high, nodes=(base + "PosDirect/CNC:CmdPos", base + "PosIndirect/CNC:CmdPos"))  # fmt: skip
+                 u.MILLIMETRE, shown_low, shown_high, nodes=(base + "PosDirect/CNC:CmdPos", base + "PosIndirect/CNC:CmdPos"))
     yield Signal(f"{name}/RemDist", "Double", f"Distance to go of axis {axis} in the active block",
-                 u.MILLIMETRE, low - high, high - low, nodes=(base + "PosDirect/CNC:RemDist", base + "PosIndirect/CNC:RemDist"))  # fmt: skip
+                 u.MILLIMETRE, low - high, high - low, nodes=(base + "PosDirect/CNC:RemDist", base + "PosIndirect/CNC:RemDist"))
     yield Signal(f"{name}/MotorPos", "Double", f"Actual position of axis {axis} at the motor encoder, before backlash and screw growth",
-                 u.MILLIMETRE, shown_low, shown_high, nodes=(base + "PosIndirect/CNC:ActPos",))  # fmt: skip
+                 u.MILLIMETRE, shown_low, shown_high, nodes=(base + "PosIndirect/CNC:ActPos",))
     yield Signal(f"{name}/ZeroOffset", "Double", f"Active work offset of axis {axis}",
-                 u.MILLIMETRE, low - high, high - low, nodes=(base + "ZeroOffset",))  # fmt: skip
+                 u.MILLIMETRE, low - high, high - low, nodes=(base + "ZeroOffset",))
     yield Signal(f"{name}/ActVelocity", "Double", f"Actual velocity of axis {axis}, signed",
-                 u.MM_PER_MIN, -26000.0, 26000.0, historized=True)  # fmt: skip
+                 u.MM_PER_MIN, -26000.0, 26000.0, historized=True)
     yield Signal(f"{name}/FollowingError", "Double", f"Commanded minus actual position of axis {axis}",
-                 u.MILLIMETRE, -15.0, 15.0, historized=True)  # fmt: skip
+                 u.MILLIMETRE, -15.0, 15.0, historized=True)
     yield Signal(f"{name}/ActLoad", "Double", f"Load of the drive of axis {axis}, of its rated torque",
-                 u.PERCENT, 0.0, 200.0, historized=True, nodes=(base + "ActLoad",))  # fmt: skip
+                 u.PERCENT, 0.0, 200.0, historized=True, nodes=(base + "ActLoad",))
     yield Signal(f"{name}/ActTorque", "Double", f"Torque of the motor of axis {axis}",
-                 u.NEWTON_METRE, -40.0, 40.0, nodes=(base + "ActTorque", base + "CmdTorque"))  # fmt: skip
+                 u.NEWTON_METRE, -40.0, 40.0, nodes=(base + "ActTorque", base + "CmdTorque"))
     yield Signal(f"{name}/ActPower", "Double", f"Electrical power of the drive of axis {axis}; negative when it brakes",
-                 u.WATT, -8000.0, 8000.0, nodes=(base + "ActPower",))  # fmt: skip
+                 u.WATT, -8000.0, 8000.0, nodes=(base + "ActPower",))
     yield Signal(f"{name}/Temperature", "Double", f"Temperature of the ball screw of axis {axis}",
-                 u.CELSIUS, 0.0, 80.0, historized=True)  # fmt: skip
+                 u.CELSIUS, 0.0, 80.0, historized=True)
     yield Signal(f"{name}/ActStatus", "Int32", "In position 0, moving 1, parked 2", nodes=(base + "ActStatus",))
     yield Signal(f"{name}/IsReferenced", "Boolean", "Whether the axis knows its position", nodes=(base + "IsReferenced",))
 
@@ -117,48 +120,48 @@ def _axis(axis: str) -> Iterator[Signal]:
 def _rows() -> Iterator[Signal]:
     # Machine: the state that drives every state machine of the official models (nodesets/states.py).
     yield Signal("Machine/State", "Int32", "Off 0, idle 1, loading 2, running 3, held 4, jog or MDI 5, alarm 6, emergency stop 7, maintenance 8",
-                 historized=True)  # fmt: skip
+                 historized=True)
     yield Signal("Machine/PowerOnDuration", "Double", "Time since the machine was first switched on, over all restarts",
-                 u.HOUR, 0.0, 1e6)  # fmt: skip
+                 u.HOUR, 0.0, 1e6)
     yield Signal("Machine/OperationDuration", "Double", "Time in which programs were running, over all restarts",
-                 u.HOUR, 0.0, 1e6)  # fmt: skip
+                 u.HOUR, 0.0, 1e6)
     yield Signal("Machine/OperationCycleCounter", "UInt32", "Programs started, over all restarts")
     yield Signal("Machine/PartsProduced", "UInt32", "Parts finished (programs that reached M2 or M30), over all restarts",
-                 historized=True)  # fmt: skip
+                 historized=True)
     yield Signal("Machine/CycleTime", "Double", "Run time of the active program since its start, holds included",
-                 u.SECOND, 0.0, 86400.0)  # fmt: skip
+                 u.SECOND, 0.0, 86400.0)
     yield Signal("Machine/LastCycleTime", "Double", "Run time of the last program that reached its end",
-                 u.SECOND, 0.0, 86400.0, historized=True)  # fmt: skip
+                 u.SECOND, 0.0, 86400.0, historized=True)
     yield Signal("Machine/AlarmCount", "UInt32", "Alarms that are active now")
     yield Signal("Machine/AlarmCode", "String", 'Number of the first active alarm, such as "PS0020"; empty when there is none')
     yield Signal("Machine/AlarmText", "String", "Text, program and line of the first active alarm; empty when there is none")
     for number, (light, _colour) in enumerate(STACKLIGHT):
         yield Signal(f"Machine/Stacklight{light}", "Boolean", f"Stack light, lamp {number + 1} from below: {light.lower()} is on",
-                     nodes=(f"{_STACKLIGHT}{{IA:StackElementLightType}}{light}/IA:SignalOn",))  # fmt: skip
+                     nodes=(f"{_STACKLIGHT}{{IA:StackElementLightType}}{light}/IA:SignalOn",))
     # Channel: what the control does.
     yield Signal("Channel/ActFeedrate", "Double", "Actual path feed", u.MM_PER_MIN, 0.0, 44000.0, historized=True, nodes=(_CHANNEL + "ActFeedrate",))
     yield Signal("Channel/CmdFeedrate", "Double", "Programmed path feed (F)", u.MM_PER_MIN, 0.0, 25400.0, nodes=(_CHANNEL + "CmdFeedrate",))
     yield Signal("Channel/FeedOverride", "Double", "Feed override", u.PERCENT, 0.0, 150.0, historized=True,
-                 nodes=(_MONITORED_CHANNEL + "FeedOverride", _MACHINE_TOOL + "FeedOverride", _CHANNEL + "ActOverride", _CHANNEL + "CmdOverride"))  # fmt: skip
+                 nodes=(_MONITORED_CHANNEL + "FeedOverride", _MACHINE_TOOL + "FeedOverride", _CHANNEL + "ActOverride", _CHANNEL + "CmdOverride"))
     yield Signal("Channel/RapidOverride", "Double", "Rapid override", u.PERCENT, 0.0, 100.0, nodes=(_MONITORED_CHANNEL + "RapidOverride",))
     yield Signal("Channel/DryRunFeed", "Double", "Path feed used in a dry run", u.MM_PER_MIN, 0.0, 25400.0, nodes=(_CHANNEL + "DryRunFeed",))
     yield Signal("Channel/ChannelState", "Int32", "Active 0, interrupted 1, reset 2", nodes=(_MONITORED_CHANNEL + "ChannelState",))
     yield Signal("Channel/ChannelMode", "Int32", "Automatic 0, MDA 1, jog manual 2, jog increment 3, teaching handle 4, remote 5, reference 6, other 7",
-                 nodes=(_MONITORED_CHANNEL + "ChannelMode",))  # fmt: skip
+                 nodes=(_MONITORED_CHANNEL + "ChannelMode",))
     yield Signal("Channel/ActStatus", "Int32", "Active 0, interrupted 1, reset 2", nodes=(_CHANNEL + "ActStatus",))
     yield Signal("Channel/ActProgramStatus", "Int32", "Stopped 0, running 1, waiting 2, interrupted 3, canceled 4", nodes=(_CHANNEL + "ActProgramStatus",))
     yield Signal("Channel/ActOperationMode", "Int32", "Manual 0, MDA 1, automatic 2", nodes=(_CHANNEL + "ActOperationMode", _CHANNEL + "CmdOperationMode"))
     yield Signal("Channel/FeedHold", "Boolean", "Whether feed hold is on", nodes=(_CHANNEL + "FeedHold",))
     yield Signal("Channel/SingleBlock", "Boolean", "Whether the control stops after each block",
-                 nodes=(_MONITORED_CHANNEL + "ChannelModifiers/MT:SingleStep", _CHANNEL + "BlockMode"))  # fmt: skip
+                 nodes=(_MONITORED_CHANNEL + "ChannelModifiers/MT:SingleStep", _CHANNEL + "BlockMode"))
     yield Signal("Channel/DryRun", "Boolean", "Whether the program runs at the dry-run feed", nodes=(_MONITORED_CHANNEL + "ChannelModifiers/MT:DryRun",))
     yield Signal("Channel/OptionalStop", "Boolean", "Whether M1 stops the program", nodes=(_MONITORED_CHANNEL + "ChannelModifiers/MT:OptionalStop",))
     yield Signal("Channel/BlockSkip", "Boolean", "Whether blocks that begin with / are skipped", nodes=(_MONITORED_CHANNEL + "ChannelModifiers/MT:BlockSkip",))
     yield Signal("Channel/ActProgramName", "String", "Program or subprogram that is active", historized=True, nodes=(_CHANNEL + "ActProgramName", _CHANNEL + "ActProgramFile"))
     yield Signal("Channel/ActMainProgramName", "String", "Main program that is loaded",
-                 nodes=(_CHANNEL + "ActMainProgramName", _CHANNEL + "ActMainProgramFile", _PROGRAM + "Name"))  # fmt: skip
+                 nodes=(_CHANNEL + "ActMainProgramName", _CHANNEL + "ActMainProgramFile", _PROGRAM + "Name"))
     yield Signal("Channel/ActProgramLine", "String", "Number of the line that is executed, from 1, as text (OPC 40502 types it String)",
-                 nodes=(_CHANNEL + "ActProgramLine", _CHANNEL + "ActMainProgramLine"))  # fmt: skip
+                 nodes=(_CHANNEL + "ActProgramLine", _CHANNEL + "ActMainProgramLine"))
     yield Signal("Channel/ActProgramBlock", "String[]", "The block that is executed and the two after it", nodes=(_CHANNEL + "ActProgramBlock",))
     yield Signal("Channel/ActGFunctions", "UInt32[]", "Active G codes times 10 (G54.1 is 541), one of each modal group", nodes=(_CHANNEL + "ActGFunctions",))
     yield Signal("Channel/ActMFunctions", "UInt32[]", "Active M codes", nodes=(_CHANNEL + "ActMFunctions",))
@@ -171,13 +174,13 @@ def _rows() -> Iterator[Signal]:
     yield Signal("Spindle/ActSpeed", "Double", "Actual spindle speed", u.RPM, 0.0, 12000.0, historized=True, nodes=(_SPINDLE + "ActSpeed",))
     yield Signal("Spindle/CmdSpeed", "Double", "Commanded spindle speed (S times the override)", u.RPM, 0.0, 12000.0, nodes=(_SPINDLE + "CmdSpeed",))
     yield Signal("Spindle/Override", "Double", "Spindle override", u.PERCENT, 50.0, 120.0,
-                 nodes=(_SPINDLE + "ActOverride", _SPINDLE + "CmdOverride", _MONITORED_SPINDLE + "Override"))  # fmt: skip
+                 nodes=(_SPINDLE + "ActOverride", _SPINDLE + "CmdOverride", _MONITORED_SPINDLE + "Override"))
     yield Signal("Spindle/AnglePos", "Double", "Angle of the spindle", u.DEGREE, 0.0, 360.0,
-                 nodes=(_SPINDLE + "AnglePos/CNC:ActPos", _SPINDLE + "AnglePos/CNC:CmdPos"))  # fmt: skip
+                 nodes=(_SPINDLE + "AnglePos/CNC:ActPos", _SPINDLE + "AnglePos/CNC:CmdPos"))
     yield Signal("Spindle/ActLoad", "Double", "Spindle load, of the rated power at this speed", u.PERCENT, 0.0, 200.0, historized=True, nodes=(_SPINDLE + "ActLoad",))
     yield Signal("Spindle/ActPower", "Double", "Electrical power of the spindle drive", u.WATT, 0.0, 30000.0, historized=True, nodes=(_SPINDLE + "ActPower",))
     yield Signal("Spindle/ActTorque", "Double", "Torque of the spindle motor", u.NEWTON_METRE, -150.0, 150.0, historized=True,
-                 nodes=(_SPINDLE + "ActTorque", _SPINDLE + "CmdTorque"))  # fmt: skip
+                 nodes=(_SPINDLE + "ActTorque", _SPINDLE + "CmdTorque"))
     yield Signal("Spindle/ActStatus", "Int32", "Stopped 0, in target area 1, accelerating 2, decelerating 3, parked 4", nodes=(_SPINDLE + "ActStatus",))
     yield Signal("Spindle/ActTurnDirection", "Int32", "None 0, clockwise (M3) 1, counter-clockwise (M4) 2", nodes=(_SPINDLE + "ActTurnDirection",))
     yield Signal("Spindle/ActGear", "UInt32", "Gear stage", nodes=(_SPINDLE + "ActGear", _SPINDLE + "CmdGear"))
@@ -185,12 +188,12 @@ def _rows() -> Iterator[Signal]:
     yield Signal("Spindle/Temperature", "Double", "Temperature at the front bearing", u.CELSIUS, 0.0, 120.0, historized=True)
     yield Signal("Spindle/MotorTemperature", "Double", "Temperature of the motor winding", u.CELSIUS, 0.0, 180.0, historized=True)
     yield Signal("Spindle/VibrationVelocity", "Double", "RMS of vibration velocity at the front bearing, 10-1000 Hz (ISO 20816 band)",
-                 u.MM_PER_S, 0.0, 20.0, historized=True)  # fmt: skip
+                 u.MM_PER_S, 0.0, 20.0, historized=True)
     yield Signal("Spindle/VibrationAcceleration", "Double", "RMS of vibration acceleration at the front bearing, to 10 kHz",
-                 u.M_PER_S2, 0.0, 200.0, historized=True)  # fmt: skip
+                 u.M_PER_S2, 0.0, 200.0, historized=True)
     yield Signal("Spindle/VibrationKurtosis", "Double", "Kurtosis of vibration acceleration; 3 for noise without shocks", u.ONE, 0.0, 50.0, historized=True)
     yield Signal("Spindle/VibrationBearing", "Double", "Amplitude of the outer-race line (BPFO) in the envelope spectrum",
-                 u.M_PER_S2, 0.0, 100.0, historized=True)  # fmt: skip
+                 u.M_PER_S2, 0.0, 100.0, historized=True)
     yield Signal("Spindle/VibrationTooth", "Double", "Amplitude at the tooth-passing frequency", u.M_PER_S2, 0.0, 100.0, historized=True)
     yield Signal("Spindle/VibrationUnbalance", "Double", "Amplitude of vibration velocity at the speed of rotation", u.MM_PER_S, 0.0, 20.0, historized=True)
     # Tool in the spindle.
@@ -199,7 +202,7 @@ def _rows() -> Iterator[Signal]:
     yield Signal("Tool/Diameter", "Double", "Nominal diameter of the tool", u.MILLIMETRE, 0.0, 200.0)
     yield Signal("Tool/Teeth", "UInt32", "Number of cutting edges; 0 without a tool")
     yield Signal("Tool/WearPercent", "Double", "Flank wear as last measured by the tool setter, of the criterion 0.3 mm (ISO 8688-2)",
-                 u.PERCENT, 0.0, 200.0, historized=True)  # fmt: skip
+                 u.PERCENT, 0.0, 200.0, historized=True)
     yield Signal("Tool/CuttingTime", "Double", "Time in cut of this tool since it was new", u.MINUTE, 0.0, 100000.0, historized=True)
     yield Signal("Tool/CuttingSpeed", "Double", "Speed of the cutting edge", Unit("m/min", "2X", "metre per minute"), 0.0, 3000.0)
     yield Signal("Tool/ChipLoad", "Double", "Feed per tooth", u.MILLIMETRE, 0.0, 2.0)
@@ -218,7 +221,7 @@ def _rows() -> Iterator[Signal]:
     yield Signal("Environment/Temperature", "Double", "Temperature of the shop floor", u.CELSIUS, -10.0, 60.0, historized=True)
     yield Signal("Structure/Temperature", "Double", "Temperature of the column", u.CELSIUS, -10.0, 80.0, historized=True)
     yield Signal("Structure/ThermalGrowthZ", "Double", "Growth of spindle and column in Z as the compensation's model estimates it",
-                 u.MICROMETRE, -200.0, 200.0, historized=True)  # fmt: skip
+                 u.MICROMETRE, -200.0, 200.0, historized=True)
     # The simulation itself: absent on a real machine.
     yield Signal("Simulation/Time", "Double", "Simulated time since the start of the program", u.SECOND, 0.0, 1e12)
     yield Signal("Simulation/Speed", "Double", "Simulated seconds per second", u.ONE, 0.0, 10000.0)
@@ -237,10 +240,12 @@ def _rows() -> Iterator[Signal]:
     yield Signal("Analytics/SpindleHealth", "Double", "Health of the spindle: 100 as new, 0 at the end of life", u.PERCENT, 0.0, 100.0, "result", historized=True)
     yield Signal("Analytics/SpindleDaysLeft", "Double", "Days until the spindle should be serviced, by the trend of its health", u.DAY, 0.0, 10000.0, "result")
     yield Signal("Analytics/NextToolChange", "DateTime", "When the tool in the spindle will be worn out at the present rate of use", access="result",
-                 nodes=("MT:Notification/MT:Prognoses/{MT:ToolChangePrognosisType}NextToolChange/MT:PredictedTime",))  # fmt: skip
+                 nodes=("MT:Notification/MT:Prognoses/{MT:ToolChangePrognosisType}NextToolChange/MT:PredictedTime",))
     yield Signal("Analytics/NextMaintenance", "DateTime", "When the spindle should be serviced", access="result",
-                 nodes=("MT:Notification/MT:Prognoses/{MT:MaintenancePrognosisType}NextMaintenance/MT:PredictedTime",))  # fmt: skip
+                 nodes=("MT:Notification/MT:Prognoses/{MT:MaintenancePrognosisType}NextMaintenance/MT:PredictedTime",))
 
+
+# fmt: on
 
 STACKLIGHT: Final = (("Red", 1), ("Yellow", 4), ("Green", 2), ("Blue", 3))
 """Lamps from below, with the SignalColor value of OPC 10000-200 (red 1, green 2, blue 3, yellow 4)."""

@@ -294,8 +294,21 @@ class _Loader:
                 child = self._child(metadata, name)
                 if child is None:
                     self._new_property(metadata, name, data_type, value)
-                elif self.aspace[child].attributes[_A.Value].value.Value.Value is None:
-                    self.aspace[child].attributes[_A.Value].value = ua.DataValue(value, SourceTimestamp=self.now)
+                else:
+                    self._fill(child, value)
+            # Optional ones, which DI has without a value: nothing is restricted, no role is given anything by default.
+            for name, value in (
+                ("DefaultRolePermissions", ua.Variant([], _V.ExtensionObject, is_array=True)),
+                ("DefaultUserRolePermissions", ua.Variant([], _V.ExtensionObject, is_array=True)),
+                ("DefaultAccessRestrictions", ua.Variant(0, _V.UInt16)),
+            ):
+                if (child := self._child(metadata, name)) is not None:
+                    self._fill(child, value)
+
+    def _fill(self, node_id: ua.NodeId, value: ua.Variant) -> None:
+        held = self.aspace[node_id].attributes[_A.Value]
+        if held.value.Value.Value is None:
+            held.value = ua.DataValue(value, SourceTimestamp=self.now)
 
     def _child(self, parent: ua.NodeId, name: str) -> ua.NodeId | None:
         for reference in self.aspace[parent].references:

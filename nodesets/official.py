@@ -14,6 +14,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from nodesets.namespaces import URI
-from nodesets.nodeset_xml import NodesetError, NodesetFile, open_nodeset, read_nodeset
+from nodesets.nodeset_xml import NodesetError, NodesetFile, open_nodeset
 
 LOCK: Final = Path(__file__).with_name("official.lock.json")
 NEEDED: Final = tuple(URI[prefix] for prefix in ("DI", "IA", "MA", "JC", "MJ", "MT", "CNC"))
@@ -79,13 +80,17 @@ def _verified(name: str, uri: str, content: bytes) -> NodesetFile:
 
 
 def _in_folder(folder: Path, uri: str) -> NodesetFile | None:
+    """The file of a folder that defines a namespace. A broken one is an error, not a reason to take another."""
+    defines = re.compile(rb"<Model\s[^>]*ModelUri=[\"']" + re.escape(uri.encode()) + rb"[\"']")
     for path in sorted((*folder.glob("*.xml"), *folder.glob("*.xml.gz"))):
-        try:
-            opened = read_nodeset(path)
-        except NodesetError:
-            continue  # another file of the user's folder; what is wanted and broken is reported when it is asked for
-        if any(model.uri == uri for model in opened.models):
-            return opened
+        content = path.read_bytes()
+        if content[:2] == b"\x1f\x8b":
+            try:
+                content = gzip.decompress(content)
+            except (OSError, EOFError) as error:
+                raise NodesetError(str(path), 0, f"not a gzip file: {error}") from error
+        if defines.search(content):
+            return open_nodeset(str(path), content)
     return None
 
 
