@@ -323,4 +323,22 @@ class Parser:
         return block
 
 
-O_WORDS = frozenset(["sub", "endsub", "return", "call", "do", "while", "endwhile", "if", "elseif", "else", "endif", "break", "continue", "repeat", "endrepeat"])
+O_WORDS = frozenset(
+    [
+        "sub",
+        "endsub",
+        "return",
+        "call",
+        "do",
+        "while",
+        "endwhile",
+        "if",
+        "elseif",
+        "else",
+        "endif",
+        "break",
+        "continue",
+        "repeat",
+        "endrepeat",
+    ]
+)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from opcua_server.machine.gcode.state import State
 
 Vector = tuple[float, float]
-TANGENT_WITHIN_RAD = 0.01
+TANGENT_WITHIN_RAD = 0.05
 """Corners flatter than this get no arc, and no trim: the next offset point is reached directly."""
 NOTHING_MM = 1e-9
 
@@ -59,6 +59,7 @@ class Compensation:
         self._from: Point | None = None
         self._held: list[_Segment | Move] = []
         self._direction: Vector = (0.0, 0.0)
+        self._spin = 0.0
         self._arc: tuple[Vector, float] | None = None
         """Offset circle of the last move in the plane, when it was an arc."""
 
@@ -98,12 +99,12 @@ class Compensation:
             self._check_entry(state, length)
             self._from = start
         else:
-            self._corner(state, out, a, direction, None, third_start=start[self.axes[2]], feed=feed)
+            self._corner(state, out, a, direction, None, third_start=start[self.axes[2]], feed=feed, rapid=rapid)
             begin = self._plane(self.position) if self.position is not None else a
             if (goal[0] - begin[0]) * direction[0] + (goal[1] - begin[1]) * direction[1] < -NOTHING_MM:
                 raise BlockFault("PS0041")
         self._hold(state, _segment(state, kind, self._point(goal, third), feed, in_plane=True, entry=entry), out)
-        self._direction, self._arc = direction, None
+        self._direction, self._arc, self._spin = direction, None, 0.0
 
     def arc(self, state: State, out: list[Move], start: Point, end: Point, centre: Point, turns: float, feed: float) -> None:
         """A programmed arc or helix."""
@@ -123,13 +124,23 @@ class Compensation:
             self._from = start
             c = _entry_centre(a, goal, last)
         else:
-            self._corner(state, out, a, first, (c, before - inward), third_start=start[self.axes[2]], feed=feed)
+            # The end's radius stands for the whole arc: the start's may differ by the programmed rounding.
+            offset = (c, after - inward)
+            corner = (
+                a
+                if self._arc is not None
+                else (
+                    c[0] + (a[0] - c[0]) * after / before,
+                    c[1] + (a[1] - c[1]) * after / before,
+                )
+            )
+            self._corner(state, out, corner, first, offset, third_start=start[self.axes[2]], feed=feed, spin=spin)
         segment = _segment(state, "arc", self._point(goal, third), feed, in_plane=True, entry=entry)
         segment.centre, segment.clockwise = self._point(c, third), turns < 0.0
         segment.extra_turns = max(math.ceil(abs(turns) - 1e-6) - 1, 0)
         segment.full = math.dist(a, b) < NOTHING_MM
         self._hold(state, segment, out)
-        self._direction, self._arc = last, (c, after - inward)
+        self._direction, self._arc, self._spin = last, (c, after - inward), spin
 
     def _check_entry(self, state: State, length: float) -> None:
         if length < self.radius and not state.dialect.macro_b:
@@ -145,27 +156,29 @@ class Compensation:
         *,
         third_start: float,
         feed: float,
+        spin: float = 0.0,
+        rapid: bool = False,
     ) -> None:
         """End what is held so that the curve beginning at ``corner`` in ``direction`` can follow."""
         cross = self._direction[0] * direction[1] - self._direction[1] * direction[0]
         dot = self._direction[0] * direction[0] + self._direction[1] * direction[1]
-        turn = math.atan2(cross, dot)
-        outside = turn * self.side < 0.0 or abs(turn) > math.pi - 1e-9
-        if abs(turn) <= TANGENT_WITHIN_RAD and (outside or (curve is None and self._arc is None)):
-            if outside:
-                self.flush(state, out)
-                return
-        if abs(turn) < 1e-9:
+        outward = -self.side * math.atan2(cross, dot)
+        if outward < TANGENT_WITHIN_RAD - math.pi:
+            outward += 2.0 * math.pi
+        # A path that turns back on itself goes round its end, unless a curve that bulges towards the tool is in the way.
+        back = outward > math.pi - TANGENT_WITHIN_RAD
+        bulges = _bulges(curve, self.side, spin) if curve is not None else _bulges(self._arc, self.side, self._spin)
+        if outward < -TANGENT_WITHIN_RAD or (back and bulges):
+            self._end_held_at(self._inside(corner, direction, curve))
             self.flush(state, out)
-        elif outside:
-            self.flush(state, out)
-            around = _segment(state, "arc", self._point(self._beside(corner, direction), third_start), feed)
-            around.centre, around.clockwise = self._point(corner, third_start), self.side > 0
+            return
+        self.flush(state, out)
+        if outward > TANGENT_WITHIN_RAD:
+            goal = self._point(self._beside(corner, direction), third_start)
+            around = _segment(state, "rapid" if rapid else "arc", goal, feed)
+            if not rapid:
+                around.centre, around.clockwise = self._point(corner, third_start), self.side > 0
             self._emit(state, out, around)
-        else:
-            place = self._inside(corner, direction, curve)
-            self._end_held_at(place)
-            self.flush(state, out)
 
     def _inside(self, corner: Vector, direction: Vector, curve: tuple[Vector, float] | None) -> Vector:
         """Intersection of the last and the next offset curve, the one nearest to the corner."""
@@ -282,6 +295,11 @@ class Compensation:
 
 def _segment(state: State, kind: MoveKind, end: Point, feed: float, *, in_plane: bool = True, entry: bool = False) -> _Segment:
     return _Segment(kind, end, feed, None, False, 0, state.line, state.program, state.block_text, in_plane, entry)
+
+
+def _bulges(curve: tuple[Vector, float] | None, side: int, spin: float) -> bool:
+    """Whether the curve is an arc with the tool outside it."""
+    return curve is not None and side * spin < 0.0
 
 
 def _entry_centre(start: Vector, goal: Vector, tangent: Vector) -> Vector:

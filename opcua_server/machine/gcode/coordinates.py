@@ -133,7 +133,7 @@ def _set_work(state: State, words: dict[str, float], *, from_position: bool) -> 
         raise BlockFault("PS0007", "P of G10")
     if not 0 <= number <= 9:
         raise BlockFault("PS0030", "P of G10")
-    if number == 0 and state.dialect.g10_fanuc:
+    if number == 0 and state.dialect.g10_fanuc and "R" not in words:
         _write_zero(state, 0, words)
         return
     system = number or state.system

@@ -62,6 +62,20 @@ class _Strokes:
     def feed(self, at: tuple[float, float], level: float, kind: MoveKind = "feed", text: str = "") -> Iterator[Move]:
         return self._go(kind, at[0], at[1], level, text)
 
+    def tap(self, at: tuple[float, float], level: float, kind: MoveKind) -> Iterator[Move]:
+        """A tapping stroke. With a floating tap holder outside G17 the reference interpreter (LinuxCNC 2.9) takes the
+        axes in a shifted order; the dialects say whether to follow it. Rigid tapping (M29) never does."""
+        state = self.state
+        if not state.dialect.tap_axes_shifted or kind == "tap" or state.plane == 170:
+            yield from self.feed(at, level, kind)
+            return
+        places = (level, at[0], at[1]) if state.plane == 190 else (at[1], level, at[0])
+        yield from self._go(kind, *places)
+        # The next stroke starts from where the cycle means to be.
+        meant = [0.0, 0.0, 0.0]
+        meant[self.axes[0]], meant[self.axes[1]], meant[self.axes[2]] = at[0], at[1], level
+        state.x, state.y, state.z = meant
+
     def dwell(self, seconds: float) -> Iterator[Move]:
         out: list[Move] = []
         self.state.emit_still(out, "dwell", dwell_s=seconds)
@@ -106,17 +120,16 @@ def cycle(state: State, words: dict[str, float], pointless: str) -> Iterator[Mov
     level = here[third]
     if state.initial_level is None:
         state.initial_level = level
+    aim = target(state, {a: v for a, v in words.items() if a != depth})
     if state.absolute:
         r, bottom = kept["R"] * unit, kept[depth] * unit
-        aim = target(state, {a: v for a, v in words.items() if a != depth})
         at, step = (aim[first], aim[second]), (0.0, 0.0)
     else:
-        r = kept["R"] * unit + level
+        r = kept["R"] * unit + state.initial_level
         bottom = r + kept[depth] * unit
-        aim = target(state, {a: v for a, v in words.items() if a != depth})
         at = (here[first], here[second])
         step = (aim[first] - at[0], aim[second] - at[1])
-    if r < bottom:
+    if r < bottom and code != 870:
         raise BlockFault("PS0009", "R below the bottom")
     q = abs(kept.get("Q", 0.0)) * unit
     if code in (730, 830):
@@ -145,10 +158,11 @@ def _repeat(state: State, code: int, hole: _Hole, step: tuple[float, float], rep
     strokes = _Strokes(state)
     first, second, _third = strokes.axes
     here = (state.x, state.y, state.z)
-    if repeats and level < hole.r:
+    initial = level if state.initial_level is None else state.initial_level
+    if repeats and initial < hole.r:
         yield from strokes.rapid((here[first], here[second]), hole.r)
-        level = hole.r
-    hole.clear = level if state.retract_initial else hole.r
+        level = initial = hole.r
+    hole.clear = initial if state.retract_initial else hole.r
     for _ in range(repeats):
         hole.at = (hole.at[0] + step[0], hole.at[1] + step[1])
         yield from strokes.rapid(hole.at, level)
@@ -199,30 +213,29 @@ def _tap(strokes: _Strokes, hole: _Hole) -> Iterator[Move]:
     state = strokes.state
     turning = -1 if state.motion == 740 else 1
     kind: MoveKind = "tap" if state.rigid_tap else "feed"
-    yield from strokes.feed(hole.at, hole.bottom, kind)
+    yield from strokes.tap(hole.at, hole.bottom, kind)
     yield from strokes.dwell(hole.dwell_s)
     if not state.rigid_tap:
         yield from strokes.spindle(-turning)
-    yield from strokes.feed(hole.at, hole.r, kind)
-    if not state.rigid_tap:
+    if state.rigid_tap:
+        yield from strokes.tap(hole.at, hole.r, kind)
+        if hole.clear != hole.r:
+            yield from strokes.rapid(hole.at, hole.clear)
+    else:
+        yield from strokes.tap(hole.at, hole.clear, kind)
         yield from strokes.spindle(turning)
-    if hole.clear != hole.r:
-        yield from strokes.rapid(hole.at, hole.clear)
 
 
 def _bore(strokes: _Strokes, hole: _Hole) -> Iterator[Move]:
     yield from strokes.feed(hole.at, hole.bottom)
     yield from strokes.feed(hole.at, hole.r)
-    if hole.clear != hole.r:
-        yield from strokes.rapid(hole.at, hole.clear)
+    yield from strokes.rapid(hole.at, hole.clear)
 
 
 def _bore_dwell(strokes: _Strokes, hole: _Hole) -> Iterator[Move]:
     yield from strokes.feed(hole.at, hole.bottom)
     yield from strokes.dwell(hole.dwell_s)
-    yield from strokes.feed(hole.at, hole.r)
-    if hole.clear != hole.r:
-        yield from strokes.rapid(hole.at, hole.clear)
+    yield from strokes.feed(hole.at, hole.clear)
 
 
 def _bore_stop(strokes: _Strokes, hole: _Hole) -> Iterator[Move]:

@@ -31,6 +31,8 @@ class Dialect:
     """G28/G30 may stand in a canned cycle's mode; else PS0044."""
     motion_at_start: int | None
     """Motion G code x10 before the program gives one; None: axis words need one first."""
+    tap_axes_shifted: bool
+    """G84 and G74 without M29 in G18 and G19 move as LinuxCNC 2.9 moves them, by which the common subset is judged."""
     peck_clearance_mm: float
     """Gap left above the last depth (FANUC parameters 5114 and 5115)."""
     increment_mm: float | None
@@ -49,6 +51,7 @@ FANUC = Dialect(
     strict_addresses=True,
     reference_in_cycle=False,
     motion_at_start=0,
+    tap_axes_shifted=True,
     peck_clearance_mm=0.254,
     increment_mm=None,
 )
@@ -65,6 +68,7 @@ LINUXCNC = Dialect(
     strict_addresses=False,
     reference_in_cycle=True,
     motion_at_start=None,
+    tap_axes_shifted=True,
     peck_clearance_mm=0.254,
     increment_mm=None,
 )

@@ -39,15 +39,17 @@ def group_codes(state: State, block: Block) -> tuple[dict[str, int], list[int]]:
         if group == "once":
             once.append(code)
         else:
-            if group in groups and groups[group] != code and not state.dialect.macro_b:
-                raise BlockFault("PS5074", f"G{groups[group] / 10:g} and G{code / 10:g}")
+            if group in groups and groups[group] != code:
+                # G80 beside another motion code is that code's shadow: both controls read "G0 G80" as G0.
+                if code == 800:
+                    continue
+                if groups[group] != 800 and not state.dialect.macro_b:
+                    raise BlockFault("PS5074", f"G{groups[group] / 10:g} and G{code / 10:g}")
             groups[group] = code
     return groups, once
 
 
-def execute(
-    state: State, block: Block, words: dict[str, float], *, optional_stop: bool
-) -> Iterator[Move] | list[Move]:
+def execute(state: State, block: Block, words: dict[str, float], *, optional_stop: bool) -> Iterator[Move] | list[Move]:
     """The moves of one block. Everything that can raise an alarm is done before the first move leaves."""
     out: list[Move] = []
     groups, once = group_codes(state, block)
@@ -61,7 +63,7 @@ def execute(
         state.inverse_time = 0.0
         state.changed()
     if "F" in words:
-        _set_feed(state, words["F"], groups.get("units"))
+        _set_feed(state, words["F"])
     elif state.feed_mode == 930:
         state.inverse_time = 0.0
     if "S" in words:
@@ -192,6 +194,9 @@ def _act(
             raise BlockFault("PS0022")
         return None
     if not has_axes:
+        if code in (0, 10) and state.compensation is None:
+            # A bare G0 or G1 is a move of no length; F is not needed for it.
+            state.emit(out, "rapid" if code == 0 else "feed", state.work_now(), 0.0 if code == 0 else state.feed)
         if code >= 810 and not state.dialect.macro_b:
             raise BlockFault("PS0058", "cycle without an axis")
         if code in cycles.CYCLES:
@@ -291,14 +296,14 @@ def probe_to(
     state.skip = state.work_now()
 
 
-def _set_feed(state: State, value: float, units: int | None) -> None:
+def _set_feed(state: State, value: float) -> None:
     if value < 0.0:
         raise BlockFault("PS0006" if state.dialect.strict_addresses else "PS0011", "F")
     if state.feed_mode == 930:
         state.inverse_time = value
     else:
-        # G20 or G21 of the same block counts for its F too, as on a FANUC.
-        state.feed = value * ({200: 25.4, 210: 1.0}[units] if units else state.unit)
+        # In the units before a G20 or G21 of the same block.
+        state.feed = value * state.unit
     state.modal_cache = None
 
 
@@ -388,6 +393,7 @@ def _early_m(state: State, out: list[Move], code: int, words: dict[str, float]) 
         if state.compensation is not None:
             raise BlockFault("PS0037", "tool change in cutter compensation")
         state.tool = state.next_tool
+        state.h = 0
         state.direction = 0
         state.changed()
         state.emit_still(out, "toolchange", tool=state.tool)

@@ -33,6 +33,7 @@ class Variables(Protocol):
     def get(self, number: float | None) -> Value: ...
     def get_named(self, name: str) -> Value: ...
     def exists(self, name: str) -> bool: ...
+    def exists_number(self, number: float | None) -> bool: ...
 
 
 def _arithmetic(function: Callable[[float, float], float]) -> Callable[[Value, Value], float]:
@@ -198,7 +199,7 @@ def _negative(a: float) -> float:
 
 
 _FUNCTION = re.compile(r"[A-Z]{2,6}(?=\[)")
-_EXISTS = re.compile(r"EXISTS\[#(<[^>]*>|\d+)\]")
+_EXISTS = re.compile(r"EXISTS\[#<([^>]*)>\]")
 _NAME = re.compile(r"<([^>]*)>")
 
 
@@ -259,8 +260,15 @@ class Compiler:
                     exists = _EXISTS.match(text, at)
                     function = _FUNCTION.match(text, at)
                     if exists:
-                        code.append((EXISTS, exists[1].strip("<>")))
+                        code.append((EXISTS, exists[1]))
                         at = exists.end()
+                    elif text.startswith("EXISTS[#", at) and not self.macro_b:
+                        inner, at = self.value(text, at + 8)
+                        if text[at : at + 1] != "]":
+                            raise BlockFault("PS0118")
+                        code.extend(inner)
+                        code.append((EXISTS, None))
+                        at += 1
                     elif function:
                         word = function[0]
                         if word == "POW" and self.macro_b:
@@ -345,6 +353,8 @@ def evaluate(code: Code, variables: Variables) -> Value:
                 push(argument(pop() or 0.0))  # type: ignore[operator]
             elif kind == NAMED:
                 push(variables.get_named(argument))  # type: ignore[arg-type]
+            elif argument is None:
+                push(float(variables.exists_number(pop())))
             else:
                 push(float(variables.exists(argument)))  # type: ignore[arg-type]
         value = stack[-1]

@@ -215,12 +215,12 @@ class Interpreter:
             if "Z" in words:
                 z += words["Z"] * unit
                 moved = True
-        if not moved:
+        if not moved and block.motion < 0:
             return None
         feed = 0.0
         if code:
             feed = state.feed
-            if feed <= 0.0 and state.dialect.feed_required:
+            if feed <= 0.0 and moved and state.dialect.feed_required:
                 raise BlockFault("PS0011")
         machine = (x + state.ox, y + state.oy, z + state.oz)
         if state.limits is not None:

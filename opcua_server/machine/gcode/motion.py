@@ -17,8 +17,8 @@ from opcua_server.machine.gcode.state import PLANES, State
 from opcua_server.machine.moves import Move, Point
 
 CENTRE_ADDRESSES = "IJK"
-ARC_TOLERANCE_MM = {1.0: 0.002794, 25.4: 0.002794}
-"""Difference of start and end radius that always passes (0.00011 inch)."""
+ARC_TOLERANCE_MM = {1.0: 0.02 * math.sqrt(2.0), 25.4: 0.0508 * math.sqrt(2.0)}
+"""By mm per unit: a difference of start and end radius that always passes."""
 ARC_TOLERANCE_MOST = 100.0
 """Times the tolerance above: a larger difference never passes; between, it may be 0.1 % of the radius."""
 ARC_TOLERANCE_RELATIVE = 0.001

@@ -69,7 +69,7 @@ class VariableStore:
         elif self.macro_b:
             self._set_fanuc(index, value)
         else:
-            if 5061 <= index <= 5070 or 5420 <= index <= 5428 or index in (5400, 5599) or index > 5602:
+            if index == 5400 or 5420 <= index <= 5428 or index > 5602:
                 raise BlockFault("PS0116" if index <= 5602 else "PS0115", f"#{index}")
             self.common[index] = value
 
@@ -167,6 +167,10 @@ class VariableStore:
 
     # LinuxCNC
 
+    def exists_number(self, number: float | None) -> bool:
+        """Whether there is a variable of that number."""
+        return number is not None and 1 <= round(number) <= 5602
+
     def _get_linuxcnc(self, index: int) -> Value:
         state = self.state
         unit = state.unit
@@ -220,8 +224,6 @@ class VariableStore:
         table[key] = value
 
     def exists(self, name: str) -> bool:
-        if name[:1].isdigit():
-            return 1 <= int(name) <= 5602
         key = name.lower()
         table = self.global_names if key.startswith("_") else self.frame.names
         return key in table or self._predefined(key) is not None
