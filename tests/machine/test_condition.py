@@ -170,7 +170,7 @@ def test_time_constants_are_those_of_real_spindles(node: int, low_min: float, hi
 
 # --- vibration --------------------------------------------------------------------------------------------------------
 def test_bearing_line_is_that_of_the_geometry() -> None:
-    assert BPFO_PER_TURN == pytest.approx(3.585, rel=1e-3)
+    assert pytest.approx(3.585, rel=1e-3) == BPFO_PER_TURN
 
 
 def test_unbalance_grows_with_the_square_of_speed() -> None:
