@@ -22,6 +22,7 @@ from cnctwin.settings import Settings
 from gateway.feed import DocumentFeed, Streams
 from gateway.metrics import Metrics
 from gateway.twin import Recent, Twin, Update
+from gateway.twin.detection import Detection
 
 log = logging.getLogger("gateway")
 ALARMS: Final = 500
@@ -74,6 +75,7 @@ class Gateway:
         self.alarms: dict[str, deque[LinkAlarm]] = {}
         self.listeners = Listeners()
         self.clients = 0
+        self.detection = Detection()
         self.feed = DocumentFeed()
         self.streams = Streams(self.twin, spawn)
         self.opcua = Peer("OPC UA")

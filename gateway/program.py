@@ -10,6 +10,7 @@ import asyncio
 import logging
 import socket
 import time
+from collections import deque
 from collections.abc import Coroutine
 from contextlib import ExitStack
 from typing import Any, Final
@@ -18,11 +19,18 @@ from cnctwin.link import Link, LinkSettings
 from cnctwin.program import Status
 from cnctwin.secrets import Vault
 from cnctwin.settings import Settings
+from gateway.alerts import Alerts
+from gateway.alerts.channels import channels_of
 from gateway.api import app as api
-from gateway.api import server
+from gateway.api import compat, server
 from gateway.api.access import Doorkeeper
+from gateway.api.parts import Parts
 from gateway.commands import Commands
-from gateway.core import Gateway, OpcUa
+from gateway.core import ALARMS, Gateway, OpcUa
+from gateway.records import KEPT, Records
+from gateway.store import Store
+from gateway.store.memory import Memory, remember
+from gateway.twin.recent import HISTORY
 
 log = logging.getLogger("gateway")
 WATCH_S: Final = 0.25
@@ -49,6 +57,7 @@ async def run(settings: Settings, status: Status, link: OpcUa, listener: socket.
     """Run the gateway on this link; ``listener`` replaces the socket the settings name (tests use a free port)."""
     with ExitStack() as stack:
         listener = stack.enter_context(listener or server.bind(settings.host, settings.http_port))
+        ports = [stack.enter_context(server.bind(settings.host, port)) for port in _compat_ports(settings)]
         async with asyncio.TaskGroup() as group:
 
             def spawn(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
@@ -56,12 +65,42 @@ async def run(settings: Settings, status: Status, link: OpcUa, listener: socket.
 
             gateway = Gateway(settings, link, spawn)
             doorkeeper = Doorkeeper(settings, Vault(settings.data))
-            commands = Commands(gateway, lambda command: None)
-            spawn(link.run(), "link")
-            spawn(_batches(gateway), "batches")
-            spawn(_alarms(gateway), "alarms")
-            spawn(_watch(gateway, status), "watch")
-            spawn(server.serve(api.create(gateway, doorkeeper, commands), listener), "http")
+            store = Store(settings.data / "store", gateway.store_peer)
+            await store.open()
+            try:
+                parts = await _assemble(gateway, store)
+                spawn(link.run(), "link")
+                spawn(_batches(gateway), "batches")
+                spawn(_alarms(gateway), "alarms")
+                spawn(parts.alerts.run(), "alerts")
+                spawn(_watch(parts, status), "watch")
+                spawn(server.serve(api.create(parts, doorkeeper), listener), "http")
+                for app, port in zip(compat.create(parts, doorkeeper), ports, strict=False):
+                    spawn(server.serve(app, port), "http-of-old")
+                await asyncio.Event().wait()
+            finally:
+                await store.close()
+
+
+async def _assemble(gateway: Gateway, store: Store) -> Parts:
+    """The parts, wired to the gateway, with what an earlier run left in the store."""
+    records = Records(gateway, store.record)
+    alerts = Alerts(gateway, store, channels_of(gateway.settings))
+    gateway.listeners.updates += [store.update, records.update, alerts.update]
+    gateway.listeners.documents += [store.document, alerts.document]
+    gateway.listeners.alarms.append(store.alarm)
+    until = store.clock() + 5_000_000
+    memory = await store.ask(
+        lambda reader: remember(reader, until, alarms=ALARMS, records=KEPT, documents=HISTORY), Memory, fresh=False
+    )
+    for alarm in memory.alarms:
+        gateway.alarms.setdefault(alarm.machine_id, deque(maxlen=ALARMS)).append(alarm)
+    for kind, machine_id, body in memory.records:
+        records.add(kind, machine_id, body, keep=False)
+    for machine_id, documents in memory.documents.items():
+        gateway.recent.preload(machine_id, documents)
+    gateway.recent.registered |= memory.external
+    return Parts(gateway, store, Commands(gateway, store.command), records, alerts)
 
 
 async def _batches(gateway: Gateway) -> None:
@@ -74,8 +113,14 @@ async def _alarms(gateway: Gateway) -> None:
         gateway.take_alarm(alarm)
 
 
-async def _watch(gateway: Gateway, status: Status) -> None:
+def _compat_ports(settings: Settings) -> range:
+    first, _, last = (settings.compat_ports or "").partition("-")
+    return range(int(first), int(last) + 1) if first else range(0)
+
+
+async def _watch(parts: Parts, status: Status) -> None:
     """See to it that a lost link shows at once, and tell the supervisor which peers are away."""
+    gateway = parts.gateway
     told: tuple[str, ...] | None = None
     before = gateway.link.state
     while True:
@@ -85,7 +130,8 @@ async def _watch(gateway: Gateway, status: Status) -> None:
         before = state
         gateway.opcua.up = state == "connected" and bool(gateway.twin.machines)
         gateway.opcua.reason = "" if gateway.opcua.up else f"{state}: {gateway.settings.watched_url}"
-        _measure(gateway)
+        parts.store.check()
+        _measure(gateway, parts.store)
         missing = tuple(f"{peer.name}: {peer.reason}" for peer in gateway.peers if not peer.up)
         if missing != told:
             told = missing
@@ -96,13 +142,17 @@ async def _watch(gateway: Gateway, status: Status) -> None:
         await asyncio.sleep(WATCH_S)
 
 
-def _measure(gateway: Gateway) -> None:
+def _measure(gateway: Gateway, store: Store) -> None:
     metrics = gateway.metrics
     metrics.link_up.set(gateway.link.state == "connected")
     metrics.link_dropped.set(gateway.link.dropped)
     metrics.gaps.set(gateway.twin.gaps)
     metrics.broker_up.set(gateway.broker.up)
     metrics.store_up.set(gateway.store_peer.up)
+    metrics.store_waiting.set(store.writer.waiting)
+    metrics.store_written.set(store.writer.written)
+    metrics.store_dropped.set(store.writer.dropped)
+    metrics.store_bytes.set(store.writer.size_bytes)
     metrics.clients.set(gateway.clients)
     now_ns = time.time_ns()
     for machine in gateway.twin.machines.values():

@@ -17,10 +17,11 @@ from cnctwin import __version__
 from gateway.api import health
 from gateway.api.access import Doorkeeper
 from gateway.api.guard import Guard
+from gateway.api.parts import Parts
 from gateway.api.replies import Refusal, refusal
-from gateway.api.v1 import commands, login, machines, stream
-from gateway.commands import Commands
-from gateway.core import Gateway
+from gateway.api.seed import machines as seed_machines
+from gateway.api.seed import services
+from gateway.api.v1 import commands, history, login, machines, stream
 
 log = logging.getLogger("gateway.api")
 STATIC: Final = Path(gateway.web.__file__).parent / "static"
@@ -40,23 +41,28 @@ class Page(StaticFiles):
         return response
 
 
-def create(gateway_: Gateway, doorkeeper: Doorkeeper, commands_: Commands) -> Guard:
+def create(parts: Parts, doorkeeper: Doorkeeper) -> Guard:
     """The whole application behind its guard."""
-    app = bare(gateway_, "cnctwin gateway", DESCRIPTION)
-    app.state.doorkeeper = doorkeeper
-    app.state.commands = commands_
-    for part in (health, login, machines, commands, stream):
+    app = bare("cnctwin gateway", DESCRIPTION)
+    share(app, parts, doorkeeper)
+    for part in (health, seed_machines, services, login, machines, history, commands, stream):
         app.include_router(part.router)
+    app.include_router(seed_machines.socket_router)
     if STATIC.is_dir():
         app.mount("/", Page(directory=STATIC, html=True), name="page")
-    return Guard(app, doorkeeper=doorkeeper, metrics=gateway_.metrics, per_minute=gateway_.settings.rate_limit_per_min)
+    return Guard(app, doorkeeper=doorkeeper, metrics=parts.gateway.metrics, per_minute=parts.gateway.settings.rate_limit_per_min)
 
 
-def bare(gateway_: Gateway, title: str, description: str) -> FastAPI:
+def share(app: FastAPI, parts: Parts, doorkeeper: Doorkeeper) -> None:
+    """Hand the parts to the application's routes (``gateway.api.given``)."""
+    app.state.doorkeeper = doorkeeper
+    app.state.parts = parts
+
+
+def bare(title: str, description: str) -> FastAPI:
     """An application without routes whose errors have the right form. The interactive docs of FastAPI load scripts from elsewhere
     and are off; /openapi.json is there."""
     app = FastAPI(title=title, version=__version__, description=description, docs_url=None, redoc_url=None, redirect_slashes=False)
-    app.state.gateway = gateway_
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _unfit)
     app.add_exception_handler(Refusal, _refused)

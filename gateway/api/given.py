@@ -9,10 +9,14 @@ from fastapi.security import APIKeyCookie, APIKeyHeader
 from starlette.requests import HTTPConnection
 
 from cnctwin.secrets import Role
+from gateway.alerts import Alerts
 from gateway.api.access import COOKIE, Access, Doorkeeper
+from gateway.api.parts import Parts
 from gateway.api.replies import Refusal
 from gateway.commands import Commands
 from gateway.core import Gateway
+from gateway.records import Records
+from gateway.store import Store
 from gateway.twin import MachineTwin
 
 # The guard has let the caller in already; these two only tell the OpenAPI document how.
@@ -23,18 +27,33 @@ KEY_OR_LOGIN = (
 KEY = (Depends(APIKeyHeader(name="x-api-key", auto_error=False)),)
 
 
-def _gateway(connection: HTTPConnection) -> Gateway:
-    found: Gateway = connection.app.state.gateway
+def _parts(connection: HTTPConnection) -> Parts:
+    found: Parts = connection.app.state.parts
     return found
+
+
+def _gateway(connection: HTTPConnection) -> Gateway:
+    return _parts(connection).gateway
+
+
+def _store(connection: HTTPConnection) -> Store:
+    return _parts(connection).store
+
+
+def _commands(connection: HTTPConnection) -> Commands:
+    return _parts(connection).commands
+
+
+def _records(connection: HTTPConnection) -> Records:
+    return _parts(connection).records
+
+
+def _alerts(connection: HTTPConnection) -> Alerts:
+    return _parts(connection).alerts
 
 
 def _doorkeeper(connection: HTTPConnection) -> Doorkeeper:
     found: Doorkeeper = connection.app.state.doorkeeper
-    return found
-
-
-def _commands(connection: HTTPConnection) -> Commands:
-    found: Commands = connection.app.state.commands
     return found
 
 
@@ -52,6 +71,9 @@ def _machine(machine_id: str, request: Request) -> MachineTwin:
 
 TheGateway = Annotated[Gateway, Depends(_gateway)]
 TheDoorkeeper = Annotated[Doorkeeper, Depends(_doorkeeper)]
+TheStore = Annotated[Store, Depends(_store)]
+TheRecords = Annotated[Records, Depends(_records)]
+TheAlerts = Annotated[Alerts, Depends(_alerts)]
 TheCommands = Annotated[Commands, Depends(_commands)]
 Caller = Annotated[Access | None, Depends(_access)]
 TheMachine = Annotated[MachineTwin, Depends(_machine)]
