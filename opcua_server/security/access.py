@@ -1,0 +1,42 @@
+"""What each role may do. One table; nothing else in the server decides about rights.
+
+                   read   command Operator   command Engineer   write results
+    Viewer          x
+    Operator        x            x
+    Engineer        x            x                  x
+    Gateway         x            x                  x            carries out what its own users were allowed to
+    Admin           x            x                  x            and manages trust, by command on the host
+    Analytics       x                                                  x
+
+Nobody adds or deletes nodes, and no value but the analytics' results is written: a machine is moved by its commands.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cnctwin.secrets import Role
+from nodesets.methods import Method
+
+ANONYMOUS: Final[Role] = "Viewer"
+ANONYMOUS_INSECURE: Final[Role] = "Engineer"
+"""With --insecure, which binds to loopback, whoever is there commands."""
+
+_CALLS: Final[dict[Role, frozenset[str]]] = {
+    "Viewer": frozenset(),
+    "Analytics": frozenset(),
+    "Operator": frozenset({"Operator"}),
+    "Engineer": frozenset({"Operator", "Engineer"}),
+    "Gateway": frozenset({"Operator", "Engineer"}),
+    "Admin": frozenset({"Operator", "Engineer"}),
+}
+
+
+def may_call(role: Role | None, method: Method) -> bool:
+    """Whether a role may carry out a command; None is nobody."""
+    return role is not None and method.role in _CALLS[role]
+
+
+def may_write_results(role: Role | None) -> bool:
+    """Whether a role may write the nodes of the analytics' results."""
+    return role == "Analytics"

@@ -1,0 +1,136 @@
+"""From a user identity token to a role: passwords are decrypted, counted, and verified in a thread.
+
+    token --encrypted with our key, with the session's nonce--> password --counted, delayed--> argon2id --> role
+
+A password in clear is refused on every channel: the endpoints ask for it encrypted (OPC 10000-4, 7.36.2.2).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import struct
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+from weakref import WeakValueDictionary
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+from cnctwin.secrets import Role, Vault
+from opcua_server.security.lockout import LockedOut, Lockout
+
+_RSA_OAEP: Final = "http://www.w3.org/2001/04/xmlenc#rsa-oaep"
+_RSA_OAEP_SHA256: Final = "http://opcfoundation.org/UA/security/rsa-oaep-sha2-256"
+MAX_PASSWORD: Final = 512
+MAX_USER: Final = 128
+MAX_WAITING: Final = 64
+"""Logins in line; two are verified at once, for each takes 64 MiB and tens of milliseconds by design."""
+
+_audit = logging.getLogger("opcua_server.audit")
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who a session belongs to. ``name`` is None for anonymous."""
+
+    name: str | None
+    role: Role
+
+
+class NotThem(Exception):
+    """``status`` is the name of the OPC UA status code the client gets; the text is for the log."""
+
+    def __init__(self, status: str, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+def open_password(secret: bytes, algorithm: str | None, key: rsa.RSAPrivateKey, nonce: bytes) -> str:
+    """The password in a UserNameIdentityToken: length, password, server nonce, RSA-OAEP in blocks of the key's size.
+
+    Raises NotThem: in clear, another algorithm, the nonce of another session, or not encrypted for us.
+    """
+    if not algorithm:
+        raise NotThem("BadIdentityTokenInvalid", "password in clear")
+    oaep_hash: hashes.HashAlgorithm
+    if algorithm == _RSA_OAEP:
+        oaep_hash = hashes.SHA1()  # noqa: S303 - OPC 10000-7: Basic256Sha256 encrypts with OAEP over SHA-1; no collision helps
+    elif algorithm == _RSA_OAEP_SHA256:
+        oaep_hash = hashes.SHA256()
+    else:
+        raise NotThem("BadIdentityTokenInvalid", f"password encrypted with {algorithm[:80]}")
+    size = key.key_size // 8
+    if not secret or len(secret) % size or len(secret) > 8 * size:
+        raise NotThem("BadIdentityTokenInvalid", "password is no RSA ciphertext of our key")
+    oaep = padding.OAEP(mgf=padding.MGF1(algorithm=oaep_hash), algorithm=oaep_hash, label=None)
+    try:
+        plain = b"".join(key.decrypt(secret[i : i + size], oaep) for i in range(0, len(secret), size))
+        (length,) = struct.unpack_from("<I", plain)
+        password, sent_nonce = plain[4 : 4 + length - len(nonce)], plain[4 + length - len(nonce) : 4 + length]
+        if not nonce or len(nonce) > length or not hmac.compare_digest(sent_nonce, nonce) or len(password) > MAX_PASSWORD:
+            raise ValueError
+        return password.decode("utf-8")
+    except (ValueError, struct.error):
+        raise NotThem("BadIdentityTokenInvalid", "password is not encrypted for this session") from None
+
+
+class Users:
+    """Everybody who may log in. ``anonymous`` is the role without a login, None where there is none."""
+
+    def __init__(self, vault: Vault, anonymous: Role | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._vault = vault
+        self._anonymous = anonymous
+        self._clock = clock
+        self._lockout = Lockout()
+        self._verifying = asyncio.Semaphore(2)
+        self._lines: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+        self._waiting = 0
+
+    def without_login(self, peer: str) -> Person:
+        """The person of an anonymous token. Raises NotThem where a login is needed."""
+        if self._anonymous is None:
+            _audit.warning("anonymous from %s: refused, a login is needed", peer)
+            raise NotThem("BadIdentityTokenRejected", "a login is needed")
+        return Person(None, self._anonymous)
+
+    async def with_password(
+        self, user: str | None, secret: bytes | None, algorithm: str | None, key: rsa.RSAPrivateKey, nonce: bytes, peer: str
+    ) -> Person:
+        """The person of a name and password. Raises NotThem; what was wrong is only in the log."""
+        user = (user or "")[:MAX_USER]
+        if self._waiting >= MAX_WAITING:
+            raise NotThem("BadTooManyOperations", "too many logins at once")
+        self._waiting += 1
+        # One after another for each user and address: tries at the same time would all be counted as failures until they are
+        # verified, and ten right ones at once would lock out their owner.
+        line = self._lines.setdefault((user, peer), asyncio.Lock())
+        try:
+            async with line:
+                return await self._verify(user, secret or b"", algorithm, key, nonce, peer)
+        except NotThem as problem:
+            _audit.warning("login %r from %s: refused, %s", user, peer, problem)
+            raise
+        finally:
+            self._waiting -= 1
+
+    async def _verify(
+        self, user: str, secret: bytes, algorithm: str | None, key: rsa.RSAPrivateKey, nonce: bytes, peer: str
+    ) -> Person:
+        try:
+            delay_s = self._lockout.begin(user, peer, self._clock())
+        except LockedOut as locked:
+            raise NotThem("BadUserAccessDenied", str(locked)) from None
+        if delay_s:
+            await asyncio.sleep(delay_s)
+        password = open_password(secret, algorithm, key, nonce)
+        async with self._verifying:
+            role = await asyncio.to_thread(self._vault.authenticate, user, password)
+        if role is None:
+            raise NotThem("BadUserAccessDenied", "wrong user or password")
+        self._lockout.succeeded(user, peer)
+        _audit.info("login %r from %s: %s", user, peer, role)
+        return Person(user, role)
