@@ -134,12 +134,12 @@ def maintenance_schedule(
 ) -> list[MaintenanceRecord]:
     """Records of what is due, the most urgent first; only for what is known (None is left out).
 
-    tool_minutes: time in cut that remains. cutting_share: share of the time the tool is in cut, 0 to 1, which turns time in
-    cut into time of day. health, spindle_days: as ``spindle_health`` returns them.
+    tool_minutes: time in cut that remains. cutting_share: minutes in cut per minute of the clock, which turn time in cut into
+    time of day; 0 to 1 on a machine, more in a simulation that runs faster. health, spindle_days: of ``spindle_health``.
     """
     due: list[tuple[float, str, str, float]] = []
     if tool_minutes is not None:
-        hours = max(tool_minutes, 0.0) / 60.0 / min(max(cutting_share, 0.01), 1.0)
+        hours = max(tool_minutes, 0.0) / 60.0 / min(max(cutting_share, 0.01), 1000.0)
         name = "tool" if tool_number is None else f"tool {tool_number}"
         due.append((hours, name, "replace now" if hours <= 0 else "replace", tool_confidence))
     if spindle_days is not None:

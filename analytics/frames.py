@@ -1,0 +1,97 @@
+"""Readings become frames: columns at a fixed rate, with a mask that says which numbers may be believed.
+
+    readings   x----x--x---------x-----x          held until the next one; a Bad or Uncertain one is held as invalid
+    frames     |    |    |    |    |    |         one row at each multiple of the period, of the source time
+
+Source time drives everything: replayed data gives the same frames at any speed. Over a hole of more than ``HOLE`` periods
+nothing is held: the frame after it says ``fresh``, and whoever keeps a history begins it anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from cnctwin.reading import Batch, Reading, Value
+
+Row = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+PERIOD_NS: Final = 500_000_000
+HOLE: Final = 10
+"""Periods; 5 s at 2 Hz. A machine that is idle still speaks: temperatures and noise change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One row: ``values`` (n_signals,) float64, NaN where ``valid`` (n_signals,) is False; ``texts`` of the other signals."""
+
+    time_ns: int
+    values: Row
+    valid: Mask
+    texts: dict[str, str]
+    fresh: bool = False
+
+
+class Frames:
+    """The frames of one machine. ``names``: the numeric signals, in the order of the columns."""
+
+    def __init__(self, names: Sequence[str], texts: Sequence[str] = (), period_ns: int = PERIOD_NS) -> None:
+        self.names = tuple(names)
+        self.period_ns = period_ns
+        self._index = {name: index for index, name in enumerate(self.names)}
+        self._texts: dict[str, str] = {}
+        self._text_names = frozenset(texts)
+        self._values = np.full(len(self.names), np.nan)
+        self._valid = np.zeros(len(self.names), dtype=bool)
+        self._next_ns: int | None = None
+        self._fresh = True
+
+    def add(self, batch: Batch) -> Iterator[Frame]:
+        """Take a batch; yields the frames that were complete before it. A batch that comes late only updates the values."""
+        now_ns = batch.source_time_ns
+        if batch.gap is not None:
+            self._next_ns, self._fresh = None, True
+        if self._next_ns is not None and now_ns - self._next_ns > HOLE * self.period_ns:
+            self._next_ns, self._fresh = None, True
+        # A boundary's frame is whole once something later has come: several batches may share one source time.
+        while self._next_ns is not None and self._next_ns < now_ns:
+            yield self._frame(self._next_ns)
+        for item in batch.readings:
+            self._take(item)
+        if self._next_ns is None:
+            self._next_ns = -(-now_ns // self.period_ns) * self.period_ns
+
+    def _frame(self, time_ns: int) -> Frame:
+        fresh, self._fresh = self._fresh, False
+        self._next_ns = time_ns + self.period_ns
+        return Frame(time_ns, self._values.copy(), self._valid.copy(), dict(self._texts), fresh)
+
+    def _take(self, item: Reading) -> None:
+        index = self._index.get(item.signal)
+        if index is None:
+            if item.signal in self._text_names:
+                self._texts[item.signal] = str(item.value) if item.is_good and item.value is not None else ""
+            return
+        number = number_of(item.value) if item.is_good else None
+        self._valid[index] = number is not None
+        self._values[index] = np.nan if number is None else number
+
+
+def number_of(value: Value | None) -> float | None:
+    """A finite number of a value, booleans as 0 and 1; None for anything else."""
+    if value is None or isinstance(value, str | list | datetime):
+        return None
+    number = float(value)
+    return number if np.isfinite(number) else None
+
+
+def stack(frames: Sequence[Frame]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """Frames as a block: times (n_samples,), values and valid (n_samples, n_signals)."""
+    times = np.array([frame.time_ns for frame in frames], dtype=np.int64)
+    return times, np.array([frame.values for frame in frames]), np.array([frame.valid for frame in frames])

@@ -1,0 +1,178 @@
+"""The analytics program: one link, one task a machine, one that saves.
+
+    link.batches(machine) --> Watcher --> link.write(machine), each second
+
+A machine's task waits for its training threads, its batches wait in the link's bounded queue; the loop waits for nobody. When the
+server is away nothing can be written: the server's own nodes go stale there, and the link heals by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from analytics import memory
+from analytics.features import SIGNALS, TEXTS
+from analytics.watcher import Watcher
+from cnctwin.link import Link, LinkSettings, MethodFailed
+from cnctwin.program import Status
+from cnctwin.reading import BAD_WAITING_FOR_INITIAL_DATA, Reading
+from cnctwin.secrets import Vault
+from cnctwin.settings import Settings
+from nodesets.catalogue import RESULTS
+
+log = logging.getLogger(__name__)
+
+SAMPLING_S: Final = 0.5
+WRITE_S: Final = 1.0
+SAVE_S: Final = 60.0
+_SUBSCRIBED: Final = frozenset((*SIGNALS, *TEXTS))
+
+
+async def serve(settings: Settings, status: Status) -> None:
+    """Watch every machine of the server until cancelled; then save what was learned."""
+    login = Vault(settings.data).login("analytics")
+    link = Link(
+        LinkSettings(
+            url=settings.watched_url,
+            application="analytics",
+            data=settings.data,
+            user=login.user if login else None,
+            password=login.password if login else None,
+            publishing_interval=max(SAMPLING_S, settings.publication_period),
+            insecure=settings.insecure,
+            signals=_SUBSCRIBED,
+        )
+    )
+    await watch(link, settings.data / "analytics", settings.seed, status)
+
+
+async def watch(link: Link, folder: Path, seed: int, status: Status) -> None:
+    """The same on a link that is given."""
+    analytics = _Analytics(link, folder, seed, status)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(link.run())
+            tasks.create_task(analytics.find_machines(tasks))
+            tasks.create_task(analytics.save_now_and_then())
+    finally:
+        analytics.save()
+
+
+class _Analytics:
+    def __init__(self, link: Link, folder: Path, seed: int, status: Status) -> None:
+        self._link = link
+        self._folder = folder
+        self._seed = seed
+        self._status = status
+        self._watchers: dict[str, Watcher] = {}
+        self._refused: dict[str, str] = {}
+        self._frame_ms = 0.0
+
+    async def find_machines(self, tasks: asyncio.TaskGroup) -> None:
+        """Start a task for each machine that appears, and tell what the link and the writing are like."""
+        while True:
+            for machine_id in tuple(self._link.machines):
+                if machine_id not in self._watchers:
+                    watcher = self._watchers[machine_id] = await asyncio.to_thread(self._restored, machine_id)
+                    tasks.create_task(self._follow(watcher))
+                    tasks.create_task(self._write(watcher))
+            self._tell()
+            await asyncio.sleep(0.2 if self._link.state != "connected" else 1.0)
+
+    def _restored(self, machine_id: str) -> Watcher:
+        watcher = Watcher(machine_id, self._seed)
+        path = memory.path_of(self._folder, machine_id)
+        state = memory.load(path)
+        if state is None:
+            return watcher
+        try:
+            failed = watcher.restore(state)
+        except (KeyError, TypeError, ValueError) as error:
+            memory.set_aside(path, error)
+            return Watcher(machine_id, self._seed)
+        if failed:
+            log.warning("%s: begins anew for: %s", path, ", ".join(failed))
+        return watcher
+
+    def _tell(self) -> None:
+        link = self._link
+        facts = {
+            "machines": len(self._watchers),
+            "rows": sum(watcher.rows for watcher in self._watchers.values()),
+            "dropped": link.dropped,
+            "reconnects": link.reconnects,
+            "frame_ms": round(self._frame_ms, 3),
+            "anomalous": sorted(name for name, w in self._watchers.items() if w.fused is not None and w.fused.anomalous),
+        }
+        if link.state != "connected":
+            self._status.degraded(link.reason or "connecting", **facts)
+        elif link.reason or self._refused:
+            self._status.degraded(link.reason or "; ".join(self._refused.values()), **facts)
+        else:
+            self._status.ready(**facts)
+
+    async def _follow(self, watcher: Watcher) -> None:
+        async for batch in self._link.batches(watcher.machine_id, _SUBSCRIBED):
+            began = time.perf_counter()
+            rows = watcher.rows
+            for pending in watcher.add(batch):
+                pending.done(await asyncio.to_thread(pending.run))
+                began = time.perf_counter()
+            if watcher.rows > rows:
+                took_ms = (time.perf_counter() - began) * 1000.0 / (watcher.rows - rows)
+                self._frame_ms += (took_ms - self._frame_ms) * 0.02
+
+    async def _write(self, watcher: Watcher) -> None:
+        machine_id = watcher.machine_id
+        while True:
+            await asyncio.sleep(WRITE_S)
+            machine = self._link.machines.get(machine_id)
+            if machine is None or self._link.state != "connected":
+                continue
+            readings = [item for item in watcher.results() or _waiting() if item.signal in machine.signals]
+            try:
+                await self._link.write(machine_id, readings)
+                self._refused.pop(machine_id, None)
+            except MethodFailed as error:
+                if machine_id not in self._refused:
+                    log.warning("%s: results refused: %s (%s)", machine_id, error, error.name)
+                self._refused[machine_id] = f"{machine_id}: results refused: {error.name}"
+            except (ConnectionError, KeyError):
+                # The link is on its way down or the machine is gone; both are told elsewhere.
+                continue
+
+    async def save_now_and_then(self) -> None:
+        while True:
+            await asyncio.sleep(SAVE_S)
+            for watcher in tuple(self._watchers.values()):
+                # The state is a copy made between two rows; packing and writing it is for a thread.
+                state = watcher.state()
+                with contextlib.suppress(OSError):
+                    await asyncio.to_thread(self._save, watcher.machine_id, state)
+
+    def save(self) -> None:
+        """All machines, now: at the end."""
+        for watcher in self._watchers.values():
+            if watcher.rows:
+                with contextlib.suppress(OSError):
+                    self._save(watcher.machine_id, watcher.state())
+
+    def _save(self, machine_id: str, state: dict[str, object]) -> None:
+        path = memory.path_of(self._folder, machine_id)
+        try:
+            memory.save(path, memory.pack(state))
+        except OSError as error:
+            log.warning("%s: cannot be saved: %s", path, error)
+            raise
+
+
+def _waiting() -> Sequence[Reading]:
+    """Every result before the first frame: waiting, and never a made-up 0."""
+    now_ns = time.time_ns()
+    return [Reading(row.name, None, BAD_WAITING_FOR_INITIAL_DATA, now_ns, now_ns) for row in RESULTS]
