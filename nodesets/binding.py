@@ -15,25 +15,23 @@ and spindles are taken in the server's order; lamps are not, since a wrong colou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from asyncua import Client, ua
 
 from nodesets.catalogue import SIGNALS
+from nodesets.explorer import Explorer, plain
 from nodesets.methods import METHODS
-from nodesets.namespaces import URI
 from nodesets.paths import Path, QName, Step, parse, qname
 
-_A = ua.AttributeIds
-_O = ua.ObjectIds
-_HIERARCHICAL: Final = ua.NodeId(33, 0)
-_HAS_SUBTYPE: Final = ua.NodeId(45, 0)
 _OBJECTS: Final = ua.NodeId(85, 0)
 _MACHINES: Final = parse("MA:Machines")
 _MACHINE_TOOL: Final = qname("MT:MachineToolType")
 _BY_NAME_ONLY: Final = frozenset({qname("IA:StackElementLightType")})
+_CNC_INTERFACE_STEP: Final = Step("CncInterface", "CNC")
+_CNC_INTERFACE: Final = Step("CncInterface", type=qname("CNC:CncInterfaceType"))
 _IDENTIFICATION: Final = ("DI:Identification/", "MA:MachineryBuildingBlocks/DI:Identification/")
 _PLATE: Final = {
     "manufacturer": "DI:Manufacturer",
@@ -41,13 +39,6 @@ _PLATE: Final = {
     "serial_number": "DI:SerialNumber",
     "location": "MA:Location",
 }
-_LIMITS: Final = {
-    "browse": _O.Server_ServerCapabilities_OperationLimits_MaxNodesPerBrowse,
-    "translate": _O.Server_ServerCapabilities_OperationLimits_MaxNodesPerTranslateBrowsePathsToNodeIds,
-    "read": _O.Server_ServerCapabilities_OperationLimits_MaxNodesPerRead,
-}
-_BATCH: Final = 1000
-"""Operations per request when the server names no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,141 +62,6 @@ class Bound:
 
 def _own_path(name: str) -> str:
     return "X:Signals/" + "/".join(f"X:{step}" for step in name.split("/"))
-
-
-def _plain(node_id: ua.NodeId) -> ua.NodeId:
-    return ua.NodeId(node_id.Identifier, node_id.NamespaceIndex)
-
-
-class _Explorer:
-    """Batched services of one client, with what they found."""
-
-    def __init__(self, client: Client) -> None:
-        self._session = client.uaclient
-        self._index: dict[str, int] = {}
-        self._prefix: dict[int, str] = {}
-        self._limits = dict.fromkeys(_LIMITS, _BATCH)
-        self._supertypes: dict[ua.NodeId, tuple[QName, ua.NodeId | None]] = {}
-
-    async def begin(self) -> None:
-        array, *limits = await self.read([ua.NodeId(_O.Server_NamespaceArray), *(ua.NodeId(i) for i in _LIMITS.values())])
-        uris = array or []
-        self._index = {prefix: uris.index(uri) for prefix, uri in URI.items() if uri in uris}
-        self._prefix = {index: prefix for prefix, index in self._index.items()}
-        for name, limit in zip(_LIMITS, limits, strict=True):
-            self._limits[name] = min(int(limit or _BATCH), _BATCH)
-
-    def knows(self, prefix: str) -> bool:
-        return prefix in self._index
-
-    def speaks(self, path: Path) -> bool:
-        """Whether the server has all namespaces of a path."""
-        return all((step.type.prefix if step.type else step.prefix) in self._index for step in path)
-
-    async def _batched(self, service: str, items: Sequence[Any], call: Callable[[list[Any]], Any]) -> list[Any]:
-        results: list[Any] = []
-        size = self._limits[service]
-        for start in range(0, len(items), size):
-            results += await call(list(items[start : start + size]))
-        return results
-
-    async def read(self, nodes: Sequence[ua.NodeId], attribute: ua.AttributeIds = _A.Value) -> list[Any]:
-        """Values, None where one is not Good."""
-
-        async def call(batch: list[ua.NodeId]) -> list[ua.DataValue]:
-            values = [ua.ReadValueId(NodeId=node_id, AttributeId=attribute) for node_id in batch]
-            parameters = ua.ReadParameters(NodesToRead=values)
-            found: list[ua.DataValue] = await self._session.read(parameters)
-            return found
-
-        values = await self._batched("read", nodes, call)
-        return [v.Value.Value if v.Value is not None and (v.StatusCode is None or v.StatusCode.is_good()) else None for v in values]
-
-    async def browse(
-        self, nodes: Sequence[ua.NodeId], reference: ua.NodeId = _HIERARCHICAL, forward: bool = True
-    ) -> list[list[ua.ReferenceDescription]]:
-        async def call(batch: list[ua.NodeId]) -> list[list[ua.ReferenceDescription]]:
-            parameters = ua.BrowseParameters()
-            parameters.RequestedMaxReferencesPerNode = 0
-            parameters.NodesToBrowse = [self._description(node_id, reference, forward) for node_id in batch]
-            results = await self._session.browse(parameters)
-            found = [list(result.References) for result in results]
-            open_points = {i: r.ContinuationPoint for i, r in enumerate(results) if r.ContinuationPoint}
-            while open_points:
-                following = ua.BrowseNextParameters()
-                following.ContinuationPoints = list(open_points.values())
-                more = await self._session.browse_next(following)
-                for i, result in zip(list(open_points), more, strict=True):
-                    found[i] += result.References
-                    if result.ContinuationPoint:
-                        open_points[i] = result.ContinuationPoint
-                    else:
-                        del open_points[i]
-            return found
-
-        return await self._batched("browse", nodes, call)
-
-    @staticmethod
-    def _description(node_id: ua.NodeId, reference: ua.NodeId, forward: bool) -> ua.BrowseDescription:
-        description = ua.BrowseDescription()
-        description.NodeId = node_id
-        description.BrowseDirection = ua.BrowseDirection.Forward if forward else ua.BrowseDirection.Inverse
-        description.ReferenceTypeId = reference
-        description.IncludeSubtypes = True
-        description.NodeClassMask = 0
-        description.ResultMask = ua.BrowseResultMask.All
-        return description
-
-    async def translate(self, paths: Sequence[tuple[ua.NodeId, Path]]) -> list[ua.NodeId | None]:
-        """The first target of each path of qualified names, None where there is none."""
-
-        async def call(batch: list[tuple[ua.NodeId, Path]]) -> list[ua.BrowsePathResult]:
-            wanted = []
-            for start, path in batch:
-                browse_path = ua.BrowsePath()
-                browse_path.StartingNode = start
-                browse_path.RelativePath.Elements = [self._element(step) for step in path]
-                wanted.append(browse_path)
-            found: list[ua.BrowsePathResult] = await self._session.translate_browsepaths_to_nodeids(wanted)
-            return found
-
-        results = await self._batched("translate", paths, call)
-        return [_plain(r.Targets[0].TargetId) if r.StatusCode.is_good() and r.Targets else None for r in results]
-
-    def _element(self, step: Step) -> ua.RelativePathElement:
-        element = ua.RelativePathElement()
-        element.ReferenceTypeId = _HIERARCHICAL
-        element.IsInverse = False
-        element.IncludeSubtypes = True
-        element.TargetName = ua.QualifiedName(step.name, self._index[step.prefix])
-        return element
-
-    def _qname(self, name: ua.QualifiedName) -> QName:
-        return QName(self._prefix.get(name.NamespaceIndex, ""), name.Name)
-
-    async def learn_types(self, types: Iterable[ua.NodeId]) -> None:
-        """Fetch names and supertypes of types, up to the roots."""
-        unknown = [t for t in dict.fromkeys(types) if t not in self._supertypes and not t.is_null()]
-        names = await self.read(unknown, _A.BrowseName) if unknown else []
-        found = {t: self._qname(name) if name is not None else QName("", "") for t, name in zip(unknown, names, strict=True)}
-        while found:
-            above = await self.browse(list(found), _HAS_SUBTYPE, forward=False)
-            following: dict[ua.NodeId, QName] = {}
-            for (type_id, name), references in zip(found.items(), above, strict=True):
-                parent = _plain(references[0].NodeId) if references else None
-                self._supertypes[type_id] = (name, parent)
-                if parent is not None and parent not in self._supertypes:
-                    following[parent] = self._qname(references[0].BrowseName)
-            found = following
-
-    def is_a(self, type_id: ua.NodeId, name: QName) -> bool:
-        """Whether a learnt type is ``name`` or a subtype of it."""
-        known: ua.NodeId | None = type_id
-        while known is not None and known in self._supertypes:
-            own, known = self._supertypes[known]
-            if own == name:
-                return True
-        return False
 
 
 @dataclass(slots=True)
@@ -248,7 +104,7 @@ def _siblings(paths: Iterable[Path]) -> dict[QName, list[str]]:
     return found
 
 
-async def _walk(explorer: _Explorer, searches: list[_Search]) -> dict[tuple[int, str, int], ua.NodeId]:
+async def _walk(explorer: Explorer, searches: list[_Search]) -> dict[tuple[int, str, int], ua.NodeId]:
     """Advance all searches together until each has arrived or failed."""
     siblings = _siblings(search.rest for search in searches)
     children: dict[ua.NodeId, list[ua.ReferenceDescription]] = {}
@@ -265,30 +121,35 @@ async def _walk(explorer: _Explorer, searches: list[_Search]) -> dict[tuple[int,
                 search.node_id = targets[search.node_id, head]
                 search.rest = search.rest[len(head) :]
         waiting = [s for s in moving if s.node_id is not None and s.rest]
-        parents = list(dict.fromkeys(s.node_id for s in waiting if s.node_id not in children))
+        parents = list(dict.fromkeys(s.node_id for s in waiting if s.node_id is not None and s.node_id not in children))
         if parents:
             children.update(zip(parents, await explorer.browse(parents), strict=True))
-            await explorer.learn_types(_plain(r.TypeDefinition) for parent in parents for r in children[parent])
+            await explorer.learn_types(plain(r.TypeDefinition) for parent in parents for r in children[parent])
         for search in waiting:
             step = search.rest[0]
             if step.type is None or search.node_id is None:
                 continue
             candidates = [
-                (r.BrowseName.Name, _plain(r.NodeId))
+                (r.BrowseName.Name, plain(r.NodeId))
                 for r in children[search.node_id]
-                if explorer.is_a(_plain(r.TypeDefinition), step.type)
+                if explorer.is_a(plain(r.TypeDefinition), step.type)
             ]
             search.node_id = choose(step, siblings[step.type], candidates)
             search.rest = search.rest[1:]
     return {s.key: s.node_id for s in searches if s.node_id is not None}
 
 
-def _wanted(explorer: _Explorer) -> list[tuple[str, int, Path]]:
+def _signal_path(path: str) -> Path:
+    """OPC 40502 does not say what the interface object of a machine is called: it is found by its type."""
+    return tuple(_CNC_INTERFACE if step == _CNC_INTERFACE_STEP else step for step in parse(path))
+
+
+def _wanted(explorer: Explorer) -> list[tuple[str, int, Path]]:
     """(what, rank, path) of everything looked for in one machine; a lower rank wins."""
     rows: list[tuple[str, int, Path]] = []
     for signal in SIGNALS:
         paths = [*signal.nodes, _own_path(signal.name)]
-        rows += [(f"signal {signal.name}", rank, parse(path)) for rank, path in enumerate(paths)]
+        rows += [(f"signal {signal.name}", rank, _signal_path(path)) for rank, path in enumerate(paths)]
     for name, tail in _PLATE.items():
         rows += [(f"plate {name}", rank, parse(head + tail)) for rank, head in enumerate(_IDENTIFICATION)]
     rows.append(("commands", 0, parse("X:Commands")))
@@ -296,22 +157,22 @@ def _wanted(explorer: _Explorer) -> list[tuple[str, int, Path]]:
     return [row for row in rows if explorer.speaks(row[2])]
 
 
-async def _machines(explorer: _Explorer) -> list[tuple[str, ua.NodeId]]:
+async def _machines(explorer: Explorer) -> list[tuple[str, ua.NodeId]]:
     """(browse name, NodeId) of all machine tools."""
     (folder,) = await explorer.translate([(_OBJECTS, _MACHINES)])
     if folder is None:
         return []
     (references,) = await explorer.browse([folder])
-    await explorer.learn_types(_plain(r.TypeDefinition) for r in references)
+    await explorer.learn_types(plain(r.TypeDefinition) for r in references)
     names: set[str] = set()
     found = []
     for reference in references:
-        if explorer.is_a(_plain(reference.TypeDefinition), _MACHINE_TOOL):
+        if explorer.is_a(plain(reference.TypeDefinition), _MACHINE_TOOL):
             name = reference.BrowseName.Name
             while name in names:
                 name += "'"  # one browse name in two namespaces
             names.add(name)
-            found.append((name, _plain(reference.NodeId)))
+            found.append((name, plain(reference.NodeId)))
     return found
 
 
@@ -320,7 +181,7 @@ async def bind(client: Client) -> dict[str, Bound]:
 
     ``client``: connected. Empty when the server has none, or does not know the models. Raises ua.UaError when a service fails.
     """
-    explorer = _Explorer(client)
+    explorer = Explorer(client)
     await explorer.begin()
     if not (explorer.knows("MA") and explorer.knows("MT")):
         return {}

@@ -20,9 +20,10 @@ from asyncua.server.address_space import AddressSpace, AttributeValue, NodeData
 
 from nodesets import official
 from nodesets.datatypes import DataType, DataTypes
+from nodesets.metadata import add_metadata
 from nodesets.nodeset_xml import BASE_URI, NODE_CLASSES, NODESET, NodesetError, NodesetFile, open_nodeset, text
 from nodesets.space_access import References, namespace_array, set_namespace_array
-from nodesets.values import ValueReader, parse_time
+from nodesets.values import ValueReader
 
 OWN_NODESET: Final = Path(__file__).with_name("cnctwin.NodeSet2.xml")
 
@@ -30,12 +31,7 @@ _A = ua.AttributeIds
 _V = ua.VariantType
 _HAS_ENCODING: Final = ua.NodeId(38, 0)
 _HAS_SUBTYPE: Final = ua.NodeId(45, 0)
-_HAS_COMPONENT: Final = ua.NodeId(47, 0)
-_HAS_PROPERTY: Final = ua.NodeId(46, 0)
 _HAS_TYPE_DEFINITION: Final = ua.NodeId(40, 0)
-_NAMESPACES: Final = ua.NodeId(11715, 0)
-_NAMESPACE_METADATA_TYPE: Final = ua.NodeId(11616, 0)
-_PROPERTY_TYPE: Final = ua.NodeId(68, 0)
 _WRITE_BITS: Final = 0b0000_1010
 """CurrentWrite and HistoryWrite."""
 
@@ -273,81 +269,6 @@ class _Loader:
                 raise file.error(element, f"value of {node.nodeid.to_string()}: {error}") from error
             node.attributes[_A.Value].value = ua.DataValue(variant, SourceTimestamp=self.now)
 
-    # Metadata -------------------------------------------------------------------------------------------------------
-
-    def add_metadata(self, file: NodesetFile) -> None:
-        """NamespaceMetadata for a model whose file has none (CNC), and values where the file left them out."""
-        for model in file.models:
-            rows: dict[str, tuple[int, ua.Variant]] = {
-                "NamespaceUri": (12, ua.Variant(model.uri, _V.String)),
-                "NamespaceVersion": (12, ua.Variant(model.version, _V.String)),
-                "NamespacePublicationDate": (13, ua.Variant(parse_time(model.published or "1601-01-01"), _V.DateTime)),
-                "IsNamespaceSubset": (1, ua.Variant(False, _V.Boolean)),
-                "StaticNodeIdTypes": (256, ua.Variant([0], _V.Int32, is_array=True)),
-                "StaticNumericNodeIdRange": (291, ua.Variant([], _V.String, is_array=True)),
-                "StaticStringNodeIdPattern": (12, ua.Variant("", _V.String)),
-            }
-            metadata = self._child(_NAMESPACES, model.uri)
-            if metadata is None:
-                metadata = self._new_object(model.uri)
-            for name, (data_type, value) in rows.items():
-                child = self._child(metadata, name)
-                if child is None:
-                    self._new_property(metadata, name, data_type, value)
-                else:
-                    self._fill(child, value)
-            # Optional ones, which DI has without a value: nothing is restricted, no role is given anything by default.
-            for name, value in (
-                ("DefaultRolePermissions", ua.Variant([], _V.ExtensionObject, is_array=True)),
-                ("DefaultUserRolePermissions", ua.Variant([], _V.ExtensionObject, is_array=True)),
-                ("DefaultAccessRestrictions", ua.Variant(0, _V.UInt16)),
-            ):
-                if (child := self._child(metadata, name)) is not None:
-                    self._fill(child, value)
-
-    def _fill(self, node_id: ua.NodeId, value: ua.Variant) -> None:
-        held = self.aspace[node_id].attributes[_A.Value]
-        if held.value.Value.Value is None:
-            held.value = ua.DataValue(value, SourceTimestamp=self.now)
-
-    def _child(self, parent: ua.NodeId, name: str) -> ua.NodeId | None:
-        for reference in self.aspace[parent].references:
-            if reference.IsForward and reference.BrowseName.Name == name:
-                return reference.NodeId
-        return None
-
-    def _new_object(self, uri: str) -> ua.NodeId:
-        node_id = ua.NodeId(f"Namespaces.{uri}", 1)
-        node = NodeData(node_id)
-        self._attribute(node, _A.NodeId, node_id, _V.NodeId)
-        self._attribute(node, _A.NodeClass, ua.NodeClass.Object, _V.Int32)
-        self._attribute(node, _A.BrowseName, ua.QualifiedName(uri, self.uris.index(uri)), _V.QualifiedName)
-        self._attribute(node, _A.DisplayName, ua.LocalizedText(uri, "en"), _V.LocalizedText)
-        self._attribute(node, _A.EventNotifier, 0, _V.Byte)
-        self.aspace[node_id] = node
-        self.references.add(node_id, _HAS_TYPE_DEFINITION, _NAMESPACE_METADATA_TYPE)
-        self.references.add(_NAMESPACES, _HAS_COMPONENT, node_id)
-        self.nodes += 1
-        return node_id
-
-    def _new_property(self, parent: ua.NodeId, name: str, data_type: int, value: ua.Variant) -> None:
-        node_id = ua.NodeId(f"{parent.Identifier}.{name}", 1)
-        node = NodeData(node_id)
-        self._attribute(node, _A.NodeId, node_id, _V.NodeId)
-        self._attribute(node, _A.NodeClass, ua.NodeClass.Variable, _V.Int32)
-        self._attribute(node, _A.BrowseName, ua.QualifiedName(name, 0), _V.QualifiedName)
-        self._attribute(node, _A.DisplayName, ua.LocalizedText(name, "en"), _V.LocalizedText)
-        self._attribute(node, _A.DataType, ua.NodeId(data_type, 0), _V.NodeId)
-        self._attribute(node, _A.ValueRank, 1 if value.is_array else -1, _V.Int32)
-        self._attribute(node, _A.AccessLevel, 1, _V.Byte)
-        self._attribute(node, _A.UserAccessLevel, 1, _V.Byte)
-        self._attribute(node, _A.Historizing, False, _V.Boolean)
-        node.attributes[_A.Value] = AttributeValue(ua.DataValue(value, SourceTimestamp=self.now))
-        self.aspace[node_id] = node
-        self.references.add(node_id, _HAS_TYPE_DEFINITION, _PROPERTY_TYPE)
-        self.references.add(parent, _HAS_PROPERTY, node_id)
-        self.nodes += 1
-
 
 def load_files(server: Server, files: Sequence[NodesetFile]) -> Loaded:
     """Load opened files together, in any order. Raises NodesetError; the address space is then not to be used."""
@@ -365,7 +286,7 @@ def load_files(server: Server, files: Sequence[NodesetFile]) -> Loaded:
     loader.define_types()
     loader.read_values()
     for file in files:
-        loader.add_metadata(file)
+        loader.nodes += add_metadata(loader.aspace, loader.references, file, loader.uris)
     seconds = time.perf_counter() - begun
     return Loaded(tuple(loader.uris[before:]), loader.nodes, loader.references.count, tuple(unresolved), seconds)
 

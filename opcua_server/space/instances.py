@@ -310,5 +310,15 @@ class Builder:
         raise KeyError(f"{parent.to_string()} has no placeholder for {step.type}")
 
 
+_shared: Final[dict[tuple[ua.VariantType, Any], ua.DataValue]] = {}
+
+
 def _held(value: Any, kind: ua.VariantType) -> AttributeValue:
+    """Each node has its own AttributeValue; the DataValue of a small number is one for all nodes, and never changed."""
+    if isinstance(value, int | float):
+        key = (kind, value)
+        data_value = _shared.get(key)
+        if data_value is None:
+            data_value = _shared[key] = ua.DataValue(ua.Variant(value, kind))
+        return AttributeValue(data_value)
     return AttributeValue(ua.DataValue(ua.Variant(value, kind)))
