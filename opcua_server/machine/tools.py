@@ -83,8 +83,10 @@ class Tool:
         self.measurements = 0
         self.measured_percent = 0.0
         self.locked = False
-        self.life_s = 0.0
-        """Life of this edge as last used, in time in cut; before any cut it is 0."""
+        self.nominal_used = 0.0
+        """What an average edge would have used up of its life by now, healthy and well cooled."""
+        self.expected_life_min = 45.0
+        """Life in time in cut that the edges before this one led to expect."""
         self._begin_edge()
 
     def _begin_edge(self) -> None:
@@ -104,8 +106,10 @@ class Tool:
 
     @property
     def nominal_life_min(self) -> float:
-        """Expected life in minutes in cut at the conditions it was last used at; 45 until it was used."""
-        return self.life_s / 60.0 / self.life_scatter if self.life_s > 0.0 else 45.0
+        """Expected life of an average edge in minutes in cut, at the conditions this one was used at so far."""
+        if self.nominal_used < 1e-4:
+            return self.expected_life_min
+        return self.cutting_time_s / 60.0 / self.nominal_used
 
     def measure(self) -> None:
         """The tool setter looks at the flank: each look has its own error."""
@@ -116,20 +120,23 @@ class Tool:
 
     def renew(self) -> None:
         """A new edge: wear and time in cut start from zero, with a life of its own."""
+        self.expected_life_min = self.nominal_life_min
         self.edges += 1
-        self.used = self.cutting_time_s = self.measured_percent = self.life_s = 0.0
+        self.used = self.nominal_used = self.cutting_time_s = self.measured_percent = 0.0
         self.locked = False
         self._begin_edge()
 
     def save(self) -> dict[str, float | bool]:
         return {
-            "edges": self.edges, "used": self.used, "cutting_time_s": self.cutting_time_s, "life_s": self.life_s,
+            "edges": self.edges, "used": self.used, "cutting_time_s": self.cutting_time_s,
+            "nominal_used": self.nominal_used, "expected_life_min": self.expected_life_min,
             "measurements": self.measurements, "measured_percent": self.measured_percent, "locked": self.locked,
         }  # fmt: skip
 
     def restore(self, saved: dict[str, float | bool]) -> None:
         self.edges, self.measurements = int(saved["edges"]), int(saved["measurements"])
-        self.used, self.life_s = float(saved["used"]), float(saved["life_s"])
+        self.used, self.nominal_used = float(saved["used"]), float(saved["nominal_used"])
+        self.expected_life_min = float(saved["expected_life_min"])
         self.cutting_time_s, self.measured_percent = float(saved["cutting_time_s"]), float(saved["measured_percent"])
         self.locked = bool(saved["locked"])
         self._begin_edge()

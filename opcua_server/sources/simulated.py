@@ -71,6 +71,7 @@ class SimulatedSource:
         self._done_ns = 0
         """Machine time that is simulated: the end of the last block."""
         self._now_ns = 0
+        """Wall-clock time of the last ``advance``; 0 before the first."""
         self._events: list[SourceEvent] = []
         self._statuses = np.zeros(len(MACHINE), dtype=np.uint32)
         number = self._machine.number
@@ -144,7 +145,7 @@ class SimulatedSource:
 
     def _collect(self) -> None:
         happened = self._machine.controller.happened
-        if happened:
+        if happened and self._now_ns:  # before the first advance there is no wall-clock time to stamp them with
             self._events.extend(self._stamped(one) for one in happened)
             del self._events[:-1000]  # a server that never takes them must not grow
             happened.clear()

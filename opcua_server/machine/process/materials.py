@@ -34,12 +34,12 @@ class Material:
 MATERIALS: Final[dict[str, Material]] = {
     material.name: material
     for material in (
-        Material("42CrMo4", 2500.0, 0.26, 560.0, 1.2),
-        Material("16MnCr5", 2100.0, 0.26, 640.0, 1.05),
-        Material("St50", 1990.0, 0.26, 680.0),
-        Material("C45", 2110.0, 0.17, 600.0),
-        Material("GG25", 1160.0, 0.26, 520.0, 0.9),
-        Material("AlMgSi", 700.0, 0.25, 1500.0, 0.35),
+        Material("42CrMo4", 2500.0, 0.26, 500.0, 1.2),
+        Material("16MnCr5", 2100.0, 0.26, 570.0, 1.05),
+        Material("St50", 1990.0, 0.26, 600.0),
+        Material("C45", 2110.0, 0.17, 530.0),
+        Material("GG25", 1160.0, 0.26, 470.0, 0.9),
+        Material("AlMgSi", 700.0, 0.25, 1300.0, 0.35),
         Material("TiAl6V4", 1370.0, 0.22, 210.0, 1.1),
     )
 }

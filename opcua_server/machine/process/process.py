@@ -126,9 +126,9 @@ class Process:
             directions[tick] = _axis_force(cut, steps[tick] / travel, axial)
             vc = math.pi * kind.diameter_mm * speed / 1000.0
             life = 60.0 * life_min(material.taylor_c, kind.edge, vc, fz, kind.nominal_fz_mm, width / kind.diameter_mm)
-            tool.life_s = life * tool.life_scatter
-            life_used += TICK_S / tool.life_s
-        tool.used += life_used * physics.wear_rate * coolant_wear
+            life_used += TICK_S / life
+        tool.nominal_used += life_used
+        tool.used += life_used / tool.life_scatter * physics.wear_rate * coolant_wear
         tool.cutting_time_s += in_cut * TICK_S
         n = max(in_cut, 1)
         edge_speed = math.pi * kind.diameter_mm * (speed_sum / n if in_cut else speeds_rpm[-1]) / 1000.0
