@@ -126,15 +126,8 @@ class Compensation:
         else:
             # The end's radius stands for the whole arc: the start's may differ by the programmed rounding.
             offset = (c, after - inward)
-            corner = (
-                a
-                if self._arc is not None
-                else (
-                    c[0] + (a[0] - c[0]) * after / before,
-                    c[1] + (a[1] - c[1]) * after / before,
-                )
-            )
-            self._corner(state, out, corner, first, offset, third_start=start[self.axes[2]], feed=feed, spin=spin)
+            self._programmed_radius = after
+            self._corner(state, out, a, first, offset, third_start=start[self.axes[2]], feed=feed, spin=spin)
         segment = _segment(state, "arc", self._point(goal, third), feed, in_plane=True, entry=entry)
         segment.centre, segment.clockwise = self._point(c, third), turns < 0.0
         segment.extra_turns = max(math.ceil(abs(turns) - 1e-6) - 1, 0)
@@ -169,7 +162,7 @@ class Compensation:
         back = outward > math.pi - TANGENT_WITHIN_RAD
         bulges = _bulges(curve, self.side, spin) if curve is not None else _bulges(self._arc, self.side, self._spin)
         if outward < -TANGENT_WITHIN_RAD or (back and bulges):
-            self._end_held_at(self._inside(corner, direction, curve))
+            self._end_held_at(self._inside(corner, direction, curve, spin))
             self.flush(state, out)
             return
         self.flush(state, out)
@@ -180,8 +173,10 @@ class Compensation:
                 around.centre, around.clockwise = self._point(corner, third_start), self.side > 0
             self._emit(state, out, around)
 
-    def _inside(self, corner: Vector, direction: Vector, curve: tuple[Vector, float] | None) -> Vector:
-        """Intersection of the last and the next offset curve, the one nearest to the corner."""
+    def _inside(self, corner: Vector, direction: Vector, curve: tuple[Vector, float] | None, spin: float) -> Vector:
+        """Where the last and the next offset curve meet."""
+        places: list[Vector] = []
+        index = 0
         if curve is None and self._arc is None:
             a, b = self._normal(self._direction), self._normal(direction)
             scale = 1.0 + a[0] * b[0] + a[1] * b[1]
@@ -191,15 +186,30 @@ class Compensation:
                 corner[0] + self.radius * (a[0] + b[0]) / scale,
                 corner[1] + self.radius * (a[1] + b[1]) / scale,
             )
-        if curve is None or self._arc is None:
-            circle = curve if curve is not None else self._arc
-            along = self._direction if curve is not None else direction
-            places = _line_circle(self._beside(corner, along), along, circle) if circle is not None else []
-        else:
+        if curve is not None and self._arc is not None:
             places = _circle_circle(self._arc, curve)
+            left = (self.side * self._spin > 0.0) == (spin > 0.0)
+            index = 0 if left else 1
+        elif curve is not None:
+            # Onto an arc: where the line first meets it from outside, or where it leaves through it from inside.
+            begin = self._beside(self._on_circle(corner, curve), self._direction)
+            places = _line_circle(begin, self._direction, curve)
+            index = 1 if self.side * spin > 0.0 else 0
+        elif self._arc is not None:
+            places = _line_circle(self._beside(corner, direction), direction, self._arc)
+            index = 0 if self.side * self._spin > 0.0 else 1
         if not places:
             raise BlockFault("PS0033")
-        return min(places, key=lambda place: math.dist(place, corner))
+        return places[index]
+
+    def _on_circle(self, corner: Vector, curve: tuple[Vector, float]) -> Vector:
+        """The corner moved onto the programmed circle that the arc's end gives; its start may lie beside it."""
+        (a, b), _ = curve
+        distance = math.hypot(corner[0] - a, corner[1] - b)
+        scale = self._programmed_radius / distance if distance > 0.0 else 1.0
+        return (a + (corner[0] - a) * scale, b + (corner[1] - b) * scale)
+
+    _programmed_radius = 0.0
 
     def _end_held_at(self, place: Vector) -> None:
         for item in self._held:

@@ -112,17 +112,18 @@ def set_data(state: State, words: dict[str, float]) -> None:
         if not 1 <= number <= 48:
             raise BlockFault("PS0030", "P of G10 L20")
         _write_zero(state, 100 + number, words)
-    elif state.dialect.g10_fanuc and kind in (10, 11, 12, 13):
+    elif kind in (1, 10, 11) and (not state.dialect.g10_fanuc or any(axis in words for axis in AXES)):
+        # With axis words it is RS274's form in either dialect.
+        _set_tool(state, words, kind)
+    elif state.dialect.g10_fanuc and kind in (1, 10, 11, 12, 13):
         number = round(words.get("P", 0.0))
         if not 1 <= number <= state.tools.largest_offset:
             raise BlockFault("PS0030", "P of G10")
         if "R" not in words:
             raise BlockFault("PS0009", "G10 without R")
         tool = state.tools.row(number)
-        name = {10: "length", 11: "length_wear", 12: "radius", 13: "radius_wear"}[kind]
+        name = {1: "length_wear", 10: "length", 11: "length_wear", 12: "radius", 13: "radius_wear"}[kind]
         setattr(tool, name, words["R"] * state.unit + (0.0 if state.absolute else getattr(tool, name)))
-    elif not state.dialect.g10_fanuc and kind in (1, 10, 11):
-        _set_tool(state, words, kind)
     else:
         raise BlockFault("PS0010" if not state.dialect.macro_b else "PS0113", f"G10 L{kind}")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from opcua_server.machine.gcode import coordinates, cycles, motion
+from opcua_server.machine.gcode import coordinates, cycles, extended, motion
 from opcua_server.machine.gcode.alarms import BlockFault
 from opcua_server.machine.gcode.blocks import Block
 from opcua_server.machine.gcode.codes import GROUPS
@@ -170,8 +170,13 @@ def _act(
     for each in once:
         if each in (921, 922, 923):
             coordinates.preset(state, each, words)
+    if code == 53:
+        state.motion = code
+        return extended.finish_nurbs(state)
     if code >= 0:
         _set_motion(state, code)
+        if code == 52 and not has_axes:
+            extended.move(state, out, code, words)
     if 310 in once or any(311 <= each <= 313 for each in once):
         _skip_move(state, out, words)
         return None
@@ -206,7 +211,7 @@ def _act(
         return None
     if active in (0, 10):
         motion.straight(state, out, rapid=active == 0, end=motion.target(state, words))
-    elif active in cycles.CYCLES:
+    elif active in cycles.CYCLES and (active != 760 or state.dialect.macro_b):
         if active == 870 and not state.dialect.macro_b:
             raise BlockFault("PS0010", "G87")
         before = list(out)
@@ -216,9 +221,13 @@ def _act(
     elif active < 0 or active == 800:
         raise BlockFault("PS0010", "axis words without a motion code")
     else:
-        from opcua_server.machine.gcode import extended
-
-        return extended.move(state, out, active, words)
+        before = list(out)
+        out.clear()
+        moves = extended.move(state, out, active, words)
+        if moves is None:
+            out[:0] = before
+            return None
+        return _chain(before, moves, out)
     return None
 
 

@@ -23,8 +23,9 @@ Code = list[Step]
 
 NUMBER = re.compile(r"\d+\.?\d*|\.\d+")
 DEEPEST = 60
-EQUAL_WITHIN = 1e-9
-"""Two computed values nearer than this are equal for EQ, NE, GE and LE; else 0.1 added ten times would not be EQ 1."""
+EQUAL_WITHIN_FANUC = 1e-9
+EQUAL_WITHIN_LINUXCNC = 1e-4
+"""Two values nearer than this are equal for EQ and NE; the other relations are exact."""
 
 
 class Variables(Protocol):
@@ -62,10 +63,13 @@ def _power(a: Value, b: Value) -> float:
     return float(base**exponent)
 
 
-def _same(a: Value, b: Value) -> bool:
-    if a is None or b is None:
-        return a is b
-    return abs(a - b) <= EQUAL_WITHIN
+def _same(within: float) -> Callable[[Value, Value], bool]:
+    def same(a: Value, b: Value) -> bool:
+        if a is None or b is None:
+            return a is b
+        return abs(a - b) <= within
+
+    return same
 
 
 def _bits(function: Callable[[int, int], int]) -> Callable[[Value, Value], float]:
@@ -73,14 +77,20 @@ def _bits(function: Callable[[int, int], int]) -> Callable[[Value, Value], float
 
 
 Operator = tuple[int, Callable[[Value, Value], float]]
-_RELATIONS: dict[str, Operator] = {
-    "EQ": (2, lambda a, b: float(_same(a, b))),
-    "NE": (2, lambda a, b: float(not _same(a, b))),
-    "GT": (2, lambda a, b: float((a or 0.0) > (b or 0.0) + EQUAL_WITHIN)),
-    "GE": (2, lambda a, b: float((a or 0.0) >= (b or 0.0) - EQUAL_WITHIN)),
-    "LT": (2, lambda a, b: float((a or 0.0) < (b or 0.0) - EQUAL_WITHIN)),
-    "LE": (2, lambda a, b: float((a or 0.0) <= (b or 0.0) + EQUAL_WITHIN)),
-}
+
+
+def _relations(within: float) -> dict[str, Operator]:
+    same = _same(within)
+    return {
+        "EQ": (2, lambda a, b: float(same(a, b))),
+        "NE": (2, lambda a, b: float(not same(a, b))),
+        "GT": (2, lambda a, b: float((a or 0.0) > (b or 0.0))),
+        "GE": (2, lambda a, b: float((a or 0.0) >= (b or 0.0))),
+        "LT": (2, lambda a, b: float((a or 0.0) < (b or 0.0))),
+        "LE": (2, lambda a, b: float((a or 0.0) <= (b or 0.0))),
+    }
+
+
 _SUMS: dict[str, Operator] = {
     "**": (5, _power),
     "*": (4, _arithmetic(operator.mul)),
@@ -92,14 +102,14 @@ _SUMS: dict[str, Operator] = {
 # LinuxCNC's logic is of truth values and binds weakest; FANUC's is of bits and binds like a sum or a product.
 TRUTH: dict[str, Operator] = {
     **_SUMS,
-    **_RELATIONS,
+    **_relations(EQUAL_WITHIN_LINUXCNC),
     "AND": (1, lambda a, b: float(bool(a) and bool(b))),
     "OR": (1, lambda a, b: float(bool(a) or bool(b))),
     "XOR": (1, lambda a, b: float(bool(a) != bool(b))),
 }
 BITS: dict[str, Operator] = {
     **_SUMS,
-    **_RELATIONS,
+    **_relations(EQUAL_WITHIN_FANUC),
     "AND": (4, _bits(operator.and_)),
     "OR": (3, _bits(operator.or_)),
     "XOR": (3, _bits(operator.xor)),

@@ -26,11 +26,16 @@ PLANES = {170: (0, 1, 2), 180: (2, 0, 1), 190: (1, 2, 0)}
 NORMALS: dict[int, Point] = {170: (0.0, 0.0, 1.0), 180: (0.0, 1.0, 0.0), 190: (1.0, 0.0, 0.0)}
 
 
+ControlPoint = tuple[float, float, float]
+"""First and second axis in mm, weight."""
+
+
 class State:
     __slots__ = (
         "absolute",
         "block_text",
         "compensation",
+        "control_points",
         "cycle",
         "dialect",
         "diameter_mode",
@@ -71,6 +76,8 @@ class State:
         "skip",
         "skip_hit",
         "speed",
+        "spline_order",
+        "spline_tail",
         "surface_speed",
         "system",
         "tool",
@@ -126,6 +133,10 @@ class State:
         self.rigid_tap = False
         self.cycle: dict[str, float] = {}
         self.compensation: Compensation | None = None
+        self.control_points: list[ControlPoint] = []
+        self.spline_order = 3
+        self.spline_tail = (0.0, 0.0)
+        """P, Q of the last G5 in a row, mm."""
         self.diameter_mode = False
         self.skip: Point = ZERO
         self.skip_hit = False

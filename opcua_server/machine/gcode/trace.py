@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterator
 
+from opcua_server.machine.gcode.extended import RETURN_STROKE
 from opcua_server.machine.gcode.tables import Limits, Tool, ToolTable
 from opcua_server.machine.moves import Move, NcAlarm
 
@@ -29,7 +30,7 @@ def _rounded(values: tuple[float, ...]) -> list[float]:
 
 def record(move: Move) -> dict[str, object] | None:
     """One move in the corpus's form; None for what it does not record (spindle, coolant, stops, messages)."""
-    if move.kind not in TRACED or move.text == "return stroke":
+    if move.kind not in TRACED or move.text == RETURN_STROKE:
         return None
     entry: dict[str, object] = {"n": move.line, "t": move.kind}
     if move.kind == "dwell":

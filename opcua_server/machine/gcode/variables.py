@@ -71,7 +71,10 @@ class VariableStore:
         else:
             if index == 5400 or 5420 <= index <= 5428 or index > 5602:
                 raise BlockFault("PS0116" if index <= 5602 else "PS0115", f"#{index}")
-            self.common[index] = value
+            if index == 5070:
+                self.state.skip_hit = bool(value)
+            else:
+                self.common[index] = value
 
     # FANUC
 
