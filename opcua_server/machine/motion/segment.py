@@ -52,6 +52,7 @@ class Rules:
         "max_override",
         "rapid",
         "rapid_reserve",
+        "stops_at_m_codes",
         "velocity",
     )
 
@@ -64,6 +65,7 @@ class Rules:
         self.dry_run = path.dry_run_mm_s
         self.rapid = hypot(*self.velocity)
         self.rapid_reserve = path.rapid_corner_reserve
+        self.stops_at_m_codes = path.stops_at_m_codes
         self.corner = path.corner_tolerance_mm
         self.corner_filter_v = inf
         self.arc_filter_v2 = inf
@@ -133,7 +135,7 @@ class Segment:
             self._as_arc(move.centre, move.normal, move.turns, rules)
         else:
             self._as_line(rules)
-        self.soft = rules.rapid if self.rapid else (move.feed / 60.0 if move.feed > 0.0 else rules.dry_run)
+        self.soft = rules.rapid if self.rapid else _feed(move) or rules.dry_run
         """Programmed speed, mm/s."""
         if self.length > 0.0:
             limit = self.length / rules.block_time
@@ -240,6 +242,11 @@ class Segment:
         if self.rapid:
             return self.soft * rapid_override
         return (rules.dry_run if dry_run else self.soft) * feed_override
+
+
+def _feed(move: Move) -> float:
+    """Programmed speed, mm/s; 0 if there is none (F0, or feed per revolution with the spindle stopped)."""
+    return move.feed * (move.modal.spindle_speed if move.modal.feed_per_rev else 1.0) / 60.0
 
 
 def _minus(p: Point, q: Point, factor: float) -> Point:

@@ -13,6 +13,8 @@ from opcua_server.machine.moves import Move, NcAlarm, Point
 PATH: Final = frozenset({"rapid", "feed", "arc", "tap", "probe"})
 """Kinds of moves that go somewhere."""
 
+_M_CODES: Final = frozenset({"spindle", "coolant", "message"})
+
 
 class Window:
     """A bounded queue of what comes next: segments of the path, and the moves that take place standing.
@@ -21,9 +23,10 @@ class Window:
     out. ``alarm`` is what the interpreter raised; it is due when the queue is empty.
     """
 
-    def __init__(self, rules: Rules, blocks: int) -> None:
+    def __init__(self, rules: Rules, blocks: int, *, exact_stop: bool = False) -> None:
         self._rules = rules
         self._blocks = blocks
+        self._exact_stop = exact_stop
         self._moves: Iterator[Move] = iter(())
         self._programmed: Point = (0.0, 0.0, 0.0)
         self._queue: deque[Segment | Move] = deque()
@@ -84,12 +87,15 @@ class Window:
         queue = self._queue
         before = queue[-1] if queue else None
         if move.kind not in PATH:
+            if not self._rules.stops_at_m_codes and move.kind in _M_CODES:
+                return
             queue.append(move)
         else:
             segment = Segment(move, self._programmed, self._rules)
             if segment.length <= 0.0:
                 return
             self._programmed = move.end
+            segment.exact = segment.exact or self._exact_stop
             queue.append(segment)
             if isinstance(before, Segment):
                 if before.rapid and segment.rapid:
