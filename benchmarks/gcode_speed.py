@@ -1,6 +1,6 @@
 """Lines of NC program interpreted per CPU second, over programs given on the command line or one made here.
 
-    python benchmarks/gcode_speed.py [FILE ...]
+python benchmarks/gcode_speed.py [FILE ...]
 """
 
 from __future__ import annotations

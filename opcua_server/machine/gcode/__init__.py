@@ -79,11 +79,11 @@ def interpret(
     """The moves of an NC program, made one after another as they are asked for.
 
     ``start`` is the machine's position (mm, machine coordinates). ``tools`` and ``offsets`` are the machine's own
-    memories: G10 writes into them. ``limits`` are the soft limits; without them no OT alarm is raised. ``resolve`` gives the text of a
-    program that is not in ``text``, by name such as "O1234". ``block_delete`` holds the numbers of the block skip
-    switches that are on (a bare ``/`` is 1). ``probe`` says where a probing move from its first to its second point
-    (machine coordinates) makes contact, or None. ``budget`` ends a program that does not end by itself; by default only 200,000 blocks
-    without a move do.
+    memories: G10 writes into them. ``limits`` are the soft limits; without them no OT alarm is raised. ``resolve``
+    gives the text of a program that is not in ``text``, by name such as "O1234". ``block_delete`` holds the numbers of
+    the block skip switches that are on (a bare ``/`` is 1). ``probe`` says where a probing move from its first to its
+    second point (machine coordinates) makes contact, or None. ``budget`` ends a program that does not end by itself;
+    by default only 200,000 blocks without a move do.
 
     Ends after the move of kind "end". Raises ``NcAlarm`` at the block that cannot be executed, after the moves of all
     blocks before it; nothing else for any text.

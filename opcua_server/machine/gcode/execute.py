@@ -222,12 +222,10 @@ def _act(
         raise BlockFault("PS0010", "axis words without a motion code")
     else:
         before = list(out)
+        made: list[Move] = []
+        following = extended.move(state, made, active, words)
         out.clear()
-        moves = extended.move(state, out, active, words)
-        if moves is None:
-            out[:0] = before
-            return None
-        return _chain(before, moves, out)
+        return _chain(before, following if following is not None else iter(made), out)
     return None
 
 

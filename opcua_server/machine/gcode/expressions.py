@@ -12,6 +12,7 @@ import math
 import operator
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from opcua_server.machine.gcode.alarms import BlockFault
@@ -213,6 +214,16 @@ _EXISTS = re.compile(r"EXISTS\[#<([^>]*)>\]")
 _NAME = re.compile(r"<([^>]*)>")
 
 
+@dataclass(slots=True)
+class _Waiting:
+    """An operator whose operand is still to come. ``kind``: [ # neg function binary atan2 pow second."""
+
+    kind: str
+    function: Callable[..., float] = abs
+    precedence: int = 0
+    word: str = ""
+
+
 class Compiler:
     """Reads expressions of one dialect out of a line without spaces, in capitals."""
 
@@ -231,8 +242,7 @@ class Compiler:
 
     def _read(self, text: str, at: int, *, single: bool) -> tuple[Code, int]:
         code: Code = []
-        # Waiting operators: ("[",), ("#",), ("neg",), ("f", function), ("b", precedence, function), ("atan2",), ("pow",)
-        waiting: list[tuple[object, ...]] = []
+        waiting: list[_Waiting] = []
         depth = 0
         length = len(text)
         while True:
@@ -242,7 +252,7 @@ class Compiler:
                 depth += 1
                 if depth > DEEPEST:
                     raise BlockFault("PS0118")
-                waiting.append(("[",))
+                waiting.append(_Waiting("["))
                 at += 1
                 continue
             if char == "#":
@@ -251,14 +261,14 @@ class Compiler:
                     code.append((NAMED, name[1]))
                     at = name.end()
                 else:
-                    waiting.append(("#",))
+                    waiting.append(_Waiting("#"))
                     at += 1
                     if text[at : at + 1] in ("-", "+", ""):
                         raise BlockFault("PS0114")
                     continue
             elif char in ("+", "-") and char:
                 if char == "-":
-                    waiting.append(("neg",))
+                    waiting.append(_Waiting("neg"))
                 at += 1
                 continue
             else:
@@ -282,9 +292,9 @@ class Compiler:
                     elif function:
                         word = function[0]
                         if word == "POW" and self.macro_b:
-                            waiting.append(("pow",))
+                            waiting.append(_Waiting("pow"))
                         elif word in self.functions:
-                            waiting.append(("f", self.functions[word], word))
+                            waiting.append(_Waiting("function", self.functions[word], word=word))
                         else:
                             raise BlockFault("PS0199", word)
                         at = function.end()
@@ -297,36 +307,35 @@ class Compiler:
                         raise BlockFault("PS0114" if depth or not single or waiting else "PS0005")
             # An operand has been read; signs and # in front of it take it first.
             while True:
-                while waiting and waiting[-1][0] in ("#", "neg"):
-                    kind = waiting.pop()[0]
+                while waiting and waiting[-1].kind in ("#", "neg"):
+                    kind = waiting.pop().kind
                     code.append((VARIABLE, None) if kind == "#" else (UNARY, _negative))
                 if depth and text[at : at + 1] == "]":
                     at += 1
-                    while waiting[-1][0] != "[":
-                        code.append((BINARY, waiting.pop()[2]))
+                    while waiting[-1].kind != "[":
+                        code.append((BINARY, waiting.pop().function))
                     waiting.pop()
                     depth -= 1
-                    if waiting and waiting[-1][0] == "f":
+                    if waiting and waiting[-1].kind == "function":
                         step = waiting.pop()
-                        if step[2] in ("ATAN", "ATN") and text[at : at + 2] == "/[":
+                        if step.word in ("ATAN", "ATN") and text[at : at + 2] == "/[":
                             at += 1
-                            waiting.append(("atan2",))
+                            waiting.append(_Waiting("atan2", _atan2))
                             break
-                        code.append((UNARY, step[1]))
-                    elif waiting and waiting[-1][0] in ("atan2", "second"):
-                        step = waiting.pop()
-                        code.append((BINARY, _atan2 if step[0] == "atan2" else step[1]))
-                    elif waiting and waiting[-1][0] == "pow":
+                        code.append((UNARY, step.function))
+                    elif waiting and waiting[-1].kind in ("atan2", "second"):
+                        code.append((BINARY, waiting.pop().function))
+                    elif waiting and waiting[-1].kind == "pow":
                         raise BlockFault("PS0114", "POW needs two values")
                     continue
                 if depth == 0 and single:
                     return code, at
                 if depth and text[at : at + 1] == "," and self.macro_b:
-                    while waiting[-1][0] != "[":
-                        code.append((BINARY, waiting.pop()[2]))
-                    opener = waiting[-2] if len(waiting) > 1 else ("",)
-                    if opener[0] == "pow" or (opener[0] == "f" and opener[2] in ("ATAN", "ATN")):
-                        waiting[-2] = ("second", _power if opener[0] == "pow" else _atan2)
+                    while waiting[-1].kind != "[":
+                        code.append((BINARY, waiting.pop().function))
+                    opener = waiting[-2] if len(waiting) > 1 else _Waiting("")
+                    if opener.kind == "pow" or opener.word in ("ATAN", "ATN"):
+                        waiting[-2] = _Waiting("second", _power if opener.kind == "pow" else _atan2)
                         at += 1
                         break
                     raise BlockFault("PS0114")
@@ -335,12 +344,12 @@ class Compiler:
                     if depth:
                         raise BlockFault("PS0118" if at >= length or text[at] != "[" else "PS0114")
                     while waiting:
-                        code.append((BINARY, waiting.pop()[2]))
+                        code.append((BINARY, waiting.pop().function))
                     return code, at
                 precedence, function_ = self.operators[symbol[0]]
-                while waiting and waiting[-1][0] == "b" and waiting[-1][1] >= precedence:  # type: ignore[operator]
-                    code.append((BINARY, waiting.pop()[2]))
-                waiting.append(("b", precedence, function_))
+                while waiting and waiting[-1].kind == "binary" and waiting[-1].precedence >= precedence:
+                    code.append((BINARY, waiting.pop().function))
+                waiting.append(_Waiting("binary", function_, precedence))
                 at = symbol.end()
                 break
 

@@ -18,10 +18,7 @@ from opcua_server.machine.gcode.variables import Frame, VariableStore
 DEEPEST = 10
 MOST_REPEATS = 999_999_999
 RETURN_VALUE, RETURNED = -1, -2
-ARGUMENTS = {
-    letter: number
-    for letter, number in zip("ABCIJKDEFHMQRSTUVWXYZ", (1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, *range(17, 27)), strict=True)
-}
+ARGUMENTS = dict(zip("ABCIJKDEFHMQRSTUVWXYZ", (1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, *range(17, 27)), strict=True))
 
 
 @dataclass(slots=True)
@@ -81,7 +78,8 @@ class Flow:
 
     # Subprograms
 
-    def _find(self, number: int) -> tuple[Program, int]:
+    def find(self, number: int) -> tuple[Program, int]:
+        """Program and line of ``O number``: in this text, the main text, or from outside. Raises PS0078."""
         for program in (self.program, *(call.program for call in self.calls[:1])):
             line = program.program_line(number)
             if line is not None:
@@ -102,7 +100,7 @@ class Flow:
             if repeats == 0:
                 return
             raise BlockFault("PS0009", "L")
-        program, line = self._find(number)
+        program, line = self.find(number)
         self._push(program, line, f"O{number:04d}", repeats, kind)
         if arguments is not None:
             self.variables.frame = Frame(dict(arguments))
@@ -235,9 +233,8 @@ class Flow:
             if found is None:
                 raise BlockFault("PS0124", f"O{name}")
             here, word = found
-            if word == "elseif":
-                if not self.number(_condition(self.program, here)):
-                    continue
+            if word == "elseif" and not self.number(_condition(self.program, here)):
+                continue
             self.index = here + 1
             return
 
@@ -265,7 +262,7 @@ class Flow:
                 raise BlockFault("PS0078", name)
         self._push(program, place, f"O<{name}>" if not name.isdigit() else f"O{name}", 1, "call")
         self.index = place + 1
-        self.variables.frame = Frame({number: value for number, value in enumerate(values, 1)})
+        self.variables.frame = Frame(dict(enumerate(values, 1)))
 
 
 def _condition(program: Program, index: int) -> Code:

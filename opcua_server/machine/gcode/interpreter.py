@@ -16,17 +16,14 @@ from opcua_server.machine.gcode import flow as flow_module
 from opcua_server.machine.gcode.alarms import BlockFault
 from opcua_server.machine.gcode.blocks import Block, Parser
 from opcua_server.machine.gcode.dialect import DIALECTS, Dialect
-from opcua_server.machine.gcode.execute import AXIS_WORDS, END_CODES, dwell, execute
+from opcua_server.machine.gcode.execute import AXIS_WORDS, END_CODES, execute
 from opcua_server.machine.gcode.expressions import evaluate
 from opcua_server.machine.gcode.flow import Flow
-from opcua_server.machine.gcode.motion import arc
 from opcua_server.machine.gcode.program import Program
 from opcua_server.machine.gcode.state import State
 from opcua_server.machine.gcode.tables import Limits, ToolTable, WorkOffsets
 from opcua_server.machine.gcode.variables import MacroAlarm, VariableStore
 from opcua_server.machine.moves import Move, NcAlarm, Point
-
-__all__ = ["Budget", "Interpreter", "dwell"]
 
 CHECK_EVERY = 256
 ALWAYS_SKIPPED: frozenset[int] = frozenset()
@@ -352,7 +349,7 @@ class Interpreter:
             if 650 in block.g:
                 flow.call(number, repeats, "G65", flow_module.arguments_of(order))
             else:
-                flow._find(number)
+                flow.find(number)
                 self._modal_call = (number, repeats, order)
                 state.groups["modal macro"] = 660
             state.program = flow.name
@@ -401,6 +398,3 @@ class Interpreter:
         number, repeats, order = self._modal_call
         self.flow.call(number, repeats, "G66", flow_module.arguments_of(order))
         self.state.program = self.flow.name
-
-
-__all__ += ["arc"]
