@@ -63,7 +63,11 @@ class Gateway:
     """One running gateway. ``spawn`` starts a task in the program's task group."""
 
     def __init__(
-        self, settings: Settings, link: OpcUa, spawn: Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]]
+        self,
+        settings: Settings,
+        link: OpcUa,
+        store: Peer,
+        spawn: Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]],
     ) -> None:
         self.settings = settings
         self.link = link
@@ -80,7 +84,7 @@ class Gateway:
         self.streams = Streams(self.twin, spawn)
         self.opcua = Peer("OPC UA")
         self.broker = Peer("MQTT broker")
-        self.store_peer = Peer("store")
+        self.store_peer = store
         self.listeners.updates.append(self.streams.update)
         self.listeners.documents.append(lambda machine_id, document, _external: self.feed.publish(machine_id, document))
         self.listeners.alarms.append(self.streams.alarm)

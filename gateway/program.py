@@ -26,7 +26,8 @@ from gateway.api import compat, server
 from gateway.api.access import Doorkeeper
 from gateway.api.parts import Parts
 from gateway.commands import Commands
-from gateway.core import ALARMS, Gateway, OpcUa
+from gateway.core import ALARMS, Gateway, OpcUa, Peer
+from gateway.mqtt.bridge import Bridge
 from gateway.records import KEPT, Records
 from gateway.store import Store
 from gateway.store.memory import Memory, remember
@@ -58,28 +59,35 @@ async def run(settings: Settings, status: Status, link: OpcUa, listener: socket.
     with ExitStack() as stack:
         listener = stack.enter_context(listener or server.bind(settings.host, settings.http_port))
         ports = [stack.enter_context(server.bind(settings.host, port)) for port in _compat_ports(settings)]
-        async with asyncio.TaskGroup() as group:
+        store = Store(settings.data / "store", Peer("store"))
+        await store.open()
+        try:
+            await _run(settings, status, link, store, listener, ports)
+        finally:
+            await store.close()  # the last one out: until here others had something to write
 
-            def spawn(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-                return group.create_task(work, name=name)
 
-            gateway = Gateway(settings, link, spawn)
-            doorkeeper = Doorkeeper(settings, Vault(settings.data))
-            store = Store(settings.data / "store", gateway.store_peer)
-            await store.open()
-            try:
-                parts = await _assemble(gateway, store)
-                spawn(link.run(), "link")
-                spawn(_batches(gateway), "batches")
-                spawn(_alarms(gateway), "alarms")
-                spawn(parts.alerts.run(), "alerts")
-                spawn(_watch(parts, status), "watch")
-                spawn(server.serve(api.create(parts, doorkeeper), listener), "http")
-                for app, port in zip(compat.create(parts, doorkeeper), ports, strict=False):
-                    spawn(server.serve(app, port), "http-of-old")
-                await asyncio.Event().wait()
-            finally:
-                await store.close()
+async def _run(
+    settings: Settings, status: Status, link: OpcUa, store: Store, listener: socket.socket, ports: list[socket.socket]
+) -> None:
+    async with asyncio.TaskGroup() as group:
+
+        def spawn(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+            return group.create_task(work, name=name)
+
+        gateway = Gateway(settings, link, store.peer, spawn)
+        doorkeeper = Doorkeeper(settings, Vault(settings.data))
+        parts = await _assemble(gateway, store)
+        bridge = Bridge(gateway)
+        spawn(link.run(), "link")
+        spawn(_batches(gateway), "batches")
+        spawn(_alarms(gateway), "alarms")
+        spawn(parts.alerts.run(), "alerts")
+        spawn(bridge.run(), "mqtt")
+        spawn(_watch(parts, status), "watch")
+        spawn(server.serve(api.create(parts, doorkeeper), listener), "http")
+        for app, port in zip(compat.create(parts, doorkeeper), ports, strict=False):
+            spawn(server.serve(app, port), "http-of-old")
 
 
 async def _assemble(gateway: Gateway, store: Store) -> Parts:

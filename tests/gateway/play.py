@@ -1,6 +1,6 @@
 """Serve the gateway with a link that plays moving machines: to work on the page without a server behind it.
 
-python tests/gateway/play.py [port] [machines]      default port 8000, one machine; users and key are printed
+python tests/gateway/play.py [port] [machines] [MQTT port]      default 8000, one, 1883; users and key are printed
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def main() -> None:
                 print(f"{login.user:10} {login.password}")
             print(f"x-api-key  {first.api_key}")
         print(f"http://127.0.0.1:{port}/", flush=True)
-        settings = Settings(data=data, http_port=port, machines=count)
+        settings = Settings(data=data, http_port=port, machines=count, mqtt_port=int(sys.argv[3]) if len(sys.argv) > 3 else 1883)
         with contextlib.suppress(KeyboardInterrupt):
             asyncio.run(run(settings, Status("gateway"), FakeLink(settings.machine_ids)))
 

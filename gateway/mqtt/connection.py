@@ -1,0 +1,240 @@
+"""The connection to the broker: paho's client in its own thread, one life at a time.
+
+    away --connect--> up --lost--> away (backoff) ...        birth on the way up, last will where it breaks
+
+    event loop --publish()--> paho (bounded: WINDOW messages that are not written yet) --thread--> socket
+    paho's thread --call_soon_threadsafe--> event loop
+
+MQTT 5 is tried first; a broker that refuses it is asked in MQTT 3.1.1 from then on. Every message that is not handed over is
+counted with its reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import ssl
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from cnctwin.reading import iso
+from gateway.mqtt.message import Message
+
+log = logging.getLogger("gateway.mqtt")
+WINDOW: Final = 20_000
+CONNECT_S: Final = 5.0
+KEEP_ALIVE_S: Final = 15
+BACKOFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+UNSUPPORTED_VERSION: Final = 132
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerAddress:
+    host: str
+    port: int
+    user: str | None = None
+    password: str | None = None
+    tls: bool = False
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+    def __str__(self) -> str:
+        return f"mqtt{'s' if self.tls else ''}://{self.host}:{self.port}"
+
+
+class Connection:
+    """``came_up`` is called in the event loop after each connect; ``changed`` with the reason ("" when up)."""
+
+    def __init__(
+        self,
+        address: BrokerAddress,
+        status_topic: str,
+        came_up: Callable[[], None],
+        changed: Callable[[str], None],
+        dropped: Callable[[str], None],
+    ) -> None:
+        self.address = address
+        self.up = False
+        self.protocol = MQTTProtocolVersion.MQTTv5
+        self._status_topic = status_topic
+        self._came_up = came_up
+        self._changed = changed
+        self._dropped = dropped
+        self._client: paho.Client | None = None
+        self._written = 0
+        self._handed = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Messages handed to paho that it has not written yet."""
+        return max(0, self._handed - self._written)
+
+    def publish(self, message: Message) -> bool:
+        """Hand a message over; False where it was dropped, and counted."""
+        client = self._client
+        if not self.up or client is None:
+            self._dropped("away")
+            return False
+        if self.waiting >= WINDOW:
+            self._dropped("slow")
+            return False
+        properties = None
+        if self.protocol == MQTTProtocolVersion.MQTTv5 and message.expiry_s is not None:
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+            properties.MessageExpiryInterval = message.expiry_s
+        self._handed += 1
+        done = client.publish(message.topic, message.payload, message.qos, message.retain, properties)
+        if done.rc != paho.MQTT_ERR_SUCCESS:
+            self._handed -= 1
+            self._dropped("away")
+            return False
+        return True
+
+    def publish_all(self, messages: Iterable[Message]) -> int:
+        return sum(self.publish(message) for message in messages)
+
+    async def run(self) -> None:
+        """Keep the connection until cancelled."""
+        self._loop = asyncio.get_running_loop()
+        tries = 0
+        while True:
+            lived = await self._live()
+            tries = 0 if lived else tries + 1
+            pause = BACKOFF_S[min(tries, len(BACKOFF_S) - 1)]
+            # Spread out, so that a fleet of gateways does not come back in one moment.
+            await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
+
+    async def say_goodbye(self, messages: Iterable[Message], within_s: float) -> None:
+        """Publish last words and the death message, wait until they are written, and disconnect."""
+        client, loop = self._client, asyncio.get_running_loop()
+        if not self.up or client is None:
+            return
+        self.publish_all(messages)
+        self.publish(self._status("offline"))
+        until = loop.time() + within_s
+        while self.waiting and loop.time() < until:  # noqa: ASYNC110 - paho's thread counts, it sets no event of ours
+            await asyncio.sleep(0.01)
+        self._end(client)
+
+    def _status(self, state: str) -> Message:
+        payload = orjson.dumps({"state": state, "timestamp": iso(time.time_ns())})
+        return Message(self._status_topic, payload, retain=True, qos=1)
+
+    async def _live(self) -> bool:
+        """One connection from connect to loss. True where it came up."""
+        loop = asyncio.get_running_loop()
+        settled: asyncio.Future[str] = loop.create_future()
+        lost: asyncio.Future[str] = loop.create_future()
+        try:
+            client = self._make_client(settled, lost)
+        except (OSError, ssl.SSLError, ValueError) as error:
+            self._changed(f"{self.address}: {error}")
+            return False
+        self._written = self._handed = 0
+        came_up = False
+        try:
+            problem = await self._connect(client, settled)
+            if problem:
+                self._changed(f"{self.address}: {problem}")
+                return False
+            self._client, self.up, came_up = client, True, True
+            log.info("MQTT: connected to %s, MQTT %s", self.address, "5" if self._is_5 else "3.1.1")
+            self._changed("")
+            self.publish(self._status("online"))
+            self._came_up()
+            reason = await lost
+            log.warning("MQTT: %s: connection lost: %s", self.address, reason)
+            self._changed(f"{self.address}: connection lost: {reason}")
+        finally:
+            self.up, self._client = False, None
+            self._end(client)
+        return came_up
+
+    @property
+    def _is_5(self) -> bool:
+        return self.protocol == MQTTProtocolVersion.MQTTv5
+
+    async def _connect(self, client: paho.Client, settled: asyncio.Future[str]) -> str:
+        """Empty where the broker accepted, else why not."""
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                await asyncio.to_thread(self._open, client)
+                client.loop_start()
+                problem = await settled
+        except TimeoutError:
+            problem = f"no answer within {CONNECT_S:g} s"
+        except (OSError, ssl.SSLError, ValueError) as error:
+            return str(getattr(error, "strerror", None) or error)
+        if problem and self._is_5 and ("version" in problem.lower() or "protocol" in problem.lower() or "closed" in problem):
+            # An MQTT 3.1.1 broker answers in its own form or hangs up.
+            self.protocol = MQTTProtocolVersion.MQTTv311
+            return f"does not speak MQTT 5 ({problem}); trying 3.1.1"
+        return problem
+
+    def _open(self, client: paho.Client) -> None:
+        client.connect(self.address.host, self.address.port, KEEP_ALIVE_S)
+
+    def _make_client(self, settled: asyncio.Future[str], lost: asyncio.Future[str]) -> paho.Client:
+        loop = asyncio.get_running_loop()
+        address = self.address
+        client_id = f"cnctwin-gateway-{os.getpid()}-{os.urandom(3).hex()}"
+        clean = None if self._is_5 else True
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2, client_id, clean_session=clean, protocol=self.protocol, reconnect_on_failure=False
+        )
+        client.connect_timeout = CONNECT_S
+        client.max_inflight_messages_set(1000)
+        client.max_queued_messages_set(WINDOW)
+        if address.user is not None:
+            client.username_pw_set(address.user, address.password)
+        if address.tls:
+            client.tls_set(
+                str(address.ca) if address.ca else None,
+                str(address.certificate) if address.certificate else None,
+                str(address.key) if address.key else None,
+                tls_version=ssl.PROTOCOL_TLS_CLIENT,
+            )
+        will = self._status("offline")
+        client.will_set(will.topic, will.payload, will.qos, will.retain)
+
+        def tell(future: asyncio.Future[str], text: str) -> None:
+            def settle() -> None:
+                if not future.done():
+                    future.set_result(text)
+
+            with contextlib.suppress(RuntimeError):  # the loop has ended before paho's thread did
+                loop.call_soon_threadsafe(settle)
+
+        def on_connect(_client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+            tell(settled, f"refused: {reason}" if reason.is_failure else "")
+
+        def on_disconnect(_client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+            tell(settled, f"closed: {reason}")
+            tell(lost, str(reason))
+
+        def on_publish(*_: Any) -> None:
+            self._written += 1
+
+        client.on_connect, client.on_disconnect, client.on_publish = on_connect, on_disconnect, on_publish
+        return client
+
+    def _end(self, client: paho.Client) -> None:
+        client.on_publish = client.on_disconnect = client.on_connect = None
+        client.disconnect()
+        # Joining paho's thread may take a moment: never in the event loop.
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.run_in_executor(None, client.loop_stop)

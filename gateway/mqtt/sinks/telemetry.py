@@ -1,0 +1,39 @@
+"""``dt/cnc/{machine}/telemetry``: the telemetry document of every batch, flat JSON, QoS 0, not retained.
+
+Published only while the data is current: a reader of this topic knows no quality, so silence is the only word it can trust.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import orjson
+
+from cnctwin.link import LinkAlarm
+from cnctwin.settings import Settings
+from gateway.mqtt.message import Message, level
+from gateway.twin import Twin, Update
+
+
+class Telemetry:
+    name = "telemetry"
+
+    def __init__(self, settings: Settings, twin: Twin) -> None:
+        pass
+
+    def update(self, update: Update, now_s: float) -> Iterable[Message]:
+        document = update.document
+        if document is not None and document.is_current:
+            yield Message(f"dt/cnc/{level(update.machine_id)}/telemetry", orjson.dumps(document.flat()))
+
+    def alarm(self, alarm: LinkAlarm) -> Iterable[Message]:
+        return ()
+
+    def tick(self, now_s: float) -> Iterable[Message]:
+        return ()
+
+    def everything(self, now_s: float) -> Iterable[Message]:
+        return ()
+
+    def farewell(self) -> Iterable[Message]:
+        return ()
