@@ -21,6 +21,10 @@ LOSS_PERCENT_H: Final = 1.1
 REFILL_AT_PERCENT: Final = 62.0
 FULL_PERCENT: Final = 94.0
 REFILL_PERCENT_S: Final = 0.35
+FILTER_HOURS: Final = 2.5
+"""Pump time in which chips fill the filter; it is flushed back when the pump stops after that."""
+FILTER_LOSS: Final = 0.2
+"""Share of the flow that a full filter costs: what is healthy, and what a fault has to be told from."""
 RIPPLE: Final = 0.012
 """Standard deviation of the pressure as share of nominal, healthy pump."""
 
@@ -33,11 +37,18 @@ class CoolantUnit:
     ripple_bar: float = 0.0
     """Standard deviation of the pressure around its mean."""
     level_percent: float = 90.0
+    filter_load: float = 0.0
+    """0 just flushed, 1 due for flushing."""
     refilling: bool = False
     leaking: bool = False
 
     def step(self, dt_s: float, delivery: float, ripple: float, leak_percent_h: float) -> None:
         """``delivery``: what pump and filter let through, of nominal; a low tank lets the pump draw air."""
+        if self.on:
+            self.filter_load = min(self.filter_load + dt_s / (3600.0 * FILTER_HOURS), 1.0)
+        elif self.filter_load >= 1.0:
+            self.filter_load = 0.0
+        delivery *= 1.0 - FILTER_LOSS * self.filter_load
         suction = min(1.0, self.level_percent / 15.0)
         target = NOMINAL_FLOW * delivery * suction if self.on else 0.0
         self.flow_l_min += (target - self.flow_l_min) * (1.0 - math.exp(-dt_s / 0.45))

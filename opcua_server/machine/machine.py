@@ -88,6 +88,7 @@ class Machine:
         self.block = 0
         """Blocks since the machine was first switched on: the step of every random stream."""
         self.spindle, self.coolant = Spindle(), CoolantUnit(level_percent=80.0 + 14.0 * float(born.uniform()))
+        self.coolant.filter_load = float(born.uniform())
         self.magazine, self.faults = magazine(seed, number), ActiveFaults()
         self.process, self.meter = Process(), energy.EnergyMeter()
         self.thermal = Thermal(self.ambient_c)
@@ -303,6 +304,7 @@ class Machine:
             "library": controller.library.save(),
             "temperatures_c": self.thermal.nodes.tolist(),
             "coolant_level_percent": self.coolant.level_percent,
+            "coolant_filter_load": self.coolant.filter_load,
         }
 
     def restore(self, saved: Mapping[str, Any]) -> None:
@@ -326,6 +328,7 @@ class Machine:
         controller.library.restore(saved["library"])
         self.thermal.nodes[:] = saved["temperatures_c"]
         self.coolant.level_percent = float(saved["coolant_level_percent"])
+        self.coolant.filter_load = float(saved["coolant_filter_load"])
         controller.job = None
         controller.prepare()
         controller.happened.clear()

@@ -63,8 +63,8 @@ def features(
         + (0.0021 * tooth_force_n * (1.0 + 1.4 * flank_wear_mm / 0.3)) ** 2
         + (0.0007 * axis_velocity_mm_s) ** 2
     )
-    # The force of an impact follows ball load and surface speed; a spall of half size already rings clearly.
-    impacts = 4.2 * bearing_defect**1.5 * (speed_rpm / 6000.0) ** 1.5 if bearing_defect > 0.0 else 0.0
+    # The force of an impact follows ball load and surface speed; a spall of half size rings clearly.
+    impacts = 4.6 * bearing_defect**2.2 * (speed_rpm / 6000.0) ** 1.5 if bearing_defect > 0.0 else 0.0
     overlap = bearing_defect**3
     sharp, smeared = impacts * math.sqrt(1.0 - 0.75 * overlap), impacts * math.sqrt(0.75 * overlap)
     gauss_power = noise * noise + smeared * smeared
@@ -87,7 +87,10 @@ def features(
         velocity_rms_mm_s=math.sqrt(velocity_power),
         acceleration_rms_m_s2=math.sqrt(power),
         kurtosis=kurtosis,
-        bearing_line_m_s2=math.sqrt((0.022 * noise) ** 2 + STILL.bearing_line_m_s2**2 + (0.6 * impacts) ** 2),
+        # Tooth engagements are shocks too: a part of them leaks into every band of the envelope.
+        bearing_line_m_s2=math.sqrt(
+            (0.03 * noise) ** 2 + (0.06 * tooth_acceleration) ** 2 + STILL.bearing_line_m_s2**2 + (0.6 * impacts) ** 2
+        ),
         tooth_line_m_s2=math.sqrt(tooth_acceleration**2 + (0.03 * noise) ** 2),
         unbalance_mm_s=math.sqrt(unbalance * unbalance + STILL.unbalance_mm_s**2),
     )
