@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from asyncua import ua
 from asyncua.common.utils import ServiceError
-from asyncua.server.internal_session import InternalSession
+from asyncua.server.internal_session import InternalSession, SessionState
 
 from cnctwin.secrets import Role
 from nodesets.methods import Method
@@ -61,6 +61,8 @@ class Limits:
     """A peer that does not read loses its connection before it costs more than this."""
     array_length: int = 65_536
     string_length: int = 1_048_576
+    queue_length: int = 10_000
+    continuation_points: int = 0
 
 
 @dataclass(slots=True)
@@ -102,6 +104,10 @@ class Session(InternalSession):
         self.certificate: bytes | None = None
         self.processor: Any = None
         """The connection it is bound to."""
+
+    @property
+    def is_closed(self) -> bool:
+        return bool(self.state is SessionState.Closed)
 
     @property
     def role(self) -> Role | None:

@@ -1,0 +1,260 @@
+"""The server program: machines and their OPC UA server, one task that steps them all, one that keeps their state.
+
+    settings, secrets, certificate --checked--> address space --built--> port --opened--> first tick --> ready
+                                                                                            |
+              every period: schedule.take -> each machine: advance, columns, nodes, events  +-> checkpoints every few seconds
+                                             (the loop serves clients in between)
+
+Nothing listens before everything that can be wrong with the configuration was looked at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import functools
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from certs.pki import CertificateProblem, application_uri, ensure_application
+from cnctwin.errors import ConfigurationError, StartError
+from cnctwin.program import Status
+from cnctwin.reading import UNCERTAIN_LAST_USABLE
+from cnctwin.secrets import Vault
+from cnctwin.settings import Settings
+from nodesets.methods import BY_NAME
+from nodesets.nodeset_xml import NodesetError
+from nodesets.official import OfficialNodesetMissing
+from opcua_server import space
+from opcua_server.run import serverinfo
+from opcua_server.run.checkpoints import Checkpoints
+from opcua_server.run.machine import RunningMachine
+from opcua_server.run.programs import ProgramFolder, read_program_file
+from opcua_server.run.results import ResultsWatch
+from opcua_server.run.schedule import Schedule
+from opcua_server.security.server import SecureServer, make
+from opcua_server.security.service import Limits
+from opcua_server.sources.simulated import SHIPPED, SimulatedSource, read_programs
+from opcua_server.sources.source import Source
+
+CHECKPOINT_EVERY_S: Final = 5.0
+TELL_EVERY_S: Final = 5.0
+OVERLOADED_SHARE: Final = 0.2
+"""Share of ticks that are skipped from which on the server says it is overloaded."""
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The time the server lives by: one that never goes back, in seconds, and the wall clock, in ns since the epoch, UTC."""
+
+    steady_s: Callable[[], float] = time.monotonic
+    wall_ns: Callable[[], int] = time.time_ns
+
+
+MakeSource = Callable[[str, Mapping[str, object] | None], Source]
+"""(machine id, state or None) -> its source."""
+
+
+async def serve(settings: Settings, status: Status, *, clock: Clock | None = None, make_source: MakeSource | None = None) -> None:
+    """Run until cancelled. Raises ConfigurationError or StartError before anything listens."""
+    clock = clock or Clock()
+    make_source = make_source or simulated(settings)
+    checkpoints, programs = _folders(settings)
+    server = await _make_server(settings)
+    try:
+        plant = await Plant.build(settings, status, clock, server, make_source, checkpoints, programs)
+        await _listen(server, settings)
+    except BaseException:
+        server.iserver.method_service.stop()
+        raise
+    try:
+        await plant.tick()
+        status.ready(url=settings.endpoint, machines=len(plant.machines), **plant.facts())
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(plant.run(), name="machines")
+            tasks.create_task(plant.keep(), name="checkpoints")
+    finally:
+        plant.save_all()
+        await server.stop()
+
+
+def simulated(settings: Settings) -> MakeSource:
+    """Makes simulated machines with the programs of the product and the user's. Raises ConfigurationError."""
+    library = read_programs(SHIPPED)
+    chosen: str | None = None
+    if settings.program is not None:
+        chosen, text = read_program_file(settings.program)
+        library = {**library, chosen: text}
+
+    def make_one(machine_id: str, state: Mapping[str, object] | None) -> Source:
+        return SimulatedSource(machine_id, settings.seed, library, chosen, True, state, speed=settings.speed)
+
+    return make_one
+
+
+class Plant:
+    """All machines of the server."""
+
+    def __init__(self, settings: Settings, status: Status, clock: Clock, checkpoints: Checkpoints) -> None:
+        self.machines: list[RunningMachine] = []
+        self._settings = settings
+        self._status = status
+        self._clock = clock
+        self._checkpoints = checkpoints
+        self._spaces: dict[str, space.MachineSpace] = {}
+        self._results = ResultsWatch()
+        self._dt_s = settings.publication_period * settings.speed
+        self._schedule = Schedule(settings.publication_period, clock.steady_s(), clock.wall_ns())
+        self._told = (0.0, 0, 0)
+        self._disk_problem = ""
+
+    @classmethod
+    async def build(
+        cls, settings: Settings, status: Status, clock: Clock, server: SecureServer, make_source: MakeSource,
+        checkpoints: Checkpoints, programs: ProgramFolder,
+    ) -> Plant:  # fmt: skip
+        """Sources from their last states, nodes for all of them, rights for their commands and results."""
+        plant = cls(settings, status, clock, checkpoints)
+        sources: dict[str, Source] = {}
+        for machine_id in settings.machine_ids:
+            sources[machine_id] = _from_state(machine_id, make_source, checkpoints)
+            await asyncio.sleep(0)
+        try:
+            plant._spaces = space.build(server, [source.identity for source in sources.values()])
+        except (NodesetError, OfficialNodesetMissing) as error:
+            raise ConfigurationError([f"NodeSets: {error}"]) from error
+        for machine_id, source in sources.items():
+            shown = plant._spaces[machine_id]
+            server.rights.add_machine(
+                machine_id, {BY_NAME[name]: nodes for name, nodes in shown.methods.items()}, shown.result_nodes.values()
+            )
+            remake = functools.partial(make_source, machine_id)
+            plant.machines.append(RunningMachine(machine_id, source, shown, remake, programs))
+        server.rights.on_results = plant._results_written
+        plant._schedule = Schedule(settings.publication_period, clock.steady_s(), clock.wall_ns())
+        return plant
+
+    async def run(self) -> None:
+        """Step all machines for ever, every period."""
+        while True:
+            await asyncio.sleep(self._schedule.wait_s(self._clock.steady_s()))
+            await self.tick()
+            self._tell()
+
+    async def tick(self) -> None:
+        """One step of every machine, and the results that nobody keeps up. Clients are served between two machines."""
+        tick = self._schedule.take(self._clock.steady_s(), self._clock.wall_ns())
+        if tick.clock_stepped_ns:
+            _logger.warning("the clock was set by %+.1f s; source times follow it", tick.clock_stepped_ns / 1e9)
+        for machine in self.machines:
+            await machine.step(self._dt_s, tick, self._clock.steady_s())
+            await asyncio.sleep(0)
+        for machine_id in self._results.lost(self._clock.steady_s()):
+            self._spaces[machine_id].set_results_status(UNCERTAIN_LAST_USABLE)
+
+    async def keep(self) -> None:
+        """Write the state of one machine after another, each every few seconds, without holding up the loop."""
+        pause_s = CHECKPOINT_EVERY_S / max(len(self.machines), 1)
+        while True:
+            for machine in self.machines:
+                await asyncio.sleep(pause_s)
+                state = machine.checkpoint()
+                if state is None:
+                    continue
+                try:
+                    await asyncio.to_thread(self._checkpoints.write, machine.machine_id, state)
+                    self._disk_problem = ""
+                except OSError as error:
+                    if not self._disk_problem:
+                        _logger.warning("state cannot be kept: %s", error)
+                    self._disk_problem = str(error)
+
+    def save_all(self) -> None:
+        """Write every machine's state, at the end."""
+        for machine in self.machines:
+            state = machine.checkpoint()
+            if state is not None:
+                try:
+                    self._checkpoints.write(machine.machine_id, state)
+                except OSError as error:
+                    _logger.warning("%s: state cannot be kept: %s", machine.machine_id, error)
+
+    def facts(self) -> dict[str, Any]:
+        return {"ticks": self._schedule.done, "skipped_ticks": self._schedule.skipped}
+
+    def _results_written(self, machine_id: str, session: Any) -> None:
+        self._results.wrote(machine_id, self._clock.steady_s(), lambda: session.is_closed)
+
+    def _tell(self) -> None:
+        """Say every few seconds how it goes: ready, or what is not served and why."""
+        now_s = self._clock.steady_s()
+        at_s, done, skipped = self._told
+        if now_s - at_s < TELL_EVERY_S and not (self._problems() and self._status.state == "ready"):
+            return
+        new_done, new_skipped = self._schedule.done - done, self._schedule.skipped - skipped
+        self._told = (now_s, self._schedule.done, self._schedule.skipped)
+        problems = self._problems()
+        if new_skipped > OVERLOADED_SHARE * (new_done + new_skipped):
+            share = f"{new_skipped} of {new_done + new_skipped} ticks skipped"
+            problems.append(f"overloaded: {share}; fewer machines, less speed or a longer period help")
+        if problems:
+            self._status.degraded("; ".join(problems), **self.facts())
+        else:
+            self._status.ready(**self.facts())
+
+    def _problems(self) -> list[str]:
+        problems = [f"{machine.machine_id} is out of service: {machine.problem}" for machine in self.machines if machine.problem]
+        if self._disk_problem:
+            problems.append(f"state cannot be kept: {self._disk_problem}")
+        return problems
+
+
+def _from_state(machine_id: str, make_source: MakeSource, checkpoints: Checkpoints) -> Source:
+    state = checkpoints.read(machine_id)
+    if state is not None:
+        try:
+            return make_source(machine_id, state)
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+            checkpoints.set_aside(machine_id, f"{type(error).__name__}: {error}")
+    return make_source(machine_id, None)
+
+
+def _folders(settings: Settings) -> tuple[Checkpoints, ProgramFolder]:
+    try:
+        return Checkpoints(settings.data), ProgramFolder(settings.data)
+    except OSError as error:
+        raise StartError(f"data folder {settings.data}: cannot be used: {error.strerror}") from error
+
+
+async def _make_server(settings: Settings) -> SecureServer:
+    vault = Vault(settings.data)
+    name = "server"
+    try:
+        vault.ensure()
+        uri = application_uri(name)
+        hosts = ["localhost", "127.0.0.1", settings.host]
+        certificate, key = ensure_application(settings.data / "pki" / name, "cnctwin server", uri, hosts)
+    except CertificateProblem as problem:
+        raise ConfigurationError([str(problem)]) from problem
+    except OSError as error:
+        raise StartError(f"data folder {settings.data}: cannot be used: {error.strerror}") from error
+    limits = Limits()
+    server = await make(settings, vault, certificate, key, uri, limits=limits)
+    await serverinfo.describe(server, limits, datetime.now(UTC))
+    return server
+
+
+async def _listen(server: SecureServer, settings: Settings) -> None:
+    try:
+        await server.start()
+    except OSError as error:
+        what = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be opened: {error.strerror or error}"
+        raise StartError(
+            f"port {settings.opcua_port} on {settings.host} {what}; choose another with --opcua-port or --port-base"
+        ) from error

@@ -1,0 +1,111 @@
+"""The folder of NC programs that all machines of an installation share: ``<data>/programs``.
+
+LoadProgramText stores into it, LoadProgram takes from it, and an operator may put files there while the server runs. A name is a
+plain file name: nothing leads out of the folder, and links are not followed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import stat
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from cnctwin.errors import ConfigurationError
+from opcua_server.sources.source import CommandRefused
+
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+MAX_CHARACTERS: Final = 1_048_576
+"""Of a program that a client sends; the longest text that the server takes at all."""
+MAX_FILE_BYTES: Final = 16 * 1024 * 1024
+MAX_STORED: Final = 1_000
+_TEXT: Final = re.compile(r"[^\x00-\x08\x0e-\x1f]*")
+"""No control characters but blanks, line ends and form feeds: what is no text is no program."""
+
+
+class ProgramFolder:
+    """Programs by file name."""
+
+    def __init__(self, data: Path) -> None:
+        self.folder = data / "programs"
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def read(self, name: str) -> str | None:
+        """The text of a program; None when the folder has none of that name. Raises CommandRefused."""
+        _check_name(name)
+        try:
+            handle = os.open(self.folder / name, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise CommandRefused("not_found", f"Program {name} cannot be read: {error.strerror}") from None
+        with os.fdopen(handle, "rb") as file:
+            about = os.fstat(file.fileno())
+            if not stat.S_ISREG(about.st_mode):
+                raise CommandRefused("not_found", f"{name} is no file")
+            if about.st_size > MAX_FILE_BYTES:
+                raise CommandRefused("argument", f"Program {name} has more than {MAX_FILE_BYTES} bytes")
+            return _decode(file.read(MAX_FILE_BYTES + 1))
+
+    def check(self, name: str, text: str) -> None:
+        """Raise CommandRefused for a name or text that would not be stored."""
+        _check_name(name)
+        if len(text) > MAX_CHARACTERS:
+            raise CommandRefused("argument", f"A program may have {MAX_CHARACTERS} characters")
+        if not _TEXT.fullmatch(text):
+            raise CommandRefused("argument", "A program is text: there are control characters in it")
+        if not (self.folder / name).exists() and sum(1 for _ in self.folder.iterdir()) >= MAX_STORED:
+            raise CommandRefused("argument", f"The folder has {MAX_STORED} programs; delete some")
+
+    def store(self, name: str, text: str) -> None:
+        """Keep a program, whole or not at all. Raises CommandRefused."""
+        self.check(name, text)
+        try:
+            handle, temporary = tempfile.mkstemp(dir=self.folder, prefix=".storing-")
+            try:
+                with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+                    file.write(text)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.replace(temporary, self.folder / name)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    os.unlink(temporary)
+                raise
+        except OSError as error:
+            raise CommandRefused("state", f"Program {name} cannot be stored: {error.strerror}") from None
+
+
+def read_program_file(path: Path) -> tuple[str, str]:
+    """Name and text of the program the user started with. Raises ConfigurationError."""
+    try:
+        if not path.is_file():
+            raise ConfigurationError([f"program: {path}: there is no such file"])
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise ConfigurationError([f"program: {path}: has more than {MAX_FILE_BYTES} bytes"])
+        text = _decode(path.read_bytes())
+    except OSError as error:
+        raise ConfigurationError([f"program: {path}: cannot be read: {error.strerror}"]) from error
+    if not _TEXT.fullmatch(text) or not text.strip():
+        raise ConfigurationError(
+            [f"program: {path}: is no NC program: " + ("it is empty" if not text.strip() else "it is no text")]
+        )
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", path.name).lstrip("._-")[:64] or "program.nc"
+    return name, text
+
+
+def _check_name(name: str) -> None:
+    if not NAME.fullmatch(name) or ".." in name:
+        raise CommandRefused(
+            "argument", "A program's name has up to 64 letters, digits, - _ and . and begins with a letter or digit"
+        )
+
+
+def _decode(content: bytes) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
