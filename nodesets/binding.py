@@ -10,7 +10,7 @@ All machines and signals advance together, one batch of TranslateBrowsePathsToNo
 of round trips does not grow with the number of signals; batches respect the server's OperationLimits.
 
 A placeholder prefers the instance with our name ("X"). Where no instance of the list has one of our names, axes, channels
-and spindles are taken in the server's order; lamps are not, since a wrong colour is worse than none.
+and spindles are taken in the server's order, and lamps by the SignalColor that they show.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Final
 
 from asyncua import Client, ua
 
-from nodesets.catalogue import SIGNALS
+from nodesets.catalogue import SIGNALS, STACKLIGHT
 from nodesets.explorer import Explorer, plain
 from nodesets.methods import METHODS
 from nodesets.paths import Path, QName, Step, parse, qname
@@ -29,7 +29,8 @@ from nodesets.paths import Path, QName, Step, parse, qname
 _OBJECTS: Final = ua.NodeId(85, 0)
 _MACHINES: Final = parse("MA:Machines")
 _MACHINE_TOOL: Final = qname("MT:MachineToolType")
-_BY_NAME_ONLY: Final = frozenset({qname("IA:StackElementLightType")})
+_LAMP: Final = qname("IA:StackElementLightType")
+_STACK: Final = parse("MT:Monitoring/MT:Stacklight")
 _CNC_INTERFACE_STEP: Final = Step("CncInterface", "CNC")
 _CNC_INTERFACE: Final = Step("CncInterface", type=qname("CNC:CncInterfaceType"))
 _IDENTIFICATION: Final = ("DI:Identification/", "MA:MachineryBuildingBlocks/DI:Identification/")
@@ -87,7 +88,7 @@ def choose(step: Step, siblings: Sequence[str], candidates: Sequence[tuple[str, 
     for name, node_id in candidates:
         if name == step.name:
             return node_id
-    if step.type in _BY_NAME_ONLY or any(name in siblings for name, _ in candidates):
+    if step.type == _LAMP or any(name in siblings for name, _ in candidates):
         return None
     position = siblings.index(step.name)
     return candidates[position][1] if position < len(candidates) else None
@@ -176,6 +177,31 @@ async def _machines(explorer: Explorer) -> list[tuple[str, ua.NodeId]]:
     return found
 
 
+async def _lamps_by_colour(explorer: Explorer, machines: Sequence[ua.NodeId], best: Sequence[dict[str, ua.NodeId]]) -> None:
+    """Add the lamps of machines whose stack light has none of our names."""
+    names = {colour: f"signal Machine/Stacklight{light}" for light, colour in STACKLIGHT}
+    dark = [i for i, found in enumerate(best) if not any(name in found for name in names.values())]
+    if not dark or not explorer.speaks(_STACK) or not explorer.knows("IA"):
+        return
+    stacks = await explorer.translate([(machines[i], _STACK) for i in dark])
+    known = [(i, stack) for i, stack in zip(dark, stacks, strict=True) if stack is not None]
+    children = await explorer.browse([stack for _, stack in known])
+    await explorer.learn_types(plain(r.TypeDefinition) for references in children for r in references)
+    lamps = [
+        (i, plain(r.NodeId))
+        for (i, _), references in zip(known, children, strict=True)
+        for r in references
+        if explorer.is_a(plain(r.TypeDefinition), _LAMP)
+    ]
+    colours = await explorer.translate([(lamp, parse("IA:SignalColor")) for _, lamp in lamps])
+    switches = await explorer.translate([(lamp, parse("IA:SignalOn")) for _, lamp in lamps])
+    whole = [(i, c, on) for (i, _), c, on in zip(lamps, colours, switches, strict=True) if c is not None and on is not None]
+    shown = await explorer.read([colour for _, colour, _ in whole])
+    for (i, _, switch), colour in zip(whole, shown, strict=True):
+        if colour in names:
+            best[i].setdefault(names[colour], switch)
+
+
 async def bind(client: Client) -> dict[str, Bound]:
     """All machine tools of a server by machine id (the browse name of the machine object).
 
@@ -194,6 +220,7 @@ async def bind(client: Client) -> dict[str, Bound]:
     best: list[dict[str, ua.NodeId]] = [{} for _ in machines]
     for number, what, rank in sorted(arrived, key=lambda key: key[2]):
         best[number].setdefault(what, arrived[number, what, rank])
+    await _lamps_by_colour(explorer, [node_id for _, node_id in machines], best)
     plates = [
         (number, name, found[f"plate {name}"]) for number, found in enumerate(best) for name in _PLATE if f"plate {name}" in found
     ]

@@ -39,17 +39,17 @@ def build() -> None:
         typer.echo(f"{'wrote' if changed else 'up to date'}: {path.name}")
 
 
-async def _load_all() -> loader.Loaded:
+async def _load_all(files: list[Path]) -> loader.Loaded:
     from asyncua import Server
 
     server = Server()
     await server.init()
-    return loader.load(server)
+    return loader.load(server, more=[read_nodeset(path) for path in files])
 
 
 @app.command()
 def check(
-    files: Annotated[list[Path] | None, typer.Argument(help="further NodeSet2 files to check for readability")] = None,
+    files: Annotated[list[Path] | None, typer.Argument(help="further NodeSet2 files, to load beside ours")] = None,
 ) -> None:
     """Fail if a generated file is stale, breaks a rule, or does not load beside the official NodeSets without a lost reference."""
     found = [
@@ -59,9 +59,7 @@ def check(
     ]
     try:
         found += problems(open_nodeset(loader.OWN_NODESET.name, loader.OWN_NODESET.read_bytes()))
-        for path in files or ():
-            read_nodeset(path)
-        loaded = asyncio.run(_load_all())
+        loaded = asyncio.run(_load_all(files or []))
         found += [f"{source} -> {target} ({kind}): no such node" for source, kind, target in loaded.unresolved]
     except (NodesetError, official.OfficialNodesetMissing, OSError) as error:
         found.append(str(error))

@@ -21,6 +21,8 @@ FOREIGN = (
     f"{MONITORED}/MT:FeedOverride",
     "MT:Monitoring/{MT:SpindleMonitoringType}Main/MT:Override",
     "DI:Identification/DI:Model",
+    "MT:Monitoring/MT:Stacklight/{IA:StackElementLightType}Light1",
+    "MT:Monitoring/MT:Stacklight/{IA:StackElementLightType}Light2",
 )
 
 
@@ -44,11 +46,14 @@ def build_foreign(server: Server, axes: Iterable[str]) -> None:
     interface = builder.instance(
         machine,
         HAS_COMPONENT,
-        ua.QualifiedName("CncInterface", types.index["CNC"]),
+        ua.QualifiedName("Steuerung", ns),
         types.type_id("CNC:CncInterfaceType"),
         wanted([*(f"CNC:CncAxisList/{{CNC:CncAxisType}}{axis}" for axis in axes), "CNC:CncSpindleList/{CNC:CncSpindleType}Sp"]),
     )
     assert builder.at(interface, "CNC:CncSpindleList")
+    for name, colour in (("Light1", 2), ("Light2", 1)):
+        light = f"MT:Monitoring/MT:Stacklight/{{IA:StackElementLightType}}{name}"
+        builder.set(builder.at(machine, f"{light}/IA:SignalColor"), colour)
     builder.set(builder.at(machine, "DI:Identification/DI:Manufacturer"), ua.LocalizedText("Foreign", "de"))
 
 
@@ -91,6 +96,9 @@ def test_a_foreign_machine_binds_with_what_it_has() -> None:
     assert names["Spindle/Override"].endswith("CncSpindleList.Sp.ActOverride")
     assert names["Axes/Y/ActPos"].endswith("CncAxisList.Y1.PosDirect.ActPos")
     assert names["Spindle/ActSpeed"].endswith("CncSpindleList.Sp.ActSpeed")
+    assert names["Machine/StacklightGreen"].endswith("Light1.SignalOn")
+    assert names["Machine/StacklightRed"].endswith("Light2.SignalOn")
+    assert "Machine/StacklightYellow" in bound.missing
     assert "Analytics/AnomalyScore" in bound.missing
     assert "Spindle/VibrationVelocity" in bound.missing
     assert "Channel/ActFeedrate" in bound.missing
