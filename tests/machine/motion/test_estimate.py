@@ -1,0 +1,123 @@
+"""Cycle times: against another control's planner over a corpus of programs, and on the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from opcua_server.machine.commands import app
+from opcua_server.machine.gcode import interpret
+from opcua_server.machine.gcode.trace import TRAVEL, trace_tools
+from opcua_server.machine.motion.estimate import estimate
+from opcua_server.machine.moves import Move
+from opcua_server.machine.parameters import REFERENCE, VF2
+from tests.machine.motion.paths import arc, feed, rapid, still
+
+PROGRAM = """%
+O100
+G21 G17 G90 G94
+T3 M6
+G0 X-100 Y-50 S3000 M3
+G1 Z-5 F600
+X-60
+G4 P500
+G2 X-40 Y-30 I0 J20
+G1 Y-10
+M30
+%
+"""
+
+
+def test_motion_time_of_one_line_is_that_of_its_trapezoid() -> None:
+    result = estimate([feed(1, 100, 0, f=6000.0)], REFERENCE)
+    # 100 mm/s: 25 ms up, 25 ms down, in between 97.5 mm, and the stop.
+    assert result.motion_s == pytest.approx(0.025 + 0.025 + 0.975 + REFERENCE.path.exact_stop_s, abs=1e-6)
+
+
+def test_times_belong_to_the_tool_that_works() -> None:
+    result = estimate(
+        [still("toolchange", 1, tool=2), feed(2, 10, 0), still("toolchange", 3, tool=5), feed(4, 0, 0, f=500.0), rapid(5, 0, 0, 9)],
+        VF2,
+    )
+    assert list(result.tools) == [2, 5]
+    assert result.tools[5].cutting_s > 1.9 * result.tools[2].cutting_s
+    assert sum(tool.motion_s for tool in result.tools.values()) == pytest.approx(result.motion_s)
+    assert result.toolchanges == 2
+
+
+def test_travel_counts_back_and_forth_and_follows_arcs() -> None:
+    circle = arc(2, (10.0, 0.0, 0.0), (0.0, 0.0, 0.0), 1.0)
+    result = estimate([feed(1, 10, 0), circle, feed(3, 0, 0)], REFERENCE)
+    assert result.travel_mm["X"] == pytest.approx(10 + 40 + 10, abs=0.01)
+    assert result.travel_mm["Y"] == pytest.approx(40, abs=0.01)
+    assert result.path_mm["cutting"] == pytest.approx(20 + 62.832, abs=0.01)
+
+
+def test_it_says_which_limit_kept_a_block_from_its_feed() -> None:
+    assert estimate([feed(1, 500, 0, f=60000.0)], REFERENCE).limits == {"axis_velocity": 1}
+    assert estimate([feed(1, 0.5, 0, f=20000.0)], REFERENCE).limits == {"acceleration": 1}
+    assert estimate([arc(1, (0, 0, 0), (2, 0, 0), 1.0, f=20000.0)], REFERENCE).limits == {"arc": 1}
+    assert estimate([feed(1, 10, 0, f=600.0)], REFERENCE).limits == {}
+
+
+def test_exact_stop_takes_longer() -> None:
+    moves: list[Move] = [feed(k, k * 1.0, 0.05 * (k % 2), f=3000.0) for k in range(1, 60)]
+    assert estimate(moves, REFERENCE, exact_stop=True).motion_s > 1.2 * estimate(moves, REFERENCE).motion_s
+
+
+def test_an_axis_too_short_for_the_program_is_named() -> None:
+    assert estimate([feed(1, 0, 500)], VF2).beyond_travel == ["Y"]
+
+
+def test_command_prints_the_estimate(tmp_path: Path) -> None:
+    file = tmp_path / "part.nc"
+    file.write_text(PROGRAM)
+    runner = CliRunner()
+    result = runner.invoke(app, ["estimate", str(file), "--machine", "reference", "--json"])
+    assert result.exit_code == 0
+    entry = json.loads(result.stdout)
+    assert entry["dwell_s"] == pytest.approx(0.5)
+    assert [tool["tool"] for tool in entry["tools"]] == [3]
+    slower = json.loads(runner.invoke(app, ["estimate", str(file), "--exact-stop", "--json", "--machine", "reference"]).stdout)
+    assert slower["motion_s"] > entry["motion_s"]
+    text = runner.invoke(app, ["estimate", str(file)]).stdout
+    assert "machine     vf2" in text
+    assert "tool 3" in text
+
+
+def test_command_says_where_a_program_stops(tmp_path: Path) -> None:
+    file = tmp_path / "bad.nc"
+    file.write_text("%\nO7\nG21 G90 F500\nG1 X10\nG2 X20 Y0 R1\nM30\n%\n")
+    result = CliRunner().invoke(app, ["estimate", str(file), "--json"])
+    assert result.exit_code == 3
+    entry = json.loads(result.stdout)
+    assert entry["alarm"]["line"] == 5
+    assert entry["blocks"] == 1
+
+
+def test_command_refuses_an_unknown_machine_and_a_missing_file(tmp_path: Path) -> None:
+    runner = CliRunner()
+    assert runner.invoke(app, ["estimate", str(tmp_path / "none.nc")]).exit_code == 2
+    assert runner.invoke(app, ["estimate", str(tmp_path / "none.nc"), "--machine", "lathe"]).exit_code == 2
+
+
+def test_cycle_time_is_that_of_the_reference_planners_where_they_agree(shared_data: Path) -> None:
+    corpus = shared_data / "gcode"
+    wrong, judged = [], 0
+    for file in sorted((corpus / "expected").glob("*.json")):
+        expected = json.loads(file.read_text())
+        time = (expected.get("motion_s") or {}).get("cont0.01_trap")
+        other = (expected.get("grbl") or {}).get("motion_s")
+        if not time or not other or abs(other - time) > 0.01 * time or expected["class"] == "reject":
+            continue
+        judged += 1
+        text = (corpus / "programs" / expected["program"]).read_bytes().decode("utf-8", errors="replace")
+        moves = interpret(text, name=expected["program"], dialect="linuxcnc", tools=trace_tools(), limits=TRAVEL)
+        error = estimate(moves, REFERENCE).motion_s / time - 1.0
+        if abs(error) > 0.01:
+            wrong.append((expected["program"], error))
+    assert judged > 40
+    assert not wrong
