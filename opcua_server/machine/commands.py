@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,7 @@ app = typer.Typer(name="nc", help="NC programs: what they move, and where they s
 
 EXIT_UNREADABLE = 2
 EXIT_ALARM = 3
+ENDINGS = ("", ".nc", ".NC", ".ngc")
 
 
 @app.callback()
@@ -83,7 +85,7 @@ def _moves(command: str, file: Path, dialect: str, max_blocks: int, max_seconds:
         typer.echo(f"cnctwin nc {command}: no dialect {dialect!r}; there are {', '.join(DIALECTS)}", err=True)
         raise typer.Exit(EXIT_UNREADABLE)
     try:
-        text = file.read_bytes().decode("utf-8", errors="replace")
+        text = file.read_bytes().decode("utf-8-sig", errors="replace")
     except OSError as error:
         typer.echo(f"cnctwin nc {command}: cannot read {file}: {error.strerror or error}", err=True)
         raise typer.Exit(EXIT_UNREADABLE) from None
@@ -99,16 +101,34 @@ def _moves(command: str, file: Path, dialect: str, max_blocks: int, max_seconds:
     )
 
 
-def _beside(file: Path):  # type: ignore[no-untyped-def]
-    return lambda name: None
+def _beside(file: Path) -> Callable[[str], str | None]:
+    """Finds subprograms (O1234, or a LinuxCNC name) among the files beside the program's."""
+
+    def find(name: str) -> str | None:
+        if not name.replace("_", "").replace("-", "").isalnum():
+            return None
+        for ending in ENDINGS:
+            path = file.parent / f"{name}{ending}"
+            if path.is_file():
+                return path.read_bytes().decode("utf-8-sig", errors="replace")
+        return None
+
+    return find
 
 
 def _print(lines: Iterator[str], *, as_json: bool) -> int:
+    """Print every line and the alarm, if there is one; the exit code."""
     write = sys.stdout.write
     try:
-        for line in lines:
-            write(line + "\n")
-    except NcAlarm as alarm:
-        write((json.dumps(alarm_record(alarm)) if as_json else f"ALARM {alarm}") + "\n")
-        return EXIT_ALARM
+        try:
+            for line in lines:
+                write(line + "\n")
+        except NcAlarm as alarm:
+            write((json.dumps(alarm_record(alarm)) if as_json else f"ALARM {alarm}") + "\n")
+            return EXIT_ALARM
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has enough (| head). What is left in the buffer must not fail once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0

@@ -13,7 +13,8 @@ from opcua_server.machine.gcode.alarms import BlockFault
 from opcua_server.machine.gcode.dialect import Dialect
 from opcua_server.machine.gcode.expressions import NUMBER, Code, Compiler
 
-PLAIN = re.compile(r"(?:[A-Z][-+]?(?:\d+\.?\d*|\.\d+))*")
+# Possessive: a long run of digits before a wrong character must not be split in every possible way.
+PLAIN = re.compile(r"(?:[A-Z][-+]?(?:\d++\.?+\d*+|\.\d++))*+")
 WORDS = re.compile(r"([A-Z])([-+]?[\d.]+)")
 COMMENT = re.compile(r"\([^()]*\)|;.*")
 ASSIGNMENT = re.compile(r"#(?=[\d#\[<])")
@@ -24,6 +25,8 @@ NO_MINUS = frozenset("NGMOHDLTFSQ")
 LENGTHS = frozenset("XYZIJKRQUVWABC")
 FLOW = re.compile(r"(IF|WHILE|GOTO|DO|END)(?=[\[#\d])")
 MOST_DIGITS = 8
+LARGEST = 1e10
+"""No dialect reads a larger number; squares of it stay far from the largest float."""
 
 
 @dataclass(slots=True)
@@ -102,13 +105,13 @@ class Parser:
         simple = True
         for letter, digits in WORDS.findall(text):
             value = float(digits)
+            if len(digits) > MOST_DIGITS:
+                _check_digits(letter, digits, value, strict=strict)
             if letter == "G":
                 g.append(round(value * 10.0))
                 if value < 0.0:
                     raise BlockFault("PS0010", f"G{digits}")
                 continue
-            if strict and len(digits) > MOST_DIGITS and len(digits.lstrip("+-").split(".")[0].lstrip("0")) > MOST_DIGITS:
-                raise BlockFault("PS0003", f"{letter}{digits}")
             if letter not in SIMPLE_ADDRESSES:
                 simple = False
                 if letter == "M":
@@ -184,7 +187,7 @@ class Parser:
                 at += 1
                 continue
             if not ("A" <= letter <= "Z" or (letter in "@^$" and self.dialect.o_words)):
-                raise BlockFault("PS0009" if letter not in "[]" else "PS0118", letter)
+                raise BlockFault(_STRAY.get(letter, "PS0004" if letter.isdigit() else "PS0009"), letter)
             at += 1
             sign = text[at : at + 1]
             number = NUMBER.match(text, at + 1 if sign in ("-", "+") and sign else at)
@@ -193,6 +196,8 @@ class Parser:
                 at = number.end()
                 digits = text[start:at]
                 value = float(digits)
+                if len(digits) > MOST_DIGITS:
+                    _check_digits(letter, digits, value, strict=strict)
                 if strict:
                     self._check(letter, digits, value)
                 if letter in LENGTHS and self.dialect.increment_mm is not None and "." not in digits:
@@ -210,9 +215,13 @@ class Parser:
                     seen.add(letter)
                     block.words[letter] = value
                 continue
-            if sign in ("", "-", "+") or not (sign in "[#" or sign.isalpha()):
+            if sign in ("-", "+") and sign and text[at + 1 : at + 2] in ("-", "+"):
+                raise BlockFault("PS0006", letter)
+            if sign in ("", "-", "+") and text[at + 1 : at + 2] in ("[", "#") and sign:
+                pass
+            elif sign in ("", "-", "+") or not (sign in "[#" or sign.isalpha()):
                 raise BlockFault("PS0005", letter)
-            if sign.isalpha() and not re.match(r"[A-Z]{2,6}\[", text[at:]):
+            if sign.isalpha() and sign and not re.match(r"[A-Z]{2,6}\[", text[at:]):
                 raise BlockFault("PS0005", letter)
             code, at = self.compiler.value(text, at)
             if letter in seen and letter not in "GM" and not self._keep_last:
@@ -228,11 +237,11 @@ class Parser:
         if not (block.computed or block.assignments or m) and words.keys() <= SIMPLE_ADDRESSES and len(g) <= 1:
             block.simple = bool(words or g) and (not g or g[0] in SIMPLE_MOTION)
             block.motion = g[0] if g else -1
+        if self.dialect.macro_b and block.assignments and (g or m or block.computed or words.keys() - {"N"}):
+            raise BlockFault("PS0127")
         block.empty = not (words or g or m or block.computed or block.assignments)
 
     def _check(self, letter: str, digits: str, value: float) -> None:
-        if len(digits) > MOST_DIGITS and len(digits.lstrip("+-").split(".")[0].lstrip("0")) > MOST_DIGITS:
-            raise BlockFault("PS0003", f"{letter}{digits}")
         if letter in NO_POINT and "." in digits and letter != "N":
             raise BlockFault("PS0007", f"{letter}{digits}")
         if value < 0.0 and letter in NO_MINUS:
@@ -322,6 +331,15 @@ class Parser:
             block.arguments.append(code)
         return block
 
+
+def _check_digits(letter: str, digits: str, value: float, *, strict: bool) -> None:
+    whole = len(digits.lstrip("+-").split(".")[0].lstrip("0"))
+    if abs(value) > LARGEST or (strict and whole > MOST_DIGITS):
+        raise BlockFault("PS0003", f"{letter}{digits[:20]}")
+
+
+_STRAY = {"[": "PS0118", "]": "PS0118", ".": "PS0007", "-": "PS0006", "+": "PS0006"}
+"""What a character is when no address stands before it."""
 
 O_WORDS = frozenset(
     [

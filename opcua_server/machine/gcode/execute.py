@@ -17,6 +17,8 @@ from opcua_server.machine.gcode.state import State
 from opcua_server.machine.moves import Move
 
 AXIS_WORDS = frozenset("XYZABCUVW@^")
+UNUSED_WORDS = frozenset("EUVW")
+"""Addresses no axis or function of this machine has; a macro call may use them."""
 END_CODES = frozenset((2, 30))
 FLOW_CODES = frozenset((98, 99))
 NO_MOTION_WITH = frozenset((40, 100, 280, 281, 300, 301, 520, 920, 650, 270, 290))
@@ -55,6 +57,8 @@ def execute(state: State, block: Block, words: dict[str, float], *, optional_sto
     groups, once = group_codes(state, block)
     for code in block.m:
         _check_m(state, code)
+    if state.dialect.strict_addresses and not UNUSED_WORDS.isdisjoint(words) and 40 not in once:
+        raise BlockFault("PS0009", "".join(sorted(UNUSED_WORDS.intersection(words))))
     has_axes = not AXIS_WORDS.isdisjoint(words)
     for message in block.messages:
         state.emit_still(out, "message", text=message)
@@ -92,6 +96,8 @@ def execute(state: State, block: Block, words: dict[str, float], *, optional_sto
     if "arc distance" in groups:
         state.ijk_absolute = groups["arc distance"] == 901
     if "compensation" in groups:
+        if state.dialect.macro_b and groups.get("motion", state.motion) in (20, 30):
+            raise BlockFault("PS0034")
         _set_compensation(state, out, groups["compensation"], words)
     elif "D" in words and state.dialect.macro_b:
         state.offset_number = _offset_number(state, words["D"])
@@ -384,7 +390,7 @@ def dwell(state: State, out: list[Move], words: dict[str, float], pointless: str
 
 def _check_m(state: State, code: int) -> None:
     if code > 999 or (not state.dialect.macro_b and code > 199):
-        raise BlockFault("EX1002", f"M{code} is not known")
+        raise BlockFault("EX1002", f"M{code}")
 
 
 def _early_m(state: State, out: list[Move], code: int, words: dict[str, float]) -> None:

@@ -149,7 +149,7 @@ class Flow:
         elif word == "END":
             heads = self.loops.get(str(block.loop))
             if not heads:
-                raise BlockFault("PS0126", f"END{block.loop} without DO{block.loop}")
+                raise BlockFault("PS0124", f"END{block.loop} without DO{block.loop}")
             self.jump(heads[0])
         else:
             end = self.program.loop_end(here, block.loop)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from opcua_server.machine.gcode import flow as flow_module
 from opcua_server.machine.gcode.alarms import BlockFault
-from opcua_server.machine.gcode.blocks import Block, Parser
+from opcua_server.machine.gcode.blocks import LARGEST, Block, Parser
 from opcua_server.machine.gcode.dialect import DIALECTS, Dialect
 from opcua_server.machine.gcode.execute import AXIS_WORDS, END_CODES, execute
 from opcua_server.machine.gcode.expressions import evaluate
@@ -80,6 +80,7 @@ class Interpreter:
         self._modal_call: tuple[int, int, list[tuple[str, float | None]]] | None = None
         self._percent = 0
         self._seen = False
+        self._titled = False
 
     def steps(self) -> Iterator[Move | None]:
         """Moves, and None at least every 256 blocks so that the caller never waits long for control."""
@@ -249,6 +250,9 @@ class Interpreter:
             if self._percent == 1 and not state.dialect.macro_b:
                 raise BlockFault("PS0009", "%")
             yield from self._flushed()
+            if self._titled and state.dialect.macro_b:
+                # A program with a number ends with M02, M30 or M99; one without is another control's, where % will do.
+                raise BlockFault("PS5010")
             out: list[Move] = []
             state.emit_still(out, "end")
             yield from out
@@ -290,6 +294,7 @@ class Interpreter:
         label = block.label
         name = f"O{round(label):04d}" if isinstance(label, float) else str(label)
         if not self.flow.calls:
+            self._titled = True
             self.flow.name = self.state.program = name
 
     def _computed(self, block: Block) -> tuple[Block, dict[str, float]]:
@@ -300,6 +305,8 @@ class Interpreter:
             value = evaluate(code, self.variables)
             if value is None:
                 continue
+            if abs(value) > LARGEST:
+                raise BlockFault("PS0110", letter)
             if letter == "G":
                 if not 0.0 <= value < 1000.0:
                     raise BlockFault("PS0010", f"G{value:g}")
@@ -375,6 +382,7 @@ class Interpreter:
         state.program = flow.name
 
     def _program_number(self, words: dict[str, float]) -> int:
+        """P of M98, G65 and G66."""
         if "P" not in words:
             raise BlockFault("PS0076", "P not given")
         number = round(words["P"])
