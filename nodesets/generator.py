@@ -82,7 +82,7 @@ def _range(low: float, high: float) -> Any:
 
 
 def _number(value: float) -> str:
-    return f"{value:g}"
+    return f"{value:.15g}"
 
 
 def describe(argument: Argument) -> str:
