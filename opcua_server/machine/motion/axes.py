@@ -59,16 +59,24 @@ class Axes:
     """
 
     def __init__(self, parameters: Sequence[AxisParameters], position_mm: Sequence[float]) -> None:
-        self._drives = [Drive(one, position) for one, position in zip(parameters, position_mm, strict=True)]
+        self.parameters = tuple(parameters)
+        start = np.array(position_mm, dtype=np.float64)
+        count = len(start)
+        self._lag = np.zeros((1, count))
+        self._push = np.zeros((2, count))
+        self._load_n = -self._p.weight
+        # Last sample of each: what the loop wants, motor, its velocity, table, and where friction would have it rest.
+        self._wanted, self._motor, self._table, self._slide = start.copy(), start.copy(), start.copy(), start.copy()
+        self._velocity = np.zeros(count)
 
     @property
     def parameters(self) -> tuple[AxisParameters, ...]:
-        return tuple(drive.parameters for drive in self._drives)
+        return self._parameters
 
     @parameters.setter
     def parameters(self, parameters: Sequence[AxisParameters]) -> None:
-        for drive, one in zip(self._drives, parameters, strict=True):
-            drive.parameters = one
+        self._parameters = tuple(parameters)
+        self._p = Columns(self._parameters)
 
     def step(
         self, command_mm: Floats, command_velocity_mm_s: Floats, force_n: Floats, screw_temperature_c: Sequence[float]
@@ -78,13 +86,27 @@ class Axes:
         ``command_mm``, ``command_velocity_mm_s`` and ``force_n`` (cutting force on the axis, positive when it pushes towards
         plus) are (n, 3); ``screw_temperature_c`` one value per axis. The result does not depend on how time is cut into blocks.
         """
-        shape = (len(command_mm), len(self._drives))
-        outputs = [np.empty(shape) for _ in range(6)]
-        for axis, drive in enumerate(self._drives):
-            columns = drive.step(command_mm[:, axis], command_velocity_mm_s[:, axis], force_n[:, axis], screw_temperature_c[axis])
-            for output, column in zip(outputs, columns, strict=True):
-                output[:, axis] = column
-        position, motor, velocity, torque, power, load = outputs
+        p = self._p
+        error, self._lag = _filtered(p.lag, command_velocity_mm_s, self._lag)
+        undisturbed: Floats = command_mm - error
+        # Friction follows from the motion that the loop wants; its push on the axis is too small to change its own direction.
+        way = _steps(undisturbed, self._wanted)
+        slide = _carried(undisturbed, way, p.presliding2, self._slide)
+        wanted = way * (1.0 / SAMPLE_S)
+        creep = wanted * p.per_stribeck
+        rise = np.exp(-creep * creep) * p.static_rise + p.coulomb
+        load = force_n - rise * ((undisturbed - slide) * p.per_presliding) - p.viscous * wanted - p.weight
+        push, self._push = _filtered(p.washout, _steps(load, self._load_n), self._push)
+        motor: Floats = undisturbed + push * p.per_stiffness
+        way = _steps(motor, self._motor)
+        velocity = way * (1.0 / SAMPLE_S)
+        acceleration = _steps(velocity, self._velocity) * (1.0 / SAMPLE_S)
+        table = _carried(motor, way, p.backlash, self._table)
+        if len(motor):
+            self._wanted, self._slide, self._load_n = undisturbed[-1], slide[-1], load[-1]
+            self._motor, self._velocity, self._table = motor[-1], velocity[-1], table[-1]
+        position = table + pitch_error_mm(p, table) + growth_mm(p, table, np.asarray(screw_temperature_c))
+        torque, power = _drive(p, velocity, acceleration, load)
         return AxisBlock(
             position_mm=position,
             motor_position_mm=motor,
@@ -92,57 +114,58 @@ class Axes:
             following_error_mm=command_mm - position,
             torque_nm=torque,
             power_w=power,
-            load_percent=load,
+            load_percent=np.abs(torque) * p.percent_per_nm,
         )
 
 
-class Drive:
-    """One axis: its parameters and its state."""
+class Columns:
+    """Parameters of the axes side by side, one array (axes,) each, with what can be worked out once."""
 
-    def __init__(self, parameters: AxisParameters, position_mm: float) -> None:
-        self.parameters = parameters
-        self._lag = np.zeros(1)
-        self._push = np.zeros(2)
-        self._load_n = -parameters.weight_n
-        """Force on the axis at the last sample, without inertia."""
-        self._wanted = self._motor = position_mm
-        self._velocity = 0.0
-        self._table = position_mm
-        self._slide = position_mm
+    def __init__(self, parameters: Sequence[AxisParameters]) -> None:
+        def column(name: str) -> Floats:
+            return np.array([getattr(one, name) for one in parameters], dtype=np.float64)
 
-    def step(
-        self, command_mm: Floats, command_velocity_mm_s: Floats, force_n: Floats, screw_temperature_c: float
-    ) -> tuple[Floats, Floats, Floats, Floats, Floats, Floats]:
-        """(scale, motor position, velocity, torque, power, load) of ``n`` samples, each (n,)."""
-        p = self.parameters
-        decay = exp(-p.kv_per_s * SAMPLE_S)
-        gain = (1.0 - p.velocity_feed_forward) / p.kv_per_s
-        error, self._lag = lfilter([gain * (1.0 - decay)], [1.0, -decay], command_velocity_mm_s, zi=self._lag)
-        undisturbed: Floats = command_mm - error
-        # Friction follows from the motion that the loop wants; its push on the axis is too small to change its own direction.
-        slide = play(undisturbed, 2.0 * p.presliding_mm, self._slide)
-        sigma = (undisturbed - slide) / p.presliding_mm
-        wanted = np.diff(undisturbed, prepend=self._wanted) / SAMPLE_S
-        creep = wanted / p.stribeck_velocity_mm_s
-        rise = 1.0 + (p.static_friction_ratio - 1.0) * np.exp(-creep * creep)
-        friction = p.coulomb_friction_n * sigma * rise + p.viscous_friction_n_s_per_mm * wanted
-        load = force_n - friction - p.weight_n
-        push, self._push = lfilter(*_washout(p), np.diff(load, prepend=self._load_n), zi=self._push)
-        motor = undisturbed + push / p.servo_stiffness_n_per_mm
-        velocity = np.diff(motor, prepend=self._motor) / SAMPLE_S
-        acceleration = np.diff(velocity, prepend=self._velocity) / SAMPLE_S
-        table = play(motor, p.backlash_mm, self._table)
-        if len(motor):
-            self._slide, self._table = float(slide[-1]), float(table[-1])
-            self._wanted = float(undisturbed[-1])
-            self._load_n = float(load[-1])
-            self._motor, self._velocity = float(motor[-1]), float(velocity[-1])
-        scale = table + pitch_error_mm(p, table) + growth_mm(p, table, screw_temperature_c)
-        torque, power = _drive_power(p, velocity, acceleration, load)
-        return scale, motor, velocity, torque, power, np.abs(torque) * (100.0 / p.rated_torque_nm)
+        self.lag = [_lag(one) for one in parameters]
+        self.washout = [_washout(one) for one in parameters]
+        self.presliding2 = 2.0 * column("presliding_mm")
+        self.per_presliding = 1.0 / column("presliding_mm")
+        self.coulomb = column("coulomb_friction_n")
+        self.static_rise = (column("static_friction_ratio") - 1.0) * self.coulomb
+        self.per_stribeck = 1.0 / column("stribeck_velocity_mm_s")
+        self.viscous = column("viscous_friction_n_s_per_mm")
+        self.weight = column("weight_n")
+        self.per_stiffness = 1.0 / column("servo_stiffness_n_per_mm")
+        self.backlash = column("backlash_mm")
+        self.pitch_slope = column("pitch_error_um_per_m") * 1e-6
+        self.pitch_wave_mm = column("pitch_wave_um") * 1e-3
+        self.growth_per_k = column("growth_um_per_m_k") * 1e-6
+        self.fixed_end_mm = column("fixed_end_mm")
+        self.reference_temperature_c = column("reference_temperature_c")
+        self.turn_per_mm = 2.0 * pi / column("lead_mm")
+        """rad of the motor per mm of the axis."""
+        self.metres_per_rad = 1e-3 / self.turn_per_mm
+        self.mass_1e_3 = column("moving_mass_kg") * 1e-3
+        """N per mm/s2."""
+        self.efficiency = column("screw_efficiency")
+        self.rotor = column("rotor_inertia_kg_m2") * self.turn_per_mm
+        """N m per mm/s2."""
+        self.copper = column("winding_resistance_ohm") / column("torque_constant_nm_per_a") ** 2
+        """W per (N m)^2."""
+        self.regeneration = column("regeneration_efficiency")
+        self.standby = column("standby_power_w")
+        self.percent_per_nm = 100.0 / column("rated_torque_nm")
 
 
-def _washout(p: AxisParameters) -> tuple[list[float], list[float]]:
+_Filter = tuple[tuple[float, ...], tuple[float, ...]]
+
+
+def _lag(p: AxisParameters) -> _Filter:
+    """From commanded velocity to following error."""
+    decay = exp(-p.kv_per_s * SAMPLE_S)
+    return ((1.0 - p.velocity_feed_forward) / p.kv_per_s * (1.0 - decay),), (1.0, -decay)
+
+
+def _washout(p: AxisParameters) -> _Filter:
     """From changes of force to force felt: each change rises within the one time and fades within the other.
 
     exp(-t / decay) - exp(-t / rise) for a step at t = 0, scaled to reach 1 at its highest, sampled exactly.
@@ -150,21 +173,51 @@ def _washout(p: AxisParameters) -> tuple[list[float], list[float]]:
     slow, fast = exp(-SAMPLE_S / p.disturbance_decay_s), exp(-SAMPLE_S / p.disturbance_rise_s)
     ratio = p.disturbance_rise_s / p.disturbance_decay_s
     peak = ratio ** (ratio / (1.0 - ratio)) - ratio ** (1.0 / (1.0 - ratio))
-    return [0.0, (slow - fast) / peak], [1.0, -(slow + fast), slow * fast]
+    return (0.0, (slow - fast) / peak), (1.0, -(slow + fast), slow * fast)
 
 
-def _drive_power(p: AxisParameters, velocity: Floats, acceleration: Floats, load: Floats) -> tuple[Floats, Floats]:
+def _filtered(filters: Sequence[_Filter], columns: Floats, state: Floats) -> tuple[Floats, Floats]:
+    """Each column (n, axes) through its filter, and the state after it; in one go where all axes have the same."""
+    if all(one == filters[0] for one in filters):
+        return lfilter(*filters[0], columns, axis=0, zi=state)  # type: ignore[no-any-return]
+    out, after = np.empty_like(columns), state.copy()
+    for axis, one in enumerate(filters):
+        out[:, axis], after[:, axis] = lfilter(*one, columns[:, axis], zi=state[:, axis])
+    return out, after
+
+
+def _steps(columns: Floats, before: Floats) -> Floats:
+    """Difference of each row (n, axes) to the one before it."""
+    out = np.empty_like(columns)
+    if len(columns):
+        np.subtract(columns[1:], columns[:-1], out=out[1:])
+        np.subtract(columns[0], before, out=out[0])
+    return out
+
+
+def _carried(drive: Floats, steps: Floats, width: Floats, before: Floats) -> Floats:
+    """Play of each column (n, axes). Where an axis does not turn round, all at once; the others by ``play``."""
+    if not len(drive):
+        return drive
+    half = 0.5 * width
+    low, high = drive - half, drive + half
+    out: Floats = np.minimum(np.maximum(low, np.minimum(np.maximum(before, low[0]), high[0])), high)
+    if len(drive) > 1:
+        turning = (steps[1:].min(axis=0) < 0.0) & (steps[1:].max(axis=0) > 0.0)
+        if turning.any():
+            for axis in np.flatnonzero(turning):
+                out[:, axis] = play(drive[:, axis], float(width[axis]), float(before[axis]))
+    return out
+
+
+def _drive(p: Columns, velocity: Floats, acceleration: Floats, load: Floats) -> tuple[Floats, Floats]:
     """(torque in N m, electrical power in W): inertia of rotor and mass, load through the screw, copper losses."""
-    per_mm = 2.0 * pi / p.lead_mm
-    force = p.moving_mass_kg * acceleration * 1e-3 - load
-    work = force * (p.lead_mm * 1e-3 / (2.0 * pi))
+    work = (p.mass_1e_3 * acceleration - load) * p.metres_per_rad
     # The screw's losses always cost: they add when the motor drives the mass and take away when the mass drives the motor.
-    driving = work * velocity >= 0.0
-    torque = np.where(driving, work / p.screw_efficiency, work * p.screw_efficiency)
-    torque += p.rotor_inertia_kg_m2 * per_mm * acceleration
-    current = torque / p.torque_constant_nm_per_a
-    power = torque * velocity * per_mm + p.winding_resistance_ohm * current * current
-    return torque, np.where(power < 0.0, power * p.regeneration_efficiency, power) + p.standby_power_w
+    torque = np.where(work * velocity >= 0.0, work / p.efficiency, work * p.efficiency)
+    torque += p.rotor * acceleration
+    power = torque * velocity * p.turn_per_mm + p.copper * torque * torque
+    return torque, np.where(power < 0.0, power * p.regeneration, power) + p.standby
 
 
 def play(drive: Floats, width: float, before: float) -> Floats:
@@ -194,13 +247,11 @@ def play(drive: Floats, width: float, before: float) -> Floats:
     return out
 
 
-def pitch_error_mm(p: AxisParameters, position_mm: Floats) -> Floats:
-    """Error of the screw (n,): a slope, and a wave that repeats with each turn."""
-    return (p.pitch_error_um_per_m * 1e-6) * (position_mm - p.fixed_end_mm) + (p.pitch_wave_um * 1e-3) * np.sin(
-        position_mm * (2.0 * pi / p.lead_mm)
-    )
+def pitch_error_mm(p: Columns, position_mm: Floats) -> Floats:
+    """Error of the screws (n, axes): a slope, and a wave that repeats with each turn."""
+    return p.pitch_slope * (position_mm - p.fixed_end_mm) + p.pitch_wave_mm * np.sin(position_mm * p.turn_per_mm)
 
 
-def growth_mm(p: AxisParameters, position_mm: Floats, screw_temperature_c: float) -> Floats:
-    """How far the table is carried by a screw that is warmer than when it was measured (n,)."""
-    return (p.growth_um_per_m_k * 1e-6 * (screw_temperature_c - p.reference_temperature_c)) * (position_mm - p.fixed_end_mm)
+def growth_mm(p: Columns, position_mm: Floats, screw_temperature_c: Floats) -> Floats:
+    """How far the tables are carried by screws that are warmer than when they were measured (n, axes)."""
+    return (p.growth_per_k * (screw_temperature_c - p.reference_temperature_c)) * (position_mm - p.fixed_end_mm)

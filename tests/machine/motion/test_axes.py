@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opcua_server.machine.motion.axes import Axes, AxisBlock, growth_mm, pitch_error_mm, play
+from opcua_server.machine.motion.axes import Axes, AxisBlock, Columns, growth_mm, pitch_error_mm, play
 from opcua_server.machine.motion.block import Floats
 from opcua_server.machine.parameters import VF2_AXES, AxisParameters
 from tests.machine.motion.paths import feed, run
@@ -79,16 +79,16 @@ def test_backlash_is_lost_motion_between_motor_and_scale() -> None:
 
 
 def test_a_warm_screw_carries_the_table_away_from_its_fixed_end() -> None:
-    one = VF2_AXES[0]
-    position = np.array([one.fixed_end_mm - 500.0])
-    assert growth_mm(one, position, 30.0)[0] == pytest.approx(-11.5e-6 * 10.0 * 500.0)
-    assert growth_mm(one, position, one.reference_temperature_c)[0] == 0.0
+    screw = Columns([VF2_AXES[0]])
+    position = screw.fixed_end_mm[None, :] - 500.0
+    assert growth_mm(screw, position, np.array([30.0]))[0] == pytest.approx(-11.5e-6 * 10.0 * 500.0)
+    assert growth_mm(screw, position, screw.reference_temperature_c)[0] == 0.0
 
 
 def test_pitch_error_grows_by_its_slope_over_the_travel() -> None:
     one = replace(VF2_AXES[0], pitch_wave_um=0.0)
-    error = pitch_error_mm(one, np.array([-1000.0, 0.0]))
-    assert error[1] - error[0] == pytest.approx(one.pitch_error_um_per_m * 1e-3)
+    error = pitch_error_mm(Columns([one]), np.array([[-1000.0], [0.0]]))
+    assert error[1, 0] - error[0, 0] == pytest.approx(one.pitch_error_um_per_m * 1e-3)
 
 
 def test_torque_is_friction_when_cruising_and_the_force_of_the_cut_adds_to_it() -> None:
@@ -148,3 +148,11 @@ def test_play_is_its_definition_sample_by_sample(values: list[float], width: flo
         out = max(value - width / 2, min(value + width / 2, out))
         expected.append(out)
     assert play(drive, width, last).tolist() == expected
+
+
+def test_an_axis_of_its_own_moves_as_it_does_beside_equal_ones() -> None:
+    slower = replace(VF2_AXES[1], kv_per_s=60.0, disturbance_decay_s=0.011)
+    mixed = drive(40.0, axes=Axes([VF2_AXES[0], slower, VF2_AXES[2]], (0.0, 0.0, 0.0)))
+    assert mixed.position_mm[:, 0].tobytes() == drive(40.0).position_mm[:, 0].tobytes()
+    alone = drive(40.0, axes=Axes([slower] * 3, (0.0, 0.0, 0.0)))
+    assert mixed.position_mm[:, 1].tobytes() == alone.position_mm[:, 1].tobytes()
