@@ -37,7 +37,7 @@ from opcua_server.machine.physics import Physics
 from opcua_server.machine.process.process import SAMPLES_PER_TICK, TICK_S, TICKS, CutBlock, Process
 from opcua_server.machine.process.stock import Stock
 from opcua_server.machine.shown import Shown
-from opcua_server.machine.spindle import EFFICIENCY, Spindle, friction_nm, rated_power_w
+from opcua_server.machine.spindle import EFFICIENCY, Spindle, friction_nm, rated_power_w, rated_torque_nm
 from opcua_server.machine.thermal import (
     BEARING,
     BEARING_SHARE,
@@ -63,6 +63,10 @@ THERMAL_BLOCKS: Final = 10
 """Temperatures are followed once a second: a thousandth of the shortest time constant would be enough."""
 CUT_VARIATION: Final = 0.05
 """Chips, runout and the material's grain: standard deviation of the cutting torque over a block."""
+OVERLOAD: Final = 1.3
+"""Cutting torque, of the rated torque at this speed, at which the drive's supervision stops the feed."""
+STALLED: Final = 0.7
+"""Speed in cut, of the commanded one, at which it does so too."""
 PARKED: Final = (0.0, 0.0, 0.0)
 
 Floats = npt.NDArray[np.float64]
@@ -133,7 +137,7 @@ class Machine:
         shown_power = self._spindle_power_noise(spindle_w, cut.power_w, noise)
         self.meter.step(BLOCK_S, shown_power, servo_w, auxiliary_w)
         self._warm(spindle_w, shaft_w, friction_w, cut, axes, physics)
-        self._watch()
+        self._watch(cut)
         self._sense(motion, axes, cut, torque, physics, noise)
 
     @property
@@ -152,7 +156,8 @@ class Machine:
     def _cut(self, motion: MotionBlock, physics: Physics) -> CutBlock:
         job = self.controller.job
         tips = motion.position_mm[SAMPLES_PER_TICK - 1 :: SAMPLES_PER_TICK]
-        tool = self.controller.tool
+        # In a dry run nobody clamps a blank.
+        tool = None if self.controller.modifiers["DryRun"] else self.controller.tool
         if job is not None:
             lengths: float | Floats = self.controller.modal.tool_length
             if len(motion.moves) > 1:
@@ -171,7 +176,7 @@ class Machine:
         if spindle.speed_rpm == 0.0 and spindle.commanded_rpm == 0.0:
             spindle.step(BLOCK_S, 0.0, friction, bearing)
             return spindle.power_w, 0.0, 0.0, 0.0
-        if spindle.speed_rpm == spindle.target_rpm:
+        if spindle.speed_rpm == spindle.target_rpm and max(cut.torque_nm) < rated_torque_nm(spindle.speed_rpm):
             # At speed every tick differs by its cutting torque only: one step with the mean is exact.
             spindle.step(BLOCK_S, factor * sum(cut.torque_nm) / TICKS, friction, bearing)
             return spindle.power_w, spindle.shaft_power_w, spindle.friction_w, spindle.torque_nm
@@ -211,14 +216,18 @@ class Machine:
             self.thermal.step(BLOCK_S * THERMAL_BLOCKS, heat, self.ambient_c, physics.spindle_cooling, physics.coolant_exchange)
             heat[:] = 0.0
 
-    def _watch(self) -> None:
+    def _watch(self, cut: CutBlock) -> None:
         """Machine alarms: what the builder's ladder program looks at."""
-        controller, spindle = self.controller, self.spindle
-        steady = spindle.speed_rpm == spindle.target_rpm and spindle.speed_rpm > 0.0
-        overload = steady and spindle.shaft_power_w > 1.6 * rated_power_w(spindle.speed_rpm)
-        self._overloaded_s = self._overloaded_s + BLOCK_S if overload else 0.0
-        if self._overloaded_s > 2.0 and controller.state is MachineState.RUNNING:
-            controller.raise_alarm("EX1005", "SPINDLE OVERLOAD")
+        controller = self.controller
+        spindle = self.spindle
+        too_heavy = sum(cut.torque_nm) / TICKS > OVERLOAD * rated_torque_nm(spindle.speed_rpm)
+        stalled = self.process.engagement.area_mm2 > 0.0 and spindle.speed_rpm < STALLED * spindle.commanded_rpm
+        if too_heavy or stalled:
+            self._overloaded_s += BLOCK_S
+        else:
+            self._overloaded_s = max(self._overloaded_s - 0.2 * BLOCK_S, 0.0)
+        if self._overloaded_s > 0.25 and controller.state is MachineState.RUNNING:
+            controller.raise_alarm("EX1005", "SPINDLE OVERLOAD", details={"Tool": controller.tool_number})
         if self.coolant.level_percent < 8.0 and self.coolant.on and controller.state is MachineState.RUNNING:
             controller.raise_alarm("EX1020", "COOLANT LEVEL LOW")
 

@@ -91,10 +91,10 @@ class Spindle:
         target, speed = self.target_rpm, self.speed_rpm
         load = friction_nm(speed, bearing_friction, bearing_c) + cut_nm
         omega = speed * _TO_RAD_S
-        if speed == target:
+        limit = PEAK * rated_torque_nm(speed)
+        if speed == target and load <= limit:
             torque = load if speed > 0.0 else 0.0
         else:
-            limit = PEAK * rated_torque_nm(speed)
             wanted = INERTIA_KG_M2 * (target - speed) * _TO_RAD_S / dt_s + load
             torque = min(max(wanted, -limit), limit)
             after = speed + (torque - load) * dt_s / INERTIA_KG_M2 / _TO_RAD_S

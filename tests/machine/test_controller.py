@@ -210,6 +210,37 @@ def test_tool_that_is_not_in_the_magazine_is_an_alarm() -> None:
     run_until(machine, "Machine/State", S.ALARM)
 
 
+def test_a_cut_that_is_too_heavy_stalls_the_spindle_and_is_an_alarm() -> None:
+    heavy = SHORT.replace("C45", "42CrMo4").replace("G1 Z-2 F1500\nG1 X72 F1000", "G1 Z-18 F1500\nG1 X72 F6000")
+    machine = source({"heavy.nc": heavy})
+    run_until(machine, "Machine/State", S.ALARM)
+    assert machine.columns().objects["Machine/AlarmCode"] == "EX1005"
+    run(machine, 5.0)
+    assert now(machine, "Spindle/ActSpeed") == 0
+    assert now(machine, "Channel/ActFeedrate") == 0
+
+
+def test_dry_run_moves_at_its_own_feed_and_cuts_nothing() -> None:
+    machine = source(repeat=False)
+    machine.call("SetModifier", ["DryRun", True])
+    machine.call("Start", [])
+    rows = run(machine, 20.0)
+    assert rows[:, COLUMN["Tool/InCut"]].max() == 0
+    assert now(machine, "Machine/PartsProduced") == 1
+
+
+def test_blocks_with_a_slash_are_skipped_only_when_block_skip_is_on() -> None:
+    machine = source({"s.nc": SHORT.replace("G1 X72", "/G4 P20000\nG1 X72")}, repeat=False)
+    times = []
+    for on in (True, False):
+        machine.call("SetModifier", ["BlockSkip", on])
+        machine.call("Start", [])
+        run_until(machine, "Machine/PartsProduced", len(times) + 1)
+        times.append(now(machine, "Machine/LastCycleTime"))
+        run_until(machine, "Machine/State", S.IDLE)
+    assert times[1] - times[0] > 10.0  # the first run changes the tool as well, which takes 4.5 s
+
+
 def test_emergency_stop_stops_all_drives() -> None:
     machine = source()
     run_until(machine, "Tool/InCut", 1.0)
