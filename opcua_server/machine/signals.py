@@ -121,8 +121,9 @@ def _axis(axis: str, i: int) -> dict[str, Row]:
         name + "ActVelocity": lambda v: v.velocity[i] * 60.0,
         name + "FollowingError": lambda v: v.lag[i],
         name + "ActLoad": lambda v: v.axis_load_percent(i),
-        name + "ActTorque": lambda v: v.torque[i],
-        name + "ActPower": lambda v: v.power[i],
+        # The drive's current limit: what a crash would need beyond it, the motor does not give.
+        name + "ActTorque": lambda v: min(max(v.torque[i], -40.0), 40.0),
+        name + "ActPower": lambda v: min(max(v.power[i], -8000.0), 8000.0),
         name + "Temperature": lambda v: v.shown.screws_c[i],
         name + "ActStatus": lambda v: v.axis_status(i),
         name + "IsReferenced": lambda v: True,
