@@ -141,9 +141,7 @@ class Writer(threading.Thread):
         while not ending:
             batch, ending = self._collect()
             flushes = [item for item in batch if isinstance(item, Flush)]
-            items = self._kept + [item for item in batch if not isinstance(item, Flush)]
-            self._kept = []
-            self._write(items)
+            self._write([item for item in batch if not isinstance(item, Flush)])
             for flush in flushes:
                 flush.done()
             if time.monotonic() - tidied > TIDY_S or (self.problem is not None and "full" in self.problem):
@@ -168,7 +166,8 @@ class Writer(threading.Thread):
                 return batch, False
         return batch, False
 
-    def _write(self, items: list[Item]) -> None:
+    def _write(self, new: list[Item]) -> None:
+        items, self._kept = self._kept + new, []
         if self._connection is None and not self._guarded(self._open):
             self._give_up(items)
             return

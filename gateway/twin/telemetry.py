@@ -8,6 +8,7 @@ what OPC UA shows at the same source time.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -75,7 +76,7 @@ def _block(value: Value) -> str:
 
 
 def _whole_seconds(value: Value) -> int | None:
-    return max(0, int(value)) if isinstance(value, int | float) else None
+    return max(0, int(value)) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 FIELDS: Final[tuple[tuple[str, str, Callable[[Value], Any]], ...]] = (

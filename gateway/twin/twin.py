@@ -86,9 +86,12 @@ class Twin:
     def apply(self, batch: Batch) -> Update:
         """Take in a batch; the update holds the readings that were newer than what was known."""
         machine = self.machines.setdefault(batch.machine_id, MachineTwin(batch.machine_id))
-        fresh = tuple(reading for reading in batch.readings if _is_news(reading, machine.readings.get(reading.signal)))
-        for reading in fresh:
-            machine.readings[reading.signal] = reading
+        news: list[Reading] = []
+        for reading in batch.readings:
+            if _is_news(reading, machine.readings.get(reading.signal)):
+                machine.readings[reading.signal] = reading
+                news.append(reading)
+        fresh = tuple(news)
         own = [reading.source_time_ns for reading in fresh if reading.signal not in RESULT_NAMES]
         if own and _counts(max(own), machine.telemetry_time_ns):
             machine.telemetry_time_ns = max(own)

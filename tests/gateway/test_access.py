@@ -1,0 +1,222 @@
+"""Who may do what, and what the HTTP side refuses before any route sees it."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import sqlite3
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from fake_link import FakeLink
+from gate import SETTINGS_KEY, Gate, opened, until
+from websockets.sync.client import connect
+
+from gateway.api.limits import Buckets
+from nodesets import methods
+from nodesets.states import MachineState
+
+COMMANDS = "/api/v1/machines/CNC-001/commands"
+PROBLEM = {"type", "title", "status", "detail", "instance"}
+
+
+@pytest.fixture(scope="module")
+def sessions(gate: Gate) -> Iterator[dict[str, httpx.Client]]:
+    """A logged-in browser for each user."""
+    clients = {user: httpx.Client(base_url=gate.base, headers={"origin": gate.base}, timeout=10.0) for user in gate.password}
+    for user, client in clients.items():
+        answer = client.post("/api/v1/login", json={"user": user, "password": gate.password[user]})
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["user"] == user
+    yield clients
+    for client in clients.values():
+        client.close()
+
+
+def test_on_loopback_everybody_here_may_read_and_nobody_may_command(gate: Gate) -> None:
+    assert gate.bare.get("/api/v1/session").json() == {"user": None, "role": "Viewer"}
+    assert gate.bare.get("/api/v1/machines").status_code == 200
+    answer = gate.bare.post(f"{COMMANDS}/Stop")
+    assert answer.status_code == 401
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert set(answer.json()) >= PROBLEM
+
+
+def test_a_login_is_a_cookie_that_scripts_cannot_read(gate: Gate) -> None:
+    answer = gate.bare.post("/api/v1/login", json={"user": "operator", "password": gate.password["operator"]})
+    gate.bare.cookies.clear()
+    assert answer.json() == {"user": "operator", "role": "Operator"}
+    cookie = answer.headers["set-cookie"].lower()
+    assert "httponly" in cookie
+    assert "samesite=strict" in cookie
+
+
+def test_logging_out_ends_the_session(gate: Gate) -> None:
+    with httpx.Client(base_url=gate.base, timeout=10.0) as client:
+        client.post("/api/v1/login", json={"user": "operator", "password": gate.password["operator"]})
+        token = client.cookies["cnctwin_session"]
+        assert client.get("/api/v1/session").json() == {"user": "operator", "role": "Operator"}
+        assert client.post("/api/v1/logout").status_code == 200
+    stolen = gate.bare.get("/api/v1/session", headers={"cookie": f"cnctwin_session={token}"})
+    assert stolen.json() == {"user": None, "role": "Viewer"}
+
+
+@pytest.mark.parametrize("user", ["operator", "engineer", "admin"])
+@pytest.mark.parametrize("method", methods.METHODS, ids=lambda method: method.name)
+def test_roles_may_call_what_the_table_says(
+    gate: Gate, sessions: dict[str, httpx.Client], user: str, method: methods.Method
+) -> None:
+    given = {"String": "pocket.nc", "Boolean": True}
+    arguments = {a.name: given.get(a.type, a.low if a.low is not None else 1) for a in method.inputs}
+    gate.link.states["CNC-001"] = MachineState.IDLE
+    answer = sessions[user].post(f"{COMMANDS}/{method.name}", json={"arguments": arguments})
+    may = method.role == "Operator" or user != "operator"
+    assert answer.status_code == (202 if may else 403), answer.text
+    if may:
+        assert gate.link.calls[-1][1] == method.name
+        assert answer.json()["state"] == "done"
+        told = gate.http.get(f"/api/v1/commands/{answer.json()['id']}").json()
+        assert {"id", "method", "state", "reason"} <= set(told)
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "https://127.0.0.1"])
+def test_a_write_with_a_cookie_needs_the_own_origin(gate: Gate, sessions: dict[str, httpx.Client], origin: str) -> None:
+    client = sessions["operator"]
+    before = len(gate.link.calls)
+    assert client.post(f"{COMMANDS}/Stop", headers={"origin": origin}).status_code == 403
+    assert len(gate.link.calls) == before
+
+
+def test_a_refusal_by_the_machine_names_its_state(gate: Gate) -> None:
+    gate.link.states["CNC-001"] = MachineState.RUNNING
+    gate.play({"Machine/State": int(MachineState.RUNNING)})
+    answer = gate.http.post(f"{COMMANDS}/ChangeTool", json={"arguments": {"Number": 3}})
+    assert answer.status_code == 409
+    assert answer.json()["status_name"] == "BadInvalidState"
+    assert answer.json()["machine_state"]["value"] == int(MachineState.RUNNING)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/api/v1/machines/nobody/commands/Start", {}, 404),
+        (f"{COMMANDS}/Dance", {}, 404),
+        (f"{COMMANDS}/ChangeTool", {}, 422),
+        (f"{COMMANDS}/ChangeTool", {"arguments": {"Number": 99}}, 422),
+        (f"{COMMANDS}/ChangeTool", {"arguments": {"Number": 1, "More": 1}}, 422),
+        (f"{COMMANDS}/Start", {"more": 1}, 422),
+    ],
+)
+def test_commands_that_make_no_sense_are_problems(gate: Gate, path: str, body: dict, status: int) -> None:
+    answer = gate.http.post(path, json=body)
+    assert answer.status_code == status
+    assert set(answer.json()) >= PROBLEM
+
+
+def test_the_same_idempotency_key_gives_the_command_once(gate: Gate) -> None:
+    before = len(gate.link.calls)
+    ids = {gate.http.post(f"{COMMANDS}/Stop", headers={"idempotency-key": "k1"}).json()["id"] for _ in range(3)}
+    assert len(ids) == 1
+    assert len(gate.link.calls) == before + 1
+
+
+def test_every_command_is_in_the_audit(gate: Gate) -> None:
+    given = gate.http.post(f"{COMMANDS}/Hold").json()["id"]
+
+    def lines() -> list:
+        with contextlib.closing(sqlite3.connect(gate.settings.data / "store" / "gateway.sqlite")) as connection:
+            return connection.execute("SELECT state FROM command WHERE command = ? ORDER BY id", (given,)).fetchall()
+
+    until(lambda: lines() == [("pending",), ("done",)])
+    with contextlib.closing(sqlite3.connect(gate.settings.data / "store" / "gateway.sqlite")) as connection:
+        for change in ("DELETE FROM command", "UPDATE command SET user = 'x'"):
+            with pytest.raises(sqlite3.IntegrityError):
+                connection.execute(change)
+
+
+def test_wrong_passwords_cost_the_caller_time(tmp_path) -> None:
+    with opened(tmp_path, FakeLink(period_s=None)) as gate:
+        answers = [gate.bare.post("/api/v1/login", json={"user": "operator", "password": "wrong"}) for _ in range(6)]
+        assert [answer.status_code for answer in answers] == [401] * 5 + [429]
+        assert int(answers[-1].headers["retry-after"]) >= 1
+        right = gate.bare.post("/api/v1/login", json={"user": "operator", "password": gate.password["operator"]})
+        assert right.status_code == 429
+        assert "wrong" not in answers[0].text.replace("wrong user or password", "")
+
+
+def test_a_strict_gateway_shows_nothing_without_login(tmp_path) -> None:
+    with opened(tmp_path, FakeLink(period_s=None), host="0.0.0.0", api_keys=()) as gate:
+        for path in ("/api/v1/machines", "/api/v1/catalogue", "/metrics", "/api/v1/session"):
+            assert gate.bare.get(path).status_code == 401
+        assert gate.bare.get("/health").status_code == 200
+        assert gate.http.get("/machines").status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/machines/E1/telemetry", "/api/v1/login"])
+def test_large_bodies_are_refused_declared_or_not(gate: Gate, path: str) -> None:
+    large = b" " * (64 * 1024 + 1)
+    assert gate.http.post(path, content=large).status_code == 413
+    assert gate.http.post(path, content=iter([large[:40_000], large[:40_000]])).status_code == 413
+
+
+def test_deeply_nested_bodies_are_refused(gate: Gate) -> None:
+    nested = '{"timestamp": "2026-02-04T10:00:00Z", "machine_id": "E1", "data": ' + '{"a":' * 200 + "1" + "}" * 201
+    assert gate.http.post("/machines/E1/telemetry", content=nested).status_code == 422
+
+
+def test_every_answer_carries_the_security_headers(gate: Gate) -> None:
+    for path in ("/health", "/", "/machines", "/nowhere", "/api/v1/machines/nobody/signals"):
+        headers = gate.bare.get(path).headers
+        assert "default-src 'none'" in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+        assert "server" not in headers
+
+
+def test_half_a_request_is_not_waited_for_for_ever(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.api.server.HEADER_S", 0.2)
+    with socket.create_connection(("127.0.0.1", gate.port), 5) as half:
+        half.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+        half.settimeout(10)
+        assert half.recv(100) == b""
+    with socket.create_connection(("127.0.0.1", gate.port), 5) as silent:
+        silent.settimeout(10)
+        assert silent.recv(100) == b""
+
+
+def test_half_a_body_is_not_waited_for_for_ever(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.api.guard.BODY_S", 0.2)
+    with socket.create_connection(("127.0.0.1", gate.port), 5) as half:
+        half.sendall(
+            b"POST /detect HTTP/1.1\r\nHost: x\r\nx-api-key: " + SETTINGS_KEY.encode() + b"\r\nContent-Length: 100\r\n\r\n{"
+        )
+        half.settimeout(10)
+        assert b"408" in half.recv(1000)
+
+
+def test_the_openapi_document_describes_both_surfaces(gate: Gate) -> None:
+    paths = gate.bare.get("/openapi.json").json()["paths"]
+    assert {"/machines/{machine_id}/telemetry", "/api/v1/machines/{machine_id}/commands/{method}", "/detect"} <= set(paths)
+    for path, operations in paths.items():
+        for operation in operations.values():
+            assert operation["summary"], path
+
+
+def test_a_bucket_fills_again_with_time() -> None:
+    now = [0.0]
+    buckets = Buckets(60.0, lambda: now[0])
+    assert all(buckets.take("a") == 0.0 for _ in range(60))
+    assert buckets.take("a") == pytest.approx(1.0)
+    now[0] += 1.0
+    assert buckets.take("a") == 0.0
+    assert buckets.take("a") > 0.0
+
+
+def test_it_ends_within_two_seconds_with_clients_on_it(tmp_path) -> None:
+    with opened(tmp_path, FakeLink()) as gate, connect(f"ws://127.0.0.1:{gate.port}/api/v1/stream", proxy=None) as client:
+        client.send("{}")
+        client.recv(5)
+        began = time.monotonic()
+        gate.stop()
+        assert time.monotonic() - began < 2.0

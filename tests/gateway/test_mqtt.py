@@ -1,0 +1,191 @@
+"""MQTT: sinks as pure code, and the whole bridge against real brokers, heard by a foreign client."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import paho.mqtt.client as paho
+import pytest
+from broker import Broker, Listener, free_port, running
+from fake_link import FakeLink
+from gate import opened, until
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cnctwin.link import LinkAlarm
+from cnctwin.reading import UNCERTAIN_NO_COMMUNICATION, Batch, Reading
+from cnctwin.settings import Settings
+from gateway.mqtt.bridge import address_of
+from gateway.mqtt.message import level
+from gateway.mqtt.sinks import SINKS
+from gateway.mqtt.sinks.unified import EXPIRY_S, REFRESH_S, UnifiedNamespace
+from gateway.twin import Twin
+from nodesets import catalogue
+
+SITE = "enterprise/site/area/line"
+STATUS = f"{SITE}/gateway/status"
+SPEED = f"{SITE}/CNC-001/Spindle/ActSpeed"
+TELEMETRY = "dt/cnc/CNC-001/telemetry"
+
+
+def reading(value: float, status: int = 0, time_ns: int = 1) -> Reading:
+    return Reading("Spindle/ActSpeed", value, status, time_ns, time_ns)
+
+
+def sink() -> tuple[Twin, UnifiedNamespace]:
+    twin = Twin(0)
+    return twin, UnifiedNamespace(Settings(), twin)
+
+
+@given(st.text(max_size=50))
+def test_a_name_becomes_one_topic_level(text: str) -> None:
+    made = level(text)
+    assert made
+    assert not set(made) & set("/+# $\x00")
+
+
+def test_every_signal_is_one_topic() -> None:
+    topics = {"/".join(level(part) for part in row.name.split("/")) for row in catalogue.SIGNALS}
+    assert topics == {row.name for row in catalogue.SIGNALS}
+
+
+def test_unchanged_quality_is_published_at_most_once_a_second_and_the_newest_value_comes() -> None:
+    twin, unified = sink()
+    sent = []
+    for number in range(30):
+        sent += unified.update(twin.apply(Batch("M", number + 1, (reading(float(number), time_ns=number + 1),))), number * 0.1)
+        sent += unified.tick(number * 0.1)
+    sent += unified.tick(4.0)
+    values = [json.loads(message.payload)["value"] for message in sent]
+    assert len(values) <= 5
+    assert values[-1] == 29.0
+
+
+def test_a_change_of_quality_is_published_at_once() -> None:
+    twin, unified = sink()
+    list(unified.update(twin.apply(Batch("M", 1, (reading(1.0),))), 0.0))
+    update = twin.degrade("M", UNCERTAIN_NO_COMMUNICATION)
+    assert update is not None
+    (message,) = unified.update(update, 0.01)
+    told = json.loads(message.payload)
+    assert (told["value"], told["quality"], message.retain) == (1.0, "Uncertain", True)
+
+
+def test_what_does_not_change_is_renewed_before_a_broker_forgets_it() -> None:
+    twin, unified = sink()
+    list(unified.update(twin.apply(Batch("M", 1, (reading(1.0),))), 0.0))
+    assert list(unified.tick(REFRESH_S - 1)) == []
+    (message,) = unified.tick(REFRESH_S)
+    assert message.expiry_s == EXPIRY_S > 2 * REFRESH_S
+
+
+def test_a_fleet_is_published_slower_than_one_machine() -> None:
+    twin, unified = sink()
+    for number in range(5000):
+        list(unified.update(twin.apply(Batch(f"M{number}", 1, (reading(1.0),))), 0.0))
+    assert unified.interval_s == pytest.approx(2.5)
+
+
+@pytest.fixture(params=["mosquitto", "nats"])
+def broker(request: pytest.FixtureRequest):
+    with running(request.param) as started:
+        yield started
+
+
+def version(broker: Broker) -> int:
+    return paho.MQTTv5 if broker.kind == "mosquitto" else paho.MQTTv311
+
+
+def test_the_whole_bridge_with_a_real_broker(tmp_path: Path, broker: Broker) -> None:
+    link = FakeLink()
+    with Listener(broker.port, version(broker)) as listener:
+        with opened(tmp_path, link, mqtt_broker="127.0.0.1", mqtt_port=broker.port) as gate:
+            until(lambda: gate.bare.get("/ready").json() == {"status": "ready"})
+            until(lambda: len(listener.of(TELEMETRY)) > 3)
+            told = json.loads(listener.of(TELEMETRY)[-1].payload)
+            assert set(told) == {"timestamp", "machine_id", "spindle", "axes", "tool", "coolant", "power", "status"}
+            assert not listener.of(TELEMETRY)[-1].retain
+            assert listener.of(TELEMETRY)[-1].qos == 0
+            # The same moment, seen by REST: position and source time agree.
+            by_time = {entry["timestamp"]: entry["data"] for entry in gate.http.get("/machines/CNC-001/history").json()["data"]}
+            assert by_time[told["timestamp"]]["axes"] == told["axes"]
+            until(lambda: listener.of(SPEED))
+            shown = json.loads(listener.of(SPEED)[-1].payload)
+            assert set(shown) == {"value", "timestamp", "quality", "unit"}
+            assert (shown["quality"], shown["unit"]) == ("Good", "r/min")
+            assert len([topic for topic in listener.heard if topic.startswith(f"{SITE}/CNC-001/")]) > 100
+            assert json.loads(listener.of(STATUS)[-1].payload)["state"] == "online"
+            gate.do(lambda: link.raise_alarm(LinkAlarm("CNC-001", 1_000_000_000, 900, "EX1", "door", True)))
+            until(lambda: listener.of(f"{SITE}/CNC-001/alarms"))
+            alarm = json.loads(listener.of(f"{SITE}/CNC-001/alarms")[0].payload)
+            assert (alarm["code"], alarm["active"], alarm["severity"]) == ("EX1", True, 900)
+
+            gate.do(link.lose)
+            until(lambda: json.loads(listener.of(SPEED)[-1].payload)["quality"] == "Uncertain")
+            count = len(listener.of(TELEMETRY))
+            gate.do(
+                lambda: link.play(
+                    "CNC-001", {"Machine/AlarmCode": Reading("Machine/AlarmCode", "x", UNCERTAIN_NO_COMMUNICATION, 1, 1)}
+                )
+            )
+            assert len(listener.of(TELEMETRY)) == count
+            gate.do(link.return_)
+            until(lambda: json.loads(listener.of(SPEED)[-1].payload)["quality"] == "Good")
+        until(lambda: json.loads(listener.of(STATUS)[-1].payload)["state"] == "offline")
+    with Listener(broker.port, version(broker)) as late:
+        until(lambda: late.of(SPEED) and late.of(STATUS))
+        assert late.of(SPEED)[0].retain
+        assert json.loads(late.of(SPEED)[0].payload)["quality"] == "Uncertain"
+
+
+def test_a_broker_that_goes_away_degrades_and_comes_back_with_everything(tmp_path: Path, broker: Broker) -> None:
+    with opened(tmp_path, FakeLink(), mqtt_broker="127.0.0.1", mqtt_port=broker.port) as gate:
+        until(lambda: gate.bare.get("/ready").status_code == 200)
+        broker.stop()
+        until(lambda: gate.status.state == "degraded" and "MQTT broker" in gate.status.reason)
+        until(lambda: 'cnctwin_mqtt_dropped_total{reason="away",sink="telemetry"}' in gate.http.get("/metrics").text)
+        assert gate.http.get("/machines/CNC-001/telemetry").status_code == 200
+        broker.start()
+        with Listener(broker.port, version(broker)) as listener:
+            until(lambda: gate.status.state == "ready", 30)
+            until(lambda: len([topic for topic in listener.heard if topic.startswith(f"{SITE}/CNC-001/")]) > 100)
+
+
+def test_a_gateway_that_is_killed_is_told_by_its_last_will_and_its_values_expire(tmp_path: Path) -> None:
+    with running("mosquitto") as broker:
+        here = Path(__file__).parent
+        play = [sys.executable, str(here / "play.py"), str(free_port()), "1", str(broker.port)]
+        with subprocess.Popen(play, stdout=subprocess.DEVNULL) as process, Listener(broker.port, paho.MQTTv5) as listener:
+            until(lambda: listener.of(STATUS) and listener.of(SPEED), 30)
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+            until(lambda: json.loads(listener.of(STATUS)[-1].payload)["state"] == "offline")
+            assert listener.of(STATUS)[-1].qos == 1
+        with Listener(broker.port, paho.MQTTv5) as late:
+            until(lambda: late.of(SPEED))
+            left_s = late.of(SPEED)[0].properties.MessageExpiryInterval
+            assert 0 < left_s <= EXPIRY_S
+
+
+def test_the_embedded_broker_is_entered_with_its_own_login(tmp_path: Path) -> None:
+    from cnctwin.secrets import Vault
+
+    Vault(tmp_path).ensure()
+    embedded = address_of(Settings(data=tmp_path))
+    assert embedded.user == "gateway"
+    assert embedded.password
+    foreign = address_of(Settings(data=tmp_path, mqtt_broker="broker.example"))
+    assert foreign.user is None
+    named = address_of(Settings(data=tmp_path, mqtt_broker="broker.example", mqtt_username="u", mqtt_password="p"))
+    assert (named.user, named.password) == ("u", "p")
+
+
+def test_every_sink_has_a_name_of_its_own() -> None:
+    assert len({sink.name for sink in SINKS}) == len(SINKS)
+    assert time.monotonic() > 0

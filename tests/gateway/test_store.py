@@ -1,0 +1,249 @@
+"""The store: what survives, what is set aside, what is counted."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fake_link import FakeLink
+from gate import Gate, opened, until
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cnctwin.reading import Batch, Reading
+from gateway.core import Peer
+from gateway.store import Store
+from gateway.store.reader import Reader
+from gateway.store.rollups import Rollups, bucket_start_us
+from gateway.store.schema import COLUMN, COLUMNS
+from gateway.store.store import NAME
+from gateway.store.writer import Frame, Limits, Writer
+from gateway.twin import Twin
+
+HISTORY = "/api/v1/machines/CNC-001/history/"
+
+
+@given(st.integers(-(10**17), 10**17), st.sampled_from([60, 300, 3600]))
+def test_a_bucket_holds_its_time_and_starts_at_a_multiple(ts_us: int, length_s: int) -> None:
+    start = bucket_start_us(ts_us, length_s * 1_000_000)
+    assert start <= ts_us < start + length_s * 1_000_000
+    assert start % (length_s * 1_000_000) == 0
+
+
+@given(st.lists(st.tuples(st.integers(0, 10_000_000_000), st.floats(-1e6, 1e6)), min_size=1, max_size=50))
+def test_rollups_tell_count_minimum_maximum_sum_and_last(points: list[tuple[int, float]]) -> None:
+    rollups = Rollups()
+    for ts_us, value in points:
+        rollups.add("m", "x", ts_us, value)
+    rows = {(res, bucket): rest for _, _, res, bucket, *rest in rollups.take()}
+    for res in (60, 300, 3600):
+        grouped: dict[int, list[float]] = {}
+        for ts_us, value in points:
+            grouped.setdefault(bucket_start_us(ts_us, res * 1_000_000), []).append(value)
+        for bucket, values in grouped.items():
+            count, low, high, total, last = rows[res, bucket]
+            assert (count, low, high, last) == (len(values), min(values), max(values), values[-1])
+            assert total == pytest.approx(sum(values), abs=1e-3)
+    assert list(rollups.take()) == []
+
+
+def frame(ts_us: int, **values: float) -> Frame:
+    numbers = np.full(len(COLUMNS), np.nan)
+    for name, value in values.items():
+        numbers[COLUMN[name.replace("__", "/")]] = value
+    return Frame("CNC-001", ts_us, numbers)
+
+
+def writer_on(path: Path, limits: Limits | None = None, now_us: int = 1_000_000) -> Writer:
+    writer = Writer(path, limits or Limits(), lambda: now_us)
+    writer._guarded(writer._open)
+    return writer
+
+
+def test_frames_come_back_as_they_were_put_in(tmp_path: Path) -> None:
+    writer = writer_on(tmp_path / NAME)
+    writer._write([frame(1, Spindle__ActSpeed=1.1), frame(2), frame(3, Spindle__ActSpeed=3.3)])
+    reader = Reader(tmp_path / NAME)
+    assert reader.points("CNC-001", "Spindle/ActSpeed", 0, 10) == [(1, 1.1), (2, None), (3, 3.3)]
+    assert reader.points("CNC-001", "Spindle/ActSpeed", 2, 3) == [(2, None)]
+    assert reader.points("CNC-002", "Spindle/ActSpeed", 0, 10) == []
+    reader.close()
+    writer._close()
+
+
+def test_what_is_old_is_forgotten_and_the_file_stays_small(tmp_path: Path) -> None:
+    limits = Limits(frames_us=1000)
+    writer = writer_on(tmp_path / NAME, limits, now_us=5000)
+    writer._write([frame(ts_us, Spindle__ActSpeed=1.0) for ts_us in range(3000, 5000)])
+    writer._tidy()
+    reader = Reader(tmp_path / NAME)
+    assert next(ts_us for ts_us, _ in reader.points("CNC-001", "Spindle/ActSpeed", 0, 10_000)) == 4000
+    reader.close()
+    writer._close()
+
+
+def test_a_full_database_drops_measured_data_keeps_what_people_gave_and_goes_on(tmp_path: Path) -> None:
+    from gateway.store.writer import Row
+
+    writer = writer_on(tmp_path / NAME, Limits(size_bytes=600_000))
+    audit = {"ts_us": 1, "command": "c", "method": "Stop", "arguments": "{}", "user": "u", "state": "done", "reason": None}
+    row = Row("command", None, {**audit, "machine": "CNC-001"}, accepted=True)
+    frames = [frame(ts_us, Spindle__ActSpeed=1.0) for ts_us in range(2000)]
+    writer._write([*frames, row])
+    assert writer.problem is not None
+    assert "full" in writer.problem
+    assert writer.dropped == len(frames)
+    writer._write([])
+    assert writer.problem is None
+    connection = sqlite3.connect(tmp_path / NAME)
+    assert connection.execute("SELECT command FROM command").fetchall() == [("c",)]
+    connection.close()
+    writer._close()
+
+
+@pytest.mark.parametrize("damage", [b"this is no database" * 100, b"SQLite format 3\x00" + b"\xff" * 4096])
+def test_a_damaged_file_is_set_aside_and_never_deleted(tmp_path: Path, damage: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    folder = tmp_path / "store"
+    folder.mkdir()
+    (folder / NAME).write_bytes(damage)
+    with opened(tmp_path, FakeLink()) as gate:
+        until(lambda: (folder / NAME).exists() and "store" not in gate.bare.get("/ready").json().get("reasons", {}))
+        (aside,) = folder.glob("*-damaged.sqlite")
+        assert aside.read_bytes() == damage
+    assert len([record for record in caplog.records if "set aside" in record.getMessage()]) == 1
+
+
+def test_a_folder_that_cannot_be_written_leaves_the_gateway_running(tmp_path: Path) -> None:
+    (tmp_path / "store").write_text("a file where the folder should be")
+    with opened(tmp_path, FakeLink()) as gate:
+        until(lambda: "store" in gate.bare.get("/ready").json()["reasons"])
+        assert gate.http.get("/machines/CNC-001/telemetry").status_code == 200
+        assert gate.http.get(HISTORY + "Spindle/ActSpeed").json()["points"] == []
+        until(lambda: float(metric(gate, "cnctwin_store_dropped")) > 0)
+        (tmp_path / "store").unlink()
+        until(lambda: "store" not in gate.bare.get("/ready").json().get("reasons", {}))
+        until(lambda: gate.http.get(HISTORY + "Spindle/ActSpeed").json()["points"])
+
+
+def metric(gate: Gate, name: str) -> str:
+    (line,) = [line for line in gate.http.get("/metrics").text.splitlines() if line.startswith(name + " ")]
+    return line.split()[1]
+
+
+def test_history_survives_a_restart(tmp_path: Path) -> None:
+    sent = {"timestamp": "2026-02-04T10:00:00Z", "machine_id": "E1", "data": {"spindle": {"rpm": 1}}}
+    link = FakeLink(period_s=None)
+    now = time.time_ns() // 1000 * 1000
+    with opened(tmp_path, link) as gate:
+        gate.play(link.moment("CNC-001"), time_ns=now - 2_000_000_000)
+        gate.play({"Spindle/ActSpeed": 1234.5, "Channel/ActProgramName": "other.nc"}, time_ns=now - 1_000_000_000)
+        gate.http.post("/machines/E1/telemetry", json=sent)
+        gate.http.post(
+            "/predict/tool-rul", json={"machine_id": "E1", "wear_percent": 1, "runtime_minutes": 1, "cutting_speed_m_min": 1}
+        )
+        until(lambda: len(gate.http.get("/machines/CNC-001/history").json()["data"]) == 2)
+        before = gate.http.get("/machines/CNC-001/history").json()["data"]
+        points = gate.http.get(HISTORY + "Spindle/ActSpeed").json()["points"]
+        assert points[-1][1] == 1234.5
+    with opened(tmp_path, FakeLink(period_s=None)) as gate:
+        assert gate.http.get("/machines/CNC-001/history").json()["data"] == before
+        assert [machine["id"] for machine in gate.http.get("/machines").json()["data"]] == ["E1"]
+        assert gate.http.get("/machines/E1/history").json()["data"][0]["data"] == sent["data"]
+        assert len(gate.http.get("/predictions/E1").json()["data"]) == 1
+
+
+def test_history_comes_in_points_and_in_buckets(tmp_path: Path) -> None:
+    link = FakeLink(period_s=None)
+    start = 1_780_000_000_000_000_000
+    with opened(tmp_path, link) as gate:
+        for number in range(180):
+            gate.play(
+                {"Spindle/ActSpeed": float(number), "Channel/ActProgramName": f"p{number // 90}"},
+                time_ns=start + number * 1_000_000_000,
+            )
+        until(lambda: len(gate.link._batches._queue) == 0)
+        asked = {"start": "2026-05-28T20:26:40Z", "end": "2026-05-28T20:29:40Z"}
+        points = gate.http.get(HISTORY + "Spindle/ActSpeed", params=asked).json()["points"]
+        assert points[0] == ["2026-05-28T20:26:40.000000Z", 0.0]
+        assert [value for _, value in points] == [float(number) for number in range(180)]
+        for interval, first in (
+            ("10s", {"count": 10, "min": 0.0, "max": 9.0, "avg": 4.5}),
+            ("1min", {"count": 20, "min": 0.0, "max": 19.0, "avg": 9.5}),
+        ):
+            buckets = gate.http.get(HISTORY + "Spindle/ActSpeed", params={**asked, "interval": interval}).json()["buckets"]
+            assert {name: buckets[0][name] for name in first} == first
+            assert sum(bucket["count"] for bucket in buckets) == 180
+        texts = gate.http.get(HISTORY + "Channel/ActProgramName", params=asked).json()["points"]
+        assert [value for _, value in texts] == ["p0", "p1"]
+        for wrong in ({"start": "x"}, {"interval": "0s"}, {"interval": "x"}, {"start": asked["end"], "end": asked["start"]}):
+            assert gate.http.get(HISTORY + "Spindle/ActSpeed", params={**asked, **wrong}).status_code == 422
+        assert gate.http.get(HISTORY + "No/Signal").status_code == 404
+
+
+def test_a_clock_that_is_set_back_loses_nothing_and_the_future_is_not_the_latest(tmp_path: Path) -> None:
+    writer = writer_on(tmp_path / NAME)
+    writer._write([frame(10_000_000_000, Spindle__ActSpeed=9.0), frame(1_000, Spindle__ActSpeed=1.0)])
+    reader = Reader(tmp_path / NAME)
+    assert len(reader.points("CNC-001", "Spindle/ActSpeed", 0, 1 << 60)) == 2
+    latest = reader.documents("CNC-001", 5_000, 200)[-1]
+    assert latest["data"]["spindle"]["rpm"] == 1.0
+    reader.close()
+    writer._close()
+
+
+def test_what_was_flushed_survives_kill_9(tmp_path: Path) -> None:
+    script = """
+import asyncio, sys, time
+from pathlib import Path
+from cnctwin.reading import Batch, Reading
+from gateway.core import Peer
+from gateway.store import Store
+from gateway.twin import Twin
+async def main():
+    store = Store(Path(sys.argv[1]), Peer("store"))
+    await store.open()
+    twin = Twin(0)
+    for number in range(1, 10_000_000):
+        at = number * 1000
+        store.update(twin.apply(Batch("M", at, (Reading("Spindle/ActSpeed", float(number), 0, at, at),))))
+        if number % 100 == 0:
+            await store.flush()
+            print(number, flush=True)
+asyncio.run(main())
+"""
+    process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    for _ in range(20):
+        said = int(process.stdout.readline())
+    os.kill(process.pid, signal.SIGKILL)
+    rest = process.stdout.read().split()
+    process.stdout.close()
+    process.wait()
+    said = int(rest[-1]) if rest else said
+    reader = Reader(tmp_path / NAME)
+    values = [value for _, value in reader.points("M", "Spindle/ActSpeed", 0, 1 << 60)]
+    reader.close()
+    assert values[:said] == [float(number) for number in range(1, said + 1)]
+
+
+def test_a_batch_that_is_not_current_leaves_a_gap_and_no_frame(tmp_path: Path) -> None:
+    async def play() -> list:
+        store, twin = Store(tmp_path, Peer("store")), Twin(0)
+        await store.open()
+        store.update(twin.apply(Batch("M", 1000, (Reading("Spindle/ActSpeed", 1.0, 0, 1000, 1000),))))
+        update = twin.degrade("M")
+        assert update is not None
+        store.update(update)
+        points = await store.ask(lambda reader: reader.points("M", "Spindle/ActSpeed", 0, 10), list)
+        await store.close()
+        return points
+
+    assert asyncio.run(play()) == [(1, 1.0)]

@@ -1,0 +1,198 @@
+"""The WebSockets: snapshot, updates, resume, alarms, rates, and clients that are slow or unwelcome."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from fake_link import FakeLink
+from gate import SETTINGS_KEY, Gate, opened, until
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from cnctwin.link import LinkAlarm
+from gateway.feed import OUTBOX, Outbox
+
+
+@contextmanager
+def stream(gate: Gate, wish: dict | None = None, **headers: str) -> Iterator[ClientConnection]:
+    url = f"ws://127.0.0.1:{gate.port}/api/v1/stream"
+    with connect(url, additional_headers=headers, proxy=None, close_timeout=1) as socket:
+        if wish is not None:
+            socket.send(json.dumps(wish))
+        yield socket
+
+
+def receive(socket: ClientConnection, timeout_s: float = 10.0) -> dict:
+    return json.loads(socket.recv(timeout_s))
+
+
+def test_first_comes_a_snapshot_then_what_changes(gate: Gate) -> None:
+    with stream(gate, {"machines": ["CNC-001"], "signals": None, "max_hz": 20, "resume": None}) as socket:
+        first = receive(socket)
+        assert (first["type"], first["machine"]) == ("snapshot", "CNC-001")
+        assert len(first["values"]) > 100
+        now = time.time_ns() // 1000 * 1000
+        gate.play({"Spindle/ActSpeed": 4321.5, "Axes/X/ActPos": -10.25}, time_ns=now)
+        update = receive(socket)
+        assert update["type"] == "update"
+        assert update["seq"] > first["seq"]
+        assert {name: entry[:2] for name, entry in update["values"].items()} == {
+            "Spindle/ActSpeed": [4321.5, 0],
+            "Axes/X/ActPos": [-10.25, 0],
+        }
+        source_time = gate.http.get("/api/v1/machines/CNC-001/signals/Spindle/ActSpeed").json()["source_time"]
+        assert update["values"]["Spindle/ActSpeed"][2] == update["time"] == source_time
+
+
+def test_only_the_signals_that_were_asked_for_come(gate: Gate) -> None:
+    with stream(gate, {"signals": ["Spindle/Temperature"]}) as socket:
+        assert set(receive(socket)["values"]) == {"Spindle/Temperature"}
+        gate.play({"Spindle/ActSpeed": time.monotonic()})
+        gate.play({"Spindle/Temperature": 41.0 + time.monotonic() % 1})
+        assert set(receive(socket)["values"]) == {"Spindle/Temperature"}
+
+
+def test_a_wish_can_be_replaced(gate: Gate) -> None:
+    with stream(gate, {"signals": ["Spindle/Temperature"]}) as socket:
+        receive(socket)
+        socket.send('{"signals": ["Spindle/ActSpeed"]}')
+        assert set(receive(socket)["values"]) == {"Spindle/ActSpeed"}
+
+
+def test_what_comes_faster_than_max_hz_is_merged_into_the_newest(gate: Gate) -> None:
+    with stream(gate, {"signals": ["Spindle/ActSpeed"], "max_hz": 1}) as socket:
+        receive(socket)
+        gate.play({"Spindle/ActSpeed": 1.0 + time.monotonic()})
+        receive(socket)
+        for number in range(50):
+            gate.play({"Spindle/ActSpeed": 100.0 + number})
+        assert receive(socket)["values"]["Spindle/ActSpeed"][0] == 149.0
+
+
+def test_a_client_that_was_away_gets_what_changed_since(gate: Gate) -> None:
+    with stream(gate, {}) as socket:
+        seq = receive(socket)["seq"]
+    gate.play({"Spindle/Temperature": 55.5})
+    gate.play({"Spindle/Temperature": 56.5})
+    with stream(gate, {"resume": seq}) as socket:
+        update = receive(socket)
+        assert update["type"] == "update"
+        assert update["values"]["Spindle/Temperature"][0] == 56.5
+        assert "Spindle/ActSpeed" not in update["values"]
+    for unknown in (seq - 10_000_000, seq + 10_000_000):
+        with stream(gate, {"resume": unknown}) as socket:
+            assert receive(socket)["type"] == "snapshot"
+
+
+def test_alarms_come_on_the_stream_and_are_listed_newest_first(gate: Gate) -> None:
+    with stream(gate, {}) as socket:
+        receive(socket)
+        gate.do(lambda: gate.link.raise_alarm(LinkAlarm("CNC-001", 1_000_000_000, 700, "PS0020", "over travel", True)))
+        alarm = receive(socket)
+        assert {name: alarm[name] for name in ("type", "machine", "severity", "code", "text", "active", "time")} == {
+            "type": "alarm",
+            "machine": "CNC-001",
+            "severity": 700,
+            "code": "PS0020",
+            "text": "over travel",
+            "active": True,
+            "time": "1970-01-01T00:00:01.000000Z",
+        }
+    gate.do(lambda: gate.link.raise_alarm(LinkAlarm("CNC-001", 2_000_000_000, 700, "PS0020", "over travel", False)))
+    listed = until(lambda: len(shown := gate.http.get("/api/v1/machines/CNC-001/alarms").json()) >= 2 and shown)
+    assert [entry["active"] for entry in listed[:2]] == [False, True]
+    assert set(listed[0]) == {"time", "severity", "code", "text", "active"}
+
+
+@pytest.mark.parametrize("wish", ["no json", "[]", '{"max_hz": 1000}', '{"more": 1}', '{"max_hz": NaN}', '{"machines": "CNC-001"}'])
+def test_a_wish_that_does_not_fit_is_answered_and_the_socket_stays(gate: Gate, wish: str) -> None:
+    with stream(gate) as socket:
+        socket.send(wish)
+        assert receive(socket)["type"] == "error"
+        socket.send("{}")
+        assert receive(socket)["type"] == "snapshot"
+
+
+@pytest.mark.parametrize("path", ["/api/v1/stream", "/ws/machines/CNC-001/telemetry"])
+def test_a_page_of_another_origin_opens_no_socket_even_with_a_key(gate: Gate, path: str) -> None:
+    for origin in ("http://evil.example", f"http://127.0.0.1:{gate.port + 1}", "null"):
+        headers = {"x-api-key": SETTINGS_KEY, "Origin": origin}
+        with (
+            pytest.raises(InvalidStatus) as refused,
+            connect(f"ws://127.0.0.1:{gate.port}{path}", additional_headers=headers, proxy=None),
+        ):
+            pass
+        assert refused.value.response.status_code == 403
+
+
+def test_a_host_name_that_only_points_here_reads_nothing(gate: Gate) -> None:
+    assert gate.bare.get("/api/v1/machines", headers={"host": "evil.example"}).status_code == 401
+    assert gate.bare.get("/api/v1/machines", headers={"host": "127.0.0.1.evil.example"}).status_code == 401
+    assert gate.bare.get("/api/v1/machines", headers={"host": f"localhost:{gate.port}"}).status_code == 200
+
+
+def old_stream(gate: Gate, query: str = "", key: str = SETTINGS_KEY):
+    url = f"ws://127.0.0.1:{gate.port}/ws/machines/CNC-001/telemetry{query}"
+    return connect(url, additional_headers={"x-api-key": key} if key else {}, proxy=None, close_timeout=1)
+
+
+def test_the_old_socket_sends_the_latest_at_once_and_then_the_live_stream(gate: Gate) -> None:
+    with old_stream(gate) as socket:
+        assert set(receive(socket)) == {"timestamp", "machine_id", "data"}
+        gate.play({"Spindle/ActSpeed": 777.0})
+        assert receive(socket)["data"]["spindle"]["rpm"] == 777.0
+
+
+def test_the_old_socket_closes_after_the_first_when_asked_to(gate: Gate) -> None:
+    with old_stream(gate, "?once=1") as socket:
+        receive(socket)
+        with pytest.raises(ConnectionClosed) as closed:
+            socket.recv(10)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1000
+
+
+@pytest.mark.parametrize(("query", "key"), [("", ""), ("", "wrong"), (f"?x-api-key={SETTINGS_KEY}&api_key={SETTINGS_KEY}", "")])
+def test_the_old_socket_needs_a_key_in_the_header(gate: Gate, query: str, key: str) -> None:
+    with pytest.raises(InvalidStatus) as refused, old_stream(gate, query, key):
+        pass
+    assert refused.value.response.status_code == 401
+
+
+def test_clients_that_leave_are_forgotten(gate: Gate) -> None:
+    for _ in range(20):
+        with stream(gate, {"max_hz": 5}) as socket:
+            receive(socket)
+        with old_stream(gate) as socket:
+            receive(socket)
+    until(lambda: gate.http.get("/metrics").text.count("cnctwin_websocket_clients 0.0") == 1)
+
+
+def test_a_slow_client_loses_messages_and_not_the_gateway_its_memory() -> None:
+    outbox = Outbox()
+    for number in range(10 * OUTBOX):
+        outbox.put(b"%d" % number)
+    assert outbox.overflowed
+    assert len(outbox._waiting) <= OUTBOX
+    assert outbox.take_skipped() + len(outbox._waiting) == 10 * OUTBOX
+    assert outbox._waiting[-1] == b"%d" % (10 * OUTBOX - 1)
+
+
+def test_a_lost_link_makes_everything_uncertain_and_its_return_makes_it_good(tmp_path) -> None:
+    link = FakeLink(period_s=0.05)
+    with opened(tmp_path, link) as gate, stream(gate, {"signals": ["Axes/X/ActPos"]}) as socket:
+        until(lambda: receive(socket)["values"].get("Axes/X/ActPos", [0, 1])[1] == 0)
+        gate.do(link.lose)
+        lost = until(lambda: (entry := receive(socket)["values"].get("Axes/X/ActPos")) and entry[1] >> 30 == 1 and entry)
+        shown = gate.http.get("/api/v1/machines/CNC-001/signals/Axes/X/ActPos").json()
+        assert (shown["value"], shown["quality"], shown["source_time"]) == (lost[0], "Uncertain", lost[2])
+        assert gate.http.get("/machines/CNC-001/telemetry").json()["metadata"]["quality"] == "Uncertain"
+        assert gate.http.get("/api/v1/machines").json()[0]["quality"] == "Uncertain"
+        until(lambda: "OPC UA" in gate.bare.get("/ready").json()["reasons"])
+        gate.do(link.return_)
+        until(lambda: receive(socket)["values"].get("Axes/X/ActPos", [0, 1])[1] == 0)
+        until(lambda: gate.http.get("/api/v1/machines").json()[0]["quality"] == "Good")
