@@ -98,7 +98,7 @@ def load_certificate(path: Path) -> x509.Certificate:
         if content.lstrip().startswith(b"-----BEGIN"):
             return x509.load_pem_x509_certificate(content)
         return x509.load_der_x509_certificate(content)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, x509.InvalidVersion) as error:
         raise CertificateProblem(
             f"{path}: is no certificate that can be read ({error}); restore it, or make a new one: cnctwin certs renew"
         ) from error

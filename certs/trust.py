@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.application import load_certificate, thumbprint, uris, write_atomically
 from certs.errors import CertificateProblem
-from certs.verdict import Refused, Verdict, build_chain, judge, parse_chain
+from certs.verdict import UNREADABLE, Refused, Verdict, build_chain, judge, parse_chain
 
 MAX_REJECTED: Final = 50
 MAX_FIRST_USE: Final = 200
@@ -84,7 +84,13 @@ class Trust:
             if not self.first_use:
                 raise Refused("BadCertificateUntrusted", f"is not trusted; to trust it: cnctwin certs trust {thumbprint(leaf)}")
             return self._trust_first_use(leaf, peer, now)
-        except Refused as refusal:
+        except (Refused, OSError, *UNREADABLE) as problem:
+            if isinstance(problem, Refused):
+                refusal = problem
+            elif isinstance(problem, OSError):
+                refusal = Refused("BadCertificateUntrusted", f"could not be recorded: {problem}")
+            else:
+                refusal = Refused("BadCertificateInvalid", f"is no certificate that can be read ({problem})")
             if leaf is None:
                 return Verdict(False, refusal.status, str(refusal))
             self._keep_rejected(leaf, str(refusal), refusal.status, peer, now)
@@ -96,20 +102,9 @@ class Trust:
         for store, folder in (("trusted", self.trusted), ("rejected", self.rejected)):
             for path in _files(folder):
                 try:
-                    certificate = load_certificate(path)
-                except CertificateProblem as problem:
+                    found.append(_entry(path, "trusted" if store == "trusted" else "rejected"))
+                except (CertificateProblem, *UNREADABLE) as problem:
                     _logger.warning("%s", problem)
-                    continue
-                found.append(
-                    Entry(
-                        thumbprint(certificate),
-                        "trusted" if store == "trusted" else "rejected",
-                        certificate.subject.rfc4514_string(),
-                        next(iter(uris(certificate)), ""),
-                        certificate.not_valid_after_utc,
-                        _note(path),
-                    )
-                )
         return found
 
     def trust(self, wanted: str, *, now: datetime | None = None) -> Entry:
@@ -187,6 +182,13 @@ class Trust:
         strangers.sort(key=lambda path: path.stat().st_mtime_ns)
         for path in strangers[: max(0, len(strangers) - MAX_REJECTED)]:
             _remove(path)
+
+
+def _entry(path: Path, store: Literal["trusted", "rejected"]) -> Entry:
+    certificate = load_certificate(path)
+    uri = next(iter(uris(certificate)), "")
+    ends = certificate.not_valid_after_utc
+    return Entry(thumbprint(certificate), store, certificate.subject.rfc4514_string(), uri, ends, _note(path))
 
 
 def _files(folder: Path) -> Iterator[Path]:

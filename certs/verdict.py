@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -25,6 +25,10 @@ MIN_KEY_BITS: Final = 2048
 MAX_KEY_BITS: Final = 4096
 """Limits of Basic256Sha256, Aes128_Sha256_RsaOaep and Aes256_Sha256_RsaPss (OPC 10000-7)."""
 MAX_CHAIN: Final = 5
+UNREADABLE: Final = (
+    ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType,
+)  # fmt: skip
+"""What the parser raises for a certificate that is none; parts of it are parsed only when they are asked for."""
 _HASHES: Final = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 
 
@@ -61,7 +65,7 @@ def parse_chain(der: bytes) -> list[x509.Certificate]:
         try:
             chain.append(x509.load_der_x509_certificate(rest[:size]))
             _ = chain[-1].extensions
-        except (ValueError, x509.DuplicateExtension) as error:
+        except UNREADABLE as error:
             raise Refused("BadCertificateInvalid", f"is no certificate that can be read ({error})") from error
         rest = rest[size:]
     if not chain:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,13 +14,8 @@ from hypothesis import strategies as st
 
 from certs.pki import CertificateProblem, Trust, thumbprint
 from certs.trust import MAX_REJECTED
+from tests.certs import authority as a
 
-_spec = importlib.util.spec_from_file_location("certs_authority", Path(__file__).with_name("authority.py"))
-assert _spec is not None
-assert _spec.loader is not None
-a = importlib.util.module_from_spec(_spec)
-sys.modules["certs_authority"] = a
-_spec.loader.exec_module(a)
 NOW = a.NOW
 
 

@@ -1,0 +1,354 @@
+"""Who may do what, through real sockets with asyncua's client."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import socket
+import struct
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from asyncua import Client, ua
+from asyncua.crypto.security_policies import (
+    SecurityPolicyAes128Sha256RsaOaep,
+    SecurityPolicyAes256Sha256RsaPss,
+    SecurityPolicyBasic256Sha256,
+)
+from asyncua.ua.uaerrors import (
+    BadIdentityTokenInvalid,
+    BadInvalidState,
+    BadMethodInvalid,
+    BadNodeIdUnknown,
+    BadNotWritable,
+    BadOutOfRange,
+    BadSecurityPolicyRejected,
+    BadSessionIdInvalid,
+    BadSubscriptionIdInvalid,
+    BadTooManyOperations,
+    BadTooManySessions,
+    BadTypeMismatch,
+    BadUserAccessDenied,
+)
+
+from opcua_server.sources.source import CommandRefused
+from tests.opcua_server.bench import Bench, machine, running
+
+Modes = ua.MessageSecurityMode
+RESULT = "Analytics/AnomalyScore"
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    with running(tmp_path_factory.mktemp("friendly")) as served:
+        yield served
+
+
+def run(coroutine: Callable[[], Awaitable[Any]]) -> Any:
+    return asyncio.run(asyncio.wait_for(coroutine(), 60))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("mode", [Modes.Sign, Modes.SignAndEncrypt], ids=["sign", "encrypt"])
+@pytest.mark.parametrize(
+    "policy",
+    [SecurityPolicyBasic256Sha256, SecurityPolicyAes128Sha256RsaOaep, SecurityPolicyAes256Sha256RsaPss],
+    ids=["Basic256Sha256", "Aes128_Sha256_RsaOaep", "Aes256_Sha256_RsaPss"],
+)
+def test_operator_logs_in_over_every_policy(bench: Bench, policy: Any, mode: Any) -> None:
+    async def session() -> Any:
+        async with bench.client("operator", policy=policy, mode=mode) as client:
+            return await client.nodes.server_state.read_value()
+
+    assert run(session) == ua.ServerState.Running
+
+
+def test_endpoints_offer_no_unencrypted_one_and_ask_for_encrypted_passwords(bench: Bench) -> None:
+    endpoints = run(lambda: Client(bench.settings.endpoint).connect_and_get_server_endpoints())
+    assert {(e.SecurityPolicyUri.rpartition("#")[2], e.SecurityMode) for e in endpoints} == {
+        (policy, mode)
+        for policy in ("Basic256Sha256", "Aes128_Sha256_RsaOaep", "Aes256_Sha256_RsaPss")
+        for mode in (Modes.Sign, Modes.SignAndEncrypt)
+    }
+    for endpoint in endpoints:
+        kinds = {token.TokenType: token for token in endpoint.UserIdentityTokens}
+        assert set(kinds) == {ua.UserTokenType.Anonymous, ua.UserTokenType.UserName}
+        assert kinds[ua.UserTokenType.UserName].SecurityPolicyUri == endpoint.SecurityPolicyUri
+
+
+def test_policy_none_finds_the_server_and_nothing_else(bench: Bench) -> None:
+    async def attempt() -> None:
+        servers = await Client(bench.settings.endpoint).connect_and_find_servers()
+        assert [server.ApplicationUri.rpartition(":")[2] for server in servers] == ["server"]
+        async with bench.client(policy=None):
+            pass
+
+    with pytest.raises(BadSecurityPolicyRejected):
+        run(attempt)
+
+
+def test_anonymous_reads_but_neither_calls_nor_writes(bench: Bench) -> None:
+    async def session() -> None:
+        async with bench.client() as client:
+            mill = await machine(client)
+            first = await (await mill.signal("Axes/X/ActPos")).read_data_value()
+            assert first.StatusCode.is_good()
+            with pytest.raises(BadUserAccessDenied):
+                await mill.call("Hold")
+            with pytest.raises(BadUserAccessDenied):
+                await (await mill.own(RESULT)).write_value(0.5)
+            with pytest.raises(BadNotWritable):
+                await (await mill.signal("Axes/X/ActPos")).write_value(1.0)
+
+    before = len(bench.sources["CNC-001"].calls)
+    run(session)
+    assert len(bench.sources["CNC-001"].calls) == before
+
+
+def test_operator_holds_but_does_not_inject_faults_and_engineer_does(bench: Bench) -> None:
+    async def session() -> None:
+        async with bench.client("operator") as client:
+            mill = await machine(client)
+            await mill.call("Hold")
+            with pytest.raises(BadUserAccessDenied):
+                await mill.call("InjectFault", "coolant", 0.5, 10.0)
+            with pytest.raises(BadUserAccessDenied):
+                await mill.call("LoadProgramText", "x.nc", "M30")
+        for user in ("engineer", "admin", "gateway"):
+            async with bench.client(user) as client:
+                await (await machine(client)).call("InjectFault", "coolant", 0.5, 10.0)
+        async with bench.client("analytics") as client:
+            with pytest.raises(BadUserAccessDenied):
+                await (await machine(client)).call("Hold")
+
+    calls = bench.sources["CNC-001"].calls
+    del calls[:]
+    run(session)
+    assert [name for name, _ in calls] == ["Hold", "InjectFault", "InjectFault", "InjectFault"]
+
+
+def test_refused_command_says_why(bench: Bench) -> None:
+    async def session() -> None:
+        async with bench.client("operator") as client:
+            mill = await machine(client)
+            bench.sources["CNC-001"].refuse = CommandRefused("state", "not now")
+            try:
+                with pytest.raises(BadInvalidState):
+                    await mill.call("Start")
+            finally:
+                bench.sources["CNC-001"].refuse = None
+            with pytest.raises(ua.UaStatusCodeError):
+                await mill.call("SetFeedOverride", math.nan)
+
+    run(session)
+
+
+def test_methods_are_called_on_their_own_object_only(bench: Bench) -> None:
+    async def session() -> None:
+        async with bench.client("operator") as client:
+            mill = await machine(client)
+            commands = await mill._at("Commands")
+            hold = await mill._at("Commands", "Hold")
+            with pytest.raises(BadMethodInvalid):
+                await client.nodes.objects.call_method(hold.nodeid)
+            with pytest.raises(BadNodeIdUnknown):
+                await commands.call_method(ua.NodeId("no such method", commands.nodeid.NamespaceIndex))
+
+    run(session)
+
+
+def test_analytics_writes_results_with_their_status_and_source_time(bench: Bench) -> None:
+    moment = datetime(2026, 5, 4, 3, 2, 1, 500000, tzinfo=UTC)
+
+    async def session() -> Any:
+        async with bench.client("analytics") as client, bench.client() as viewer:
+            node = await (await machine(client)).own(RESULT)
+            uncertain = ua.StatusCode(ua.StatusCodes.UncertainSensorNotAccurate)
+            value = ua.DataValue(ua.Variant(0.25, ua.VariantType.Double), uncertain, moment)
+            await node.write_attribute(ua.AttributeIds.Value, value)
+            return await (await (await machine(viewer)).own(RESULT)).read_data_value(raise_on_bad_status=False)
+
+    seen = run(session)
+    assert seen.Value.Value == 0.25
+    assert seen.StatusCode.value == ua.StatusCodes.UncertainSensorNotAccurate
+    assert seen.SourceTimestamp == moment
+    assert seen.ServerTimestamp - datetime.now(UTC) < timedelta(minutes=1)
+
+
+def test_results_take_no_value_that_does_not_fit(bench: Bench) -> None:
+    double = ua.VariantType.Double
+
+    async def session() -> None:
+        async with bench.client("analytics") as client:
+            mill = await machine(client)
+            node = await mill.own(RESULT)
+            for bad, error in (
+                (ua.Variant([1.0], double), BadTypeMismatch),
+                (ua.Variant("1", ua.VariantType.String), BadTypeMismatch),
+                (ua.Variant(math.nan, double), BadOutOfRange),
+                (ua.Variant(math.inf, double), BadOutOfRange),
+            ):
+                with pytest.raises(error):
+                    await node.write_attribute(ua.AttributeIds.Value, ua.DataValue(bad))
+            with pytest.raises(BadNotWritable):
+                await node.write_attribute(ua.AttributeIds.DisplayName, ua.DataValue(ua.Variant(ua.LocalizedText("mine"))))
+            with pytest.raises(BadNotWritable):
+                await (await mill.signal("Spindle/ActSpeed")).write_value(1.0)
+
+    run(session)
+
+
+def test_nobody_changes_the_address_space(bench: Bench) -> None:
+    async def session() -> None:
+        async with bench.client("admin") as client:
+            with pytest.raises(BadUserAccessDenied):
+                await client.nodes.objects.add_object(1, "mine")
+            with pytest.raises(BadUserAccessDenied):
+                await client.delete_nodes([client.nodes.server])
+            reference = ua.AddReferencesItem(client.nodes.objects.nodeid, ua.NodeId(35, 0), True, "", client.nodes.server.nodeid)
+            with pytest.raises(BadUserAccessDenied):
+                await client.uaclient.add_references([reference])
+
+    run(session)
+
+
+def test_wrong_password_is_refused_and_the_sixth_try_is_locked_out_even_when_right(bench: Bench) -> None:
+    async def session() -> None:
+        for _ in range(5):
+            with pytest.raises(BadUserAccessDenied):
+                async with bench.client("engineer", "wrong"):
+                    pass
+        with pytest.raises(BadUserAccessDenied):
+            async with bench.client("engineer"):
+                pass
+        async with bench.client("operator") as client:  # nobody else is locked out
+            assert await client.nodes.server_state.read_value() == ua.ServerState.Running
+
+    run(session)
+
+
+def test_password_in_clear_is_refused(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Client, "_encrypt_password", lambda self, password, policy: (password.encode(), ""))
+
+    async def session() -> None:
+        async with bench.client("operator"):
+            pass
+
+    with pytest.raises(BadIdentityTokenInvalid):
+        run(session)
+
+
+def test_password_of_another_session_is_refused(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The encrypted password holds the server's nonce: one that was recorded is worth nothing later."""
+    honest = Client._encrypt_password
+
+    def replayed(self: Any, password: str, policy: str) -> Any:
+        self._server_nonce = b"\x01" * 32
+        return honest(self, password, policy)
+
+    monkeypatch.setattr(Client, "_encrypt_password", replayed)
+
+    async def session() -> None:
+        async with bench.client("operator"):
+            pass
+
+    with pytest.raises(BadIdentityTokenInvalid):
+        run(session)
+
+
+def test_requests_need_the_sessions_own_token(bench: Bench) -> None:
+    async def session() -> None:
+        async with bench.client() as client, bench.client() as other:
+            own = client.uaclient.protocol.authentication_token
+            assert len(own.Identifier) == 32
+            assert own != other.uaclient.protocol.authentication_token
+            client.uaclient.protocol.authentication_token = other.uaclient.protocol.authentication_token
+            with pytest.raises(BadSessionIdInvalid):
+                await client.nodes.server_state.read_value()
+            client.uaclient.protocol.authentication_token = own
+            await client.nodes.server_state.read_value()
+
+    run(session)
+
+
+def test_session_is_not_taken_over_by_another_user_or_certificate(bench: Bench) -> None:
+    async def session() -> None:
+        async with bench.client("operator") as client, bench.client(name="stranger") as thief:
+            thief.uaclient.protocol.authentication_token = client.uaclient.protocol.authentication_token
+            with pytest.raises(ua.UaStatusCodeError):
+                await thief.activate_session()
+            with pytest.raises(BadSessionIdInvalid):
+                await thief.nodes.server_state.read_value()
+            assert await client.nodes.server_state.read_value() == ua.ServerState.Running
+
+    run(session)
+
+
+def test_one_session_for_each_connection(bench: Bench) -> None:
+    async def session() -> None:
+        async with bench.client() as client:
+            with pytest.raises(BadTooManySessions):
+                await client.create_session()
+
+    run(session)
+
+
+def test_subscription_of_another_session_is_out_of_reach(bench: Bench) -> None:
+    class Nothing:
+        def datachange_notification(self, *_: Any) -> None: ...
+
+    async def session() -> None:
+        async with bench.client("operator") as owner, bench.client(name="stranger") as thief:
+            subscription = await owner.create_subscription(100, Nothing())
+            number = subscription.subscription_id
+            assert [status.name for status in await thief.uaclient.delete_subscriptions([number])] == ["BadSubscriptionIdInvalid"]
+            with pytest.raises(BadSubscriptionIdInvalid):
+                await thief.uaclient.create_monitored_items(
+                    ua.CreateMonitoredItemsParameters(number, ua.TimestampsToReturn.Both, [ua.MonitoredItemCreateRequest()])
+                )
+            (moved,) = await thief.uaclient.transfer_subscriptions(ua.TransferSubscriptionsParameters([number], True))
+            assert moved.StatusCode.name == "BadUserAccessDenied"
+            await subscription.delete()
+
+    run(session)
+
+
+def test_publishing_interval_is_revised(bench: Bench) -> None:
+    async def session() -> list[float]:
+        async with bench.client() as client:
+            asked = [ua.CreateSubscriptionParameters(interval, 100, 10, 0, True, 0) for interval in (0.0, -5.0, math.nan, 1e12)]
+            return [(await client.uaclient.create_subscription(one, lambda *_: None)).RevisedPublishingInterval for one in asked]
+
+    assert run(session) == [20.0, 20.0, 1000.0, 60_000.0]
+
+
+def test_too_many_operations_are_refused(bench: Bench) -> None:
+    async def session() -> None:
+        async with bench.client() as client:
+            wanted = [ua.ReadValueId(ua.NodeId(2259, 0), ua.AttributeIds.Value)] * 10_001
+            with pytest.raises(BadTooManyOperations):
+                await client.uaclient.read(ua.ReadParameters(NodesToRead=wanted))
+
+    run(session)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"HELF" + struct.pack("<I", 2**31),
+        b"HELF" + struct.pack("<I", 4),
+        b"MSGF" + struct.pack("<III", 24, 0, 0) + b"\0" * 8,
+        b"OPNF" + struct.pack("<II", 40, 0) + b"\xff" * 28,
+    ],
+    ids=["http", "huge", "tiny", "message before hello", "broken open"],
+)
+def test_what_is_no_opc_ua_is_answered_once_and_closed(bench: Bench, frame: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", bench.settings.opcua_port), timeout=10) as connection:
+        connection.sendall(frame)
+        answer = b""
+        while chunk := connection.recv(4096):
+            answer += chunk
+    assert answer[:4] == b"ERRF"
+    assert struct.unpack_from("<I", answer, 4)[0] == len(answer)
