@@ -8,7 +8,7 @@
 
 Measured on real mills (UMich CNC): one baseline for everything alarms all the time, a baseline of each process state without the
 run's own offset still alarms on every new clamping; both together do not. Median and spread are robust, so that a few odd rows
-while learning do not widen what is normal. A situation is learned from its first LEARN rows, then frozen; after that it moves only
+while learning do not widen what is normal. A situation is learned from its first rows, then frozen; after that it moves only
 slowly, and only while nothing is anomalous: a fault must not become the new normal.
 """
 
@@ -20,13 +20,21 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from analytics.features import FLOORS
 from analytics.frames import Mask, Row
 
 LEARN: Final = 240
-"""Rows from which a situation's baseline is made; two minutes at 2 Hz."""
-TRUST: Final = 60
+"""Rows that are kept of a situation to make its baseline."""
+DENSE: Final = 120
+THIN: Final = 4
+"""All of the first DENSE rows are kept, then every THIN-th: together five minutes at 2 Hz, as neighbours say much the same."""
+YOUNG: Final = 20.0
+"""A spread of n rows is taken (1 + YOUNG / n) times as wide: what a few minutes have shown is not all there is."""
+COARSE: Final = 3.0
+"""Residuals against a coarser baseline weigh a third: another program differs without being wrong."""
+TRUST: Final = 40
 """Rows after which the finest baseline is used."""
 ADAPT: Final = 1.0 / 4000.0
 """Share of the way a frozen median moves towards a row: a time constant of half an hour at 2 Hz."""
@@ -54,7 +62,7 @@ class Situation:
 class Baseline:
     """One situation. While it learns: its rows (n, n_features), NaN where invalid; then median and spread, (n_features,)."""
 
-    rows: list[Row]
+    rows: list[npt.NDArray[np.float32]]
     median: Row | None = None
     spread: Row | None = None
     count: int = 0
@@ -62,7 +70,9 @@ class Baseline:
     def learn(self, values: Row) -> None:
         self.count += 1
         if self.median is None or self.spread is None:
-            self.rows.append(values)
+            if self.count > DENSE and self.count % THIN:
+                return
+            self.rows.append(values.astype(np.float32))
             if len(self.rows) == LEARN:
                 self.freeze()
             return
@@ -75,14 +85,14 @@ class Baseline:
         self.spread[new] = 8.0 * FLOORS[new]
 
     def freeze(self) -> None:
-        self.median, self.spread = robust(np.array(self.rows))
+        self.median, self.spread = robust(np.array(self.rows, dtype=np.float64))
         self.rows = []
 
     def now(self) -> tuple[Row, Row]:
         """Median and spread at present, also while learning."""
         if self.median is not None and self.spread is not None:
             return self.median, self.spread
-        return robust(np.array(self.rows))
+        return robust(np.array(self.rows, dtype=np.float64))
 
 
 def robust(rows: Row) -> tuple[Row, Row]:
@@ -99,7 +109,8 @@ def robust(rows: Row) -> tuple[Row, Row]:
         low, middle, high = np.nanquantile(some, (0.05, 0.5, 0.95), axis=0)
         mad = np.nanmedian(np.abs(some - middle), axis=0)
         median[known] = middle
-        spread[known] = np.maximum(np.maximum(1.4826 * mad, (high - low) / 3.29), FLOORS[known])
+        width = np.maximum(1.4826 * mad, (high - low) / 3.29) * (1.0 + YOUNG / len(rows))
+        spread[known] = np.maximum(width, FLOORS[known])
     return median, spread
 
 
@@ -134,8 +145,9 @@ class Expectations:
             median, spread = self._of(key, baseline)
             residuals = (values - median) / spread
             judged = valid & ~np.isnan(residuals)
-            residuals = np.where(judged, np.clip(residuals, -CLIP, CLIP), 0.0)
-            residuals = np.where(judged, residuals - self._own, 0.0)
+            residuals = np.where(judged, np.clip(residuals, -CLIP, CLIP) - self._own, 0.0)
+            if level > 0:
+                residuals /= COARSE
             return Judged(residuals, judged, known=level == 0)
         return None
 
@@ -172,7 +184,7 @@ class Expectations:
                 {
                     "key": key,
                     "count": baseline.count,
-                    "rows": np.array(baseline.rows).reshape(-1, self.n_features),
+                    "rows": np.array(baseline.rows, dtype=np.float32).reshape(-1, self.n_features),
                     "median": baseline.median,
                     "spread": baseline.spread,
                 }
@@ -189,7 +201,7 @@ class Expectations:
         self._baselines.clear()
         self._cache.clear()
         for item in state["baselines"]:
-            rows = np.asarray(item["rows"], dtype=np.float64).reshape(-1, self.n_features)
+            rows = np.asarray(item["rows"], dtype=np.float32).reshape(-1, self.n_features)
             median = None if item["median"] is None else np.array(item["median"], dtype=np.float64)
             spread = None if item["spread"] is None else np.array(item["spread"], dtype=np.float64)
             self._baselines[str(item["key"])] = Baseline(list(rows), median, spread, int(item["count"]))

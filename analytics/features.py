@@ -31,35 +31,43 @@ _NS_PER_MIN: Final = 60e9
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """``floor``: the least spread that is believed, in the feature's own unit; sensors and models are no better."""
+    """``floor``: the least spread that is believed, in the feature's own unit; sensors and models are no better.
+
+    ``side``: 1 where only more than usual is harm, -1 where only less is, 0 for both.
+    """
 
     signal: str
     kind: Kind
     floor: float
+    side: Literal[-1, 0, 1] = 0
 
 
-def _as_is(signal: str, share: float = 0.005) -> Feature:
+def _as_is(signal: str, share: float = 0.005, side: Literal[-1, 0, 1] = 0) -> Feature:
     row = BY_NAME[signal]
     if row.low is None or row.high is None:
         raise ValueError(f"{signal} has no range")
-    return Feature(signal, "as_is", share * (row.high - row.low))
+    return Feature(signal, "as_is", share * (row.high - row.low), side)
 
 
 FEATURES: Final[tuple[Feature, ...]] = (
     _as_is("Spindle/ActLoad", 0.01),
     _as_is("Spindle/ActPower"),
-    *(Feature(f"Spindle/Vibration{name}", "log", 0.15) for name in ("Velocity", "Acceleration", "Bearing", "Tooth", "Unbalance")),
-    Feature("Spindle/VibrationKurtosis", "log", 0.1),
-    *(_as_is(f"Axes/{axis}/ActLoad", 0.02) for axis in AXES),
-    *(Feature(f"Axes/{axis}/FollowingError", "lag", 0.5) for axis in AXES),
-    *(Feature(f"Axes/{axis}/MotorPos", "lost_motion", 0.0015) for axis in AXES),
-    _as_is("Coolant/Flow", 0.01),
-    _as_is("Coolant/Pressure", 0.01),
+    *(
+        Feature(f"Spindle/Vibration{name}", "log", 0.15, 1)
+        for name in ("Velocity", "Acceleration", "Bearing", "Tooth", "Unbalance")
+    ),
+    Feature("Spindle/VibrationKurtosis", "log", 0.1, 1),
+    *(_as_is(f"Axes/{axis}/ActLoad", 0.02, 1) for axis in AXES),
+    *(Feature(f"Axes/{axis}/FollowingError", "lag", 0.5, 1) for axis in AXES),
+    *(Feature(f"Axes/{axis}/MotorPos", "lost_motion", 0.0015, 1) for axis in AXES),
+    # A filter fills with chips for hours and is then flushed: a fifth of the flow comes and goes on a healthy machine.
+    _as_is("Coolant/Flow", 0.04, -1),
+    _as_is("Coolant/Pressure", 0.015, -1),
     _as_is("Power/Total"),
     _as_is("Power/Servo", 0.01),
     _as_is("Power/Auxiliary", 0.01),
     *(
-        Feature(signal, "rate", 0.5)
+        Feature(signal, "rate", 0.2, 1)
         for signal in (
             "Spindle/Temperature",
             "Spindle/MotorTemperature",
@@ -68,9 +76,10 @@ FEATURES: Final[tuple[Feature, ...]] = (
             *(f"Axes/{axis}/Temperature" for axis in AXES),
         )
     ),
-    Feature("Coolant/Level", "rate", 0.2),
+    Feature("Coolant/Level", "rate", 0.2, -1),
 )
 NAMES: Final = tuple(feature.signal for feature in FEATURES)
+SIDES: Final[Row] = np.array([float(feature.side) for feature in FEATURES])
 FLOORS: Final[Row] = np.array([feature.floor for feature in FEATURES])
 
 CONTEXT: Final = (
@@ -115,14 +124,16 @@ class Extractor:
         axes = [FEATURES[i].signal.split("/")[1] for i in self._by_kind["lag"]]
         self._velocities = np.array([INDEX[f"Axes/{axis}/ActVelocity"] for axis in axes])
         self._scales = np.array([INDEX[f"Axes/{axis}/ActPos"] for axis in axes])
-        self._slow: Row = np.full(len(axes), np.nan)
+        self._slow: Row = np.zeros(len(axes))
+        self._seen: Row = np.zeros(len(axes))
         self._past: deque[tuple[int, Row]] = deque()
 
     def features(self, frame: Frame) -> tuple[Row, Mask]:
         """values and valid, both (n_features,)."""
         if frame.fresh:
             self._past.clear()
-            self._slow.fill(np.nan)
+            self._slow.fill(0.0)
+            self._seen.fill(0.0)
         values, valid = frame.values[self._columns], frame.valid[self._columns]
         some = self._by_kind["log"]
         values[some] = np.log(np.maximum(values[some], 1e-3))
@@ -133,11 +144,11 @@ class Extractor:
         valid[some] &= moving
         some = self._by_kind["lost_motion"]
         apart = values[some] - frame.values[self._scales]
-        self._slow = np.where(np.isnan(self._slow), apart, self._slow)
         known = ~np.isnan(apart)
-        self._slow[known] += (apart[known] - self._slow[known]) / SLOW_ROWS
+        self._seen[known] += 1.0
+        self._slow[known] += (apart[known] - self._slow[known]) / np.minimum(self._seen[known], SLOW_ROWS)
         values[some] = np.abs(apart - self._slow)
-        valid[some] &= known
+        valid[some] &= known & (self._seen >= SLOW_ROWS / 2.0)
         some = self._by_kind["rate"]
         level = values[some].copy()
         self._past.append((frame.time_ns, level))

@@ -77,8 +77,8 @@ class Threshold:
     because a quantile of few rows lies too low; it goes on learning from normal rows up to ``size``.
     """
 
-    MARGIN: Final = 2.5
-    YOUNG: Final = 120.0
+    MARGIN: Final = 3.0
+    YOUNG: Final = 300.0
 
     def __init__(self, size: int, need: int, least: float) -> None:
         self.need = need
@@ -94,6 +94,13 @@ class Threshold:
     def learn(self, level: float) -> None:
         self._levels.append(level)
         self.count += 1
+
+    def learn_all(self, levels: Row, count: int) -> None:
+        """Begin anew with these; ``count``: rows they stand for, where not all were kept."""
+        self._levels.clear()
+        self._levels.extend(levels.tolist())
+        self.count = count
+        self._made = None
 
     def score(self, level: float) -> float:
         """0 to 100. ``least`` is the smallest distance of the threshold from the median that is believed."""

@@ -20,7 +20,7 @@ from analytics.detectors.detector import Sample, Score, Threshold
 from analytics.detectors.flat_forest import FlatForest, flatten, restored
 from analytics.frames import Row
 
-WARM_UP: Final = 360
+WARM_UP: Final = 240
 BLOCK: Final = 30
 SMOOTH: Final = 16.0
 TREES: Final = 100

@@ -1,39 +1,63 @@
 """Robust z-score: how far each feature has been off its own normal, over the last seconds.
 
-    level = max over features of |EWMA of residual|        EWMA over SMOOTH rows: one odd row is noise, a shift stays
-    score = level against what it was while all was well   (`Threshold`)
+    mean_i  = EWMA of residual_i over SMOOTH rows          one odd row is noise, a shift stays
+    level   = max over features of |mean_i| / usual_i      usual_i: what 99 % of |mean_i| stayed below while all was well;
+                                                           only the side that does harm (`Feature.side`)
+    score   = level against what it was while all was well (`Threshold`)
 
 A single row beyond 3 spreads happens many times a day by chance (2186 false alarms in 24 h on 24 healthy signals); the mean of
-twenty rows does not drift that far without a cause, and finds shifts of less than one spread.
+twenty rows does not drift that far without a cause. Each feature has a measure of its own, because some drift by nature (a
+temperature's rate for minutes) and some never do: one measure for all would be that of the restless ones.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
 
 from analytics.detectors.detector import Sample, Score, Threshold
+from analytics.features import SIDES
 from analytics.frames import Row
 
 SMOOTH: Final = 24.0
-WARM_UP: Final = 240
+WARM_UP: Final = 120
 ROW_CLIP: Final = 8.0
+LEAST_USUAL: Final = 0.5
+"""Mean residual below which a feature is never unusual, in spreads: 24 independent rows have a mean of .2."""
+KEEP: Final = 2400
+LEAST_WIDTH: Final = 1.0
+"""Distance of the threshold from the median level that is believed at the least."""
+MEASURE: Final = 120
+EVERY: Final = 4
+"""Of the means, which change slowly, every fourth is kept: KEEP of them are 80 minutes at 2 Hz."""
 
 
 class ZScoreDetector:
     signal = "Analytics/ZScore"
 
     def __init__(self, n_features: int, seed: int = 0) -> None:
+        self._n_features = n_features
         self._mean: Row = np.zeros(n_features)
+        self._sides = SIDES if n_features == len(SIDES) else np.zeros(n_features)
         self._rows: Row = np.zeros(n_features)
-        # Below 1.2 spreads for 12 s nothing is worth a person's time, however quiet the rows before it were.
-        self._threshold = Threshold(size=4000, need=WARM_UP, least=1.2)
+        self._means: deque[Row] = deque(maxlen=KEEP)
+        self._learned = 0
+        self._usual: Row = np.full(n_features, LEAST_USUAL)
+        self._threshold = Threshold(size=KEEP, need=1, least=LEAST_WIDTH)
 
     def learn_one(self, sample: Sample) -> None:
-        if sample.known and sample.settled:
-            self._threshold.learn(self._level()[0])
+        if not (sample.known and sample.settled):
+            return
+        if self._learned % EVERY == 0:
+            self._means.append(np.abs(self._harm()).astype(np.float32))
+        self._learned += 1
+        if self._learned >= WARM_UP and self._learned % MEASURE == 0:
+            means = np.array(self._means, dtype=np.float64)
+            self._usual = np.maximum(np.quantile(means, 0.99, axis=0), LEAST_USUAL)
+            self._threshold.learn_all((means / self._usual).max(axis=1), self._learned)
 
     def score_one(self, sample: Sample) -> Score | None:
         if sample.settled:
@@ -45,15 +69,17 @@ class ZScoreDetector:
             self._mean += np.where(take, weight * off, 0.0)
         if not self._threshold.is_ready:
             return None
-        level, _ = self._level()
+        level = self._level()
         score = self._threshold.score(level)
-        shares = np.zeros_like(self._mean) if level == 0.0 else self._mean / level * score
+        shares = np.zeros_like(self._mean) if level == 0.0 else self._harm() / self._usual / level * score
         return Score(score, shares, sure=sample.known)
 
-    def _level(self) -> tuple[float, int]:
-        sizes = np.abs(self._mean)
-        worst = int(np.argmax(sizes))
-        return float(sizes[worst]), worst
+    def _level(self) -> float:
+        return float(np.max(np.abs(self._harm()) / self._usual))
+
+    def _harm(self) -> Row:
+        """The means, without those on the side that does no harm."""
+        return np.where(self._mean * self._sides < 0.0, 0.0, self._mean)
 
     def training(self) -> Callable[[], Any] | None:
         return None
@@ -62,11 +88,21 @@ class ZScoreDetector:
         """No model."""
 
     def state(self) -> dict[str, Any]:
-        return {"mean": self._mean.copy(), "rows": self._rows.copy(), "threshold": self._threshold.state()}
+        return {
+            "mean": self._mean.copy(),
+            "rows": self._rows.copy(),
+            "means": np.array(self._means, dtype=np.float32).reshape(-1, self._n_features),
+            "learned": self._learned,
+            "usual": self._usual.copy(),
+            "threshold": self._threshold.state(),
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        mean, rows = np.array(state["mean"], dtype=np.float64), np.array(state["rows"], dtype=np.float64)
-        if mean.shape != self._mean.shape or rows.shape != mean.shape:
+        mean, rows, usual = (np.array(state[name], dtype=np.float64) for name in ("mean", "rows", "usual"))
+        means = np.array(state["means"], dtype=np.float32)
+        if means.ndim != 2 or {mean.shape, rows.shape, usual.shape, means.shape[1:]} != {(self._n_features,)}:
             raise ValueError("other features")
-        self._mean, self._rows = mean, rows
         self._threshold.restore(state["threshold"])
+        self._mean, self._rows, self._usual = mean, rows, usual
+        self._means = deque(means, maxlen=KEEP)
+        self._learned = int(state["learned"])

@@ -1,0 +1,278 @@
+"""What every detector and every life model in the registries promises, and what single ones do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from analytics import memory
+from analytics.detectors import DETECTORS, Detector, Sample, Score
+from analytics.detectors.detector import Threshold
+from analytics.detectors.flat_forest import flatten, restored
+from analytics.features import FEATURES
+from analytics.fusion import CLEAR_NS, RAISE_NS, Fusion
+from analytics.rul import MODELS
+from analytics.rul.spindle import theil_sen
+from analytics.rul.tool import ToolModel
+from nodesets.catalogue import BY_NAME
+
+N = len(FEATURES)
+STEP_NS = 500_000_000
+Make = Callable[[int, int], Detector]
+
+
+def sample(rng: np.random.Generator, when: int, shift: float = 0.0, **numbers: float) -> Sample:
+    valid = rng.random(N) > 0.1
+    residuals = np.where(valid, rng.standard_normal(N), 0.0)
+    residuals[0] += shift
+    valid[0] = True
+    known = {"Spindle/ActSpeed": 4000.0, "Coolant/IsOn": 1.0, "Coolant/Flow": 20.0, "Spindle/Temperature": 40.0}
+    return Sample(when * STEP_NS, residuals, valid, True, True, {**known, **numbers})
+
+
+def run(detector: Detector, count: int, seed: int = 0, start: int = 0, **changes: Any) -> list[Score | None]:
+    rng = np.random.default_rng(seed)
+    scores = []
+    for when in range(start, start + count):
+        one = sample(rng, when, **changes)
+        scores.append(detector.score_one(one))
+        detector.learn_one(one)
+        work = detector.training()
+        if work is not None:
+            detector.adopt(work())
+    return scores
+
+
+@pytest.fixture(params=sorted(DETECTORS))
+def make(request: pytest.FixtureRequest) -> Make:
+    return DETECTORS[request.param]
+
+
+def plain(scores: list[Score | None]) -> list[Any]:
+    return [None if s is None else (s.value, s.contributions.tolist(), tuple(s.texts), s.sure) for s in scores]
+
+
+def test_the_result_it_is_shown_at_is_in_the_catalogue(make: Make) -> None:
+    assert BY_NAME[make(N, 0).signal].access == "result"
+
+
+def test_the_same_rows_and_seed_give_the_same_scores(make: Make) -> None:
+    assert plain(run(make(N, 5), 400)) == plain(run(make(N, 5), 400))
+
+
+def test_it_says_that_it_waits_and_then_judges_healthy_rows_as_healthy(make: Make) -> None:
+    scores = run(make(N, 1), 1500)
+    known = [score for score in scores if score is not None]
+    assert known
+    assert scores.index(known[0]) in (0, *range(100, 400))
+    assert all(score is not None for score in scores[400:])
+    assert max(score.value for score in known) < 1.0
+    assert all(0.0 <= score.value <= 100.0 and score.contributions.shape == (N,) for score in known)
+
+
+def test_rows_without_any_valid_feature_are_tolerated(make: Make) -> None:
+    detector = make(N, 1)
+    run(detector, 500)
+    nothing = Sample(600 * STEP_NS, np.zeros(N), np.zeros(N, dtype=bool), False, True, {})
+    score = detector.score_one(nothing)
+    assert score is None or np.isfinite(score.value)
+    detector.learn_one(nothing)
+
+
+def test_it_goes_on_after_a_restart_as_if_nothing_had_been(make: Make) -> None:
+    one, two = make(N, 3), make(N, 3)
+    run(one, 700)
+    two.restore(memory.unpack(memory.pack(one.state())))
+    assert plain(run(one, 100, seed=9, start=700)) == plain(run(two, 100, seed=9, start=700))
+
+
+def test_a_state_of_something_else_is_refused(make: Make) -> None:
+    for wrong in ({}, {"mean": 1}, {"since": 3}, {"rows": np.zeros((2, 3)), "seen": 1}):
+        if wrong and make is DETECTORS["limits"] and "since" not in wrong:
+            continue
+        with pytest.raises((KeyError, TypeError, ValueError, AttributeError)):
+            make(N, 0).restore(wrong)
+
+
+@pytest.mark.parametrize(("name", "together"), [("zscore", 1), ("forest", 6)])
+def test_a_shift_is_found_and_attributed_with_its_sign(name: str, together: int) -> None:
+    for shift in (4.0, -4.0):
+        detector = DETECTORS[name](N, 1)
+        run(detector, 800)
+        rng = np.random.default_rng(4)
+        for when in range(800, 900):
+            one = sample(rng, when)
+            one.residuals[:together] += np.where(one.valid[:together], shift, 0.0)
+            found = detector.score_one(one)
+        assert found is not None
+        assert found.value > 1.0
+        assert int(np.argmax(np.abs(found.contributions))) < together
+        assert np.sign(found.contributions[np.argmax(np.abs(found.contributions))]) == np.sign(shift)
+
+
+def test_limits_need_their_condition_and_a_moment() -> None:
+    detector = DETECTORS["limits"](N, 0)
+    rng = np.random.default_rng(0)
+    dry = {"Coolant/Flow": 0.0, "Coolant/IsOn": 0.0}
+    assert max(s.value for s in [detector.score_one(sample(rng, i, **dry)) for i in range(20)] if s) < 1.0
+    broken = {"Coolant/Flow": 0.0}
+    values = [s.value for s in [detector.score_one(sample(rng, i, **broken)) for i in range(20, 40)] if s]
+    assert max(values[:6]) == 1.0
+    assert min(values[7:]) > 1.0
+    found = detector.score_one(sample(rng, 41, **broken))
+    assert found is not None
+    assert found.texts == ["Coolant/Flow 0.0 l/min below 2"]
+
+
+@pytest.mark.parametrize("rows", [40, 700])
+def test_flat_scores_equal_those_of_scikit_learn(rows: int) -> None:
+    from sklearn.ensemble import IsolationForest
+
+    rng = np.random.default_rng(2)
+    train = rng.standard_normal((rows, 12)) * np.logspace(-3, 3, 12)
+    model = IsolationForest(n_estimators=60, max_samples=min(256, rows), random_state=3).fit(train)
+    forest = flatten(model)
+    tests = np.concatenate([train[:50], rng.standard_normal((50, 12)) * 100.0, np.zeros((1, 12))])
+    theirs = -model.score_samples(tests)
+    ours = np.array([forest.score(row) for row in tests])
+    assert np.abs(ours - theirs).max() < 1e-12
+    again = restored(memory.unpack(memory.pack(forest.state())))
+    assert [again.score(row) for row in tests] == ours.tolist()
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=200), st.floats(-1e9, 1e9), st.floats(-1e9, 1e9))
+def test_a_threshold_never_scores_a_higher_level_lower(levels: list[float], one: float, two: float) -> None:
+    threshold = Threshold(size=100, need=1, least=0.1)
+    for level in levels:
+        threshold.learn(level)
+    low, high = sorted((one, two))
+    assert 0.0 <= threshold.score(low) <= threshold.score(high) <= 100.0
+
+
+def score(value: float, **changes: Any) -> Score:
+    return Score(value, np.zeros(N), **changes)
+
+
+def test_an_anomaly_is_one_event_however_the_score_shakes() -> None:
+    fusion = Fusion()
+    rng = np.random.default_rng(0)
+    states = []
+    for when in range(700):
+        level = 2.0 if 100 <= when < 300 else 0.4
+        found = fusion.fuse(when * STEP_NS, {"zscore": score(level + 0.08 * rng.standard_normal())})
+        assert found is not None
+        states.append(found.anomalous)
+    changes = [when for when in range(1, 700) if states[when] != states[when - 1]]
+    assert changes == [100 + RAISE_NS // STEP_NS, changes[1]]
+    assert changes[1] >= 300 + CLEAR_NS // STEP_NS
+
+
+def test_limits_alone_do_not_call_a_machine_healthy() -> None:
+    assert Fusion().fuse(0, {"limits": score(0.4)}) is None
+    broken = Fusion().fuse(0, {"limits": score(1.4)})
+    assert broken is not None
+    assert broken.score == 1.4
+
+
+def test_the_forest_alone_cannot_raise_an_alarm() -> None:
+    found = Fusion().fuse(0, {"zscore": score(0.2), "forest": score(1.5)})
+    assert found is not None
+    assert found.score == pytest.approx(0.85)
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_a_life_model_waits_tolerates_everything_and_survives_a_restart(name: str) -> None:
+    one, two = MODELS[name](), MODELS[name]()
+    assert set(one.estimate().results.values()) == {None}
+    assert all(BY_NAME[signal].access == "result" for signal in one.estimate().results)
+    one.update(0, {}, fresh=True)
+    assert set(one.estimate().results.values()) == {None}
+    rng = np.random.default_rng(1)
+    for when in range(600):
+        numbers = {
+            "Spindle/ActSpeed": 5000.0,
+            "Spindle/CmdSpeed": 5000.0,
+            "Spindle/Temperature": 35.0,
+            "Spindle/VibrationVelocity": 0.5 + 0.02 * rng.standard_normal(),
+            "Spindle/VibrationBearing": 0.05,
+            "Tool/Number": 2.0,
+            "Tool/InCut": 1.0,
+            "Tool/CuttingSpeed": 180.0,
+            "Tool/CuttingTime": when / 120.0,
+            "Tool/WearPercent": float(when // 60),
+        }
+        one.update(when * STEP_NS, numbers, fresh=when == 0)
+    found = one.estimate()
+    assert None not in found.results.values()
+    two.restore(memory.unpack(memory.pack(one.state())))
+    two.update(600 * STEP_NS, numbers, fresh=True)
+    one.update(600 * STEP_NS, numbers, fresh=True)
+    assert two.estimate() == one.estimate()
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        MODELS[name]().restore({})
+
+
+def wear(model: ToolModel, rate: float, minutes: float, *, start_ns: int = 0, tool: float = 3.0) -> int:
+    """A tool in cut all the time; wear measured every two minutes. Returns the time at the end."""
+    steps = int(minutes * 12)
+    for step in range(steps + 1):
+        t = step / 12.0
+        numbers = {
+            "Tool/Number": tool,
+            "Tool/InCut": 1.0,
+            "Tool/CuttingSpeed": 180.0,
+            "Tool/CuttingTime": t,
+            "Tool/WearPercent": rate * (t // 2 * 2),
+        }
+        model.update(start_ns + step * 5_000_000_000, numbers, fresh=False)
+    return start_ns + (steps + 1) * 5_000_000_000
+
+
+def test_a_tools_own_wear_outweighs_the_handbook_and_narrows_the_interval() -> None:
+    model = ToolModel()
+    wear(model, 2.0, 4.0)
+    early = model.estimate().results
+    model = ToolModel()
+    wear(model, 2.0, 36.0)
+    late = model.estimate().results
+    assert late["Analytics/ToolRul"] == pytest.approx(100 / 2.0 - 36.0, rel=0.35)
+
+    def width(found: Any) -> float:
+        return float(found["Analytics/ToolRulHigh"] / found["Analytics/ToolRulLow"])
+
+    assert width(late) < width(early) / 2
+    assert late["Analytics/ToolRulLow"] < late["Analytics/ToolRul"] < late["Analytics/ToolRulHigh"]
+
+
+def test_edges_that_ended_teach_what_the_next_one_will_last() -> None:
+    model = ToolModel()
+    now = 0
+    for _ in range(4):
+        now = wear(model, 2.0, 49.0, start_ns=now)
+    wear(model, 2.0, 1.0, start_ns=now)
+    found = model.estimate().results
+    assert found["Analytics/ToolRul"] == pytest.approx(49.0, rel=0.1)
+    assert found["Analytics/ToolRulHigh"] / found["Analytics/ToolRulLow"] < 4.0
+
+
+def test_faster_wear_shortens_the_life_that_is_promised() -> None:
+    lives = []
+    for rate in (0.5, 1.0, 2.0, 4.0):
+        model = ToolModel()
+        wear(model, rate, 12.0)
+        lives.append(model.estimate().results["Analytics/ToolRul"])
+    assert lives == sorted(lives, reverse=True)
+
+
+@settings(max_examples=50)
+@given(st.floats(-100, 100), st.lists(st.floats(-5, 5), min_size=12, max_size=30))
+def test_the_trend_of_a_line_is_its_slope_whatever_three_points_say(slope: float, start: list[float]) -> None:
+    x = list(range(len(start)))
+    y = [slope * one for one in x]
+    y[0], y[5], y[-1] = 1e4, -1e4, 1e4
+    assert theil_sen(x, y) == pytest.approx(slope, abs=1e-6)

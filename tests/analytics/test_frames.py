@@ -1,0 +1,124 @@
+"""Readings become rows at a fixed rate; what cannot be believed is masked, and a hole is not bridged."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analytics.expectations import Baseline, robust
+from analytics.features import FEATURES, FLOORS, SIGNALS, Extractor
+from analytics.frames import HOLE, Frame, Frames, stack
+from cnctwin.reading import BAD_SENSOR_FAILURE, UNCERTAIN_NO_COMMUNICATION, Batch, Reading
+
+NAMES = ("Spindle/ActSpeed", "Tool/InCut")
+PERIOD = 500
+
+
+def batch(when: int, *readings: Reading, gap: str | None = None) -> Batch:
+    return Batch("M", when, readings, gap)
+
+
+def speed(when: int, value: float | None, status: int = 0) -> Reading:
+    return Reading("Spindle/ActSpeed", value, status, when, when)
+
+
+def frames() -> Frames:
+    return Frames(NAMES, ("Channel/ActProgramName",), PERIOD)
+
+
+def test_a_frame_holds_what_was_true_at_its_time() -> None:
+    made = frames()
+    text = Reading("Channel/ActProgramName", "O1", 0, 100, 100)
+    got = list(made.add(batch(100, speed(100, 1.0), text)))
+    got += made.add(batch(400, speed(400, 2.0)))
+    got += made.add(batch(500, speed(500, 3.0), Reading("Tool/InCut", True, 0, 500, 500)))
+    got += made.add(batch(1300, speed(1300, 4.0)))
+    assert [(f.time_ns, f.values[0]) for f in got] == [(500, 3.0), (1000, 3.0)]
+    assert got[0].values[1] == 1.0
+    assert got[0].texts == {"Channel/ActProgramName": "O1"}
+    assert [f.fresh for f in got] == [True, False]
+
+
+def test_bad_and_uncertain_numbers_are_masked() -> None:
+    made = frames()
+    got = list(made.add(batch(500, speed(500, 1.0))))
+    got += made.add(batch(900, speed(900, None, BAD_SENSOR_FAILURE)))
+    got += made.add(batch(1400, speed(1400, 2.0, UNCERTAIN_NO_COMMUNICATION)))
+    got += made.add(batch(1900, speed(1900, 3.0)))
+    got += made.add(batch(2100))
+    _, values, valid = stack(got)
+    assert valid[:, 0].tolist() == [True, False, False, True]
+    assert np.isnan(values[~valid]).all()
+
+
+def test_a_hole_and_a_gap_begin_anew() -> None:
+    made = frames()
+    list(made.add(batch(500, speed(500, 1.0))))
+    far = 500 + (HOLE + 3) * PERIOD
+    assert list(made.add(batch(far, speed(far, 2.0)))) == []
+    (after,) = made.add(batch(far + PERIOD, speed(far + PERIOD, 3.0)))
+    assert after.fresh
+    assert list(made.add(batch(far + 2 * PERIOD, speed(far + 2 * PERIOD, 3.0), gap="lost"))) == []
+
+
+@given(st.lists(st.integers(1, 3000), max_size=60))
+def test_frames_come_at_every_period_in_order_whatever_the_rhythm_of_the_batches(steps: list[int]) -> None:
+    made, now, times = frames(), 0, []
+    for step in steps:
+        now += step
+        times += [frame.time_ns for frame in made.add(batch(now, speed(now, 1.0)))]
+    assert all(time % PERIOD == 0 for time in times)
+    assert times == sorted(set(times))
+    assert not times or times[-1] < now
+
+
+def frame(when: int, **numbers: float) -> Frame:
+    values = np.array([numbers.get(name.replace("/", "_"), np.nan) for name in SIGNALS])
+    return Frame(when, values, ~np.isnan(values), {})
+
+
+def feature(signal: str) -> int:
+    return next(i for i, f in enumerate(FEATURES) if f.signal == signal)
+
+
+def test_following_error_is_judged_as_a_delay_and_only_while_the_axis_moves() -> None:
+    extract, index = Extractor(), feature("Axes/X/FollowingError")
+    for velocity in (600.0, -3000.0):
+        values, valid = extract.features(frame(0, Axes_X_FollowingError=velocity / 60.0 * 0.025, Axes_X_ActVelocity=velocity))
+        assert valid[index]
+        assert abs(values[index] - 25.0) < 1e-9
+    _, valid = extract.features(frame(0, Axes_X_FollowingError=0.01, Axes_X_ActVelocity=10.0))
+    assert not valid[index]
+
+
+def test_temperatures_are_judged_by_their_rate_once_half_a_minute_is_known() -> None:
+    extract, index = Extractor(), feature("Spindle/Temperature")
+    for second in range(100):
+        values, valid = extract.features(frame(second * 1_000_000_000, Spindle_Temperature=30.0 + second / 60.0))
+        assert valid[index] == (second > 30)
+    assert abs(values[index] - 1.0) < 1e-6
+
+
+def test_the_ground_truth_of_the_simulation_is_never_read() -> None:
+    assert not [name for name in SIGNALS if name.startswith(("Simulation/", "Analytics/"))]
+
+
+@given(st.integers(3, 80), st.integers(0, 2**32 - 1))
+def test_a_few_odd_rows_do_not_move_what_is_normal(count: int, seed: int) -> None:
+    rows = np.random.default_rng(seed).standard_normal((100 + count, len(FEATURES)))
+    median, spread = robust(rows)
+    rows[: (100 + count) // 25] = 1e9
+    wild_median, wild_spread = robust(rows)
+    assert np.abs(wild_median - median).max() < 0.5
+    assert (wild_spread < 3.0 * np.maximum(spread, FLOORS)).all()
+
+
+def test_a_frozen_baseline_follows_slowly_and_not_to_outliers() -> None:
+    baseline = Baseline([])
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        baseline.learn(rng.standard_normal(len(FEATURES)))
+    before = baseline.now()[0].copy()
+    baseline.learn(np.full(len(FEATURES), 1e6))
+    assert np.abs(baseline.now()[0] - before).max() < 0.01 * baseline.now()[1].max()
