@@ -16,15 +16,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 from cnctwin.reading import Value
 from nodesets.methods import BY_NAME
 from nodesets.states import MachineState
+from opcua_server.machine.arguments import checked
 from opcua_server.machine.coolant import CoolantUnit
 from opcua_server.machine.faults import FAULTS
 from opcua_server.machine.faults.active import ActiveFaults
+from opcua_server.machine.happened import Alarm, Happened
 from opcua_server.machine.motion.block import MotionBlock, MotionEvent
 from opcua_server.machine.motion.motion import Motion
 from opcua_server.machine.moves import Modal, Move, NcAlarm
@@ -62,25 +63,6 @@ PART_CHANGE_S: Final = 8.0
 EDGE_CHANGE_S: Final = 20.0
 """An operator turns or replaces the inserts of one tool, while the door is open."""
 MODIFIERS: Final = ("SingleBlock", "DryRun", "OptionalStop", "BlockSkip")
-
-
-@dataclass(frozen=True, slots=True)
-class Alarm:
-    code: str
-    text: str
-    time_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Happened:
-    """Something to report: turned into a SourceEvent by whoever knows the wall clock. ``time_s``: machine time."""
-
-    kind: EventKind
-    time_s: float
-    severity: int
-    code: str
-    text: str
-    details: dict[str, Value] = field(default_factory=dict)
 
 
 class Controller:
@@ -123,7 +105,7 @@ class Controller:
         """Carry out a method of ``nodesets.methods``; CommandRefused when it is not allowed now or makes no sense."""
         if method not in BY_NAME:
             raise CommandRefused("not_found", f"There is no command {method}")
-        values = _checked(method, arguments)
+        values = checked(method, arguments)
         if self.state not in ALLOWED[method]:
             raise CommandRefused("state", f"{method} is not possible in state {self.state.name}")
         self._COMMANDS[method](self, *values)
@@ -463,28 +445,3 @@ class Controller:
             return 0.0
         done = min(self._begun - 1, len(self.job.planned_s)) - 1
         return min(100.0, 100.0 * float(self.job.planned_s[done]) / self.job.total_s)
-
-
-def _checked(method: str, arguments: Sequence[Value]) -> list[Value]:
-    """Arguments in the types of the method's table; CommandRefused for a wrong number, type or range."""
-    inputs = BY_NAME[method].inputs
-    if len(arguments) != len(inputs):
-        raise CommandRefused("argument", f"{method} takes {len(inputs)} arguments, not {len(arguments)}")
-    values: list[Value] = []
-    for spec, value in zip(inputs, arguments, strict=True):
-        if spec.type == "String":
-            fits = isinstance(value, str)
-        elif spec.type == "Boolean":
-            fits = isinstance(value, bool)
-        else:
-            fits = isinstance(value, int | float) and not isinstance(value, bool)
-        if not fits:
-            raise CommandRefused("argument", f"{spec.name} must be {spec.type}")
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            low = spec.low if spec.low is not None else value
-            high = spec.high if spec.high is not None else value
-            if not low <= value <= high:  # also refuses NaN
-                raise CommandRefused("argument", f"{spec.name} must be {low:g} to {high:g}")
-            value = int(value) if spec.type == "UInt32" else float(value)
-        values.append(value)
-    return values

@@ -11,7 +11,7 @@ import numpy as np
 
 from cnctwin.reading import Columns, Value
 from nodesets.catalogue import MACHINE
-from opcua_server.machine.controller import Happened
+from opcua_server.machine.happened import Happened
 from opcua_server.machine.machine import BLOCK_S, SAMPLES, Machine
 from opcua_server.machine.signals import View, numbers, objects
 from opcua_server.sources.source import CommandRefused, Identity, SourceEvent, ToolState
