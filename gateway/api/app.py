@@ -14,7 +14,7 @@ from starlette.staticfiles import StaticFiles
 
 import gateway.web
 from cnctwin import __version__
-from gateway.api import health
+from gateway.api import docs, health
 from gateway.api.access import Doorkeeper
 from gateway.api.guard import Guard
 from gateway.api.parts import Parts
@@ -45,7 +45,7 @@ def create(parts: Parts, doorkeeper: Doorkeeper) -> Guard:
     """The whole application behind its guard."""
     app = bare("cnctwin gateway", DESCRIPTION)
     share(app, parts, doorkeeper)
-    for part in (health, seed_machines, services, login, machines, history, commands, stream):
+    for part in (health, docs, seed_machines, services, login, machines, history, commands, stream):
         app.include_router(part.router)
     app.include_router(seed_machines.socket_router)
     if STATIC.is_dir():
@@ -61,7 +61,7 @@ def share(app: FastAPI, parts: Parts, doorkeeper: Doorkeeper) -> None:
 
 def bare(title: str, description: str) -> FastAPI:
     """An application without routes whose errors have the right form. The interactive docs of FastAPI load scripts from elsewhere
-    and are off; /openapi.json is there."""
+    and are off; ``gateway.api.docs`` has a page of ours."""
     app = FastAPI(title=title, version=__version__, description=description, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _unfit)

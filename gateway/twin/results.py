@@ -123,7 +123,8 @@ def good(readings: Mapping[str, Reading], signal: str) -> float | None:
 
 
 def _confidence(minutes: float | None, low: float | None, high: float | None) -> float:
-    """How narrow the 90 % interval is: 1 for a point, 0 where it is as wide as the estimate and more; 0.5 where there is none."""
-    if minutes is None or low is None or high is None:
+    """How narrow the 90 % interval is beside the estimate: 1 for a point, 0.5 for plus or minus all of it; 0.5 without interval."""
+    if minutes is None or low is None or high is None or high < low:
         return 0.5
-    return round(min(max(1.0 - (high - low) / max(2.0 * minutes, 1e-9), 0.0), 1.0), 3)
+    half = (high - low) / 2.0
+    return round(minutes / (minutes + half), 3) if minutes + half > 0 else 1.0

@@ -203,6 +203,14 @@ def test_the_openapi_document_describes_both_surfaces(gate: Gate) -> None:
             assert operation["summary"], path
 
 
+def test_the_page_of_docs_names_every_path(gate: Gate) -> None:
+    answer = gate.bare.get("/docs")
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "<script" not in answer.text
+    for path in gate.bare.get("/openapi.json").json()["paths"]:
+        assert f" {path}</code>" in answer.text
+
+
 def test_a_bucket_fills_again_with_time() -> None:
     now = [0.0]
     buckets = Buckets(60.0, lambda: now[0])
