@@ -13,6 +13,8 @@ from opcua_server.machine.moves import Move, NcAlarm, Point
 PATH: Final = frozenset({"rapid", "feed", "arc", "tap", "probe"})
 """Kinds of moves that go somewhere."""
 
+_NOWHERE_MM: Final = 1e-9
+"""A shorter way is rounding of the program's arithmetic."""
 _M_CODES: Final = frozenset({"spindle", "coolant", "message"})
 
 
@@ -92,7 +94,7 @@ class Window:
             queue.append(move)
         else:
             segment = Segment(move, self._programmed, self._rules)
-            if segment.length <= 0.0:
+            if segment.length <= _NOWHERE_MM:
                 return
             self._programmed = move.end
             segment.exact = segment.exact or self._exact_stop

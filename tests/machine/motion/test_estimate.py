@@ -12,9 +12,10 @@ from opcua_server.machine.commands import app
 from opcua_server.machine.gcode import interpret
 from opcua_server.machine.gcode.trace import TRAVEL, trace_tools
 from opcua_server.machine.motion.estimate import estimate
+from opcua_server.machine.motion.motion import Motion
 from opcua_server.machine.moves import Move
 from opcua_server.machine.parameters import REFERENCE, VF2
-from tests.machine.motion.paths import arc, feed, rapid, still
+from tests.machine.motion.paths import Recorder, arc, assert_within_limits, feed, rapid, still
 
 PROGRAM = """%
 O100
@@ -102,6 +103,26 @@ def test_command_refuses_an_unknown_machine_and_a_missing_file(tmp_path: Path) -
     runner = CliRunner()
     assert runner.invoke(app, ["estimate", str(tmp_path / "none.nc")]).exit_code == 2
     assert runner.invoke(app, ["estimate", str(tmp_path / "none.nc"), "--machine", "lathe"]).exit_code == 2
+
+
+def test_no_limit_is_exceeded_over_the_corpus(shared_data: Path) -> None:
+    corpus = shared_data / "gcode"
+    ran = 0
+    for file in sorted((corpus / "expected").glob("*.json")):
+        expected = json.loads(file.read_text())
+        if not expected.get("motion_s") or expected["n_moves"] > 2000:
+            continue
+        text = (corpus / "programs" / expected["program"]).read_bytes().decode("utf-8", errors="replace")
+        machine = (REFERENCE, VF2)[ran % 2]
+        moves = interpret(text, name=expected["program"], dialect="linuxcnc", tools=trace_tools(), limits=TRAVEL)
+        motion = Motion(machine, wait=lambda move: 0.0)
+        motion.load(moves)
+        recorder = Recorder(motion)
+        while not motion.idle and recorder.samples < 30_000:
+            recorder.advance(1000)
+        assert_within_limits(recorder.run, machine)
+        ran += 1
+    assert ran > 150
 
 
 def test_cycle_time_is_that_of_the_reference_planners_where_they_agree(shared_data: Path) -> None:
