@@ -14,6 +14,7 @@ import asyncio
 import errno
 import functools
 import logging
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -236,7 +237,7 @@ async def _make_server(settings: Settings) -> SecureServer:
     vault = Vault(settings.data)
     name = "server"
     try:
-        vault.ensure()
+        first = vault.ensure()
         uri = application_uri(name)
         hosts = ["localhost", "127.0.0.1", settings.host]
         certificate, key = ensure_application(settings.data / "pki" / name, "cnctwin server", uri, hosts)
@@ -244,6 +245,9 @@ async def _make_server(settings: Settings) -> SecureServer:
         raise ConfigurationError([str(problem)]) from problem
     except OSError as error:
         raise StartError(f"data folder {settings.data}: cannot be used: {error.strerror}") from error
+    if first is not None:  # `cnctwin up` makes them before it starts the server, and shows them itself
+        shown = "  ".join(f"{login.user}: {login.password}" for login in first.logins)
+        print(f"first start; passwords, shown once: {shown}", file=sys.stderr)
     limits = Limits()
     server = await make(settings, vault, certificate, key, uri, limits=limits)
     await serverinfo.describe(server, limits, datetime.now(UTC))

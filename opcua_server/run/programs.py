@@ -42,10 +42,11 @@ class ProgramFolder:
             return None
         except OSError as error:
             raise CommandRefused("not_found", f"Program {name} cannot be read: {error.strerror}") from None
+        about = os.fstat(handle)
+        if not stat.S_ISREG(about.st_mode):
+            os.close(handle)
+            raise CommandRefused("not_found", f"{name} is no file")
         with os.fdopen(handle, "rb") as file:
-            about = os.fstat(file.fileno())
-            if not stat.S_ISREG(about.st_mode):
-                raise CommandRefused("not_found", f"{name} is no file")
             if about.st_size > MAX_FILE_BYTES:
                 raise CommandRefused("argument", f"Program {name} has more than {MAX_FILE_BYTES} bytes")
             return _decode(file.read(MAX_FILE_BYTES + 1))

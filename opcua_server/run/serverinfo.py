@@ -24,6 +24,7 @@ PROFILES: Final = ("http://opcfoundation.org/UA-Profile/Server/MicroEmbeddedDevi
 _A = ua.AttributeIds
 _O = ua.ObjectIds
 _V = ua.VariantType
+_EMPTY: Final[dict[ua.VariantType, Any]] = {_V.String: "", _V.ByteString: b""}
 _CAPABILITIES: Final = "Server_ServerCapabilities_"
 _OPERATIONS: Final = _CAPABILITIES + "OperationLimits_"
 
@@ -112,7 +113,8 @@ def _neutral(server: SecureServer, number: int, now: datetime) -> None:
     if rank >= 1:
         _put(server, number, ua.Variant([], kind, is_array=True), now)
     elif kind is not _V.ExtensionObject and kind is not _V.Variant:
-        _put(server, number, ua.Variant(ua.get_default_value(kind), kind), now)
+        value = _EMPTY.get(kind)
+        _put(server, number, ua.Variant(ua.get_default_value(kind) if value is None else value, kind), now)
 
 
 def _builtin(server: SecureServer, data_type: Any) -> ua.VariantType:
