@@ -130,7 +130,7 @@ class Processor(UaProcessor):
         trust = self.iserver.trust
         verdict = await asyncio.to_thread(trust.check, bytes(header.SenderCertificate), peer=self.peer)
         if not verdict.accepted:
-            _audit.warning("certificate %s from %s: refused, %s", verdict.thumbprint, self.peer, verdict.text)
+            self.iserver.complain("certificate %s from %s: refused, %s", verdict.thumbprint, self.peer, verdict.text)
             # The standard lets a stranger see no more than this (OPC 10000-4, 6.1.3); the reason is in the log and the folder.
             raise Unacceptable(_C.BadSecurityChecksFailed, "client certificate refused; see the server's rejected certificates")
         if verdict.newly_trusted:
@@ -154,7 +154,7 @@ class Processor(UaProcessor):
         if not self._is_secure and not self.iserver.insecure and typeid not in _DISCOVERY:
             raise fail(_C.BadSecurityPolicyRejected)
         if typeid in _REFUSED:
-            _audit.warning("%s from %s: refused", typeid.Identifier, self.peer)
+            self.iserver.complain("service %s from %s: refused", typeid.Identifier, self.peer)
             raise fail(_C.BadUserAccessDenied if self.session is not None else _C.BadServiceUnsupported)
         if typeid not in _WITHOUT_SESSION and not self._is_bound(requesthdr.AuthenticationToken):
             raise fail(_C.BadSessionIdInvalid)
@@ -192,7 +192,7 @@ class Processor(UaProcessor):
         said = params.ClientDescription.ApplicationUri
         names = self.iserver.uris_of(leaf)
         if said not in names:
-            _audit.warning("client at %s says it is %r, its certificate is for %s", self.peer, said, ", ".join(names))
+            self.iserver.complain("client at %s says it is %r, its certificate is for %s", self.peer, said, ", ".join(names))
             if self.iserver.strict:
                 raise fail(_C.BadCertificateUriInvalid)
 

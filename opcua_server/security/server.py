@@ -11,6 +11,7 @@ import asyncio
 import logging
 import secrets
 import time
+from collections import deque
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -47,6 +48,36 @@ POLICIES: Final = (
 PENDING_ACTIVATION_S: Final = 30.0
 COMPLAINTS_PER_S: Final = 5
 STOP_S: Final = 1.0
+MAX_SESSION_TIMEOUT_MS: Final = 180_000.0
+"""A client that is gone for longer begins anew; sessions of clients that crash do not pile up for an hour."""
+
+
+class _Rate:
+    """At most ``per_s`` in any second."""
+
+    def __init__(self, per_s: int) -> None:
+        self._last: deque[float] = deque(maxlen=per_s)
+
+    def allows(self, now_s: float) -> bool:
+        if len(self._last) == self._last.maxlen and now_s - self._last[0] < 1.0:
+            return False
+        self._last.append(now_s)
+        return True
+
+
+class _Quiet(logging.Filter):
+    """asyncua logs each refused request as an error, and each broken one with its stack: strangers would fill the disk."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rate = _Rate(COMPLAINTS_PER_S)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not str(record.msg).startswith("sending service fault") and self._rate.allows(time.monotonic())
+
+
+_QUIET: Final = _Quiet()
+_TALKATIVE: Final = ("uaprocessor", "binary_server_asyncio", "address_space", "internal_session", "subscription_service")
 
 
 class View(ViewService):
@@ -91,7 +122,8 @@ class Inner(InternalServer):
         self.max_connections = limits.connections
         self.max_pending_activation_seconds = PENDING_ACTIVATION_S
         self.max_subscriptions = limits.sessions * limits.subscriptions_per_session
-        self._complaints: list[float] = []
+        self.max_session_timeout_ms = MAX_SESSION_TIMEOUT_MS
+        self._complaints = _Rate(COMPLAINTS_PER_S)
 
     def create_session(self, name: Any, user: Any = None, external: bool = False) -> Any:
         if not external:
@@ -111,10 +143,7 @@ class Inner(InternalServer):
 
     def complain(self, text: str, *arguments: Any) -> None:
         """Log what a stranger does wrong, a few lines a second at most."""
-        now = time.monotonic()
-        self._complaints = [at for at in self._complaints if now - at < 1.0]
-        if len(self._complaints) < COMPLAINTS_PER_S:
-            self._complaints.append(now)
+        if self._complaints.allows(time.monotonic()):
             _logger.warning(text, *arguments)
 
 
@@ -189,6 +218,8 @@ async def make(
     settings: Settings, vault: Vault, certificate: Path, key: Path, uri: str, *, limits: Limits | None = None
 ) -> SecureServer:
     """An initialised server that does not listen yet. Trust and users are those of the data folder of ``settings``."""
+    for name in _TALKATIVE:
+        logging.getLogger(f"asyncua.server.{name}").addFilter(_QUIET)
     limits = limits or Limits()
     anonymous = ANONYMOUS_INSECURE if settings.insecure else None if settings.is_strict else ANONYMOUS
     pki = settings.data / "pki"

@@ -135,9 +135,26 @@ class Session(InternalSession):
             raise fail(_C.BadMaxAgeInvalid)
         results = await super().read(params)
         for position, wanted in enumerate(params.NodesToRead):
-            if wanted.AttributeId == _A.Value and not self._has_bit(wanted.NodeId, ua.AccessLevel.CurrentRead):
+            if wanted.AttributeId in (_A.UserAccessLevel, _A.UserExecutable):
+                results[position] = self._for_this_user(wanted, results[position])
+            elif wanted.AttributeId == _A.Value and not self._has_bit(wanted.NodeId, ua.AccessLevel.CurrentRead):
                 results[position] = ua.DataValue(StatusCode=ua.StatusCode(_C.BadNotReadable))
         return results
+
+    def _for_this_user(self, wanted: Any, shown: Any) -> Any:
+        """UserAccessLevel and UserExecutable as they are for this session's role: no write bit, not executable where refused."""
+        if shown.Value is None or shown.Value.Value is None:
+            return shown
+        value = shown.Value.Value
+        if wanted.AttributeId == _A.UserAccessLevel:
+            if wanted.NodeId not in self._rights.results or not may_write_results(self.role):
+                value = int(value) & ~(1 << int(ua.AccessLevel.CurrentWrite))
+        else:
+            allowed = wanted.NodeId in _FOR_READERS or any(
+                node == wanted.NodeId and may_call(self.role, method) for (_, node), (_, method) in self._rights.methods.items()
+            )
+            value = bool(value) and allowed
+        return replace(shown, Value=ua.Variant(value, shown.Value.VariantType))
 
     async def write(self, params: Any) -> Any:
         _bounded(params.NodesToWrite, self._limits.nodes_per_write)

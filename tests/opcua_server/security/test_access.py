@@ -333,6 +333,41 @@ def test_too_many_operations_are_refused(bench: Bench) -> None:
     run(session)
 
 
+def test_user_access_level_and_executable_say_what_the_role_may(bench: Bench) -> None:
+    async def seen(user: str | None) -> tuple[bool, bool, bool]:
+        async with bench.client(user) as client:
+            mill = await machine(client)
+            level = (await (await mill.own(RESULT)).read_attribute(ua.AttributeIds.UserAccessLevel)).Value.Value
+            hold = (await (await mill._at("Commands", "Hold")).read_attribute(ua.AttributeIds.UserExecutable)).Value.Value
+            fault = (await (await mill._at("Commands", "InjectFault")).read_attribute(ua.AttributeIds.UserExecutable)).Value.Value
+            return bool(level & 2), hold, fault
+
+    assert run(lambda: seen(None)) == (False, False, False)
+    assert run(lambda: seen("operator")) == (False, True, False)
+    assert run(lambda: seen("analytics")) == (True, False, False)
+    assert run(lambda: seen("gateway")) == (False, True, True)
+
+
+def test_connections_without_a_session_are_few_for_each_address(bench: Bench) -> None:
+    idle = [socket.create_connection(("127.0.0.1", bench.settings.opcua_port), timeout=10) for _ in range(10)]
+    try:
+        with socket.create_connection(("127.0.0.1", bench.settings.opcua_port), timeout=10) as one_more:
+            assert one_more.recv(4) == b"ERRF"
+    finally:
+        for each in idle:
+            each.close()
+
+    async def session() -> Any:
+        while True:
+            try:
+                async with bench.client() as client:
+                    return await client.nodes.server_state.read_value()
+            except (TimeoutError, ua.UaError, ConnectionError):
+                await asyncio.sleep(0.05)  # the server has not seen yet that the others are gone
+
+    assert run(session) == ua.ServerState.Running
+
+
 @pytest.mark.parametrize(
     "frame",
     [
