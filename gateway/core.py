@@ -80,8 +80,8 @@ class Gateway:
         self.listeners = Listeners()
         self.clients = 0
         self.detection = Detection()
-        self.feed = DocumentFeed()
-        self.streams = Streams(self.twin, spawn)
+        self.feed = DocumentFeed(self.metrics.skipped.inc)
+        self.streams = Streams(self.twin, spawn, self.metrics.skipped.inc)
         self.opcua = Peer("OPC UA")
         self.broker = Peer("MQTT broker")
         self.store_peer = store

@@ -28,27 +28,26 @@ OPTIONS: Final = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
 
 
 class Outbox:
-    """Messages on their way to one client. ``skipped`` counts what a slow client did not get."""
+    """Messages on their way to one client. ``skipped`` is told how many a slow client does not get."""
 
-    def __init__(self, size: int = OUTBOX) -> None:
+    def __init__(self, skipped: Callable[[int], None]) -> None:
         self._waiting: deque[bytes] = deque()
-        self._size = size
+        self._skipped = skipped
         self._filled = asyncio.Event()
-        self.skipped = 0
         self.overflowed = False
 
     def put(self, message: bytes) -> None:
-        if len(self._waiting) >= self._size:
-            self.skipped += len(self._waiting)
+        if len(self._waiting) >= OUTBOX:
+            self._skipped(len(self._waiting))
             self._waiting.clear()
             self.overflowed = True
         self._waiting.append(message)
         self._filled.set()
 
-    def take_skipped(self) -> int:
-        """How many were skipped since the last call."""
-        skipped, self.skipped = self.skipped, 0
-        return skipped
+    def take_overflow(self) -> bool:
+        """Whether messages were skipped since the last call."""
+        overflowed, self.overflowed = self.overflowed, False
+        return overflowed
 
     async def get(self) -> bytes:
         while not self._waiting:
@@ -60,11 +59,12 @@ class Outbox:
 class DocumentFeed:
     """Telemetry documents to the clients of one machine each."""
 
-    def __init__(self) -> None:
+    def __init__(self, skipped: Callable[[int], None]) -> None:
+        self._skipped = skipped
         self._clients: dict[str, set[Outbox]] = {}
 
     def join(self, machine_id: str) -> Outbox:
-        outbox = Outbox()
+        outbox = Outbox(self._skipped)
         self._clients.setdefault(machine_id, set()).add(outbox)
         return outbox
 
@@ -153,11 +153,11 @@ class Channel:
         if updates is None:
             return None
         signals = self.subscription.signals
-        merged: dict[str, dict[str, Reading]] = {}
+        # Also where nothing changed there is a message: it tells the client that it is up to date.
+        merged: dict[str, dict[str, Reading]] = {name: {} for name in self._twin.machines if self.wants(name)}
         for update in updates:
             if self.wants(update.machine_id):
-                place = merged.setdefault(update.machine_id, {})
-                place.update((r.signal, r) for r in update.readings if signals is None or r.signal in signals)
+                merged[update.machine_id].update((r.signal, r) for r in update.readings if signals is None or r.signal in signals)
         return [
             encode("update", self._twin.seq, machine_id, self._twin.machines[machine_id].telemetry_time_ns, readings.values())
             for machine_id, readings in merged.items()
@@ -167,8 +167,9 @@ class Channel:
 class Streams:
     """The channels in use. ``spawn`` starts a channel's task in the program's task group."""
 
-    def __init__(self, twin: Twin, spawn: Callable[[Any, str], asyncio.Task[None]]) -> None:
+    def __init__(self, twin: Twin, spawn: Callable[[Any, str], asyncio.Task[None]], skipped: Callable[[int], None]) -> None:
         self._twin = twin
+        self._skipped = skipped
         self._spawn = spawn
         self._channels: dict[Subscription, Channel] = {}
 
@@ -180,7 +181,7 @@ class Streams:
                 raise OverflowError("too many different subscriptions")
             channel = self._channels[subscription] = Channel(subscription, self._twin)
             channel.task = self._spawn(channel.run(), "stream-channel")
-        outbox = Outbox()
+        outbox = Outbox(self._skipped)
         channel.clients.add(outbox)
         return channel, outbox
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
@@ -28,6 +29,9 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 BODY_LIMIT: Final = 64 * 1024
 BODY_S: Final = 10.0
 DEPTH_LIMIT: Final = 32
+SOCKETS: Final = 2000
+PER_ADDRESS: Final = 256
+"""Connections, and WebSockets, of one address; this machine's own are bounded by the total alone."""
 READER_PER_MIN: Final = 6000.0
 WRONG_KEYS_PER_MIN: Final = 600.0
 OPEN: Final = frozenset({"/health", "/ready", "/openapi.json", NEW_API + "/login", NEW_API + "/logout", NEW_API + "/session"})
@@ -59,6 +63,7 @@ class Guard:
         self._keyless = keyless
         self._keys = Buckets(per_minute)
         self._readers = Buckets(max(READER_PER_MIN, per_minute))
+        self._sockets: Counter[str] = Counter()
         self._wrong = Buckets(WRONG_KEYS_PER_MIN)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -71,7 +76,7 @@ class Guard:
         answer = self._judge(scope, path, headers, client)
         if scope["type"] == "websocket":
             if answer is None:
-                await self._app(scope, receive, send)
+                await self._hold(client, scope, receive, send)
             elif "websocket.http.response" in scope.get("extensions", {}):
                 await answer(scope, receive, send)
             else:
@@ -86,19 +91,30 @@ class Guard:
         else:
             await answer(scope, receive, sender)
 
+    async def _hold(self, client: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a WebSocket, counted by address as long as it lasts."""
+        self._sockets[client] += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._sockets[client] -= 1
+            if not self._sockets[client]:
+                del self._sockets[client]
+
     def _judge(self, scope: Scope, path: str, headers: dict[str, str], client: str) -> App | None:
         """The refusal, or None where the request may pass; then ``state.access`` holds who asks."""
         seed = path.startswith(SEED) and not self._keyless
         try:
-            access = self._doorkeeper.identify(headers, client)
+            # Where no key is needed none is looked at: clients of old sent theirs everywhere.
+            access = self._doorkeeper.identify(headers, client) if not self._keyless else None
         except WrongKey:
             if wait := self._wrong.take(client):
                 return refusal(path, 429, "Rate limit exceeded", {"Retry-After": str(math.ceil(wait))})
             return refusal(path, 401, "Invalid API key")
-        if access is None and not seed:
-            access = self._doorkeeper.reader(headers, client)
-        if access is None and self._keyless:
+        if self._keyless:
             access = Access(None, "Viewer", "loopback", f"reader:{client}")
+        elif access is None and not seed:
+            access = self._doorkeeper.reader(headers, client)
         scope.setdefault("state", {})["access"] = access
         if access is None and (seed or path == "/metrics" or (path.startswith(NEW_API) and path not in OPEN)):
             return refusal(path, 401, "Invalid API key" if seed else "log in, or send an API key")
@@ -107,6 +123,8 @@ class Guard:
             if wait := buckets.take(access.bucket if access is not None else f"open:{client}"):
                 return refusal(path, 429, "Rate limit exceeded", {"Retry-After": str(math.ceil(wait))})
         if scope["type"] == "websocket":
+            if self._sockets.total() >= SOCKETS or (self._sockets[client] >= PER_ADDRESS and not is_this_machine(client)):
+                return refusal(path, 503, "too many WebSockets are open", {"Retry-After": "10"})
             if not own_origin(headers):
                 return refusal(path, 403, "WebSockets are opened by the gateway's own page only")
         elif (
@@ -181,3 +199,7 @@ def _problem(body: bytes) -> str | None:
             return None
         level = deeper
     return f"nested deeper than {DEPTH_LIMIT} levels"
+
+
+def is_this_machine(address: str) -> bool:
+    return address.startswith("127.") or address in ("::1", "localhost")

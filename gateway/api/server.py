@@ -13,13 +13,12 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from cnctwin.errors import StartError
-from gateway.api.guard import App
+from gateway.api.guard import PER_ADDRESS, App, is_this_machine
 
 HEADER_S: Final = 10.0
 """From the connection, or the first byte of a request, to the end of its header."""
 KEEP_ALIVE_S: Final = 30
 CONNECTIONS: Final = 4000
-PER_ADDRESS: Final = 256
 GOODBYE_S: Final = 0.4
 """The supervisor gives the whole program 1.4 s."""
 
@@ -28,26 +27,36 @@ class TimedProtocol(HttpToolsProtocol):
     """HTTP/1.1 whose header must arrive in time, with a bound on connections of one address (other than this machine)."""
 
     _deadline: asyncio.TimerHandle | None = None
-    _address = ""
+    _address: str | None = None
     _counts: dict[str, int] = {}  # noqa: RUF012 - one per process, as connections are
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._address = (transport.get_extra_info("peername") or ("",))[0]
-        count = self._counts[self._address] = self._counts.get(self._address, 0) + 1
-        if count > PER_ADDRESS and not self._address.startswith("127.") and self._address != "::1":
+        address = self._address = str((transport.get_extra_info("peername") or ("",))[0])
+        count = self._counts[address] = self._counts.get(address, 0) + 1
+        if count > PER_ADDRESS and not is_this_machine(address):
             transport.abort()
             return
         self._arm()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._leave()
+        super().connection_lost(exc)
+
+    def handle_websocket_upgrade(self) -> None:
+        self._leave()  # another protocol takes the connection over: this one hears no more of it; the guard counts WebSockets
+        super().handle_websocket_upgrade()
+
+    def _leave(self) -> None:
         self._disarm()
-        left = self._counts.get(self._address, 1) - 1
+        if self._address is None:
+            return
+        left = self._counts[self._address] - 1
         if left > 0:
             self._counts[self._address] = left
         else:
-            self._counts.pop(self._address, None)
-        super().connection_lost(exc)
+            self._counts.pop(self._address)
+        self._address = None
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

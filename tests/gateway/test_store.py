@@ -79,6 +79,16 @@ def test_frames_come_back_as_they_were_put_in(tmp_path: Path) -> None:
     writer._close()
 
 
+def test_two_frames_of_one_moment_are_one(tmp_path: Path) -> None:
+    writer = writer_on(tmp_path / NAME)
+    writer._write([frame(1, Spindle__ActSpeed=1.0), frame(1, Spindle__ActSpeed=2.0), frame(2, Spindle__ActSpeed=4.0)])
+    reader = Reader(tmp_path / NAME)
+    assert reader.points("CNC-001", "Spindle/ActSpeed", 0, 10) == [(1, 2.0), (2, 4.0)]
+    assert reader.buckets("CNC-001", ["Spindle/ActSpeed"], 60) == [(0, 2, 2.0, 4.0, 3.0)]
+    reader.close()
+    writer._close()
+
+
 def test_what_is_old_is_forgotten_and_the_file_stays_small(tmp_path: Path) -> None:
     limits = Limits(frames_us=1000)
     writer = writer_on(tmp_path / NAME, limits, now_us=5000)

@@ -140,9 +140,6 @@ async def telemetry_stream(socket: WebSocket, machine_id: str, gateway: TheGatew
             if not sending.done():
                 sending.cancel()
                 break
-            if outbox.overflowed:
-                outbox.overflowed = False
-                gateway.metrics.skipped.inc(outbox.take_skipped())
             await socket.send_text(sending.result().decode())
     except (WebSocketDisconnect, RuntimeError, OSError):
         pass  # the client went away

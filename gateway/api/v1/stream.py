@@ -27,7 +27,6 @@ from gateway.feed import Subscription
 
 router = APIRouter()
 FIRST_MESSAGE_S: Final = 10.0
-CLIENTS: Final = 2000
 Name = Annotated[str, Field(max_length=200)]
 
 
@@ -50,9 +49,6 @@ class Wish(BaseModel):
 
 @router.websocket(NEW_API + "/stream")
 async def stream(socket: WebSocket, gateway: TheGateway) -> None:
-    if gateway.clients >= CLIENTS:
-        await socket.close(1013, "too many clients")
-        return
     await socket.accept()
     gateway.clients += 1
     sending: asyncio.Task[None] | None = None
@@ -101,9 +97,7 @@ async def _send(socket: WebSocket, gateway: Gateway, wish: Wish) -> None:
             await socket.send_text(message.decode())
         while True:
             message = await outbox.get()
-            if outbox.overflowed:
-                outbox.overflowed = False
-                gateway.metrics.skipped.inc(outbox.take_skipped())
+            if outbox.take_overflow():
                 for snapshot in channel.snapshots():
                     await socket.send_text(snapshot.decode())
             await socket.send_text(message.decode())
