@@ -1,14 +1,14 @@
 """Health of the spindle: against limits, and against what this spindle was like when it was learned.
 
     absolute   vibration zone and bearing temperature (`cnctwin.predictors.spindle_health`)
-    relative   how many times its own baseline: bearing line, acceleration, velocity, at a like speed and out of cut or in cut
+    relative   how many times its own baseline: bearing line and acceleration, at a like speed with the same tool, out of cut
 
-                health 100 at 1.5 times or less, 80 at 4, 40 at 10, 0 at 30 (by the logarithm); velocity counts one step earlier
+                health 100 at 1.5 times or less, 80 at 4, 40 at 10, 0 at 30 (by the logarithm); acceleration counts earlier
 
 Health is the smaller of the two. An outer-race spall shows in the bearing line ten times over before the RMS moves, so the
-absolute limits alone would call a dying bearing healthy. Baselines are medians in bins of 500 r/min, in and out of cut; levels are
-means over half a minute. Days left: where the trend of health over the last hours meets SERVICE_HEALTH; without a trend the fixed
-interval.
+absolute limits alone would call a dying bearing healthy. Only what is heard while the spindle turns out of cut is compared, tool by
+tool (balance) and in bins of 500 r/min; levels are means over half a minute. Days left: where the trend of health over the last
+hours meets SERVICE_HEALTH; without a trend the fixed interval.
 """
 
 from __future__ import annotations
@@ -27,13 +27,12 @@ from cnctwin.reading import Value, utc
 LINES: Final = {
     "Spindle/VibrationBearing": ((1.5, 100.0), (4.0, 80.0), (10.0, 40.0), (30.0, 0.0)),
     "Spindle/VibrationAcceleration": ((1.5, 100.0), (3.0, 80.0), (6.0, 40.0), (15.0, 0.0)),
-    "Spindle/VibrationVelocity": ((1.5, 100.0), (2.5, 80.0), (4.0, 40.0), (10.0, 0.0)),
 }
-"""Times the baseline, and health there."""
+"""Times the baseline, and health there. Velocity is not compared: rapid moves of the axes shake it more than a bearing does."""
 SIGNALS: Final = ("Analytics/SpindleHealth", "Analytics/SpindleDaysLeft", "Analytics/NextMaintenance")
 BIN_RPM: Final = 500.0
 TURNING_RPM: Final = 300.0
-LEARN: Final = 120
+LEARN: Final = 60
 SMOOTH: Final = 60.0
 TREND_STEP_NS: Final = 60_000_000_000
 TREND_POINTS: Final = 240
@@ -62,12 +61,16 @@ class SpindleModel:
             self._temperature = temperature
         if speed is None or commanded is None or speed < TURNING_RPM or abs(speed - commanded) > 0.05 * commanded + 20.0:
             return
-        place = f"{int(speed // BIN_RPM)}{'c' if numbers.get('Tool/InCut') else ''}"
+        if numbers.get("Tool/InCut"):
+            # The cut is louder than the bearing, and every cut differs: damage shows when the tool is out of it.
+            return
+        place = f"T{int(numbers.get('Tool/Number', 0))}n{int(speed // BIN_RPM)}"
         for name in LINES:
             value = numbers.get(name)
             if value is not None and value > 0.0:
                 self._line(name, f"{name}@{place}", math.log(value))
-        if (velocity := numbers.get("Spindle/VibrationVelocity")) is not None:
+        velocity = numbers.get("Spindle/VibrationVelocity")
+        if velocity is not None:
             self._vibration = velocity if self._vibration is None else self._vibration + (velocity - self._vibration) / SMOOTH
         self._judge(time_ns)
 
@@ -86,10 +89,10 @@ class SpindleModel:
         self._ratio[name] = ratio if before is None else before + (ratio - before) / SMOOTH
 
     def _judge(self, time_ns: int) -> None:
-        if not self._ratio or self._vibration is None:
+        if self._vibration is None or (self._learning and not self._ratio):
             return
         absolute, _ = spindle_health(self._vibration, self._temperature if self._temperature is not None else 25.0, 0.0)
-        relative = min(_by_ratio(math.exp(min(ratio, 20.0)), LINES[name]) for name, ratio in self._ratio.items())
+        relative = min((_by_ratio(math.exp(min(ratio, 20.0)), LINES[name]) for name, ratio in self._ratio.items()), default=100.0)
         self._health = min(absolute, relative)
         if not self._trend or time_ns - self._trend[-1][0] >= TREND_STEP_NS:
             if self._trend and time_ns < self._trend[-1][0]:

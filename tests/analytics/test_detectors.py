@@ -201,7 +201,7 @@ def test_a_life_model_waits_tolerates_everything_and_survives_a_restart(name: st
             "Spindle/VibrationVelocity": 0.5 + 0.02 * rng.standard_normal(),
             "Spindle/VibrationBearing": 0.05,
             "Tool/Number": 2.0,
-            "Tool/InCut": 1.0,
+            "Tool/InCut": float(when % 20 < 10),
             "Tool/CuttingSpeed": 180.0,
             "Tool/CuttingTime": when / 120.0,
             "Tool/WearPercent": float(when // 60),

@@ -3,7 +3,7 @@
     python small_server.py PORT FOLDER [--shift N] [--none] [--machines M1,M2] [--encrypted] [--password P]
 
 It prints "ready" once it listens, and obeys lines on standard input: ``set <machine> <signal> <number> [<status>]``,
-``event <machine> <text>``, ``add <machine>``, ``hang <seconds>`` (answers nobody, as a stopped process does), ``end``.
+``event <machine> <text>``, ``add <machine>``, ``changed``, ``hang <seconds>`` (answers nobody, as a stopped process does), ``end``.
 """
 
 from __future__ import annotations
@@ -128,6 +128,8 @@ async def main() -> None:
                     await alarms.trigger(message=text)
                 case ["add", name]:
                     await add_machine(server, folder, index, name, nodes)
+                case ["changed"]:
+                    await (await server.get_event_generator(ua.ObjectIds.GeneralModelChangeEventType)).trigger()
                 case ["hang", seconds]:
                     time.sleep(float(seconds))  # noqa: ASYNC251 - the point: the whole process stands still
                 case ["end"]:

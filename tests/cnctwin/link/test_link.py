@@ -242,3 +242,83 @@ def test_an_unencrypted_server_is_refused_unless_that_is_asked_for(
             await eventually(lambda: "no endpoint with Basic256Sha256" in link.reason)
 
     asyncio.run(scenario())
+
+
+class Wire:
+    """A proxy in front of a server that can stop passing bytes on, with every socket left open."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.passes = asyncio.Event()
+        self.passes.set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Wire:
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        self.url = f"opc.tcp://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", self.port)
+        for source, sink in ((reader, back), (there, writer)):
+            task = asyncio.create_task(self._pass(source, sink))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _pass(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        try:
+            while data := await source.read(65536):
+                await self.passes.wait()
+                sink.write(data)
+                await sink.drain()
+        except ConnectionError:
+            pass
+        finally:
+            sink.close()
+
+
+def test_a_cable_that_swallows_everything_is_noticed_and_its_repair_heals_the_link(
+    small: Any, bind: Any, eventually: Eventually, tmp_path: Path
+) -> None:
+    small.start("--tick", "0.05")
+
+    async def scenario() -> None:
+        async with Wire(small.port) as wire:
+            given = LinkSettings(wire.url, "test", tmp_path, publishing_interval=0.05, max_age=1.0, insecure=True)
+            async with linked(given, bind) as (link, seen):
+                await eventually(lambda: len(seen) > 5)
+                wire.passes.clear()
+                await eventually(lambda: link.state == "lost")
+                await eventually(lambda: seen[-1].readings[0].quality == "Uncertain")
+                lost = len(seen)
+                wire.passes.set()
+                await eventually(lambda: len(seen) > lost + 5)
+                assert {item.signal for item in seen[lost]} == ALL
+                assert seen[lost].gap
+                assert all(item.is_good for item in seen[-1])
+
+    asyncio.run(scenario())
+
+
+def test_a_machine_that_is_added_is_found_when_the_server_says_that_its_model_changed(
+    small: Any, bind: Any, eventually: Eventually, tmp_path: Path
+) -> None:
+    small.start()
+
+    async def scenario() -> None:
+        async with linked(settings(small, tmp_path), bind) as (link, seen):
+            await eventually(lambda: seen)
+            small.tell("add M2")
+            small.tell("changed")
+            await eventually(lambda: "M2" in link.machines)
+            await eventually(lambda: {batch.machine_id for batch in seen} == {"M1", "M2"})
+            assert link.state == "connected"
+            assert all(item.is_good for batch in seen for item in batch)
+
+    asyncio.run(scenario())
