@@ -15,7 +15,7 @@ import ipaddress
 import os
 import socket
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -35,8 +35,16 @@ CLOCK_SKEW: Final = timedelta(hours=1)
 """A new certificate is valid from a little before now, so that a peer whose clock is behind accepts it."""
 
 
-def application_uri(name: str) -> str:
-    """ApplicationUri of one of our applications on this host: ``urn:<host>:cnctwin:<name>``."""
+def application_uri(name: str, folder: Path | None = None) -> str:
+    """ApplicationUri of one of our applications: that of its certificate in ``folder``, else ``urn:<host>:cnctwin:<name>``.
+
+    It is kept for good once it is made: a container gets a new host name at each start, but is the same application.
+    """
+    if folder is not None:
+        with contextlib.suppress(CertificateProblem, OSError):
+            known = uris(load_certificate(_paths(folder)[0]))
+            if known:
+                return known[0]
     host = "".join(c if c.isalnum() or c in "-." else "-" for c in socket.gethostname()) or "localhost"
     return f"urn:{host}:cnctwin:{name}"
 
@@ -149,7 +157,8 @@ def _is_due(certificate: x509.Certificate, path: Path, uri: str, hosts: Iterable
         reasons.append(f"ends on {ends:%Y-%m-%d}")
     if uri not in uris(certificate):
         reasons.append(f"is not for {uri}")
-    missing = [host for host in _names(hosts) if host not in _names(_hosts(certificate))]
+    known = _hosts(certificate)
+    missing = [host for host in _reachable(hosts) if host not in known]
     if certificate.issuer == certificate.subject:
         return bool(reasons or missing)
     if now >= ends or uri not in uris(certificate):
@@ -157,11 +166,9 @@ def _is_due(certificate: x509.Certificate, path: Path, uri: str, hosts: Iterable
     return False
 
 
-def _names(hosts: Iterable[str]) -> Iterator[str]:
-    for host in (*hosts, socket.gethostname()):
-        if host in ("0.0.0.0", "::", ""):  # noqa: S104 - compared, not bound
-            continue
-        yield host.strip("[]")
+def _reachable(hosts: Iterable[str]) -> list[str]:
+    """Names and addresses without those that mean "all addresses"."""
+    return [host.strip("[]") for host in hosts if host not in ("0.0.0.0", "::", "")]  # noqa: S104 - compared, not bound
 
 
 def _issue(
@@ -177,7 +184,7 @@ def _issue(
             key_path,
             key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
         )
-    certificate = _self_signed(name, uri, _names(hosts), key, now)
+    certificate = _self_signed(name, uri, _reachable((*hosts, socket.gethostname())), key, now)
     if certificate_path.exists():
         _keep(certificate_path)
     write_atomically(certificate_path, certificate.public_bytes(serialization.Encoding.DER))

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from certs.application import application_uri, ensure_application, load_certificate, renew_application, thumbprint
+from certs.application import application_uri, ensure_application, load_certificate, renew_application, thumbprint, uris
 from certs.errors import CertificateProblem
 from certs.trust import Trust
 
@@ -19,6 +19,7 @@ app = typer.Typer(help="Certificates of this installation, and whose certificate
 Data = Annotated[Path, typer.Option("--data", envvar="CNCTWIN_DATA", help="folder of all state, keys and stores")]
 Name = Annotated[str, typer.Argument(help="application: server, analytics, gateway, or a client of yours")]
 Hosts = Annotated[list[str] | None, typer.Option("--host", help="a name or address it is reached at; may be repeated")]
+Uri = Annotated[str | None, typer.Option("--uri", help="ApplicationUri; default: the one it has, or one made of host and name")]
 Wanted = Annotated[str, typer.Argument(help="thumbprint, or its first 8 characters or more")]
 DEFAULT_HOSTS = ("localhost", "127.0.0.1")
 
@@ -44,21 +45,23 @@ def _folder(data: Path, name: str) -> Path:
 def _show(path: Path, key: Path) -> None:
     certificate = load_certificate(path)
     typer.echo(f"certificate  {path}\nkey          {key}\nthumbprint   {thumbprint(certificate)}")
+    typer.echo(f"uri          {', '.join(uris(certificate))}")
     typer.echo(f"valid until  {certificate.not_valid_after_utc:%Y-%m-%d}")
 
 
 @app.command()
 @_one_line_problems
-def create(name: Name, hosts: Hosts = None, data: Data = Path(".data")) -> None:
+def create(name: Name, uri: Uri = None, hosts: Hosts = None, data: Data = Path(".data")) -> None:
     """Make the certificate and key of an application, or show the ones it has. The server trusts them."""
     folder = _folder(data, name)
-    _show(*ensure_application(folder, f"cnctwin {name}", application_uri(name), hosts or DEFAULT_HOSTS))
+    _show(*ensure_application(folder, f"cnctwin {name}", uri or application_uri(name, folder), hosts or DEFAULT_HOSTS))
 
 
 @app.command()
 @_one_line_problems
 def renew(
     name: Name,
+    uri: Uri = None,
     hosts: Hosts = None,
     new_key: Annotated[bool, typer.Option("--new-key", help="make a new key too")] = False,
     data: Data = Path(".data"),
@@ -67,7 +70,8 @@ def renew(
     folder = _folder(data, name)
     if not folder.exists():
         raise CertificateProblem(f"{folder}: there is no such application; to make it: cnctwin certs create {name}")
-    _show(*renew_application(folder, f"cnctwin {name}", application_uri(name), hosts or DEFAULT_HOSTS, new_key=new_key))
+    uri = uri or application_uri(name, folder)
+    _show(*renew_application(folder, f"cnctwin {name}", uri, hosts or DEFAULT_HOSTS, new_key=new_key))
 
 
 @app.command("list")

@@ -177,12 +177,12 @@ class Plant:
                     self._disk_problem = str(error)
 
     def save_all(self) -> None:
-        """Write every machine's state, at the end."""
+        """Write every machine's state, at the end, without waiting for the disk: two seconds are all there is."""
         for machine in self.machines:
             state = machine.checkpoint()
             if state is not None:
                 try:
-                    self._checkpoints.write(machine.machine_id, state)
+                    self._checkpoints.write(machine.machine_id, state, durable=False)
                 except OSError as error:
                     _logger.warning("%s: state cannot be kept: %s", machine.machine_id, error)
 
@@ -238,9 +238,9 @@ async def _make_server(settings: Settings) -> SecureServer:
     name = "server"
     try:
         first = vault.ensure()
-        uri = application_uri(name)
-        hosts = ["localhost", "127.0.0.1", settings.host]
-        certificate, key = ensure_application(settings.data / "pki" / name, "cnctwin server", uri, hosts)
+        folder = settings.data / "pki" / name
+        uri = application_uri(name, folder)
+        certificate, key = ensure_application(folder, "cnctwin server", uri, ["localhost", "127.0.0.1", settings.host])
     except CertificateProblem as problem:
         raise ConfigurationError([str(problem)]) from problem
     except OSError as error:

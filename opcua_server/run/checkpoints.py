@@ -54,7 +54,8 @@ class Checkpoints:
             os.replace(path, kept)
         _logger.warning("%s: state cannot be used (%s); kept as %s, %s starts fresh", path, why, kept.name, machine_id)
 
-    def write(self, machine_id: str, state: Mapping[str, object]) -> None:
+    def write(self, machine_id: str, state: Mapping[str, object], *, durable: bool = True) -> None:
+        """Replace the last state. ``durable``: wait until the disk has it, so that it also survives a loss of power."""
         path = self._path(machine_id)
         content = {
             "version": VERSION,
@@ -68,7 +69,8 @@ class Checkpoints:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 json.dump(content, file)
                 file.flush()
-                os.fsync(file.fileno())
+                if durable:
+                    os.fsync(file.fileno())
             os.replace(temporary, path)
         except BaseException:
             with contextlib.suppress(OSError):

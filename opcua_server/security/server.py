@@ -226,7 +226,9 @@ async def make(
     trust = Trust(pki / "server", first_use=not settings.is_strict, own_applications=pki)
     inner = Inner(Users(vault, anonymous), trust, strict=settings.is_strict, insecure=settings.insecure, limits=limits)
     server = SecureServer(iserver=inner)
-    server.set_endpoint(settings.endpoint)
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    server.set_endpoint(f"opc.tcp://{host}:{settings.opcua_port}")
+    server.socket_address = (settings.host, settings.opcua_port)
     await server.init()
     server.application_type = ua.ApplicationType.Server
     await server.set_application_uri(uri)

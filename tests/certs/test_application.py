@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from certs.application import load_certificate, load_key, uris
 from certs.commands import app
-from certs.pki import CertificateProblem, Trust, ensure_application, renew_application, thumbprint
+from certs.pki import CertificateProblem, Trust, application_uri, ensure_application, renew_application, thumbprint
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 URI = "urn:test:cnctwin:server"
@@ -64,6 +64,18 @@ def test_new_address_gets_into_the_certificate_beside_the_old_ones(tmp_path: Pat
     assert "10.1.2.3" in [str(ip) for ip in names.get_values_for_type(x509.IPAddress)]
 
 
+def test_application_keeps_its_uri_and_certificate_on_a_host_of_another_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("certs.application.socket.gethostname", lambda: "container-1")
+    path, _ = ensure_application(tmp_path, "a", application_uri("a", tmp_path), HOSTS, now=NOW)
+    before = path.read_bytes()
+    monkeypatch.setattr("certs.application.socket.gethostname", lambda: "container-2")
+    assert application_uri("a", tmp_path) == "urn:container-1:cnctwin:a"
+    ensure_application(tmp_path, "a", application_uri("a", tmp_path), HOSTS, now=NOW)
+    assert path.read_bytes() == before
+
+
 def test_key_without_certificate_gets_one(tmp_path: Path) -> None:
     path, key_path = ensure_application(tmp_path, "a", URI, HOSTS, now=NOW)
     key = key_path.read_bytes()
@@ -104,6 +116,13 @@ def test_commands_make_list_trust_and_reject(tmp_path: Path) -> None:
     own = tmp_path / "pki" / "hmi" / "own" / "cert.der"
     name = thumbprint(load_certificate(own))
     assert f"own       {name}" in run.invoke(app, ["list", *data]).output
+
+    assert run.invoke(app, ["create", "me", "--uri", "urn:me", *data]).exit_code == 0
+    mine = tmp_path / "pki" / "me" / "own" / "cert.der"
+    assert uris(load_certificate(mine)) == ["urn:me"]
+    before = mine.read_bytes()
+    assert "urn:me" in run.invoke(app, ["create", "me", *data]).output
+    assert mine.read_bytes() == before
 
     elsewhere = tmp_path / "elsewhere"
     stranger, _ = ensure_application(elsewhere, "stranger", "urn:stranger", ["localhost"])
