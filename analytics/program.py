@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 SAMPLING_S: Final = 0.5
 WRITE_S: Final = 1.0
 SAVE_S: Final = 60.0
+SAVE_AT_END_S: Final = 1.2
 _SUBSCRIBED: Final = frozenset((*SIGNALS, *TEXTS))
 
 
@@ -72,6 +73,7 @@ class _Analytics:
         self._status = status
         self._watchers: dict[str, Watcher] = {}
         self._refused: dict[str, str] = {}
+        self._saved: dict[str, float] = {}
         self._frame_ms = 0.0
 
     async def find_machines(self, tasks: asyncio.TaskGroup) -> None:
@@ -157,8 +159,12 @@ class _Analytics:
                     await asyncio.to_thread(self._save, watcher.machine_id, state)
 
     def save(self) -> None:
-        """All machines, now: at the end."""
-        for watcher in self._watchers.values():
+        """All machines, now, those first whose file is oldest; ends in time for the program to end in two seconds."""
+        began = time.monotonic()
+        for watcher in sorted(self._watchers.values(), key=lambda watcher: self._saved.get(watcher.machine_id, 0.0)):
+            if time.monotonic() - began > SAVE_AT_END_S:
+                log.info("not all machines were saved again; their files are at most %.0f s old", SAVE_S)
+                break
             if watcher.rows:
                 with contextlib.suppress(OSError):
                     self._save(watcher.machine_id, watcher.state())
@@ -167,6 +173,7 @@ class _Analytics:
         path = memory.path_of(self._folder, machine_id)
         try:
             memory.save(path, memory.pack(state))
+            self._saved[machine_id] = time.monotonic()
         except OSError as error:
             log.warning("%s: cannot be saved: %s", path, error)
             raise

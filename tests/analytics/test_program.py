@@ -1,0 +1,77 @@
+"""The program against a server in a process of its own: results appear there, and what was learned is on disk at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from asyncua import Client, ua
+
+from analytics import memory
+from analytics.program import watch
+from cnctwin.link import Link, LinkSettings
+from cnctwin.program import Status
+from nodesets.binding import Bound
+
+SERVER = Path(__file__).parents[1] / "cnctwin" / "link" / "small_server.py"
+WAITING = 0x80320000
+
+
+async def bind(client: Client) -> dict[str, Bound]:
+    index = await client.get_namespace_index("urn:small")
+    folder = await client.nodes.objects.get_child(f"{index}:Machines")
+    found = {}
+    for machine in await folder.get_children():
+        bound = found.setdefault((await machine.read_browse_name()).Name, Bound("M1", machine.nodeid))
+        for child in await machine.get_children():
+            if await child.read_node_class() is ua.NodeClass.Variable:
+                bound.nodes[(await child.read_browse_name()).Name] = child.nodeid
+    return found
+
+
+def test_results_reach_the_server_and_survive_it(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, str(SERVER), str(port), str(tmp_path / "server"), "--tick", "0.1"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            assert server.stdout.readline() == "ready\n"
+            asyncio.run(scenario(port, tmp_path))
+        finally:
+            server.kill()
+
+
+async def scenario(port: int, tmp_path: Path) -> None:
+    url = f"opc.tcp://127.0.0.1:{port}"
+    status = Status("analytics")
+    link = Link(LinkSettings(url, "analytics", tmp_path, publishing_interval=0.1, insecure=True), bind=bind)
+    program = asyncio.create_task(watch(link, tmp_path / "analytics", 1, status))
+    reader = Link(LinkSettings(url, "reader", tmp_path, publishing_interval=0.1, insecure=True), bind=bind)
+    reading = asyncio.create_task(reader.run())
+    try:
+        async with asyncio.timeout(30):
+            await _until(lambda: status.state == "ready" and status.facts.get("machines") == 1)
+            # The small server has two results and no rows to learn from for minutes: they say that they wait.
+            await _until(lambda: "M1" in reader.machines and set(_statuses(reader)) == {WAITING})
+            await _until(lambda: int(status.facts.get("rows", 0)) > 2)
+    finally:
+        program.cancel()
+        reading.cancel()
+        await asyncio.gather(program, reading, return_exceptions=True)
+    state = memory.load(memory.path_of(tmp_path / "analytics", "M1"))
+    assert state is not None
+    assert state["rows"] > 2
+
+
+def _statuses(link: Link) -> list[int]:
+    return [item.status for name, item in link.latest("M1").items() if name.startswith("Analytics/")]
+
+
+async def _until(condition) -> None:  # type: ignore[no-untyped-def]
+    while not condition():
+        await asyncio.sleep(0.02)
