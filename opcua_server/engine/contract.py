@@ -51,8 +51,11 @@ class Session:
     user: str | None
     role: Role | None
     timeout_ms: float
+    certificate: bytes | None = None
+    """Leaf certificate (DER) of the channel it was created on; with ``user`` it is who owns what the session makes."""
     locale_ids: tuple[str, ...] = ()
     max_response_size: int = 0
+    is_closed: bool = False
     state: dict[str, Any] = field(default_factory=dict)
     closing: list[Callable[[Session, bool], None]] = field(default_factory=list)
     """Called with the session and DeleteSubscriptions."""
@@ -106,6 +109,63 @@ class Service:
     needs_session: bool = True
     needs_security: bool = True
     """Refused over policy None, unless the server is insecure; discovery and opening are the exceptions."""
+
+
+class Slot(Protocol):
+    """One attribute of one node, shared by all who read or monitor it. Values in it are replaced, never changed."""
+
+    @property
+    def node_id(self) -> Any: ...
+
+    @property
+    def attribute(self) -> int: ...
+
+    @property
+    def value(self) -> Any:
+        """The current ua.DataValue; the same object until it changes."""
+
+    def encoded(self) -> bytes:
+        """``value`` with all it has, status and both timestamps, in OPC UA binary. Encoded once per change, for everybody."""
+
+    def watch(self, changed: Callable[[Slot], None]) -> None:
+        """Call ``changed(slot)`` right after each new value, whoever sets it; it must be short and must not raise. What is
+        set in one go (a tick) is told one by one, without a suspension in between."""
+
+    def unwatch(self, changed: Callable[[Slot], None]) -> None: ...
+
+
+class Values(Protocol):
+    """The address space as slots."""
+
+    def slot(self, node_id: Any, attribute: int = 13) -> Slot:
+        """The slot of a readable attribute. Raises ServiceFault: BadNodeIdUnknown, BadAttributeIdInvalid, BadNotReadable."""
+
+
+class Core(Protocol):
+    """What a room that brings services gets, once, before the engine starts."""
+
+    values: Values
+    aspace: Any
+    """asyncua's AddressSpace."""
+    server: Any
+    """asyncua's Server, for its nodes and its internal events; its listener is not open."""
+    limits: Limits
+    sessions: dict[bytes, Session]
+    """By encoded authentication token; activated or not."""
+    methods: dict[Any, MethodHandler]
+    """Method NodeId -> who carries it out instead of the node's own callback (ConditionRefresh, GetMonitoredItems ...)."""
+    starting: list[Callable[[], None]]
+    """Called in the loop, when the port is open."""
+    stopping: list[Callable[[], None]]
+    """Called in the loop, before the connections close."""
+
+
+MethodHandler = Callable[[Request, Any, list[Any]], Any | Awaitable[Any]]
+"""(request, object's NodeId, input Variants) -> ua.CallMethodResult."""
+
+Room = Callable[[Core], "list[Service]"]
+"""What ``Engine(rooms=[...])`` takes: subscriptions.services(core) -> its rows of the table. A row of the engine's own with the
+same request type is replaced. Things to start or end go into ``core.starting`` / ``core.stopping``."""
 
 
 @dataclass(frozen=True, slots=True)
