@@ -235,7 +235,7 @@ class Parser:
             block.order = [pair for pair in order if pair[0] not in "GMN"]
         words = block.words
         if not (block.computed or block.assignments or m) and words.keys() <= SIMPLE_ADDRESSES and len(g) <= 1:
-            block.simple = bool(words or g) and (not g or g[0] in SIMPLE_MOTION)
+            block.simple = bool(words or g) and not block.skip and (not g or g[0] in SIMPLE_MOTION)
             block.motion = g[0] if g else -1
         if self.dialect.macro_b and block.assignments and (g or m or block.computed or words.keys() - {"N"}):
             raise BlockFault("PS0127")

@@ -84,7 +84,9 @@ class Flow:
             line = program.program_line(number)
             if line is not None:
                 return program, line
-        return self._load(f"O{number:04d}", "PS0078"), 0
+        program = self._load(f"O{number:04d}", "PS0078")
+        line = program.program_line(number)
+        return program, line if line is not None else program.leader()
 
     def _load(self, name: str, alarm: str) -> Program:
         if name not in self.loaded:
@@ -111,8 +113,6 @@ class Flow:
         self.calls.append(Call(self.program, self.index, self.name, self.variables.frame, self.loops, line, repeats, kind))
         program.keep = True
         self.program, self.index, self.name, self.loops = program, line + 1, name, {}
-        if line == 0 and 0 not in program.sections():
-            self.index = 0  # a text from outside may begin with % or go straight to its first block
 
     def back(self, target: int | None = None) -> bool:
         """M99 and endsub: to the caller, or to the top for the next repeat. False in a main program."""

@@ -56,6 +56,10 @@ class Program:
         self.sections()
         return self._programs.get(number)
 
+    def leader(self) -> int:
+        """The line before the first that says anything: past the tape's leading %."""
+        return next((i for i, line in enumerate(self.lines) if line.strip() not in ("", "%")), 0) - 1
+
     def _section(self, index: int) -> tuple[int, int]:
         """First line and line behind the last of the program around ``index``."""
         starts = self.sections()

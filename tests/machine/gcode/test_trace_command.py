@@ -1,0 +1,82 @@
+"""cnctwin nc trace."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from opcua_server.machine.commands import app
+
+PROGRAM = "%\nO1\nG21 G90 F100\nT2 M6\nG43 H2 Z5.\nG2 X10. I5.\nG4 P500\nM98 P2\nM30\n%\n"
+SUB = "O2\nG1 X0\nM99\n"
+
+
+def trace(*arguments: object) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, ["trace", *map(str, arguments)])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    file = tmp_path / "part.nc"
+    file.write_text(PROGRAM)
+    (tmp_path / "O0002.nc").write_text(SUB)
+    return file
+
+
+def test_json_lines_have_the_corpus_form(program: Path) -> None:
+    code, out, _ = trace(program, "--json")
+    assert code == 0
+    assert [json.loads(line) for line in out.splitlines()] == [
+        {"n": 4, "t": "toolchange", "tool": 2},
+        {"n": 5, "t": "rapid", "m": [0.0, 0.0, 57.0], "w": [0.0, 0.0, 5.0]},
+        {
+            "n": 6, "t": "arc", "m": [10.0, 0.0, 57.0], "w": [10.0, 0.0, 5.0], "F": 100.0,
+            "c": [5.0, 0.0, 57.0], "nrm": [0, 0, 1], "rot": -1,
+        },
+        {"n": 7, "t": "dwell", "s": 0.5},
+        {"n": 2, "t": "feed", "m": [0.0, 0.0, 57.0], "w": [0.0, 0.0, 5.0], "F": 100.0},
+    ]  # fmt: skip
+
+
+def test_table_is_for_reading(program: Path) -> None:
+    code, out, _ = trace(program)
+    assert code == 0
+    assert "toolchange" in out
+    assert "-0.5000 turns" in out
+
+
+def test_alarm_is_the_last_line_and_exit_code_3(tmp_path: Path) -> None:
+    file = tmp_path / "bad.nc"
+    file.write_text("%\nO9\nG0 X1\nG200\nM30\n%")
+    code, out, _ = trace(file, "--json")
+    assert code == 3
+    last = json.loads(out.splitlines()[-1])
+    assert (last["alarm"], last["line"], last["o"]) == ("PS0010", 4, "O0009")
+    assert set(last) == {"alarm", "text", "line", "o"}
+
+
+def test_unreadable_file_is_one_clear_line_and_exit_code_2(tmp_path: Path) -> None:
+    for target in (tmp_path / "absent.nc", tmp_path):
+        code, _, err = trace(target)
+        assert code == 2
+        assert len(err.strip().splitlines()) == 1
+
+
+def test_endless_program_ends_with_its_budget(tmp_path: Path) -> None:
+    file = tmp_path / "endless.nc"
+    file.write_text("N1 G0 X1\nGOTO1\nM30\n")
+    code, out, _ = trace(file, "--json", "--max-blocks", 500)
+    assert code == 3
+    assert json.loads(out.splitlines()[-1])["text"] == "BLOCK LIMIT REACHED: 500 blocks"
+
+
+def test_block_delete_skips_marked_blocks(tmp_path: Path) -> None:
+    file = tmp_path / "skip.nc"
+    file.write_text("/G0 X1\nG0 X2\nM30\n")
+    assert len(trace(file, "--json")[1].splitlines()) == 2
+    assert len(trace(file, "--json", "--block-delete")[1].splitlines()) == 1
