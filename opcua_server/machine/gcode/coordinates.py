@@ -60,6 +60,7 @@ def length_compensation(state: State, code: int, words: dict[str, float]) -> Non
             sign = -1.0 if code == 440 else 1.0
             state.tool_offset = (sign * x, sign * y, sign * z)
     state.groups["length"] = code
+    state.offset_unit = state.unit
     state.refresh()
     state.stand_at(here)
 
@@ -226,9 +227,12 @@ def reference(state: State, out: list[Move], code: int, words: dict[str, float])
 def machine_target(state: State, words: dict[str, float]) -> Point:
     """End point of a G53 block, in program coordinates."""
     aim = list(state.machine_now())
+    # LinuxCNC 2.9 takes a length offset chosen in the other unit for one in this unit, in G53 only.
+    taken = state.unit / state.offset_unit if not state.dialect.macro_b else 1.0
+    slip = [tool * (1.0 - taken) for tool in state.tool_offset]
     for i, axis in enumerate(AXES):
         if axis in words:
-            aim[i] = words[axis] * state.unit * (0.5 if state.diameter_mode and i == 0 else 1.0)
+            aim[i] = words[axis] * state.unit * (0.5 if state.diameter_mode and i == 0 else 1.0) + slip[i]
     return state.from_work(state.from_machine((aim[0], aim[1], aim[2])))
 
 

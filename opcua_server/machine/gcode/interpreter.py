@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from opcua_server.machine.gcode import flow as flow_module
 from opcua_server.machine.gcode.alarms import BlockFault
 from opcua_server.machine.gcode.blocks import LARGEST, Block, Parser
+from opcua_server.machine.gcode.contour import roughing
 from opcua_server.machine.gcode.dialect import DIALECTS, Dialect
 from opcua_server.machine.gcode.execute import AXIS_WORDS, END_CODES, execute
 from opcua_server.machine.gcode.expressions import evaluate
@@ -284,6 +285,10 @@ class Interpreter:
                 return
         if 98 in block.m or 99 in block.m or 650 in block.g or 660 in block.g or 661 in block.g or 670 in block.g:
             yield from self._subprogram(block, words)
+            return
+        turning = next((code for code in block.g if 700 <= code <= 722), None) if state.dialect.o_words else None
+        if turning is not None:
+            yield from roughing(state, flow.program, self.parser, turning, words)
             return
         yield from execute(state, block, words, optional_stop=self.optional_stop)
         if self._modal_call is not None and not AXIS_WORDS.isdisjoint(words) and not END_CODES.intersection(block.m):

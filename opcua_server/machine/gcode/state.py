@@ -62,6 +62,7 @@ class State:
         "motion",
         "next_tool",
         "offset_number",
+        "offset_unit",
         "offsets",
         "ox",
         "oy",
@@ -117,6 +118,8 @@ class State:
         self.offset_number: int | None = None
         """D; None until the program gives one."""
         self.tool_offset: Point = ZERO
+        self.offset_unit = 1.0
+        """mm per unit when the length offset was chosen."""
         self.system = 1
         self.g92: Point = ZERO
         self.g92_kept: Point = ZERO
