@@ -35,7 +35,7 @@ def trace(
     file: Annotated[Path, typer.Argument(help="NC program.")],
     dialect: Annotated[str, typer.Option(help="fanuc or linuxcnc.")] = "fanuc",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a move.")] = False,
-    max_blocks: Annotated[int, typer.Option(help="Stop after so many blocks.", min=1)] = 5_000_000,
+    max_blocks: Annotated[int, typer.Option(help="Stop after so many blocks.", min=1)] = 1_000_000,
     max_seconds: Annotated[float, typer.Option(help="Stop after so many seconds.", min=0.0)] = 60.0,
     block_delete: Annotated[bool, typer.Option("--block-delete", help="Skip blocks that begin with /.")] = False,
 ) -> None:
@@ -55,7 +55,7 @@ def estimate(
     exact_stop: Annotated[bool, typer.Option("--exact-stop", help="Stand at the end of every block, as under G61.")] = False,
     dialect: Annotated[str, typer.Option(help="fanuc or linuxcnc.")] = "fanuc",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
-    max_blocks: Annotated[int, typer.Option(help="Stop after so many blocks.", min=1)] = 5_000_000,
+    max_blocks: Annotated[int, typer.Option(help="Stop after so many blocks.", min=1)] = 1_000_000,
     max_seconds: Annotated[float, typer.Option(help="Stop after so many seconds.", min=0.0)] = 60.0,
     block_delete: Annotated[bool, typer.Option("--block-delete", help="Skip blocks that begin with /.")] = False,
 ) -> None:
