@@ -126,41 +126,47 @@ class Alerts:
         self._told.move_to_end(key)
         if len(self._told) > REMEMBERED:
             self._told.popitem(last=False)
-        problem = await self._deliver(asdict(alert))
-        if problem is None:
+        failed = await self._deliver(asdict(alert), list(self._channels))
+        if not failed:
             return Outcome("sent", f"sent to {', '.join(self._channels)}")
-        if self._waiting >= OUTBOX or not self._store.queue_alert(asdict(alert), self._store.clock() + int(RETRY_S[0] * 1e6)):
+        problem = "; ".join(f"{name}: {why}" for name, why in failed.items())
+        waits = {"alert": asdict(alert), "channels": list(failed)}
+        if self._waiting >= OUTBOX or not self._store.queue_alert(waits, self._store.clock() + int(RETRY_S[0] * 1e6)):
             return Outcome("skipped", f"{problem}; the outbox is full")
         self._waiting += 1
         return Outcome("queued", f"{problem}; tried again later")
 
-    async def _deliver(self, alert: dict[str, Any]) -> str | None:
-        """None when every channel took it, else what is wrong."""
-        problems = []
-        for name, channel in self._channels.items():
+    async def _deliver(self, alert: dict[str, Any], names: list[str]) -> dict[str, str]:
+        """Tell the channels; what is wrong with those that did not take it, by name."""
+        failed: dict[str, str] = {}
+        for name in names:
+            channel = self._channels.get(name)
+            if channel is None:
+                continue  # it was taken out of the settings since
             try:
                 async with self._turns:
                     await asyncio.to_thread(channel, alert)
             except OSError as error:
-                problems.append(f"{name}: {error}")
-        return "; ".join(problems) or None
+                failed[name] = str(error)
+        return failed
 
     async def _retry(self) -> None:
         if not self._waiting or not self._channels:
             return
         now = self._store.clock()
         due: list[tuple[int, int, int, dict[str, Any]]] = await self._store.ask(lambda reader: reader.outbox(now, 20), list)
-        for outbox_id, created_us, tries, alert in due:
-            problem = await self._deliver(alert)
-            if problem is None or now - created_us > GIVE_UP_S * 1e6:
-                if problem is not None:
-                    log.error("alert given up after a day: %s: %s", problem, alert.get("message"))
-                else:
-                    self._gateway.metrics.alerts.labels("sent").inc()
-                self._store.settle_alert(outbox_id)
-                self._waiting = max(0, self._waiting - 1)
+        for outbox_id, created_us, tries, waits in due:
+            failed = await self._deliver(waits["alert"], waits["channels"])
+            if not failed:
+                self._gateway.metrics.alerts.labels("sent").inc()
+            elif now - created_us > GIVE_UP_S * 1e6:
+                log.error("alert given up after a day: %s: %s", failed, waits["alert"].get("message"))
             else:
-                self._store.postpone_alert(outbox_id, now + int(RETRY_S[min(tries, len(RETRY_S) - 1)] * 1e6))
+                pause_us = int(RETRY_S[min(tries, len(RETRY_S) - 1)] * 1e6)
+                self._store.postpone_alert(outbox_id, now + pause_us, {**waits, "channels": list(failed)})
+                continue
+            self._store.settle_alert(outbox_id)
+            self._waiting = max(0, self._waiting - 1)
 
 
 def critical_temperature(machine_id: str, value: float, timestamp: str) -> Alert:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from cnctwin.errors import ConfigurationError
 from cnctwin.settings import Settings
 
 TIMEOUT_S: Final = 3.0
@@ -19,8 +20,18 @@ Channel = Callable[[dict[str, Any]], None]
 
 
 def channels_of(settings: Settings) -> dict[str, Channel]:
-    """The channels that the settings name."""
-    return {"slack": _webhook(settings.slack_webhook_url)} if settings.slack_webhook_url else {}
+    """The channels that the settings name. Raises ConfigurationError for what cannot be used."""
+    channels = {"slack": _webhook(settings.slack_webhook_url)} if settings.slack_webhook_url else {}
+    problems: list[str] = []
+    for number, url in enumerate(settings.alert_urls, 1):
+        # Numbered, not named by address: that holds a password or token.
+        try:
+            channels[f"{urlsplit(url).scheme or 'channel'} {number}"] = _apprise(url)
+        except ValueError as error:
+            problems.append(f"alert_urls, address {number}: {error}")
+    if problems:
+        raise ConfigurationError(problems)
+    return channels
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -46,6 +57,23 @@ def _webhook(url: str) -> Channel:
                 raise OSError(f"the webhook answered {error.code}") from None
         except ValueError as error:
             raise OSError(str(error)) from error
+
+    return send
+
+
+def _apprise(url: str) -> Channel:
+    """One of the services that Apprise knows. Raises ValueError where it is not installed or does not know the address."""
+    try:
+        import apprise
+    except ImportError as error:
+        raise ValueError("needs the extra `alerts`: pip install 'cnctwin[alerts]'") from error
+    service = apprise.Apprise.instantiate(url, suppress_exceptions=True)
+    if service is None:
+        raise ValueError("is no address that Apprise knows")
+
+    def send(alert: dict[str, Any]) -> None:
+        if not service.notify(body=text_of(alert), title=f"{alert['machine_id']}: {alert['severity']}"):
+            raise OSError("the service did not take it")
 
     return send
 

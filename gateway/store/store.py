@@ -131,8 +131,9 @@ class Store:
     def settle_alert(self, outbox_id: int) -> None:
         self.writer.put(Statement("DELETE FROM outbox WHERE id = ?", (outbox_id,)))
 
-    def postpone_alert(self, outbox_id: int, next_us: int) -> None:
-        self.writer.put(Statement("UPDATE outbox SET tries = tries + 1, next_us = ? WHERE id = ?", (next_us, outbox_id)))
+    def postpone_alert(self, outbox_id: int, next_us: int, alert: dict[str, Any]) -> None:
+        change = "UPDATE outbox SET tries = tries + 1, next_us = ?, body = ? WHERE id = ?"
+        self.writer.put(Statement(change, (next_us, json.dumps(alert), outbox_id)))
 
     # Questions
 

@@ -94,13 +94,18 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("critical_spindle_temp_c", "cnctwin_critical_spindle_temp_c"),
     )
     slack_webhook_url: str | None = Field(None, validation_alias=AliasChoices("slack_webhook_url", "cnctwin_slack_webhook_url"))
+    alert_urls: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="further channels of alerts, as Apprise addresses (mailto:, ntfy:, msteams: ...) separated by commas; "
+        "needs the extra `alerts`",
+    )
     compat_ports: str | None = Field(
         None, description="first-last: ports that answer as the five services of old did, such as 8001-8004"
     )
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    @field_validator("api_keys", mode="before")
+    @field_validator("api_keys", "alert_urls", mode="before")
     @classmethod
     def _split_keys(cls, value: Any) -> Any:
         return tuple(key.strip() for key in value.split(",") if key.strip()) if isinstance(value, str) else value

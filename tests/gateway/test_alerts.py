@@ -12,6 +12,12 @@ import pytest
 from fake_link import FakeLink
 from gate import Gate, opened, until
 
+from cnctwin.errors import ConfigurationError
+from cnctwin.settings import Settings
+from gateway.alerts.channels import channels_of
+
+APPRISE_USES_OLD_MODULES = pytest.mark.filterwarnings("default::DeprecationWarning")
+
 
 class Webhook(ThreadingHTTPServer):
     """Takes what is posted; answers ``status``."""
@@ -31,7 +37,7 @@ class Handler(BaseHTTPRequestHandler):
         assert isinstance(self.server, Webhook)
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         if self.server.status == 200:
-            self.server.texts.append(body["text"])
+            self.server.texts.append(body.get("text", body.get("message")))
         self.send_response(self.server.status)
         self.end_headers()
 
@@ -74,6 +80,21 @@ def test_an_alert_that_cannot_be_sent_is_queued_kept_over_a_restart_and_sent_lat
     webhook.status = 200
     with opened(tmp_path, slack_webhook_url=webhook.url):
         until(lambda: webhook.texts == ["[HIGH] CNC-001: spindle hot"])
+
+
+@APPRISE_USES_OLD_MODULES
+def test_other_services_are_told_by_apprise(tmp_path: Path, webhook: Webhook) -> None:
+    pytest.importorskip("apprise", reason="the extra `alerts` is not installed")
+    url = f"json://127.0.0.1:{webhook.server_port}"
+    with opened(tmp_path, alert_urls=(url,)) as gate:
+        assert raise_alert(gate, "door open")["status"] == "sent"
+    assert len(webhook.texts) == 1
+
+
+@APPRISE_USES_OLD_MODULES
+def test_an_address_that_nobody_knows_is_a_configuration_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="address 1"):
+        channels_of(Settings(data=tmp_path, alert_urls=("nobody://here",)))
 
 
 def test_telemetry_at_the_critical_temperature_raises_an_alert(tmp_path: Path, webhook: Webhook) -> None:
