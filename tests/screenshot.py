@@ -15,10 +15,10 @@ from pathlib import Path
 
 from playwright.sync_api import Error, sync_playwright
 
-FLAGS = (
-    "--no-sandbox --headless --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+FLAGS = [
+    "--no-sandbox", "--headless", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 
 

@@ -1,39 +1,79 @@
-// Calls of the gateway's API. A refusal is an Error whose message is fit to be shown.
+// Calls of /api/v1. A refusal becomes an Error whose message an operator can read.
 
-async function ask(path, options = {}) {
-  let answer;
+const BASE = "/api/v1";
+const LONGEST_S = 15;
+
+export class Refused extends Error {
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
+const PLAIN = {
+  401: "not logged in",
+  403: "your role may not do this",
+  404: "this machine does not have it",
+  409: "not possible in the present state",
+  429: "too many tries, wait a moment",
+  503: "the machine cannot be reached",
+  504: "the machine did not answer in time",
+};
+
+async function call(path, options = {}) {
+  let response;
   try {
-    answer = await fetch(`/api/v1${path}`, { credentials: "same-origin", ...options });
+    response = await fetch(BASE + path, { credentials: "same-origin", ...options });
   } catch {
-    throw new Error("the gateway does not answer");
+    throw new Refused(0, "the gateway cannot be reached");
   }
-  const body = await answer.json().catch(() => ({}));
-  if (!answer.ok) {
-    const detail = typeof body.detail === "string" ? body.detail : body.title || `refused (${answer.status})`;
-    const error = new Error(detail);
-    error.status = answer.status;
-    throw error;
-  }
+  const body = await response.json().catch(() => null);
+  if (!response.ok) throw new Refused(response.status, explained(response.status, body));
   return body;
 }
 
-const post = (path, body) => ask(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
-const part = encodeURIComponent;
+function explained(status, body) {
+  const detail = body?.detail;
+  const said = Array.isArray(detail) ? detail.map((problem) => problem.msg).join("; ") : detail;
+  return said || (PLAIN[status] ?? `the gateway answered ${status}`);
+}
 
-export const session = () => ask("/session");
+const post = (path, body = {}) =>
+  call(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+const machinePath = (id) => `/machines/${encodeURIComponent(id)}`;
+
+export const machines = () => call("/machines");
+export const catalogue = () => call("/catalogue");
+export const alarms = (id) => call(`${machinePath(id)}/alarms`);
 export const login = (user, password) => post("/login", { user, password });
-export const logout = () => post("/logout", {});
-export const machines = () => ask("/machines");
-export const catalogue = () => ask("/catalogue");
-export const alarms = (machine) => ask(`/machines/${part(machine)}/alarms`);
-export const history = (machine, signal, start) => ask(`/machines/${part(machine)}/history/${signal}?start=${part(start)}`);
+export const logout = () => post("/logout");
 
-export async function command(machine, method, values = {}) {
-  let told = await post(`/machines/${part(machine)}/commands/${part(method)}`, { arguments: values });
-  for (let tries = 0; told.state === "pending" && tries < 40; tries++) {
-    await new Promise((resolve) => setTimeout(resolve, 150));
-    told = await ask(`/commands/${part(told.id)}`);
+/** Who is logged in; role null where even reading needs a login. */
+export async function session() {
+  try {
+    return await call("/session");
+  } catch (error) {
+    if (error.status === 401) return { user: null, role: null };
+    throw error;
   }
-  if (told.state !== "done") throw new Error(told.reason || `${method}: no answer yet`);
-  return told;
+}
+
+/** Points [[seconds, value] ...] of the last `seconds`, oldest first; empty where the signal has no history. */
+export async function history(id, name, seconds) {
+  const start = new Date(Date.now() - seconds * 1000).toISOString();
+  const path = name.split("/").map(encodeURIComponent).join("/");
+  const body = await call(`${machinePath(id)}/history/${path}?start=${encodeURIComponent(start)}`).catch(() => null);
+  return (body?.points ?? []).map(([time, value]) => [Date.parse(time) / 1000, value]);
+}
+
+/** Give a command and wait for what becomes of it: resolves when it is done, else throws Refused with the reason. */
+export async function command(id, method, values = {}) {
+  let told = await post(`${machinePath(id)}/commands/${encodeURIComponent(method)}`, { arguments: values });
+  const until = Date.now() + LONGEST_S * 1000;
+  while (told.state === "pending" && Date.now() < until) {
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    told = await call(`/commands/${encodeURIComponent(told.id)}`);
+  }
+  if (told.state === "failed") throw new Refused(409, told.reason || "refused");
+  if (told.state === "pending") throw new Refused(504, "no answer yet; watch the machine's state");
 }

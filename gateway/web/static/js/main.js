@@ -1,297 +1,147 @@
-// The page: one stream in, the chosen machine's readings held here, everything drawn in an animation frame.
+// The page: one stream feeds the model, the views draw it in an animation frame.
 
-import { $, el, mark, put, scale, shown } from "./dom.js";
+import { byId } from "./dom.js";
 import * as api from "./api.js";
+import { Alarms } from "./alarms.js";
+import { Bindings } from "./bind.js";
+import { Cockpit } from "./cockpit.js";
+import { Login } from "./login.js";
+import { Model } from "./model.js";
 import { Panel } from "./panel.js";
-import { Stream } from "./stream.js";
 import { Toolpath } from "./path.js";
+import { Stream } from "./stream.js";
 import { Trends } from "./trends.js";
 
-const STATES = ["Off", "Idle", "Loading", "Running", "Held", "Manual", "Alarm", "Emergency stop", "Maintenance"];
-const LAMPS = ["", "yellow", "yellow", "green", "yellow", "yellow", "red", "red", "blue"];
-const BLINKING = new Set([4, 6]);
-const WAITING = 0x80320000;
-const AXES = ["X", "Y", "Z"];
-const ALARMS = 60;
+const AXES = ["Axes/X/ActPos", "Axes/Y/ActPos", "Axes/Z/ActPos"];
+/** The path before the page was opened that is fetched, s. */
+const PATH_S = 180;
 
-const machines = new Map(); // id -> {plate, readings: Map(name -> [value, status, time]), changed}
-let chosen = null;
-let connected = false;
-let alarms = [];
-let parts = null;
-let program = null;
-
-const severity = (status) => status >>> 30;
-const reading = (name) => machines.get(chosen)?.readings.get(name);
-const value = (name) => { const r = reading(name); return r && severity(r[1]) < 2 ? r[0] : null; };
-
-const path = new Toolpath($("#path"));
-const trends = new Trends($("#charts"));
-const panel = new Panel($("#operator"), () => chosen, confirmed);
-const bound = [];
-
-for (const axis of AXES) {
-  const load = el("i");
-  load.dataset.axis = axis;
-  $("#axes").append(el("tr", {}, el("td", {}, axis),
-    el("td", {}, signal(`Axes/${axis}/ActPos`, 3)), el("td", {}, signal(`Axes/${axis}/RemDist`, 2)),
-    el("td", {}, signal(`Axes/${axis}/FollowingError`, 0, 1000)), el("td", {}, el("div", { className: "meter" }, load))));
-}
-for (const node of document.querySelectorAll("[data-signal]")) bound.push(node);
-
-function signal(name, digits, factor) {
-  const node = el("span");
-  node.dataset.signal = name;
-  node.dataset.digits = digits;
-  if (factor) node.dataset.factor = factor;
-  return node;
-}
-
-// Data
+const model = new Model();
+const cockpit = new Cockpit(choose);
+const panel = new Panel(byId("operator"), model);
+const alarms = new Alarms();
+const path = new Toolpath(byId("path"));
+const trends = new Trends(byId("charts"));
+const bindings = new Bindings(document.body, model); // last: the views before it add elements with signals
+const login = new Login((session) => { model.session = session; }, () => stream.open());
+let job = ""; // program and part count: where it changes, a new path begins
 
 const stream = new Stream({
-  up() {
-    connected = true;
-    plates();
-  },
-  down(reason) {
-    connected = false;
-    put($("#link"), reason);
-  },
-  message(message) {
-    if (message.type === "snapshot" || message.type === "update") take(message);
-    else if (message.type === "alarm" && message.machine === chosen) {
-      alarms = [message, ...alarms].slice(0, ALARMS);
-      listAlarms();
+  state(link, reason) {
+    if (link === model.link && reason === model.linkReason) return;
+    const back = link === "live" && model.link !== "live";
+    model.link = link;
+    model.linkReason = reason;
+    if (link === "lost") {
+      path.gap();
+      trends.gap();
     }
+    if (back) refresh();
+  },
+  values(message) {
+    const known = model.machines.size;
+    const before = model.chosen;
+    const machine = model.take(message);
+    if (model.machines.size !== known) plates();
+    if (model.chosen !== before) choose(model.chosen);
+    if (machine.id === model.chosen) follow(machine, message);
+  },
+  alarm(message) {
+    model.machines.get(message.machine)?.addAlarm(message);
   },
 });
 
-function take(message) {
-  let machine = machines.get(message.machine);
-  if (!machine) {
-    machine = { plate: {}, readings: new Map(), time: null };
-    machines.set(message.machine, machine);
-    plates();
-    if (chosen === null) choose(message.machine);
+/** Draw on with what one message brought. */
+function follow(machine, message) {
+  const now = `${machine.last("Channel/ActMainProgramName")} ${machine.last("Machine/PartsProduced")}`;
+  if (now !== job) {
+    if (job !== "" && message.type === "update") path.nextPart();
+    job = now;
   }
-  if (message.type === "snapshot") machine.readings.clear();
-  for (const [name, data] of Object.entries(message.values)) machine.readings.set(name, data);
-  machine.time = message.time;
-  if (message.machine === chosen) follow(message);
-}
-
-function follow(message) {
-  const made = value("Machine/PartsProduced"), name = value("Channel/ActMainProgramName");
-  if ((parts !== null && made !== null && made !== parts) || (program !== null && name !== null && name !== program)) path.clear();
-  parts = made ?? parts;
-  program = name ?? program;
-  const at = AXES.map((axis) => value(`Axes/${axis}/ActPos`));
-  const live = AXES.every((axis) => severity(reading(`Axes/${axis}/ActPos`)?.[1] ?? 0x80000000) === 0);
-  if (live && at.every((v) => typeof v === "number")) path.add(...at, value("Tool/InCut") === true);
+  path.diameter = machine.last("Tool/Diameter") || 2;
+  const at = AXES.map((name) => machine.live(name));
+  if (at.every((v) => typeof v === "number")) {
+    if (AXES.some((name) => name in message.values)) path.add(...at, moveKind(machine));
+  } else {
+    path.gap();
+  }
   const time = Date.parse(message.time) / 1000;
-  if (Number.isFinite(time)) trends.add(time, (n) => { const v = value(n); return typeof v === "number" ? v : null; });
+  if (Number.isFinite(time)) trends.push(time, (name) => machine.live(name));
 }
 
-let asking = false;
+function moveKind(machine) {
+  if (machine.live("Tool/InCut") === true) return "cut";
+  return machine.live("Channel/ActGFunctions")?.includes(0) ? "rapid" : "feed";
+}
+
 async function plates() {
-  if (asking) return;
-  asking = true;
-  try {
-    for (const plate of await api.machines()) {
-      const known = machines.get(plate.id);
-      if (known) known.plate = plate;
-    }
-  } catch {
-    // the next snapshot asks again
-  } finally {
-    asking = false;
-  }
-  const select = $("#machine");
-  const ids = [...machines.keys()].sort();
-  if (ids.join() !== [...select.options].map((option) => option.value).join()) {
-    select.replaceChildren(...ids.map((id) => el("option", { value: id }, id)));
-    if (chosen) select.value = chosen;
-    fleet(ids);
-  }
-  namePlate();
+  const known = await api.machines().catch(() => []);
+  if (known.length) model.setMachines(known);
+  cockpit.list(model);
 }
 
-function namePlate() {
-  const plate = machines.get(chosen)?.plate || {};
-  put($("#nameplate"), [plate.manufacturer, plate.model, plate.serial_number].filter(Boolean).join(" · "));
-  document.title = chosen ? `${chosen} · cnctwin` : "cnctwin";
+/** After the first message, and after an outage: what the stream does not bring. */
+async function refresh() {
+  if (!model.catalogue.size) {
+    const told = await api.catalogue().catch(() => null);
+    for (const row of told?.signals ?? []) model.catalogue.set(row.name, row);
+    bindings.label();
+    bindings.reset();
+  }
+  login.check();
+  await plates();
+  if (model.chosen !== null) fetchAlarms(model.chosen);
 }
 
-function fleet(ids) {
-  const strip = $("#fleet");
-  strip.hidden = ids.length < 2;
-  strip.replaceChildren(...ids.map((id) => {
-    const button = el("button", { type: "button" }, el("i"), el("b", {}, id), el("span", { className: "faint" }));
-    button.dataset.machine = id;
-    button.addEventListener("click", () => choose(id));
-    return button;
-  }));
+async function fetchAlarms(id) {
+  for (const alarm of await api.alarms(id).catch(() => [])) model.machines.get(id)?.addAlarm(alarm);
 }
 
 async function choose(id) {
-  chosen = id;
-  parts = program = null;
-  $("#machine").value = id;
+  model.chosen = id;
+  job = "";
   path.clear();
   trends.clear();
-  namePlate();
-  alarms = [];
-  listAlarms();
-  trends.seed(id);
-  const known = await api.alarms(id).catch(() => []);
-  if (id === chosen) {
-    alarms = known.slice(0, ALARMS);
-    listAlarms();
-  }
-}
-$("#machine").addEventListener("change", (event) => choose(event.target.value));
-
-function listAlarms() {
-  $("#alarms").replaceChildren(...(alarms.length ? alarms : [null]).map((alarm) => {
-    if (alarm === null) return el("li", { className: "faint" }, el("span", {}, "none"));
-    const time = new Date(alarm.time);
-    const style = alarm.severity > 333 ? (alarm.active ? "active" : "past") : "message";
-    return el("li", { className: style }, el("b", {}, alarm.code || "–"), el("span", {}, alarm.text),
-      el("time", { dateTime: alarm.time }, Number.isNaN(time.getTime()) ? "" : time.toLocaleTimeString()),
-      el("span", { className: "faint small" }, alarm.severity > 333 ? (alarm.active ? "active" : "cleared") : ""));
-  }));
+  bindings.reset();
+  cockpit.list(model);
+  const isStill = () => model.chosen === id;
+  fetchAlarms(id);
+  trends.seed(id, isStill);
+  seedPath(id, isStill);
 }
 
-// Drawing
-
-function drawSignals() {
-  for (const node of bound) {
-    const { signal: name, digits, as, factor } = node.dataset;
-    const r = reading(name);
-    const status = r ? r[1] >>> 0 : 0x80000000;
-    const waiting = status === WAITING;
-    let v = r ? r[0] : null;
-    if (factor && typeof v === "number") v *= Number(factor);
-    put(node, waiting ? "learning…" : severity(status) >= 2 ? "–" : shown(v, as, digits));
-    mark(node, "waiting", waiting);
-    mark(node, "uncertain", severity(status) === 1);
-    mark(node, "bad-quality", r !== undefined && severity(status) >= 2 && !waiting);
-  }
-}
-
-function drawState() {
-  const state = value("Machine/State");
-  put($("#state"), state === null ? "–" : STATES[state] ?? `State ${state}`);
-  for (const lamp of $("#stacklight").children) {
-    const on = value(`Machine/Stacklight${lamp.dataset.lamp}`) === true;
-    mark(lamp, "on", on);
-    mark(lamp, "blink", on && BLINKING.has(state));
-  }
-  $("#progress").value = value("Channel/Progress") ?? 0;
-  const blocks = value("Channel/ActProgramBlock") || [];
-  const lines = $("#blocks");
-  if (lines.dataset.text !== blocks.join("\n")) {
-    lines.dataset.text = blocks.join("\n");
-    lines.replaceChildren(...blocks.map((block, i) => el("span", { className: i === 0 ? "now" : "" }, `${block || " "}\n`)));
-  }
-  const codes = (name, letter, by) => (value(name) || []).map((n) => `${letter}${n / by}`).join(" ");
-  put($("#modal"), `${codes("Channel/ActGFunctions", "G", 10)} ${codes("Channel/ActMFunctions", "M", 1)}`.trim());
-  put($("#direction"), { 1: "M3 clockwise", 2: "M4 counter-clockwise" }[value("Spindle/ActTurnDirection")] ?? "stopped");
-  for (const bar of document.querySelectorAll("#axes i")) scale(bar, (value(`Axes/${bar.dataset.axis}/ActLoad`) ?? 0) / 100);
-  scale($("#spindle-load"), (value("Spindle/ActLoad") ?? 0) / 100);
-  scale($("#wear"), (value("Tool/WearPercent") ?? 0) / 100);
-  const score = reading("Analytics/AnomalyScore"), anomalous = value("Analytics/Anomalous");
-  const chip = $("#anomaly-chip");
-  const learning = score && score[1] >>> 0 === WAITING;
-  put(chip, !score ? "not watched" : learning ? "learning…" : severity(score[1]) ? "not current" : anomalous ? "anomaly" : "normal");
-  chip.className = `chip ${!score || learning || severity(score[1]) ? "" : anomalous ? "bad" : "good"}`;
-  const code = value("Machine/AlarmCode");
-  const banner = $("#alarm-banner");
-  banner.hidden = !code;
-  put(banner, code ? `${code}  ${value("Machine/AlarmText") ?? ""}` : "");
-}
-
-function drawQuality() {
-  const machine = machines.get(chosen);
-  const worst = machine ? Math.max(0, ...["X", "Y", "Z"].map((a) => severity(reading(`Axes/${a}/ActPos`)?.[1] ?? 0))) : 2;
-  const live = connected && worst === 0 && machine !== undefined;
-  mark(document.body, "lost", !live);
-  const link = $("#link");
-  if (connected) put(link, !machine ? "no machine yet" : ["live", "machine not reachable: last known values", "bad data"][Math.min(2, worst)]);
-  link.className = `chip ${live ? "good" : connected && worst === 1 ? "warn" : "bad"}`;
-  for (const button of $("#fleet").children) {
-    const readings = machines.get(button.dataset.machine)?.readings;
-    const state = readings?.get("Machine/State")?.[0];
-    const alarm = readings?.get("Machine/AlarmCode")?.[0];
-    button.setAttribute("aria-current", String(button.dataset.machine === chosen));
-    button.children[0].className = LAMPS[state] ?? "";
-    put(button.children[2], alarm || readings?.get("Channel/ActMainProgramName")?.[0] || "");
-  }
+/** The path of the last minutes from history: positions and whether the tool cut, held until the next one. */
+async function seedPath(id, isStill) {
+  const columns = await Promise.all([...AXES, "Tool/InCut", "Machine/PartsProduced"].map((name) => api.history(id, name, PATH_S)));
+  if (!isStill()) return;
+  const newer = path.points;
+  const rows = columns.flatMap((points, i) => points.map(([time, value]) => [time, i, value])).sort((a, b) => a[0] - b[0]);
+  const held = [];
+  path.points = [];
+  rows.forEach(([time, i, value], k) => {
+    if (i === 4 && held[4] !== undefined && held[4] !== value) path.nextPart();
+    held[i] = value;
+    if (rows[k + 1]?.[0] === time || [0, 1, 2].some((axis) => typeof held[axis] !== "number")) return;
+    path.add(held[0], held[1], held[2], held[3] === true ? "cut" : "rapid");
+  });
+  for (const point of newer) path.points.push(point);
+  if (newer.length) path.tool = [newer.at(-1).x, newer.at(-1).y, newer.at(-1).z];
+  path.stale = true;
 }
 
 function frame() {
-  drawSignals();
-  drawState();
-  drawQuality();
-  panel.follow(value);
+  const { machine } = model;
+  cockpit.draw(model);
+  bindings.draw(machine);
+  panel.draw(machine);
+  alarms.draw(machine);
   path.draw();
-  trends.draw();
+  trends.draw((name) => machine?.live(name), (name) => !machine?.heard || machine.values.has(name));
   requestAnimationFrame(frame);
 }
 
-// People
+for (const button of document.querySelectorAll("[data-view]")) button.addEventListener("click", () => path.look(button.dataset.view));
 
-function confirmed(text) {
-  const dialog = $("#confirm-dialog");
-  put($("#confirm-text"), text);
-  dialog.returnValue = "no";
-  dialog.showModal();
-  return new Promise((resolve) => dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true }));
-}
-
-function greet({ user, role }) {
-  put($("#who"), user ? `${user} (${role.toLowerCase()})` : "viewing");
-  put($("#login"), user ? "Log out" : "Log in");
-  $("#login").dataset.user = user ?? "";
-  panel.allow(role ?? "Viewer");
-}
-
-async function whoAmI() {
-  try {
-    greet(await api.session());
-  } catch {
-    greet({ user: null, role: "Viewer" });
-    return false;
-  }
-  return true;
-}
-
-$("#login").addEventListener("click", async () => {
-  if ($("#login").dataset.user) {
-    await api.logout().catch(() => {});
-    await whoAmI();
-  } else {
-    put($("#login-problem"), "");
-    $("#login-dialog").showModal();
-  }
-});
-$("#login-cancel").addEventListener("click", () => $("#login-dialog").close());
-$("#login-form").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const form = event.target;
-  try {
-    greet(await api.login(form.user.value, form.password.value));
-    form.reset();
-    $("#login-dialog").close();
-    if (!connected && !stream.socket) stream.connect();
-  } catch (error) {
-    put($("#login-problem"), error.message);
-  }
-});
-for (const from of ["iso", "top", "front"]) $(`#view-${from}`).addEventListener("click", () => path.look(from));
-
-const mayLook = await whoAmI();
-if (!mayLook) $("#login-dialog").showModal();
-stream.connect();
+stream.open();
 requestAnimationFrame(frame);
+await login.start();

@@ -1,133 +1,159 @@
 // The operator's panel: commands, overrides, programs and faults; locked, with the reason, until somebody logs in.
 
-import { $, el, put } from "./dom.js";
+import { el, setClass, setData, setText } from "./dom.js";
 import * as api from "./api.js";
+import { confirmed } from "./login.js";
+import { clock } from "./format.js";
 
 const RANK = { Viewer: 0, Operator: 1, Engineer: 2, Admin: 3 };
-const KEYS = [
-  ["Start", "Start", "primary"], ["Hold", "Hold"], ["Stop", "Stop"], ["Reset", "Reset"],
-];
+const KEYS = [["Start", "go"], ["Hold", "wait"], ["Stop", ""], ["Reset", ""]];
+/** Label, method, signal that shows it, lowest, highest. */
 const OVERRIDES = [
-  ["Feed", "SetFeedOverride", "Channel/FeedOverride", 0, 150, 5],
-  ["Rapid", "SetRapidOverride", "Channel/RapidOverride", 0, 100, 5],
-  ["Spindle", "SetSpindleOverride", "Spindle/Override", 50, 120, 5],
+  ["Feed", "SetFeedOverride", "Channel/FeedOverride", 0, 150],
+  ["Rapid", "SetRapidOverride", "Channel/RapidOverride", 0, 100],
+  ["Spindle", "SetSpindleOverride", "Spindle/Override", 50, 120],
 ];
+/** Programs that come with the simulated machine; what was loaded before joins them. */
+const PROGRAMS = ["pocket.nc", "contour.nc", "flange.nc"];
+const WORDS = { EmergencyStop: "Emergency stop", LoadProgram: "Load", SetFeedOverride: "Feed override", SetRapidOverride: "Rapid override",
+  SetSpindleOverride: "Spindle override", InjectFault: "Inject fault", ClearFault: "Clear faults" };
+const RESULTS = 4;
 
 export class Panel {
-  // machine(): the chosen machine's id. confirm(text): a promise of yes or no.
-  constructor(root, machine, confirm) {
-    this.machine = machine;
-    this.role = "Viewer";
-    this.held = new Set();
-    this.controls = [];
-    this.locked = el("p", { className: "small faint" });
-    this.result = el("p", { id: "result", className: "small", role: "status" });
-    const keys = KEYS.map(([text, method, style]) => this.#button(text, method, style, () => ({})));
-    const stop = this.#button("Emergency stop", "EmergencyStop", "danger", () => ({}), async () => confirm("Emergency stop of this machine?"));
-    root.append(el("h2", {}, "Operator panel"), this.locked, el("div", { className: "buttons" }, ...keys), stop);
-    for (const row of OVERRIDES) root.append(this.#slider(...row));
-    root.append(this.#program(), this.#faults(), this.result);
-    this.allow("Viewer");
+  #controls = []; // [element, role]
+  #sliders = []; // {input, output, signal, held}
+  #names = "";
+  #programs = [...PROGRAMS];
+  #usable = null;
+
+  constructor(root, model) {
+    this.model = model;
+    this.locked = el("p", { class: "locked" });
+    this.results = el("ol", { class: "results", "aria-live": "polite", "aria-label": "Results of commands" });
+    const estop = this.#button("Emergency stop", "EmergencyStop", () => ({}), {
+      style: "estop", ask: () => confirmed(`Emergency stop of ${model.chosen}: drives off at once?`, "Emergency stop"),
+    });
+    this.keys = KEYS.map(([method, style]) => this.#button(method, method, () => ({}), { style }));
+    root.append(el("h2", {}, "Operator panel"), this.locked, el("div", { class: "keys" }, ...this.keys), estop,
+      ...OVERRIDES.map((row) => this.#slider(...row)), this.#program(), this.results, this.#faults());
   }
 
-  #control(node, role) {
-    this.controls.push([node, role]);
-    return node;
+  #control(element, role) {
+    this.#controls.push([element, role]);
+    return element;
   }
 
-  #button(text, method, style, values, before, role = "Operator") {
-    const button = this.#control(el("button", { type: "button", className: style || "" }, text), role);
-    button.dataset.method = method;
+  #button(text, method, values, { style = "", ask = null, role = "Operator" } = {}) {
+    const button = this.#control(el("button", { type: "button", class: style, "data-method": method }, text), role);
     button.addEventListener("click", async () => {
-      if (before && !(await before())) return;
-      await this.give(method, values());
+      if (ask === null || (await ask())) await this.give(method, values());
     });
     return button;
   }
 
-  #slider(label, method, signal, low, high, step) {
-    const input = this.#control(el("input", { type: "range", min: low, max: high, step, value: 100 }), "Operator");
-    const output = el("output", {}, "100 %");
-    input.setAttribute("aria-label", `${label} override`);
-    input.dataset.follows = signal;
-    input.addEventListener("input", () => { this.held.add(input); put(output, `${input.value} %`); });
-    input.addEventListener("change", async () => {
-      await this.give(method, { Percent: Number(input.value) });
-      setTimeout(() => this.held.delete(input), 600);
+  #slider(label, method, signal, low, high) {
+    const input = this.#control(el("input", { type: "range", min: low, max: high, step: 5, value: 100, "aria-label": `${label} override, percent` }), "Operator");
+    const output = el("output", {}, "–");
+    const slider = { input, output, signal, held: false };
+    this.#sliders.push(slider);
+    input.addEventListener("input", () => {
+      slider.held = true;
+      setText(output, `${input.value} %`);
     });
-    input.output = output;
-    return el("div", { className: "field" }, el("span", { className: "faint" }, label), input, output);
+    // The slider goes back to what the machine shows once the command is through, refused or not.
+    input.addEventListener("change", () => this.give(method, { Percent: Number(input.value) }).finally(() => setTimeout(() => { slider.held = false; }, 500)));
+    return el("label", { class: "field" }, el("span", {}, label), input, output);
   }
 
   #program() {
-    const name = this.#control(el("input", { placeholder: "program name" }), "Operator");
-    name.setAttribute("aria-label", "Program name");
-    const load = this.#button("Load", "LoadProgram", "", () => ({ Name: name.value.trim() }));
-    return el("div", { className: "field" }, el("span", { className: "faint" }, "Program"), name, load);
+    this.list = el("datalist", { id: "programs" });
+    const name = this.#control(el("input", { list: "programs", placeholder: "name, such as pocket.nc", "aria-label": "Program to load", maxlength: 200 }), "Operator");
+    const form = el("form", { class: "field" }, el("span", {}, "Program"), name, this.#control(el("button", { type: "submit", "data-method": "LoadProgram" }, "Load"), "Operator"), this.list);
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      if (name.value.trim()) this.give("LoadProgram", { Name: name.value.trim() });
+    });
+    return form;
   }
 
   #faults() {
-    this.fault = this.#control(el("select", { id: "fault" }), "Engineer");
-    this.fault.setAttribute("aria-label", "Fault");
-    const severity = this.#control(el("input", { type: "range", min: 0, max: 1, step: 0.05, value: 0.5 }), "Engineer");
-    severity.setAttribute("aria-label", "Severity");
-    const shown = el("output", {}, "0.50");
-    severity.addEventListener("input", () => put(shown, Number(severity.value).toFixed(2)));
-    const onset = this.#control(el("input", { type: "number", min: 0, max: 10000000, value: 30, step: 10 }), "Engineer");
-    onset.setAttribute("aria-label", "Onset in seconds");
-    const inject = this.#button("Inject", "InjectFault", "", () => ({ Name: this.fault.value, Severity: Number(severity.value), Onset: Number(onset.value) }), null, "Engineer");
-    const clear = this.#button("Clear all", "ClearFault", "", () => ({ Name: "All" }), null, "Engineer");
-    this.truth = el("p", { className: "small" });
-    return el("details", { open: true }, el("summary", {}, "Faults of the simulation"),
-      el("div", { className: "field" }, el("span", { className: "faint" }, "Fault"), this.fault, el("span")),
-      el("div", { className: "field" }, el("span", { className: "faint" }, "Severity"), severity, shown),
-      el("div", { className: "field" }, el("span", { className: "faint" }, "Onset s"), onset, inject),
-      el("div", { className: "field" }, el("span"), this.truth, clear));
+    this.fault = this.#control(el("select", { "aria-label": "Fault" }), "Engineer");
+    const severity = this.#control(el("input", { type: "range", min: 0.05, max: 1, step: 0.05, value: 0.6, "aria-label": "Final severity, 0 to 1" }), "Engineer");
+    const shown = el("output", {}, "0.60");
+    severity.addEventListener("input", () => setText(shown, Number(severity.value).toFixed(2)));
+    const onset = this.#control(el("input", { type: "number", min: 0, max: 1e7, step: 1, value: 30, required: true, "aria-label": "Onset, seconds until the severity is reached" }), "Engineer");
+    const inject = this.#button("Inject", "InjectFault", () => ({ Name: this.fault.value, Severity: Number(severity.value), Onset: Number(onset.value) || 0 }), { role: "Engineer" });
+    const clear = this.#button("Clear all", "ClearFault", () => ({ Name: "All" }), { role: "Engineer" });
+    this.truth = el("span", { class: "truth" });
+    this.faults = el("details", { class: "faults", open: true, hidden: true }, el("summary", {}, "Simulation: faults"),
+      el("label", { class: "field two" }, el("span", {}, "Fault"), this.fault),
+      el("label", { class: "field" }, el("span", {}, "Severity"), severity, shown),
+      el("label", { class: "field" }, el("span", {}, "Onset"), onset, el("output", {}, "s")),
+      el("div", { class: "ends" }, inject, clear),
+      el("p", { class: "truths" }, el("span", { class: "label" }, "Ground truth"), this.truth));
+    return this.faults;
   }
 
-  allow(role) {
-    this.role = role;
-    for (const [node, needed] of this.controls) {
-      node.disabled = RANK[role] === undefined || RANK[role] < RANK[needed];
-      node.title = node.disabled ? `Log in as ${needed.toLowerCase()} to use this` : "";
+  #allow() {
+    const { role } = this.model.session;
+    const rank = RANK[role] ?? -1;
+    const away = this.model.link !== "live";
+    const key = `${rank} ${away}`;
+    if (key === this.#usable) return;
+    this.#usable = key;
+    for (const [element, needed] of this.#controls) {
+      element.disabled = away || rank < RANK[needed];
+      element.title = away ? "No connection to the gateway" : element.disabled ? `Log in as ${needed.toLowerCase()} to use this` : "";
     }
-    put(this.locked, RANK[role] >= 2 ? "" : RANK[role] === 1 ? "Faults need the engineer." : "Log in to command the machine.");
-    this.locked.hidden = RANK[role] >= 2;
+    const words = away ? "No connection: nothing can be commanded." : rank < 1 ? "Log in to command the machine." : rank < 2 ? "Faults need an engineer's login." : "";
+    setText(this.locked, words);
   }
 
   async give(method, values) {
-    this.#tell(`${method} …`, "");
+    const { chosen } = this.model;
+    if (chosen === null) return;
+    const said = [WORDS[method] ?? method, typeof values.Percent === "number" ? `${values.Percent} %` : values.Name?.replaceAll("_", " ")].filter(Boolean).join(" ");
+    const words = el("span", {}, `${said} …`);
+    const line = el("li", { "data-state": "pending" }, el("time", {}, clock(Date.now())), words);
+    this.results.prepend(line);
+    while (this.results.childElementCount > RESULTS) this.results.lastChild.remove();
     try {
-      await api.command(this.machine(), method, values);
-      this.#tell(`${method}: done`, "good");
+      await api.command(chosen, method, values);
+      setText(words, `${said}: done`);
+      setData(line, "state", "done");
+      if (method === "LoadProgram" && !this.#programs.includes(values.Name)) this.#programs.push(values.Name);
     } catch (error) {
-      this.#tell(`${method}: ${error.message}`, "bad");
+      setText(words, `${said}: refused, ${error.message}`);
+      setData(line, "state", "failed");
     }
   }
 
-  #tell(text, style) {
-    put(this.result, text);
-    this.result.className = `small ${style}`;
+  /** Follow the machine: sliders that nobody holds, the names of the faults, and which are active. */
+  draw(machine) {
+    this.#allow();
+    for (const { input, output, signal, held } of this.#sliders) {
+      const value = machine?.last(signal);
+      setClass(input.parentElement, "absent", machine?.heard === true && value === undefined);
+      if (held || typeof value !== "number") continue;
+      if (Number(input.value) !== value) input.value = value;
+      setText(output, `${Math.round(value)} %`);
+    }
+    const loaded = machine?.last("Channel/ActMainProgramName");
+    if (loaded && !this.#programs.includes(loaded)) this.#programs.push(loaded);
+    if (this.list.childElementCount !== this.#programs.length) this.list.replaceChildren(...this.#programs.map((name) => el("option", { value: name })));
+    this.#drawFaults(machine);
   }
 
-  // Follow the machine: sliders that nobody holds, the names of the faults, and which are active.
-  follow(read) {
-    for (const [node] of this.controls) {
-      if (node.dataset.follows === undefined || this.held.has(node)) continue;
-      const value = read(node.dataset.follows);
-      if (typeof value === "number") {
-        node.value = value;
-        put(node.output, `${Math.round(value)} %`);
-      }
-    }
-    const names = read("Simulation/FaultNames") || [];
-    if (names.join() !== [...this.fault.options].map((option) => option.value).join()) {
+  #drawFaults(machine) {
+    const names = machine?.last("Simulation/FaultNames") ?? [];
+    this.faults.hidden = names.length === 0;
+    if (names.join() !== this.#names) {
+      this.#names = names.join();
       this.fault.replaceChildren(...names.map((name) => el("option", { value: name }, name.replaceAll("_", " "))));
     }
-    const severities = read("Simulation/FaultSeverities") || [];
-    const active = names.map((name, i) => [name, severities[i] || 0]).filter(([, severity]) => severity > 0);
-    put(this.truth, active.map(([name, severity]) => `${name.replaceAll("_", " ")} ${severity.toFixed(2)}`).join(", "));
-    this.truth.className = active.length ? "small chip warn" : "small";
-    $("details", this.truth.closest("article")).hidden = names.length === 0;
+    const severities = machine?.last("Simulation/FaultSeverities") ?? [];
+    const active = names.map((name, i) => [name, severities[i] ?? 0]).filter(([, severity]) => severity > 0);
+    setText(this.truth, active.map(([name, severity]) => `${name.replaceAll("_", " ")} ${severity.toFixed(2)}`).join(", ") || "no fault");
+    setData(this.truth, "level", active.length ? "warn" : "");
   }
 }

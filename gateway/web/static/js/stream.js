@@ -1,51 +1,82 @@
-// One WebSocket for the page: connects, resumes where it was, and says at once when it is cut off.
+// The one WebSocket: subscribes, resumes after an outage, notices a link that went silent.
 
-const SILENCE_MS = 5000;
-const RETRY_MS = [250, 500, 1000, 2000, 5000];
+const FIRST_WAIT_MS = 400;
+const LONGEST_WAIT_MS = 8000;
+/** After this silence the gateway is asked whether it lives: a cable that is pulled closes nothing. */
+const SILENCE_MS = 3000;
+const UNANSWERED_MS = 9000;
 
 export class Stream {
-  // told: {message(object), up(), down(reason)}
-  constructor(told) {
-    this.told = told;
-    this.seq = null;
-    this.tries = 0;
-    this.socket = null;
-    this.heard = 0;
+  #on;
+  #seq = null;
+  #wait = FIRST_WAIT_MS;
+  #socket = null;
+  #heardMs = 0;
+  #timer = 0;
+
+  /** `on`: values(message), alarm(message), state("live" | "lost", reason). */
+  constructor(on) {
+    this.#on = on;
     setInterval(() => this.#watch(), 1000);
+    addEventListener("offline", () => this.#drop("this device is offline"));
+    addEventListener("online", () => this.open());
   }
 
-  connect() {
-    const scheme = location.protocol === "https:" ? "wss" : "ws";
-    const socket = new WebSocket(`${scheme}://${location.host}/api/v1/stream`);
-    this.socket = socket;
-    this.heard = performance.now();
+  open() {
+    clearTimeout(this.#timer);
+    if (this.#socket !== null) return;
+    const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/api/v1/stream`);
+    this.#socket = socket;
+    this.#heardMs = performance.now();
     socket.onopen = () => {
-      socket.send(JSON.stringify({ machines: null, signals: null, max_hz: 20, resume: this.seq }));
+      this.#heardMs = performance.now();
+      socket.send(JSON.stringify({ machines: null, signals: null, max_hz: 20, resume: this.#seq }));
+      // A machine at rest has nothing to send after an outage: a subscription that stands is as good as a message.
+      if (this.#seq !== null) setTimeout(() => socket === this.#socket && this.#on.state("live", ""), 1000);
     };
-    socket.onmessage = (event) => {
-      this.heard = performance.now();
-      const message = JSON.parse(event.data);
-      if (this.tries !== -1) {
-        this.tries = -1;
-        this.told.up();
-      }
-      if (typeof message.seq === "number") this.seq = message.seq;
-      this.told.message(message);
-    };
-    socket.onclose = () => this.#lost(socket, "connection lost");
+    socket.onmessage = (event) => this.#take(event.data);
+    socket.onclose = (event) => this.#drop(event.reason || "no connection to the gateway");
   }
 
-  #watch() {
-    if (this.tries === -1 && performance.now() - this.heard > SILENCE_MS) this.#lost(this.socket, "no data for 5 s");
+  #take(data) {
+    this.#heardMs = performance.now();
+    const message = JSON.parse(data);
+    if (message.type === "alarm") {
+      this.#on.alarm(message);
+    } else if (message.type === "snapshot" || message.type === "update") {
+      this.#wait = FIRST_WAIT_MS;
+      this.#seq = message.seq;
+      this.#on.state("live", "");
+      this.#on.values(message);
+    }
   }
 
-  #lost(socket, reason) {
-    if (socket !== this.socket) return;
-    this.socket = null;
-    socket.onclose = null;
-    socket.close();
-    this.tries = Math.max(0, this.tries + (this.tries === -1 ? 1 : 0));
-    this.told.down(reason);
-    setTimeout(() => this.connect(), RETRY_MS[Math.min(this.tries++, RETRY_MS.length - 1)]);
+  #drop(reason) {
+    const socket = this.#socket;
+    this.#socket = null;
+    if (socket !== null) {
+      socket.onopen = socket.onmessage = socket.onclose = null;
+      socket.close();
+    }
+    this.#on.state("lost", reason);
+    clearTimeout(this.#timer);
+    // Spread in time, so that a hundred pages do not come back in the same instant.
+    this.#timer = setTimeout(() => this.open(), this.#wait * (0.75 + Math.random() / 2));
+    this.#wait = Math.min(this.#wait * 2, LONGEST_WAIT_MS);
+  }
+
+  async #watch() {
+    const socket = this.#socket;
+    const silentMs = performance.now() - this.#heardMs;
+    if (socket === null || silentMs < SILENCE_MS) return;
+    if (socket.readyState !== WebSocket.OPEN) {
+      if (silentMs > UNANSWERED_MS) this.#drop("no answer from the gateway");
+      return;
+    }
+    // A machine at rest sends nothing; a gateway that lives answers.
+    const lives = await fetch("/health", { cache: "no-store", signal: AbortSignal.timeout(2000) }).then((a) => a.ok, () => false);
+    if (socket !== this.#socket) return;
+    if (lives) this.#heardMs = performance.now();
+    else this.#drop("no answer from the gateway");
   }
 }

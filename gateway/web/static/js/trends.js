@@ -1,114 +1,185 @@
 // Trends of the last minutes, drawn by uPlot, seeded from history so that a page just opened is not empty.
 
 import uPlot from "../vendor/uPlot.js";
-import { el } from "./dom.js";
+import { colour, el, setText } from "./dom.js";
 import * as api from "./api.js";
+import { clock, fixed } from "./format.js";
 
 const WINDOW_S = 180;
+const HEIGHT = 118;
+/** Lines are drawn this often; the eye follows a trend no faster, and it keeps a tablet cool. */
+const PERIOD_MS = 250;
+/** Points are kept this far apart, s. */
+const STEP_S = 0.1;
+
+/** Lines: [signal, label, colour, digits, scale]. `top` is the least upper end of the left axis; `line` a threshold. */
 const CHARTS = [
-  { title: "Spindle", unit: "r/min", lines: [["Spindle/ActSpeed", "speed r/min", "--accent", "y"], ["Spindle/ActLoad", "load %", "--cut", "right"]] },
-  { title: "Temperature", unit: "°C", lines: [["Spindle/Temperature", "bearing", "--bad", "y"], ["Spindle/MotorTemperature", "motor", "--cut", "y"], ["Coolant/Temperature", "coolant", "--accent", "y"]] },
-  { title: "Vibration", unit: "mm/s", lines: [["Spindle/VibrationVelocity", "velocity RMS", "--good", "y"]] },
-  { title: "Anomaly score", unit: "1 = alarm", threshold: 1, floor: 1.2, lines: [["Analytics/AnomalyScore", "score", "--warn", "y"]] },
+  { title: "Speed", unit: "r/min", top: 100, lines: [["Spindle/CmdSpeed", "set", "faint", 0], ["Spindle/ActSpeed", "actual", "accent", 0]] },
+  { title: "Load, power", unit: "% · kW", top: 50, lines: [["Spindle/ActLoad", "load %", "cut", 0], ["Power/Spindle", "kW", "accent", 1, "right"]] },
+  { title: "Temperature", unit: "°C", lines: [["Spindle/MotorTemperature", "motor", "cut", 1], ["Spindle/Temperature", "bearing", "bad", 1], ["Coolant/Temperature", "coolant", "accent", 1]] },
+  { title: "Vibration", unit: "mm/s RMS", top: 1, lines: [["Spindle/VibrationVelocity", "velocity", "good", 2]] },
+  { title: "Anomaly score", unit: "alarm from 1.0", top: 1.25, line: 1, wide: true,
+    lines: [["Analytics/RuleScore", "limits", "rapid", 2], ["Analytics/ZScore", "z-score", "faint", 2], ["Analytics/ForestScore", "forest", "good", 2], ["Analytics/AnomalyScore", "score", "warn", 2]] },
 ];
 
-export const TREND_SIGNALS = CHARTS.flatMap((chart) => chart.lines.map((line) => line[0]));
+/** From 0 (or just below the data) to a round distance above it. */
+function leftRange(top) {
+  return (_plot, low, high) => {
+    if (low === null || low === undefined) return [0, top ?? 1];
+    if (top !== undefined) return [Math.min(0, low), Math.max(top, high * 1.1)];
+    const room = Math.max((high - low) * 0.12, 1);
+    return [low - room, high + room];
+  };
+}
 
-export class Trends {
-  constructor(root) {
-    this.charts = CHARTS.map((chart) => this.#make(root, chart));
-    this.fresh = false;
-    matchMedia("(prefers-color-scheme: light)").addEventListener("change", () => location.reload());
+class Chart {
+  constructor(root, spec) {
+    this.spec = spec;
+    this.signals = spec.lines.map((line) => line[0]);
+    this.data = [[], ...spec.lines.map(() => [])];
+    this.place = el("div", { class: "plot" });
+    this.readouts = spec.lines.map(([, label, name]) => el("span", { class: "key", "data-colour": name }, el("i"), `${label} `, el("b")));
+    this.card = el("article", { class: spec.wide ? "card wide" : "card" },
+      el("h2", {}, spec.title, el("span", { class: "note" }, spec.unit), el("span", { class: "push" }), ...this.readouts), this.place);
+    root.append(this.card);
+    this.plot = null;
+    new ResizeObserver(() => this.plot?.setSize({ width: this.place.clientWidth, height: HEIGHT })).observe(this.place);
   }
 
-  #make(root, chart) {
-    const place = el("div");
-    root.append(el("article", { className: "card" }, el("h2", {}, chart.title, el("span", { className: "unit" }, chart.unit)), place));
-    const styles = getComputedStyle(document.documentElement);
-    const colour = (name) => styles.getPropertyValue(name).trim();
-    const axis = { stroke: colour("--faint"), grid: { stroke: colour("--line"), width: 0.6 }, ticks: { show: false }, font: "11px system-ui", size: 42 };
-    const two = chart.lines.some((line) => line[3] === "right");
-    const range = (_u, low, high) => {
-      if (low === null || low === undefined) return [0, chart.floor || 1];
-      const room = Math.max((high - low) * 0.1, 0.05 * Math.abs(high), 0.05);
-      return chart.floor ? [0, Math.max(chart.floor, high * 1.1)] : [low >= 0 && low - room < 0 ? 0 : low - room, high + room];
+  build() {
+    this.plot?.destroy();
+    const { spec } = this;
+    const axis = {
+      stroke: colour("faint"), font: "11px system-ui, sans-serif", grid: { stroke: colour("grid"), width: 1 }, ticks: { show: false }, size: 40, gap: 4,
     };
+    const right = spec.lines.some((line) => line[4] === "right");
     const options = {
-      width: 300, height: 132, cursor: { drag: { x: false, y: false }, points: { size: 5 } }, legend: { show: chart.lines.length > 1, live: false },
-      scales: { x: { time: true }, y: { range }, ...(two ? { right: { range: () => [0, 120] } } : {}) },
-      axes: [{ ...axis, size: 26 }, axis, ...(two ? [{ ...axis, side: 1, scale: "right", grid: { show: false } }] : [])],
-      series: [{}, ...chart.lines.map(([, label, name, scale]) => ({ label, stroke: colour(name), width: 1.5, scale, points: { show: false } }))],
-      hooks: chart.threshold === undefined ? {} : {
-        draw: [(u) => {
-          const y = u.valToPos(chart.threshold, "y", true);
-          u.ctx.save();
-          u.ctx.strokeStyle = colour("--bad");
-          u.ctx.setLineDash([5, 4]);
-          u.ctx.beginPath();
-          u.ctx.moveTo(u.bbox.left, y);
-          u.ctx.lineTo(u.bbox.left + u.bbox.width, y);
-          u.ctx.stroke();
-          u.ctx.restore();
-        }],
+      width: Math.max(100, this.place.clientWidth),
+      height: HEIGHT,
+      padding: [6, right ? 0 : 8, 0, 0],
+      legend: { show: false },
+      cursor: { drag: { x: false, y: false }, points: { size: 6 }, y: false },
+      scales: {
+        x: { time: true, auto: false },
+        y: { range: leftRange(spec.top) },
+        ...(right ? { right: { range: (_plot, _low, high) => [0, Math.max(1, (high ?? 0) * 1.1)] } } : {}),
       },
+      axes: [
+        { ...axis, size: 22, space: 70, values: (_plot, times) => times.map((time) => clock(time * 1000).slice(0, 5)), incrs: [60, 120] },
+        { ...axis, space: 26 },
+        ...(right ? [{ ...axis, side: 1, scale: "right", size: 30, space: 26, grid: { show: false } }] : []),
+      ],
+      series: [{}, ...spec.lines.map(([, label, name, , scale]) => ({
+        label, scale: scale ?? "y", stroke: colour(name), width: name === "faint" ? 1 : 1.6, points: { show: false },
+      }))],
+      hooks: spec.line === undefined ? {} : { draw: [(plot) => drawThreshold(plot, spec.line)] },
     };
-    const data = [[], ...chart.lines.map(() => [])];
-    const plot = new uPlot(options, data, place);
-    new ResizeObserver(() => plot.setSize({ width: place.clientWidth, height: 132 })).observe(place);
-    return { signals: chart.lines.map((line) => line[0]), data, plot };
+    this.plot = new uPlot(options, this.data, this.place);
+  }
+
+  push(time, read) {
+    const times = this.data[0];
+    if (times.length && time < times.at(-1) + STEP_S) return;
+    times.push(time);
+    this.signals.forEach((name, i) => {
+      const value = read(name);
+      this.data[i + 1].push(typeof value === "number" ? value : null);
+    });
+    const old = times.findIndex((t) => t >= time - WINDOW_S);
+    if (old > 200) for (const column of this.data) column.splice(0, old);
+  }
+
+  draw(read) {
+    const end = this.data[0].at(-1) ?? Date.now() / 1000;
+    this.plot.batch(() => {
+      this.plot.setData(this.data, false);
+      this.plot.setScale("x", { min: end - WINDOW_S, max: end });
+    });
+    const at = this.plot.cursor.idx;
+    this.readouts.forEach((key, i) => {
+      const value = at === null || at === undefined ? read(this.signals[i]) : this.data[i + 1][at];
+      setText(key.lastChild, fixed(value, this.spec.lines[i][3]));
+    });
+  }
+}
+
+function drawThreshold(plot, value) {
+  const y = plot.valToPos(value, "y", true);
+  const { ctx, bbox } = plot;
+  ctx.save();
+  ctx.strokeStyle = colour("bad");
+  ctx.lineWidth = devicePixelRatio;
+  ctx.setLineDash([5 * devicePixelRatio, 4 * devicePixelRatio]);
+  ctx.beginPath();
+  ctx.moveTo(bbox.left, y);
+  ctx.lineTo(bbox.left + bbox.width, y);
+  ctx.stroke();
+  ctx.restore();
+}
+
+export class Trends {
+  #fresh = true;
+  #drawnMs = 0;
+
+  constructor(root) {
+    this.charts = CHARTS.map((spec) => new Chart(root, spec));
+    this.#build();
+    matchMedia("(prefers-color-scheme: light)").addEventListener("change", () => this.#build());
+  }
+
+  #build() {
+    for (const chart of this.charts) chart.build();
+    this.#fresh = true;
   }
 
   clear() {
-    for (const chart of this.charts) chart.data.forEach((column) => { column.length = 0; });
-    this.fresh = true;
+    for (const chart of this.charts) for (const column of chart.data) column.length = 0;
+    this.#fresh = true;
   }
 
-  // A point of each chart from the present readings; what is Bad is a hole in the line.
-  add(timeS, read) {
-    for (const { signals, data } of this.charts) {
-      if (data[0].length && timeS <= data[0].at(-1)) continue;
-      data[0].push(timeS);
-      signals.forEach((name, i) => data[i + 1].push(read(name)));
-      const stale = data[0].findIndex((t) => t >= timeS - WINDOW_S);
-      if (stale > 200) data.forEach((column) => column.splice(0, stale));
+  /** `read(name)`: the live value, undefined where there is none: that is a hole in the line. */
+  push(time, read) {
+    for (const chart of this.charts) chart.push(time, read);
+    this.#fresh = true;
+  }
+
+  /** A hole in every line: the machine was not seen. */
+  gap() {
+    for (const { data } of this.charts) {
+      if (data[0].length) data.forEach((column, i) => column.push(i ? null : column.at(-1) + 0.001));
     }
-    this.fresh = true;
   }
 
-  // Seconds -> {signal: value} of the last minutes, merged to whole seconds.
-  async seed(machine) {
-    const start = new Date(Date.now() - WINDOW_S * 1000).toISOString();
-    const rows = new Map();
-    await Promise.all(TREND_SIGNALS.map(async (name) => {
-      const told = await api.history(machine, name, start).catch(() => ({ points: [] }));
-      for (const [time, value] of told.points || []) {
-        if (typeof value !== "number") continue;
-        const second = Math.floor(Date.parse(time) / 1000);
-        if (!rows.has(second)) rows.set(second, {});
-        rows.get(second)[name] = value;
-      }
-    }));
-    const held = {};
-    const seeded = [...rows.keys()].sort((a, b) => a - b).map((second) => [second, { ...Object.assign(held, rows.get(second)) }]);
+  /** Put the last minutes before what is drawn already. `isStill()` says whether the machine is still the chosen one. */
+  async seed(id, isStill) {
+    const names = [...new Set(this.charts.flatMap((chart) => chart.signals))];
+    const past = new Map(await Promise.all(names.map(async (name) => [name, await api.history(id, name, WINDOW_S)])));
+    if (!isStill()) return;
     for (const { signals, data } of this.charts) {
-      const first = data[0].length ? data[0][0] : Infinity;
-      const older = seeded.filter(([second]) => second < first);
-      data[0].unshift(...older.map(([second]) => second));
-      signals.forEach((name, i) => data[i + 1].unshift(...older.map(([, row]) => row[name] ?? null)));
-    }
-    this.fresh = true;
-  }
-
-  draw() {
-    if (!this.fresh) return;
-    this.fresh = false;
-    for (const { data, plot } of this.charts) {
-      if (!data[0].length) continue;
-      plot.setData(data, false);
-      const end = data[0].at(-1);
-      plot.batch(() => {
-        plot.setScale("x", { min: end - WINDOW_S, max: end });
+      const first = data[0][0] ?? Infinity;
+      const rows = signals.flatMap((name, i) => past.get(name).map(([time, value]) => [time, i, value])).filter(([time]) => time < first);
+      rows.sort((a, b) => a[0] - b[0]);
+      const held = signals.map(() => null);
+      const older = data.map(() => []);
+      rows.forEach(([time, i, value], k) => {
+        held[i] = typeof value === "number" ? value : null;
+        if (rows[k + 1]?.[0] === time) return;
+        older[0].push(time);
+        held.forEach((v, j) => older[j + 1].push(v));
       });
+      data.forEach((column, i) => column.unshift(...older[i]));
+    }
+    this.#fresh = true;
+  }
+
+  draw(read, has) {
+    const now = performance.now();
+    if (!this.#fresh || now - this.#drawnMs < PERIOD_MS) return;
+    this.#drawnMs = now;
+    this.#fresh = false;
+    for (const chart of this.charts) {
+      chart.card.hidden = !chart.signals.some(has);
+      if (!chart.card.hidden) chart.draw(read);
     }
   }
 }

@@ -1,0 +1,171 @@
+// What must be seen first: state, stack light, block, how far the data can be trusted, and the other machines.
+
+import { byId, el, setClass, setData, setText } from "./dom.js";
+import { STATES } from "./model.js";
+import { quality, reason } from "./quality.js";
+import { DASH } from "./format.js";
+
+const LAMP_OF = { off: "", idle: "yellow", run: "green", hold: "yellow", alarm: "red", service: "blue" };
+const DIRECTIONS = ["stopped", "M3 clockwise", "M4 counter-clockwise"];
+const LISTED = 40;
+
+/** How the link stands, for the chip and for greying: {level, words, live}. */
+export function trust(model) {
+  const { machine } = model;
+  if (model.link === "lost") return { level: "bad", words: "connection lost", why: model.linkReason, live: false };
+  if (model.link !== "live") return { level: "warn", words: "connecting", why: "", live: false };
+  if (!machine?.heard) return { level: "warn", words: "no machine yet", why: "The gateway has not found this machine yet.", live: false };
+  const { good, uncertain, bad, notGood } = machine.quality();
+  const total = good + uncertain + bad;
+  if (total && good === 0) {
+    const why = reason(notGood[0][1]);
+    return { level: bad > uncertain ? "bad" : "warn", words: `not live: ${why}`, why: "No signal of the machine is good: last known values are shown.", live: false };
+  }
+  if (uncertain + bad) return { level: "warn", words: `live, ${uncertain + bad} not good`, why: `${good} of ${total} signals are good.`, live: true };
+  return { level: "good", words: "live", why: `All ${total} signals are good.`, live: true };
+}
+
+export class Cockpit {
+  #blocks = "";
+  #listed = null;
+
+  constructor(choose) {
+    this.choose = choose;
+    this.lamps = [...byId("lamps").children];
+    this.lines = [...byId("blocks").children];
+    this.fleet = byId("fleet");
+    this.select = byId("machine");
+    this.select.addEventListener("change", () => choose(this.select.value));
+    this.#axes();
+  }
+
+  #axes() {
+    for (const axis of ["X", "Y", "Z"]) {
+      const cell = (tail, digits, more = {}) => el("td", { "data-signal": `Axes/${axis}/${tail}`, "data-digits": digits, "data-unit": "", ...more });
+      byId("axes").append(el("tr", {}, el("th", { scope: "row" }, axis), cell("ActPos", 3), cell("RemDist", 2),
+        cell("FollowingError", 0, { "data-scale": 1000 }),
+        el("td", {}, el("div", { class: "bar", "data-bar": `Axes/${axis}/ActLoad`, "data-max": 150, "data-warn": 100, "data-alert": 130 }))));
+    }
+  }
+
+  draw(model) {
+    const { machine } = model;
+    const seen = trust(model);
+    setClass(document.body, "lost", !seen.live);
+    const chip = byId("link");
+    setText(chip, seen.words);
+    setData(chip, "level", seen.level);
+    if (byId("trust").open) this.#listTrust(machine, seen);
+    this.#state(machine);
+    this.#program(machine);
+    this.#tool(machine);
+    this.#condition(machine);
+    for (const button of this.fleet.children) this.#entry(button, model);
+  }
+
+  #state(machine) {
+    const [words, kind] = STATES[machine?.last("Machine/State")] ?? [DASH, "off"];
+    setText(byId("state"), words);
+    setData(byId("state"), "kind", kind);
+    const lit = [];
+    for (const lamp of this.lamps) {
+      const on = machine?.live(`Machine/Stacklight${lamp.dataset.lamp}`) === true;
+      setClass(lamp, "on", on);
+      if (on) lit.push(lamp.dataset.lamp.toLowerCase());
+    }
+    const label = `Stack light: ${lit.join(", ") || "dark"}`;
+    if (byId("lamps").title !== label) byId("lamps").title = label;
+  }
+
+  #program(machine) {
+    const blocks = machine?.last("Channel/ActProgramBlock") ?? [];
+    const text = blocks.join("\n");
+    if (text !== this.#blocks) {
+      this.#blocks = text;
+      this.lines.forEach((line, i) => setText(line, blocks[i] ?? ""));
+    }
+    const codes = (name, letter, by) => (machine?.last(name) ?? []).map((n) => `${letter}${n / by}`).join(" ");
+    setText(byId("modal"), `${codes("Channel/ActGFunctions", "G", 10)} ${codes("Channel/ActMFunctions", "M", 1)}`.trim());
+    setText(byId("direction"), DIRECTIONS[machine?.last("Spindle/ActTurnDirection")] ?? "");
+  }
+
+  #tool(machine) {
+    const cuts = machine?.live("Tool/InCut");
+    setText(byId("in-cut"), cuts === undefined ? DASH : cuts ? "in cut" : "not in cut");
+    setData(byId("in-cut"), "level", cuts ? "cut" : "");
+    const [best, low, high] = ["ToolRul", "ToolRulLow", "ToolRulHigh"].map((tail) => machine?.live(`Analytics/${tail}`));
+    const interval = byId("interval");
+    const known = [best, low, high].every((v) => typeof v === "number");
+    setClass(interval, "unknown", !known);
+    if (!known) return;
+    // The scale ends at a round number beyond the upper bound, so that it does not crawl with each update.
+    const end = [1, 2, 5, 10, 20, 30, 60, 120, 240, 480, 960].find((n) => n >= high) ?? high;
+    const [range, mark] = interval.children;
+    range.style.left = `${(low / end) * 100}%`;
+    range.style.width = `${((high - low) / end) * 100}%`;
+    mark.style.left = `${(best / end) * 100}%`;
+    interval.title = `0 to ${end} min of cutting`;
+  }
+
+  #condition(machine) {
+    const score = machine?.reading("Analytics/AnomalyScore");
+    const chip = byId("anomaly");
+    const kind = score === undefined ? "missing" : quality(score.status);
+    const anomalous = machine?.live("Analytics/Anomalous") === true;
+    const [words, level] = {
+      missing: ["not watched", ""], learning: ["learning…", ""], uncertain: ["not current", "warn"], bad: ["no result", "warn"],
+      good: anomalous ? ["anomaly", "bad"] : ["normal", "good"],
+    }[kind];
+    setText(chip, words);
+    setData(chip, "level", level);
+    const why = machine?.live("Analytics/Explanation");
+    const text = {
+      missing: "No analytics watch this machine.", learning: "The detectors are collecting data; there is no score yet.",
+      uncertain: `Last result before: ${reason(score?.status ?? 0)}.`, bad: `No result: ${reason(score?.status ?? 0)}.`,
+      good: why || "Nothing stands out.",
+    }[kind];
+    setText(byId("explanation"), text);
+  }
+
+  #listTrust(machine, seen) {
+    setText(byId("trust-words"), seen.why || seen.words);
+    const notGood = machine?.quality().notGood ?? [];
+    const key = notGood.map(([name, status]) => name + status).join();
+    if (key === this.#listed) return;
+    this.#listed = key;
+    const rows = notGood.slice(0, LISTED).map(([name, status]) => el("li", {}, el("b", {}, name), ` ${quality(status)}: ${reason(status)}`));
+    if (notGood.length > LISTED) rows.push(el("li", {}, `and ${notGood.length - LISTED} more`));
+    byId("trust-list").replaceChildren(...rows);
+  }
+
+  /** The machines changed, or another one was chosen. */
+  list(model) {
+    const ids = [...model.machines.keys()].sort();
+    const many = ids.length > 1;
+    this.select.hidden = this.fleet.hidden = !many;
+    if (ids.join("\n") !== [...this.select.options].map((option) => option.value).join("\n")) {
+      this.select.replaceChildren(...ids.map((id) => el("option", { value: id }, id)));
+      this.fleet.replaceChildren(...(many ? ids : []).map((id) => el("button", { type: "button", "data-machine": id, onclick: () => this.choose(id) },
+        el("i"), el("b", {}, id), el("span", { class: "what" }), el("span", { class: "program" }), el("span", { class: "trouble" }))));
+    }
+    this.select.value = model.chosen ?? "";
+    const plate = model.machine?.plate ?? {};
+    setText(byId("plate"), [many ? null : model.chosen, plate.manufacturer, plate.model, plate.serial_number].filter(Boolean).join(" · "));
+    document.title = model.chosen ? `${model.chosen} · cnctwin` : "cnctwin";
+  }
+
+  #entry(button, model) {
+    const machine = model.machines.get(button.dataset.machine);
+    const state = machine?.reading("Machine/State");
+    const current = model.link === "live" && state !== undefined && quality(state.status) === "good";
+    const [words, kind] = STATES[state?.value] ?? [DASH, "off"];
+    const [lamp, , what, program, trouble] = button.children;
+    setData(lamp, "lamp", current ? LAMP_OF[kind] : "");
+    setText(what, current ? words : "not live");
+    setText(program, machine?.last("Channel/ActMainProgramName") ?? "");
+    setText(trouble, machine?.last("Machine/AlarmCode") ?? "");
+    setClass(button, "stale", !current);
+    const chosen = String(button.dataset.machine === model.chosen);
+    if (button.getAttribute("aria-current") !== chosen) button.setAttribute("aria-current", chosen);
+  }
+}
