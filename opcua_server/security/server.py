@@ -12,6 +12,7 @@ import logging
 import secrets
 import time
 from collections import deque
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -164,6 +165,8 @@ class SecureServer(Server):
     """asyncua's server with our doors."""
 
     iserver: Inner
+    front: Callable[[SecureServer], Any] | None = None
+    """Makes what listens instead of asyncua's own front: ``async start()`` and ``async stop()``."""
 
     @property
     def rights(self) -> Rights:
@@ -190,8 +193,11 @@ class SecureServer(Server):
         """Listen. Raises OSError when the port is taken; nothing runs then."""
         await self._setup_server_nodes()
         host, port = self._get_bind_socket_info()
-        self.bserver = Listener(self.iserver, host, port, self.limits)
-        self.bserver.set_policies(self._policies)
+        if self.front is None:
+            self.bserver = Listener(self.iserver, host, port, self.limits)
+            self.bserver.set_policies(self._policies)
+        else:
+            self.bserver = self.front(self)
         await self.bserver.start()
         self.iserver.view_service.forget()
         await self.iserver.start()

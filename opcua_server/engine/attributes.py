@@ -1,0 +1,330 @@
+"""Read and Write (OPC 10000-4, 5.11.2 and 5.11.4).
+
+    Read: bytes of the request --seen before?--> plan: slots, last values, their bytes --what changed is encoded--> join
+
+What SCADA systems poll is the same list again and again, so a request's decoded form is kept; values are kept encoded and taken
+again for as long as the DataValue is the same object. Plans hold for everybody: what depends on the user is worked out each time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import struct
+from collections import OrderedDict
+from dataclasses import replace
+from datetime import UTC, datetime
+from operator import is_
+from typing import Any, Final
+
+from cnctwin.wire import Budget, decoder
+from cnctwin.wire.budget import DecodingError
+from cnctwin.wire.decode import guarded
+from cnctwin.wire.scalars import ua
+from opcua_server.engine import ranges
+from opcua_server.engine.contract import Limits, Request, Service, ServiceFault
+from opcua_server.engine.values import ATTRIBUTES, VALUE, Values, encode_data_value, failed, stamped, without_times
+from opcua_server.security.access import may_call, may_write_results
+from opcua_server.security.service import Rights
+from opcua_server.space.publish import put
+
+_C = ua.StatusCodes
+_A = ua.AttributeIds
+_audit = logging.getLogger("opcua_server.audit")
+_COUNT: Final = struct.Struct("<i").pack
+_HEAD: Final = struct.Struct("<dIi").unpack_from
+_read_item: Final = decoder(ua.ReadValueId)
+LEAST_ITEM: Final = 16
+"""Bytes of the smallest ReadValueId."""
+SLICE: Final = 250
+"""Nodes of a new request that are looked up before others are served."""
+MAX_PLAN_BYTES: Final = 32 << 20
+PLAN_OVERHEAD: Final = 200
+"""About what one node of a plan costs in memory, beside the request's bytes."""
+_USER_ATTRIBUTES: Final = (int(_A.UserAccessLevel), int(_A.UserExecutable))
+_BINARY: Final = "Default Binary"
+
+
+class Plan:
+    """A Read request that was decoded. ``special``: position -> item that is worked out each time."""
+
+    __slots__ = ("_body", "_helds", "_parts", "_places", "_slots", "_values", "request", "special", "timestamps")
+
+    def __init__(self, request: bytes, timestamps: int) -> None:
+        self.request = request
+        self.timestamps = timestamps
+        self.special: dict[int, Any] = {}
+        self._slots: list[Any] = []
+        self._helds: list[Any] = []
+        self._places: list[int] = []
+        self._values: list[Any] = []
+        self._parts: list[bytes] = [b""]
+        self._body = b""
+
+    def add(self, slot: Any) -> None:
+        self._slots.append(slot)
+        self._helds.append(slot.held)
+        self._places.append(len(self._parts))
+        self._values.append(None)
+        self._parts.append(b"")
+
+    def add_special(self, item: Any) -> None:
+        self.special[len(self._parts)] = item
+        self._parts.append(b"")
+
+    def add_status(self, status: int) -> None:
+        self._parts.append(encode_data_value(failed(status)))
+
+    def close(self) -> None:
+        self._parts[0] = _COUNT(len(self._parts) - 1)
+        self._parts.append(_COUNT(0))  # no DiagnosticInfos
+
+    @property
+    def cost(self) -> int:
+        return len(self.request) + PLAN_OVERHEAD * len(self._parts)
+
+    def body(self, work_out: Any) -> bytes:
+        """The response's parameters now. ``work_out(item)`` gives the DataValue of a special item."""
+        values = [held.value for held in self._helds]
+        parts = self._parts
+        if not all(map(is_, values, self._values)):
+            self._body = b""
+            timestamps, slots, places = self.timestamps, self._slots, self._places
+            for position, (new, old) in enumerate(zip(values, self._values, strict=True)):
+                if new is not old:
+                    encoded = slots[position].encoded()
+                    parts[places[position]] = encoded if timestamps == 2 else without_times(encoded, timestamps)
+            self._values = values
+        if self.special:
+            for place, item in self.special.items():
+                parts[place] = without_times(encode_data_value(work_out(item)), self.timestamps)
+            return b"".join(parts)
+        if not self._body:
+            self._body = b"".join(parts)
+        return self._body
+
+
+class Attributes:
+    """The attribute services over one address space."""
+
+    def __init__(self, values: Values, rights: Rights, limits: Limits) -> None:
+        self._values = values
+        self._aspace = values.aspace
+        self._rights = rights
+        self._limits = limits
+        self._plans: OrderedDict[bytes, Plan] = OrderedDict()
+        self._plan_bytes = 0
+        self._nodes = 0
+        self._kinds: dict[Any, Any] = {}
+
+    def services(self) -> list[Service]:
+        return [
+            Service("Read", 631, 634, self.read),
+            Service("Write", 673, 676, self.write, ua.WriteParameters),
+        ]
+
+    # Read -----------------------------------------------------------------------------------------------------------
+
+    def read(self, request: Request, raw: bytes) -> Any:
+        """Raw bytes in, bytes out; a coroutine when there is much to look up."""
+        if len(self._aspace._nodes) != self._nodes:  # nodes came or went: what was looked up may be another
+            self._nodes = len(self._aspace._nodes)
+            self._plans.clear()
+            self._plan_bytes = 0
+        plan = self._plans.get(raw)
+        if plan is None:
+            return self._read_new(request, raw)
+        return plan.body(lambda item: self._work_out(item, request))
+
+    def _read_new(self, request: Request, raw: bytes) -> Any:
+        if len(raw) < 16:
+            raise ServiceFault(_C.BadDecodingError)
+        max_age, timestamps, count = _HEAD(raw)
+        if not max_age >= 0:
+            raise ServiceFault(_C.BadMaxAgeInvalid)
+        if timestamps > 3:
+            raise ServiceFault(_C.BadTimestampsToReturnInvalid)
+        if count <= 0:
+            raise ServiceFault(_C.BadNothingToDo)
+        if count > self._limits.nodes_per_read:
+            raise ServiceFault(_C.BadTooManyOperations)
+        if count * LEAST_ITEM > len(raw) - 16:
+            raise DecodingError(f"{count} nodes in {len(raw)} bytes")
+        plan = Plan(raw, timestamps)
+        if count <= SLICE:
+            self._look_up(plan, raw, 16, count, last=True)
+            return self._finish(plan, request)
+        return self._read_long(plan, request, raw, count)
+
+    async def _read_long(self, plan: Plan, request: Request, raw: bytes, count: int) -> bytes:
+        p = 16
+        for start in range(0, count, SLICE):
+            part = min(SLICE, count - start)
+            p = self._look_up(plan, raw, p, part, last=start + part == count)
+            await asyncio.sleep(0)
+        return self._finish(plan, request)
+
+    def _look_up(self, plan: Plan, raw: bytes, p: int, count: int, *, last: bool) -> int:
+        budget = Budget(max_array=self._limits.array_elements, max_string=self._limits.string_bytes)
+        slot_of = self._values.slot
+        for _ in range(count):
+            item, p = guarded(_read_item, raw, p, budget)
+            try:
+                self._add(plan, item, slot_of(item.NodeId, item.AttributeId))
+            except ServiceFault as fault:
+                plan.add_status(fault.status)
+        if last and p != len(raw):
+            raise DecodingError("bytes left over after the nodes to read")
+        return p
+
+    def _add(self, plan: Plan, item: Any, slot: Any) -> None:
+        encoding = item.DataEncoding
+        if encoding is not None and encoding.Name:
+            if item.AttributeId != VALUE:
+                raise ServiceFault(_C.BadDataEncodingInvalid)
+            if encoding.Name != _BINARY or encoding.NamespaceIndex != 0:
+                raise ServiceFault(_C.BadDataEncodingUnsupported)
+            held = slot.value
+            if held.Value is None or held.Value.VariantType is not ua.VariantType.ExtensionObject:
+                raise ServiceFault(_C.BadDataEncodingInvalid)
+        if item.IndexRange:
+            plan.add_special((item, slot, ranges.parse(item.IndexRange)))
+        elif item.AttributeId in _USER_ATTRIBUTES or slot.is_live or slot.held.value.ServerTimestamp is None:
+            plan.add_special((item, slot, None))
+        else:
+            plan.add(slot)
+
+    def _finish(self, plan: Plan, request: Request) -> bytes:
+        plan.close()
+        body = plan.body(lambda item: self._work_out(item, request))
+        if plan.cost <= MAX_PLAN_BYTES // 8:
+            self._plans[plan.request] = plan
+            self._plan_bytes += plan.cost
+            while self._plan_bytes > MAX_PLAN_BYTES:
+                _, oldest = self._plans.popitem(last=False)
+                self._plan_bytes -= oldest.cost
+        return body
+
+    def _work_out(self, planned: Any, request: Request) -> Any:
+        """The DataValue of an item that no cache holds: a range, a live value, what depends on the user."""
+        item, slot, bounds = planned
+        value = slot.value
+        if value is None:
+            return failed(_C.BadAttributeIdInvalid)
+        if item.AttributeId in _USER_ATTRIBUTES and value.Value is not None and value.Value.Value is not None:
+            value = replace(value, Value=self._for_user(item, value.Value, request))
+        if bounds is not None and value.Value is not None and not (value.StatusCode is not None and value.StatusCode.is_bad()):
+            try:
+                value = replace(value, Value=ranges.cut(value.Value, bounds))
+            except ServiceFault as fault:
+                return failed(fault.status)
+        return value if value.ServerTimestamp is not None else stamped(value)
+
+    def _for_user(self, item: Any, variant: Any, request: Request) -> Any:
+        role = request.session.role if request.session is not None else None
+        value = variant.Value
+        if item.AttributeId == int(_A.UserAccessLevel):
+            if item.NodeId not in self._rights.results or not may_write_results(role):
+                value = int(value) & ~(1 << int(ua.AccessLevel.CurrentWrite))
+        else:
+            rows = self._rights.methods.items()
+            value = bool(value) and any(node == item.NodeId and may_call(role, method) for (_, node), (_, method) in rows)
+        return ua.Variant(value, variant.VariantType)
+
+    # Write ----------------------------------------------------------------------------------------------------------
+
+    def write(self, request: Request, params: Any) -> Any:
+        items = params.NodesToWrite
+        if not items:
+            raise ServiceFault(_C.BadNothingToDo)
+        if len(items) > self._limits.nodes_per_write:
+            raise ServiceFault(_C.BadTooManyOperations)
+        now = datetime.now(UTC)
+        statuses = []
+        machines = set()
+        for item in items:
+            try:
+                statuses.append(self._write(request, item, now))
+                machines.add(self._rights.results[item.NodeId])
+            except ServiceFault as fault:
+                statuses.append(fault.status)
+        if self._rights.on_results is not None:
+            for machine_id in machines:
+                self._rights.on_results(machine_id, request.session)  # type: ignore[arg-type]
+        return struct.pack(f"<i{len(statuses)}Ii", len(statuses), *statuses, 0)
+
+    def _write(self, request: Request, item: Any, now: datetime) -> int:
+        """Put one value; its status. Raises ServiceFault with the reason why not."""
+        node = self._aspace.get(item.NodeId)
+        if node is None:
+            raise ServiceFault(_C.BadNodeIdUnknown)
+        held = node.attributes.get(ATTRIBUTES.get(item.AttributeId))
+        if held is None:
+            raise ServiceFault(_C.BadAttributeIdInvalid)
+        if item.AttributeId != VALUE:
+            raise ServiceFault(_C.BadNotWritable)
+        if item.NodeId not in self._rights.results:
+            level = node.attributes[_A.AccessLevel].value.Value.Value
+            raise ServiceFault(_C.BadUserAccessDenied if int(level) & 2 else _C.BadNotWritable)
+        session = request.session
+        if session is None or not may_write_results(session.role):
+            _audit.warning("write %s by %s: refused", item.NodeId.to_string(), request.peer)
+            raise ServiceFault(_C.BadUserAccessDenied)
+        if item.IndexRange:
+            raise ServiceFault(_C.BadWriteNotSupported)
+        given = item.Value
+        if given.SourcePicoseconds is not None or given.ServerPicoseconds is not None:
+            raise ServiceFault(_C.BadWriteNotSupported)
+        variant = given.Value
+        if given.StatusCode is not None and given.StatusCode.is_bad():
+            variant = ua.Variant()
+        else:
+            self._check_type(node, variant)
+        source = given.SourceTimestamp or now
+        status = given.StatusCode if given.StatusCode is not None else ua.StatusCode()
+        put(held, ua.DataValue(variant, status, source, now))
+        return int(_C.Good)
+
+    def _check_type(self, node: Any, variant: Any) -> None:
+        """Raise ServiceFault when a value does not fit its node: type, rank, size, no number."""
+        if variant is None or variant.Value is None:
+            raise ServiceFault(_C.BadTypeMismatch)
+        if variant.VariantType is not self._kind(node):
+            raise ServiceFault(_C.BadTypeMismatch)
+        rank = node.attributes[_A.ValueRank].value.Value.Value
+        if variant.is_array != (rank >= 0) and rank != ua.ValueRank.Any:
+            raise ServiceFault(_C.BadTypeMismatch)
+        values = variant.Value if variant.is_array else [variant.Value]
+        if len(values) > self._limits.array_elements:
+            raise ServiceFault(_C.BadOutOfRange)
+        if any(isinstance(value, float) and not math.isfinite(value) for value in values):
+            raise ServiceFault(_C.BadOutOfRange)
+
+    def _kind(self, node: Any) -> Any:
+        """The built-in type of a variable, by its DataType's supertypes."""
+        data_type = node.attributes[_A.DataType].value.Value.Value
+        known = self._kinds.get(data_type)
+        if known is None:
+            known = self._kinds[data_type] = builtin(self._aspace, data_type)
+        return known
+
+
+def builtin(aspace: Any, data_type: Any) -> Any:
+    """The built-in type behind a data type; an enumeration is an Int32, a structure an ExtensionObject."""
+    for _ in range(20):
+        if data_type.NamespaceIndex == 0 and isinstance(data_type.Identifier, int):
+            if data_type.Identifier == ua.ObjectIds.Enumeration:
+                return ua.VariantType.Int32
+            if 0 < data_type.Identifier <= 25:
+                return ua.VariantType(data_type.Identifier)
+        node = aspace.get(data_type)
+        supertypes = [
+            reference.NodeId
+            for reference in (node.references if node is not None else ())
+            if not reference.IsForward and reference.ReferenceTypeId == ua.NodeId(ua.ObjectIds.HasSubtype, 0)
+        ]
+        if not supertypes:
+            break
+        data_type = supertypes[0]
+    return ua.VariantType.Variant

@@ -1,0 +1,316 @@
+"""A secure channel's server side (OPC 10000-6, 6.7): keys, tokens, sequence numbers. Pure: time comes in, bytes go out.
+
+OPN issue --> token 1 --> MSG ... --> OPN renew --> token 2 offered; 1 goes on until the client uses 2, or 1 is over
+                            '-- wrong signature, number, token or channel: ProtocolError, which closes the connection
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+import struct
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from certs.verdict import Refused, parse_chain
+from cnctwin.wire import Budget, DecodingError, decode, encode
+from cnctwin.wire.decode import guarded
+from cnctwin.wire.scalars import read_bytes, read_string, ua
+from opcua_server.engine import frames
+from opcua_server.engine.frames import ProtocolError
+from opcua_server.engine.policies import BLOCK, NONE, POLICIES, SIGNATURE, Keys, Policy
+
+OPEN_REQUEST: Final = 446
+OPEN_RESPONSE: Final = 449
+MIN_LIFETIME_MS: Final = 10_000
+MAX_RSA_BITS: Final = 4_096
+_MODES: Final[dict[int, Literal["None", "Sign", "SignAndEncrypt"]]] = {1: "None", 2: "Sign", 3: "SignAndEncrypt"}
+_SYMMETRIC: Final = struct.Struct("<3scIIIII")
+_SEQUENCE: Final = struct.Struct("<II")
+_C = ua.StatusCodes
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """Our certificate (DER, leaf) and key. ``insecure``: policy None carries sessions too."""
+
+    certificate: bytes
+    key: rsa.RSAPrivateKey
+    insecure: bool = False
+
+    @property
+    def thumbprint(self) -> bytes:
+        return x509.load_der_x509_certificate(self.certificate).fingerprint(SHA1())  # noqa: S303 - an identifier
+
+
+@dataclass(slots=True)
+class Token:
+    """One token's keys. ``ends_s``: when its messages are refused."""
+
+    number: int
+    ends_s: float
+    theirs: Keys | None
+    ours: Keys | None
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """An OPN that is well signed, before its certificate is judged."""
+
+    params: Any
+    handle: int
+    request_id: int
+    sequence: int
+    chain: bytes
+    leaf: bytes
+    policy: Policy | None
+    key: rsa.RSAPublicKey | None
+
+
+class Channel:
+    """``certificate``: the client's leaf (DER), None over policy None. ``key``: the client's public key."""
+
+    def __init__(self, own: Own) -> None:
+        self.number = 0
+        self.policy: Policy | None = None
+        self.mode: Literal["None", "Sign", "SignAndEncrypt"] = "None"
+        self.certificate: bytes | None = None
+        self.key: rsa.RSAPublicKey | None = None
+        self._own = own
+        self._tokens: dict[int, Token] = {}
+        self._sending: Token | None = None
+        self._heard: int | None = None
+        self._sent = 0
+        self._last_token = 0
+
+    @property
+    def is_open(self) -> bool:
+        return self._sending is not None
+
+    def is_over(self, now_s: float) -> bool:
+        """Whether no token is left that the client could use."""
+        return self.is_open and all(now_s > token.ends_s for token in self._tokens.values())
+
+    # Opening --------------------------------------------------------------------------------------------------------
+
+    def examine(self, frame: bytes) -> Opening:
+        """Decrypt and verify an OPN frame; changes nothing. Milliseconds of RSA. Raises ProtocolError."""
+        (number,) = struct.unpack_from("<I", frame, 8)
+        if number != self.number:
+            raise ProtocolError(_C.BadTcpSecureChannelUnknown, "another secure channel")
+        try:
+            uri, p = guarded(read_string, frame, 12, Budget(max_string=256))
+            sender, p = guarded(read_bytes, frame, p, Budget(max_string=frames.MAX_BUFFER))
+            thumb, p = guarded(read_bytes, frame, p, Budget(max_string=64))
+        except DecodingError as error:
+            raise ProtocolError(error.status, str(error)) from error
+        policy = POLICIES.get(uri or "")
+        if policy is None and uri != NONE:
+            raise ProtocolError(_C.BadSecurityPolicyRejected, "unknown security policy")
+        if self.is_open and policy is not self.policy:
+            raise ProtocolError(_C.BadSecurityPolicyRejected, "another security policy on an open channel")
+        if policy is None:
+            return self._decode(frame, p, b"", b"", None, None)
+        leaf, key = _leaf(sender)
+        if self.certificate is not None and not hmac.compare_digest(leaf, self.certificate):
+            raise ProtocolError(_C.BadSecurityChecksFailed, "another certificate on an open channel")
+        if thumb is None or not hmac.compare_digest(thumb, self._own.thumbprint):
+            raise ProtocolError(_C.BadCertificateInvalid, "not encrypted for our certificate")
+        plain = self._decrypt(policy, frame, p, key)
+        return self._decode(plain, p, sender or b"", leaf, policy, key)
+
+    def _decrypt(self, policy: Policy, frame: bytes, p: int, key: rsa.RSAPublicKey) -> bytes:
+        """The frame in clear, its signature verified, without padding and signature."""
+        try:
+            plain = frame[:p] + policy.decrypt(self._own.key, frame[p:])
+            size = key.key_size // 8
+            policy.verify(key, plain[-size:], plain[:-size])
+        except (ValueError, InvalidSignature) as error:
+            raise ProtocolError(_C.BadSecurityChecksFailed, "wrong signature") from error
+        plain = plain[:-size]
+        padding = plain[-1]
+        if self._own.key.key_size > 2048:
+            padding = (padding << 8 | plain[-2]) + 1
+        if len(plain) - padding - 1 < p + 8:
+            raise ProtocolError(_C.BadSecurityChecksFailed, "wrong padding")
+        return plain[: len(plain) - padding - 1]
+
+    def _decode(
+        self, plain: bytes, p: int, chain: bytes, leaf: bytes, policy: Policy | None, key: rsa.RSAPublicKey | None
+    ) -> Opening:
+        try:
+            if len(plain) < p + 12:
+                raise DecodingError("OPN is too short")
+            sequence, request_id = _SEQUENCE.unpack_from(plain, p)
+            if not frames.follows(self._heard, sequence):
+                raise ProtocolError(_C.BadSequenceNumberInvalid, "wrong sequence number")
+            request = decode(ua.OpenSecureChannelRequest, plain[p + 8 :], Budget(1_000, max_string=4_096))
+        except DecodingError as error:
+            raise ProtocolError(error.status, str(error)) from error
+        if request.TypeId != ua.NodeId(OPEN_REQUEST):
+            raise ProtocolError(_C.BadTcpMessageTypeInvalid, "OPN without OpenSecureChannelRequest")
+        return Opening(request.Parameters, request.RequestHeader.RequestHandle, request_id, sequence, chain, leaf, policy, key)
+
+    def open(self, opening: Opening, max_lifetime_ms: int, now_s: float, created: object) -> bytes:
+        """Issue or renew as asked; the OPN response. ``created``: the token's CreatedAt. Raises ProtocolError."""
+        params, policy = opening.params, opening.policy
+        mode = _MODES.get(int(params.SecurityMode))
+        if mode is None or (mode == "None") != (policy is None):
+            raise ProtocolError(_C.BadSecurityModeRejected, "security mode does not fit the policy")
+        renew = int(params.RequestType) == 1
+        if renew != self.is_open or int(params.RequestType) not in (0, 1) or (renew and mode != self.mode):
+            raise ProtocolError(_C.BadRequestTypeInvalid, "issue or renew at the wrong time")
+        if params.ClientProtocolVersion != 0:
+            raise ProtocolError(_C.BadProtocolVersionUnsupported, "another version of the protocol")
+        lifetime_ms = min(max(params.RequestedLifetime, MIN_LIFETIME_MS), max_lifetime_ms)
+        theirs = ours = None
+        nonce = b""
+        if policy is not None:
+            if len(params.ClientNonce or b"") != policy.nonce:
+                raise ProtocolError(_C.BadNonceInvalid, "nonce of the wrong length")
+            nonce = secrets.token_bytes(policy.nonce)
+            theirs, ours = policy.keys(nonce, params.ClientNonce), policy.keys(params.ClientNonce, nonce)
+        self._heard = opening.sequence
+        if not renew:
+            self.number = secrets.randbelow(2**32 - 2) + 1
+            self.policy, self.mode, self.key = policy, mode, opening.key
+            self.certificate = opening.leaf or None
+        self._last_token += 1
+        token = Token(self._last_token, now_s + lifetime_ms * 1.25 / 1000, theirs, ours)
+        if renew and self._sending is not None:
+            self._tokens = {self._sending.number: self._sending, token.number: token}
+        else:
+            self._tokens = {token.number: token}
+            self._sending = token
+        result = ua.OpenSecureChannelResult()
+        result.ServerProtocolVersion = 0
+        result.ServerNonce = nonce
+        shown = ua.ChannelSecurityToken()
+        shown.ChannelId, shown.TokenId, shown.RevisedLifetime = self.number, token.number, lifetime_ms
+        shown.CreatedAt = created
+        result.SecurityToken = shown
+        response = ua.OpenSecureChannelResponse(Parameters=result)
+        response.TypeId = ua.FourByteNodeId(OPEN_RESPONSE)
+        response.ResponseHeader.RequestHandle = opening.handle
+        response.ResponseHeader.Timestamp = created
+        return self._seal_opening(encode(response), opening.request_id)
+
+    def _seal_opening(self, body: bytes, request_id: int) -> bytes:
+        self._sent = frames.next_sequence(self._sent)
+        plain = _SEQUENCE.pack(self._sent, request_id) + body
+        policy, key = self.policy, self.key
+        uri = NONE.encode() if policy is None else policy.uri.encode()
+        head = struct.pack("<I", self.number) + _block(uri)
+        if policy is None or key is None or self.certificate is None:
+            head += _block(None) + _block(None)
+            return frames.HEADER.pack(b"OPN", b"F", 8 + len(head) + len(plain)) + head + plain
+        digest = x509.load_der_x509_certificate(self.certificate).fingerprint(SHA1())  # noqa: S303 - an identifier
+        head += _block(self._own.certificate) + _block(digest)
+        block, signature = policy.plain_block(key), self._own.key.key_size // 8
+        extra = 1 if key.key_size > 2048 else 0
+        padding = -(len(plain) + 1 + extra + signature) % block
+        plain += bytes((padding & 0xFF,)) * (padding + 1) + (bytes((padding >> 8,)) if extra else b"")
+        size = 8 + len(head) + (len(plain) + signature) // block * (key.key_size // 8)
+        head = frames.HEADER.pack(b"OPN", b"F", size) + head
+        plain += policy.sign(self._own.key, head + plain)
+        return head + policy.encrypt(key, plain)
+
+    # Messages -------------------------------------------------------------------------------------------------------
+
+    def receive(self, frame: bytes, now_s: float) -> tuple[int, bytes]:
+        """Request id and body of a MSG or CLO chunk, checked. Raises ProtocolError."""
+        if len(frame) < 24:
+            raise ProtocolError(_C.BadDecodingError, "a chunk of a few bytes")
+        _kind, _chunk, _size, number, token_id, sequence, request_id = _SYMMETRIC.unpack_from(frame)
+        if number != self.number or not self.is_open:
+            raise ProtocolError(_C.BadTcpSecureChannelUnknown, "message without a secure channel")
+        token = self._tokens.get(token_id)
+        if token is None or now_s > token.ends_s:
+            raise ProtocolError(_C.BadSecureChannelTokenUnknown, "security token is unknown or over")
+        body: bytes
+        if token.theirs is None:
+            body = frame[24:]
+        elif self.mode == "Sign":
+            if not hmac.compare_digest(token.theirs.sign(memoryview(frame)[:-SIGNATURE]), frame[-SIGNATURE:]):
+                raise ProtocolError(_C.BadSecurityChecksFailed, "wrong signature")
+            body = frame[24:-SIGNATURE]
+        else:
+            if (len(frame) - 16) % BLOCK or len(frame) < 16 + 48:
+                raise ProtocolError(_C.BadSecurityChecksFailed, "no whole blocks")
+            plain = frame[:16] + token.theirs.decrypt(memoryview(frame)[16:])
+            if not hmac.compare_digest(token.theirs.sign(memoryview(plain)[:-SIGNATURE]), plain[-SIGNATURE:]):
+                raise ProtocolError(_C.BadSecurityChecksFailed, "wrong signature")
+            end = len(plain) - SIGNATURE - 1 - plain[-SIGNATURE - 1]
+            if end < 24:
+                raise ProtocolError(_C.BadSecurityChecksFailed, "wrong padding")
+            sequence, request_id = _SEQUENCE.unpack_from(plain, 16)
+            body = plain[24:end]
+        if not frames.follows(self._heard, sequence):
+            raise ProtocolError(_C.BadSequenceNumberInvalid, "wrong sequence number")
+        self._heard = sequence
+        if token is not self._sending:  # the client uses its new token: the old one is done
+            self._tokens = {token.number: token}
+            self._sending = token
+        return request_id, body
+
+    def capacity(self, buffer: int) -> int:
+        """Bytes of a message that fit in one chunk of ``buffer`` bytes."""
+        if self.policy is None:
+            return buffer - 24
+        if self.mode == "Sign":
+            return buffer - 24 - SIGNATURE
+        return (buffer - 16) // BLOCK * BLOCK - 8 - 1 - SIGNATURE
+
+    def seal(self, request_id: int, body: bytes, buffer: int) -> list[bytes]:
+        """A message as frames, none longer than ``buffer`` bytes."""
+        capacity = self.capacity(buffer)
+        if len(body) <= capacity:
+            return [self._chunk(b"F", request_id, body)]
+        starts = range(0, len(body), capacity)
+        return [
+            self._chunk(b"F" if start + capacity >= len(body) else b"C", request_id, body[start : start + capacity])
+            for start in starts
+        ]
+
+    def _chunk(self, final: bytes, request_id: int, body: bytes) -> bytes:
+        self._sent = sequence = frames.next_sequence(self._sent)
+        token = self._sending
+        if token is None:
+            raise ProtocolError(_C.BadTcpSecureChannelUnknown, "no secure channel")
+        if token.ours is None:
+            return _SYMMETRIC.pack(b"MSG", final, 24 + len(body), self.number, token.number, sequence, request_id) + body
+        if self.mode == "Sign":
+            size = 24 + len(body) + SIGNATURE
+            head = _SYMMETRIC.pack(b"MSG", final, size, self.number, token.number, sequence, request_id) + body
+            return head + token.ours.sign(head)
+        padding = -(8 + len(body) + 1 + SIGNATURE) % BLOCK
+        size = 16 + 8 + len(body) + 1 + padding + SIGNATURE
+        head = _SYMMETRIC.pack(b"MSG", final, size, self.number, token.number, sequence, request_id)
+        plain = head + body + bytes((padding,)) * (padding + 1)
+        return head[:16] + token.ours.encrypt(plain[16:] + token.ours.sign(plain))
+
+
+def _block(data: bytes | None) -> bytes:
+    return b"\xff\xff\xff\xff" if data is None else struct.pack("<i", len(data)) + data
+
+
+def _leaf(sender: bytes | None) -> tuple[bytes, rsa.RSAPublicKey]:
+    """The sender's own certificate of what it sent, and its key. Raises ProtocolError."""
+    try:
+        if not sender:
+            raise ValueError("no certificate")
+        leaf = parse_chain(sender)[0]
+        key = leaf.public_key()
+        if not isinstance(key, rsa.RSAPublicKey) or key.key_size > MAX_RSA_BITS:
+            raise ValueError("no RSA key")
+    except Refused as error:
+        raise ProtocolError(_C.BadCertificateInvalid, "no certificate that can be read") from error
+    except Exception as error:  # the crypto library's own errors have no common base
+        raise ProtocolError(_C.BadCertificateInvalid, "no certificate that can be read") from error
+    return leaf.public_bytes(Encoding.DER), key

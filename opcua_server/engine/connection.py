@@ -1,0 +1,348 @@
+"""One socket: frames in, answers out, within limits and times.
+
+    bytes --whole frames--> HEL | OPN (in a thread: RSA, trust) | MSG --checked, assembled--> services | CLO
+               '-- anything wrong: one ERR, one log line, closed
+
+A connection takes a bounded slice of the loop; what it sent beyond it waits. One that does not read is served less, then closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from asyncua.ua.uaerrors import UaStatusCodeError
+
+from cnctwin.wire import DecodingError
+from cnctwin.wire.scalars import ua
+from opcua_server.engine import frames, services
+from opcua_server.engine.channel import Channel, Opening
+from opcua_server.engine.contract import Bytes, Header, Request, ServiceFault
+from opcua_server.engine.frames import ProtocolError, Sizes
+from opcua_server.engine.sessions import OpenSession
+
+if TYPE_CHECKING:
+    from opcua_server.engine.engine import Engine
+
+_C = ua.StatusCodes
+SLICE_S: Final = 0.005
+"""How long requests that came in together are served before others get their turn."""
+MAX_RUNNING: Final = 64
+"""Requests of one connection that may be under way in tasks; Publish is not one of them."""
+_EPOCH_TICKS: Final = 116_444_736_000_000_000
+
+
+class Reply:
+    """The answer to one request: contract.Answer."""
+
+    __slots__ = ("_done", "_handle", "_request_id", "connection")
+
+    def __init__(self, connection: Connection, request_id: int, handle: int) -> None:
+        self.connection = connection
+        self._request_id = request_id
+        self._handle = handle
+        self._done = False
+
+    @property
+    def is_open(self) -> bool:
+        return not self._done and self.connection.is_open
+
+    @property
+    def backlog(self) -> int:
+        return self.connection.backlog
+
+    def send(self, response_type: int, body: Bytes, *, status: int = 0) -> None:
+        if self._done:
+            return
+        self._done = True
+        ticks = _EPOCH_TICKS + time.time_ns() // 100
+        self.connection.send(self._request_id, services.response(response_type, self._handle, status, body, ticks), self._handle)
+
+    def fault(self, status: int) -> None:
+        self.send(services.SERVICE_FAULT, b"", status=status)
+
+
+class Connection(asyncio.Protocol):
+    """``sessions``: those bound to it, by token. ``address``: of the peer."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.channel = Channel(engine.own)
+        self.sessions: dict[bytes, OpenSession] = {}
+        self.sizes: Sizes | None = None
+        self.address = "?"
+        self.since_s = engine.clock()
+        """When it was opened, or had its last session."""
+        self._transport: Any = None
+        self._tail = b""
+        self._assembler = frames.Assembler()
+        self._held = False
+        """Nothing is taken on: an OPN is under way, or others have their turn."""
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._out: list[bytes] | None = None
+        self._closing = False
+
+    # The socket -----------------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+        peer = transport.get_extra_info("peername")
+        self.address = str(peer[0]) if isinstance(peer, tuple) else str(peer)
+        if not self.engine.admit(self):
+            self._refuse(ProtocolError(frames.BAD_TCP_NOT_ENOUGH_RESOURCES, "too many connections"))
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self._closing = True
+        for task in self._tasks:
+            task.cancel()
+        self._assembler.clear()
+        self._tail = b""
+        self.engine.forget(self)
+
+    def pause_writing(self) -> None:
+        """The peer does not read: nothing more is read from it either."""
+        self._pause_reading(True)
+
+    def resume_writing(self) -> None:
+        self._pause_reading(self._held)
+
+    def _pause_reading(self, paused: bool) -> None:
+        if self.is_open:
+            if paused:
+                self._transport.pause_reading()
+            else:
+                self._transport.resume_reading()
+
+    def eof_received(self) -> None:
+        return None
+
+    @property
+    def is_open(self) -> bool:
+        return not self._closing and self._transport is not None and not self._transport.is_closing()
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether it has no activated session."""
+        return not any(session.is_activated for session in self.sessions.values())
+
+    @property
+    def backlog(self) -> int:
+        return int(self._transport.get_write_buffer_size()) if self._transport is not None else 0
+
+    def local_address(self) -> tuple[str, int]:
+        name = self._transport.get_extra_info("sockname") if self._transport is not None else None
+        return (str(name[0]), int(name[1])) if isinstance(name, tuple) else ("localhost", 4840)
+
+    def close(self, status: int | None = None, text: str = "") -> None:
+        """End it, with an ERR when there is a reason."""
+        if self.is_open:
+            self._closing = True
+            if status is not None:
+                self._transport.write(frames.error(status, text))
+            self._transport.close()
+
+    def abort(self) -> None:
+        self._closing = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _refuse(self, problem: ProtocolError) -> None:
+        self.engine.complain("%s: closed, %s", self.address, problem)
+        self._tail = b""
+        self.close(problem.status, str(problem))
+
+    # Frames ---------------------------------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        if self._tail or self._held:
+            self._tail += data
+            if self._held:
+                return
+            data, self._tail = self._tail, b""
+        self._take(data)
+
+    def _take(self, data: bytes) -> None:
+        """All whole frames in ``data``; the rest waits for more."""
+        start, end = 0, len(data)
+        receive = self.sizes.receive if self.sizes is not None else frames.MAX_BUFFER
+        until_s = time.perf_counter() + SLICE_S
+        self._out = []
+        try:
+            while end - start >= frames.HEADER_SIZE and not self._closing:
+                kind, chunk, size = frames.peek(data, start, receive)
+                if end - start < size:
+                    break
+                frame = data if start == 0 and size == end else data[start : start + size]
+                start += size
+                self._frame(kind, chunk, frame)
+                if self._held:
+                    break
+                if start < end and time.perf_counter() > until_s:
+                    self._hold()
+                    asyncio.get_running_loop().call_soon(self._go_on)
+                    break
+        except ProtocolError as problem:
+            self._flush()
+            self._refuse(problem)
+            return
+        self._flush()
+        if start < end and not self._closing:
+            self._tail = data[start:] + self._tail
+
+    def _hold(self) -> None:
+        self._held = True
+        self._pause_reading(True)
+
+    def _go_on(self) -> None:
+        if self._closing:
+            return
+        self._held = False
+        data, self._tail = self._tail, b""
+        if data:
+            self._take(data)
+        if not self._held:
+            self._pause_reading(self.backlog > self.engine.high_water)
+
+    def _frame(self, kind: bytes, chunk: int, frame: bytes) -> None:
+        if kind == b"MSG":
+            request_id, body = self.channel.receive(frame, self.engine.clock())
+            limits = self.engine.limits
+            most = limits.message_bytes_before_session if self.is_pending else limits.message_bytes
+            message = self._assembler.add(chunk, request_id, body, most, limits.chunks)
+            if message is not None:
+                self._message(request_id, message)
+        elif kind == b"OPN":
+            if self.sizes is None:
+                raise ProtocolError(frames.BAD_TCP_MESSAGE_TYPE_INVALID, "no Hello")
+            self._hold()
+            self._run(self._open(frame))
+        elif kind == b"HEL":
+            if self.sizes is not None:
+                raise ProtocolError(frames.BAD_TCP_MESSAGE_TYPE_INVALID, "second Hello")
+            self.sizes = frames.hello(frame)
+            self._write(frames.acknowledge(self.sizes, self.engine.limits.message_bytes, self.engine.limits.chunks))
+        else:
+            self.channel.receive(frame, self.engine.clock())
+            self.close()
+
+    async def _open(self, frame: bytes) -> None:
+        """OpenSecureChannel: what takes long is done in a thread, and nothing else of this connection meanwhile."""
+        engine = self.engine
+        try:
+            opening = await engine.in_thread(self.channel.examine, frame)
+            if opening.policy is not None and not self.channel.is_open:
+                await self._admit(opening)
+            now = datetime.now(UTC)
+            answer = await engine.in_thread(self.channel.open, opening, engine.limits.token_lifetime_ms, engine.clock(), now)
+            self._write(answer)
+        except ProtocolError as problem:
+            self._refuse(problem)
+            return
+        self._go_on()
+
+    async def _admit(self, opening: Opening) -> None:
+        # The peer has proved by now that it has the certificate's key: strangers' certificates do not fill the folder.
+        verdict = await self.engine.judge(opening.chain, self.address)
+        if verdict is not None:
+            # The standard lets a stranger see no more than this (OPC 10000-4, 6.1.3); the reason is in the log and the folder.
+            text = "client certificate refused; see the server's rejected certificates"
+            raise ProtocolError(_C.BadSecurityChecksFailed, text) from ServiceFault(_C.BadSecurityChecksFailed, verdict)
+
+    # Services -------------------------------------------------------------------------------------------------------
+
+    def _message(self, request_id: int, body: bytes) -> None:
+        engine = self.engine
+        try:
+            kind, header, p = services.split(body)
+        except DecodingError as error:
+            Reply(self, request_id, 0).fault(error.status)
+            raise ProtocolError(error.status, f"a request that cannot be read: {error}") from error
+        reply = Reply(self, request_id, header.handle)
+        try:
+            row, session = self._row(kind, header)
+            request = Request(header, session, reply, self.channel.mode, self.address)
+            result = row.service.handler(request, services.parameters(row, body, p, engine.limits))
+            if inspect.isawaitable(result):
+                if len(self._tasks) >= MAX_RUNNING:
+                    if inspect.iscoroutine(result):
+                        result.close()
+                    raise ServiceFault(_C.BadTooManyOperations)
+                self._run(self._later(row, reply, result))
+            elif result is not None:
+                reply.send(row.service.response_type, services.encoded(result))
+        except Exception as error:
+            self._failed(reply, error)
+            if isinstance(error, DecodingError) and self.is_pending:
+                raise ProtocolError(error.status, f"a request that cannot be read: {error}") from error
+
+    def _row(self, kind: int, header: Header) -> tuple[services.Row, OpenSession | None]:
+        row = self.engine.table.get(kind)
+        if row is None:
+            raise ServiceFault(_C.BadServiceUnsupported)
+        service = row.service
+        if service.needs_security and self.channel.policy is None and not self.engine.own.insecure:
+            raise ServiceFault(_C.BadSecurityPolicyRejected)
+        session = self.sessions.get(header.token)
+        if session is not None:
+            session.last_s = self.engine.clock()
+        if service.needs_session:
+            if session is None:
+                raise ServiceFault(_C.BadSessionIdInvalid)
+            if not session.is_activated:
+                raise ServiceFault(_C.BadSessionNotActivated)
+        return row, session
+
+    async def _later(self, row: services.Row, reply: Reply, result: Any) -> None:
+        try:
+            done = await result
+            if done is not None:
+                reply.send(row.service.response_type, services.encoded(done))
+        except Exception as error:
+            self._failed(reply, error)
+
+    def _failed(self, reply: Reply, error: Exception) -> None:
+        status = error.code if isinstance(error, UaStatusCodeError) else services.status_of(error)
+        reply.fault(status)
+
+    def _run(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # Writing --------------------------------------------------------------------------------------------------------
+
+    def send(self, request_id: int, message: bytes, handle: int) -> None:
+        """Seal a response into frames and write them; one that the client has no room for is a ServiceFault."""
+        sizes = self.sizes
+        if not self.is_open or sizes is None:
+            return
+        room = self.channel.capacity(sizes.send)
+        too_large = 0 < sizes.max_message < len(message)
+        if too_large or 0 < sizes.max_chunks < -(-len(message) // room):
+            ticks = _EPOCH_TICKS + time.time_ns() // 100
+            message = services.response(services.SERVICE_FAULT, handle, int(_C.BadResponseTooLarge), b"", ticks)
+        sealed = self.channel.seal(request_id, message, sizes.send)
+        self._write(sealed[0] if len(sealed) == 1 else b"".join(sealed))
+
+    def _write(self, data: bytes) -> None:
+        """Answers to requests that came in together go out together."""
+        if self._out is not None:
+            self._out.append(data)
+        elif self.is_open:
+            self._transport.write(data)
+            self._check_backlog()
+
+    def _flush(self) -> None:
+        out, self._out = self._out, None
+        if out and self.is_open:
+            self._transport.write(out[0] if len(out) == 1 else b"".join(out))
+            self._check_backlog()
+
+    def _check_backlog(self) -> None:
+        backlog = self.backlog
+        if backlog > self.engine.limits.send_buffer_bytes:
+            self.engine.complain("%s does not read: closed with %d bytes unsent", self.address, backlog)
+            self.abort()

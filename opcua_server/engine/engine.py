@@ -1,0 +1,236 @@
+"""The server front: the port, the connections, and the services over one address space.
+
+engine = Engine.of(server)            # a SecureServer that is built; its own listener stays shut
+await engine.start()                  # raises OSError when the port is taken
+...
+await engine.stop()
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, TypeVar
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from certs.pki import Trust
+from opcua_server.engine import services
+from opcua_server.engine.attributes import Attributes
+from opcua_server.engine.channel import Own
+from opcua_server.engine.connection import Connection
+from opcua_server.engine.contract import Limits, MethodHandler, Request, Room, Session
+from opcua_server.engine.discovery import Application, Discovery
+from opcua_server.engine.methods import Methods
+from opcua_server.engine.sessions import CertificateUser, Sessions
+from opcua_server.engine.values import Values
+from opcua_server.engine.view import View
+from opcua_server.security.server import SecureServer
+from opcua_server.security.service import Rights
+from opcua_server.security.users import Users
+
+_logger = logging.getLogger(__name__)
+_audit = logging.getLogger("opcua_server.audit")
+T = TypeVar("T")
+WITHOUT_SESSION_S: Final = 30.0
+SWEEP_S: Final = 1.0
+STOP_S: Final = 1.0
+COMPLAINTS_PER_S: Final = 5
+CRYPTO_THREADS: Final = 2
+
+
+class Engine:
+    """What all connections share; the ``Core`` that rooms get.
+
+    ``server``: asyncua's, initialised, not started. ``application``: asked each time, since names are set late. Times in seconds.
+    """
+
+    def __init__(
+        self,
+        server: Any,
+        *,
+        host: str,
+        port: int,
+        own: Own,
+        application: Callable[[], Application],
+        trust: Trust,
+        users: Users,
+        rights: Rights,
+        limits: Limits | None = None,
+        strict: bool = False,
+        certificate_user: CertificateUser | None = None,
+        rooms: Iterable[Room] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.server = server
+        self.aspace = server.iserver.aspace
+        self.limits = limits or Limits()
+        self.own = own
+        self.clock = clock
+        self.values = Values(self.aspace)
+        self.methods: dict[Any, MethodHandler] = {}
+        self.starting: list[Callable[[], None]] = []
+        self.stopping: list[Callable[[], None]] = []
+        self.high_water = 64 << 10
+        self.connections: set[Connection] = set()
+        self._host, self._port = host, port
+        self._trust = trust
+        self._complaints: deque[float] = deque(maxlen=COMPLAINTS_PER_S)
+        self._listener: asyncio.Server | None = None
+        self._sweeper: asyncio.Task[None] | None = None
+        self._all_gone = asyncio.Event()
+        """Set while no connection is there."""
+        self._all_gone.set()
+        self._pool = ThreadPoolExecutor(CRYPTO_THREADS, "opcua-crypto")
+        discovery = Discovery(application, self._own_url)
+        self._sessions = Sessions(
+            own, users, self.limits, discovery, clock, self.complain, strict=strict, certificate_user=certificate_user
+        )
+        self.sessions: dict[bytes, Session] = self._sessions.by_token
+        rows = [
+            *discovery.services(),
+            *self._sessions.services(),
+            *Attributes(self.values, rights, self.limits).services(),
+            *View(self.aspace, self.limits).services(),
+            *Methods(self.aspace, rights, self.limits, self.methods).services(),
+        ]
+        for room in rooms:
+            rows += room(self)
+        self.table = services.table(rows)
+
+    @classmethod
+    def of(cls, server: SecureServer, *, rooms: Iterable[Room] = (), limits: Limits | None = None, **options: Any) -> Engine:
+        """The front of a server that was made for asyncua's: the same certificate, users, trust and rights."""
+        inner = server.iserver
+        key = inner.private_key
+        if not isinstance(key, rsa.RSAPrivateKey) or inner.certificate is None:
+            raise ValueError("the server has no certificate and RSA key")
+        host, port = server.socket_address
+        own = Own(inner.certificate.public_bytes(Encoding.DER), key, inner.insecure)
+
+        def application() -> Application:
+            return Application(
+                uri=server._application_uri,
+                product_uri=server.product_uri,
+                name=server.name,
+                certificate=own.certificate,
+                insecure=inner.insecure,
+                anonymous=not inner.strict,
+                certificates=options.get("certificate_user") is not None,
+            )
+
+        return cls(
+            server,
+            host=host,
+            port=port,
+            own=own,
+            application=application,
+            trust=inner.trust,
+            users=inner.users,
+            rights=inner.rights,
+            limits=limits,
+            strict=inner.strict,
+            rooms=rooms,
+            **options,
+        )
+
+    # Life -----------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Open the port. Raises OSError; nothing runs then."""
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(lambda: Connection(self), self._host, self._port, backlog=100)
+        self._sweeper = loop.create_task(self._sweep(), name="opcua connections")
+        for starting in self.starting:
+            starting()
+
+    async def stop(self) -> None:
+        """Close the port, sessions and connections; a peer that does not read is cut off after a second."""
+        if self._listener is not None:
+            self._listener.close()
+        for stopping in self.stopping:
+            stopping()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            await asyncio.wait([self._sweeper])
+        for session in list(self.sessions.values()):
+            self._sessions.end(session, delete_subscriptions=True)  # type: ignore[arg-type]
+        for connection in list(self.connections):
+            connection.close()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._all_gone.wait(), STOP_S)
+        for connection in list(self.connections):
+            connection.abort()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._listener is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._listener.wait_closed(), STOP_S)
+
+    @property
+    def port(self) -> int:
+        """The port it listens on, also where 0 was asked for."""
+        if self._listener is None or not self._listener.sockets:
+            return self._port
+        return int(self._listener.sockets[0].getsockname()[1])
+
+    async def _sweep(self) -> None:
+        """End what is over: sessions, channels, connections that came to nothing."""
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            now_s = self.clock()
+            self._sessions.expire(now_s)
+            for connection in list(self.connections):
+                if connection.sessions:
+                    connection.since_s = now_s
+                allowed_s = WITHOUT_SESSION_S if connection.channel.is_open else self.limits.handshake_s
+                if connection.channel.is_over(now_s):
+                    connection.close(0x80870000, "security token is over")
+                elif now_s - connection.since_s > allowed_s:
+                    connection.close(0x800A0000, "no session in time")
+
+    # For connections ------------------------------------------------------------------------------------------------
+
+    def admit(self, connection: Connection) -> bool:
+        """Whether there is room for one more connection, in all and of its address."""
+        pending = sum(1 for other in self.connections if other.address == connection.address and other.is_pending)
+        if len(self.connections) >= self.limits.connections or pending >= self.limits.pending_per_address:
+            return False
+        self.connections.add(connection)
+        self._all_gone.clear()
+        return True
+
+    def forget(self, connection: Connection) -> None:
+        self.connections.discard(connection)
+        if not self.connections:
+            self._all_gone.set()
+        self._sessions.forget_connection(connection)
+
+    async def in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work, *arguments)
+
+    async def judge(self, chain: bytes, peer: str) -> str | None:
+        """None when the owner of a certificate gets in, else why not."""
+        verdict = await self.in_thread(lambda: self._trust.check(chain, peer=peer))
+        if verdict.accepted:
+            if verdict.newly_trusted:
+                _audit.warning("certificate %s from %s: trusted on first use", verdict.thumbprint, peer)
+            return None
+        self.complain("certificate %s from %s: refused, %s", verdict.thumbprint, peer, verdict.text)
+        return str(verdict.text)
+
+    def complain(self, text: str, *arguments: Any) -> None:
+        """Log what a stranger does wrong, a few lines a second at most."""
+        now_s = time.monotonic()
+        if len(self._complaints) < COMPLAINTS_PER_S or now_s - self._complaints[0] >= 1.0:
+            self._complaints.append(now_s)
+            _logger.warning(text, *arguments)
+
+    def _own_url(self, request: Request) -> str:
+        host, _ = request.answer.connection.local_address()  # type: ignore[attr-defined]
+        return f"opc.tcp://{f'[{host}]' if ':' in host else host}:{self.port}"

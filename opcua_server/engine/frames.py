@@ -1,0 +1,145 @@
+"""Frames of OPC UA TCP (OPC 10000-6, 6.7 and 7.1). Pure: bytes come in, bytes go out.
+
+    HEL F size | version receive send message chunks url          ACK F size | version receive send message chunks
+    OPN F size | channel | policy certificate thumbprint | sequence request | body padding signature
+    MSG C size | channel | token                         | sequence request | body padding signature
+    CLO F size   as MSG                                           ERR F size | status reason
+
+A frame that breaks a rule is ``ProtocolError``: the peer gets ERR with its status, and the connection closes.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+HEADER: Final = struct.Struct("<3scI")
+HEADER_SIZE: Final = 8
+MIN_BUFFER: Final = 8_192
+MAX_BUFFER: Final = 65_535
+MAX_URL: Final = 4_096
+FINAL, INTERMEDIATE, ABORT = b"F"[0], b"C"[0], b"A"[0]
+_HELLO: Final = struct.Struct("<IIIIIi")
+_ACK: Final = struct.Struct("<3scIIIIII")
+_KINDS: Final = frozenset({b"HEL", b"OPN", b"MSG", b"CLO"})
+
+BAD_TCP_MESSAGE_TYPE_INVALID: Final = 0x807E0000
+BAD_TCP_SECURE_CHANNEL_UNKNOWN: Final = 0x807F0000
+BAD_TCP_MESSAGE_TOO_LARGE: Final = 0x80800000
+BAD_TCP_NOT_ENOUGH_RESOURCES: Final = 0x80810000
+BAD_CONNECTION_REJECTED: Final = 0x80AC0000
+BAD_TCP_ENDPOINT_URL_INVALID: Final = 0x80830000
+BAD_SECURITY_CHECKS_FAILED: Final = 0x80130000
+BAD_SEQUENCE_NUMBER_INVALID: Final = 0x80880000
+BAD_DECODING_ERROR: Final = 0x80070000
+BAD_TIMEOUT: Final = 0x800A0000
+
+
+class ProtocolError(Exception):
+    """The peer broke a rule of the transport or of the channel; ``status`` is what the ERR message says."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """What was agreed in HEL and ACK. Bytes; ``max_message`` and ``max_chunks`` of a response, 0 for no limit."""
+
+    receive: int = MAX_BUFFER
+    send: int = MAX_BUFFER
+    max_message: int = 0
+    max_chunks: int = 0
+    url: str = ""
+
+
+def peek(data: bytes | memoryview, start: int, receive: int) -> tuple[bytes, int, int]:
+    """Kind, chunk type and size of the frame at ``start``, of which 8 bytes are there. Raises ProtocolError."""
+    kind, chunk, size = HEADER.unpack_from(data, start)
+    if kind not in _KINDS or chunk not in (b"F", b"C", b"A"):
+        raise ProtocolError(BAD_TCP_MESSAGE_TYPE_INVALID, "no OPC UA message")
+    if size > receive:
+        raise ProtocolError(BAD_TCP_MESSAGE_TOO_LARGE, f"a chunk of {size} bytes")
+    if size < HEADER_SIZE + 4:
+        raise ProtocolError(BAD_TCP_MESSAGE_TYPE_INVALID, f"a chunk of {size} bytes")
+    if kind != b"MSG" and chunk != b"F":
+        raise ProtocolError(BAD_TCP_MESSAGE_TYPE_INVALID, f"{kind.decode()} in more than one chunk")
+    return kind, chunk[0], size
+
+
+def hello(frame: bytes) -> Sizes:
+    """What a HEL asks for, as far as we grant it. Raises ProtocolError."""
+    if len(frame) < HEADER_SIZE + _HELLO.size:
+        raise ProtocolError(BAD_DECODING_ERROR, "Hello is too short")
+    _version, receive, send, max_message, max_chunks, length = _HELLO.unpack_from(frame, HEADER_SIZE)
+    rest = len(frame) - HEADER_SIZE - _HELLO.size
+    if length > MAX_URL:
+        raise ProtocolError(BAD_TCP_ENDPOINT_URL_INVALID, "endpoint URL is too long")
+    if max(length, 0) != rest:
+        raise ProtocolError(BAD_DECODING_ERROR, "Hello has another length than it says")
+    if receive < MIN_BUFFER or send < MIN_BUFFER:
+        raise ProtocolError(BAD_CONNECTION_REJECTED, "buffers of less than 8192 bytes")
+    url = bytes(frame[HEADER_SIZE + _HELLO.size :]).decode("utf-8", "replace")
+    return Sizes(min(send, MAX_BUFFER), min(receive, MAX_BUFFER), max_message, max_chunks, url)
+
+
+def acknowledge(sizes: Sizes, max_message: int, max_chunks: int) -> bytes:
+    """ACK: our buffers within the peer's, and what a request may have in all."""
+    return _ACK.pack(b"ACK", b"F", _ACK.size, 0, sizes.receive, sizes.send, max_message, max_chunks)
+
+
+def error(status: int, text: str) -> bytes:
+    """ERR, with a reason that an operator of the client can read."""
+    reason = text.encode("utf-8", "replace")[:200]
+    return struct.pack("<3scIIi", b"ERR", b"F", 16 + len(reason), status, len(reason)) + reason
+
+
+def next_sequence(last: int) -> int:
+    """The number after ``last``: it wraps before the last 1024 numbers are used up (OPC 10000-6, 6.7.2.4)."""
+    return 1 if last >= 4_294_966_271 else last + 1
+
+
+def follows(last: int | None, number: int) -> bool:
+    """Whether a peer may use ``number`` after ``last``."""
+    if last is None or number == last + 1:
+        return True
+    return last > 4_294_966_271 and number < 1_024
+
+
+class Assembler:
+    """The chunks of one message, bounded. A message's chunks are not mixed with another's."""
+
+    __slots__ = ("_parts", "_request", "_size")
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._request = 0
+        self._size = 0
+
+    def add(self, chunk: int, request: int, body: bytes, max_bytes: int, max_chunks: int) -> bytes | None:
+        """The whole message when ``chunk`` is its last; None before, and when the peer gave it up. Raises ProtocolError."""
+        if self._parts and request != self._request:
+            raise ProtocolError(BAD_SECURITY_CHECKS_FAILED, "chunks of two messages are mixed")
+        if chunk == ABORT:
+            self.clear()
+            return None
+        self._size += len(body)
+        if self._size > max_bytes or len(self._parts) >= max_chunks:
+            raise ProtocolError(BAD_TCP_MESSAGE_TOO_LARGE, "message is too large")
+        if chunk == INTERMEDIATE:
+            self._parts.append(body)
+            self._request = request
+            return None
+        if not self._parts:
+            self._size = 0
+            return body
+        self._parts.append(body)
+        whole = b"".join(self._parts)
+        self.clear()
+        return whole
+
+    def clear(self) -> None:
+        self._parts.clear()
+        self._size = 0

@@ -1,0 +1,99 @@
+"""The table of services: from a request's bytes to its handler, and back.
+
+type id --table--> Service --session? security?--> decode --> handler --> bytes | parameters | later
+            '-- not there: BadServiceUnsupported          '-- ServiceFault, DecodingError: a ServiceFault to the client
+"""
+
+from __future__ import annotations
+
+import logging
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cnctwin.wire import Budget, DecodingError, decoder, encode
+from cnctwin.wire.decode import guarded
+from cnctwin.wire.scalars import Read, read_node_id, read_string, ua
+from opcua_server.engine.contract import Bytes, Header, Limits, Service, ServiceFault
+
+_C = ua.StatusCodes
+_logger = logging.getLogger(__name__)
+SERVICE_FAULT: Final = 397
+_AFTER_TOKEN: Final = struct.Struct("<qIIi").unpack_from
+_TIMEOUT: Final = struct.Struct("<I").unpack_from
+_RESPONSE: Final = struct.Struct("<BBHqIIBi3x").pack
+_TOKEN_HEAD: Final = b"\x05\x00\x00\x20\x00\x00\x00"
+_TOKEN_END: Final = 4 + len(_TOKEN_HEAD) + 32
+_read_extension: Final = decoder(ua.ExtensionObject)
+MAX_AUDIT_ID: Final = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A service with its compiled decoder."""
+
+    service: Service
+    read: Read | None
+
+
+def table(services: Iterable[Service]) -> dict[int, Row]:
+    """Request type -> row; a later service replaces an earlier one of the same type."""
+    return {one.request_type: Row(one, decoder(one.parameters) if one.parameters is not None else None) for one in services}
+
+
+def split(body: bytes) -> tuple[int, Header, int]:
+    """Type id, header and where the parameters begin. Raises DecodingError."""
+    # What nearly every request looks like is read without a loop; the rest by the general readers.
+    if body[:2] == b"\x01\x00" and body[4:11] == _TOKEN_HEAD and len(body) >= _TOKEN_END + 27:
+        kind = body[2] | body[3] << 8
+        p = _TOKEN_END
+        token = body[4:p]
+        _time, handle, diagnostics, audit = _AFTER_TOKEN(body, p)
+        p += 20
+        if audit == -1 and body[p + 4 : p + 7] == b"\x00\x00\x00":
+            return kind, Header(token, handle, _TIMEOUT(body, p)[0], diagnostics), p + 7
+    (kind, header), p = guarded(_split, body, 0, Budget(10_000, max_string=MAX_AUDIT_ID))
+    return kind, header, p
+
+
+def _split(body: Any, p: int, budget: Budget) -> tuple[tuple[int, Header], int]:
+    type_id, p = read_node_id(body, p, budget)
+    kind = type_id.Identifier if type_id.NamespaceIndex == 0 and isinstance(type_id.Identifier, int) else 0
+    start = p
+    _token, p = read_node_id(body, p, budget)
+    token = bytes(body[start:p])
+    _time, handle, diagnostics = struct.unpack_from("<qII", body, p)
+    audit, p = read_string(body, p + 16, budget)
+    (timeout,) = _TIMEOUT(body, p)
+    _more, p = _read_extension(body, p + 4, budget)
+    return (kind, Header(token, handle, timeout, diagnostics, audit)), p
+
+
+def parameters(row: Row, body: bytes, p: int, limits: Limits) -> Any:
+    """What the handler gets. Raises DecodingError."""
+    if row.read is None:
+        return body[p:]
+    budget = Budget(max_array=limits.array_elements, max_string=limits.string_bytes)
+    value, end = guarded(row.read, body, p, budget)
+    if end != len(body):
+        raise DecodingError(f"{len(body) - end} bytes left over after the request")
+    return value
+
+
+def response(kind: int, handle: int, status: int, body: Any, ticks: int) -> bytes:
+    """A response message: type id, ResponseHeader, and ``body`` as it is."""
+    return _RESPONSE(1, 0, kind, ticks, handle, status, 0, 0) + body
+
+
+def encoded(result: Any) -> Bytes:
+    """A handler's result as the bytes behind the ResponseHeader."""
+    return result if isinstance(result, bytes | bytearray | memoryview) else encode(result)
+
+
+def status_of(error: BaseException) -> int:
+    """The ServiceResult for what a handler raised; what is no refusal is a bug, logged."""
+    if isinstance(error, ServiceFault | DecodingError):
+        return error.status
+    _logger.error("a service failed", exc_info=error)
+    return int(_C.BadInternalError)

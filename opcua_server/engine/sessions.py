@@ -1,0 +1,287 @@
+"""CreateSession, ActivateSession, CloseSession (OPC 10000-4, 5.7).
+
+    created --ActivateSession: signature over our nonce, then the person--> activated --close, timeout--> closed
+                                 '-- on another channel: only of the same certificate, by the same person
+
+A token is 32 random bytes and good only on the channel its session is bound to. Nothing changes before everything is verified.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hmac
+import logging
+import secrets
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from certs.application import uris
+from cnctwin.wire.encode import node_id_bytes
+from cnctwin.wire.scalars import ua
+from opcua_server.engine.channel import Own
+from opcua_server.engine.contract import Limits, Request, Service, ServiceFault, Session
+from opcua_server.engine.discovery import Discovery
+from opcua_server.engine.policies import POLICIES
+from opcua_server.security.users import NotThem, Person, Users
+
+_C = ua.StatusCodes
+_audit = logging.getLogger("opcua_server.audit")
+MIN_TIMEOUT_MS: Final = 10_000.0
+MAX_TIMEOUT_MS: Final = 180_000.0
+UNACTIVATED_S: Final = 30.0
+NONCE: Final = 32
+MAX_NAME: Final = 512
+PER_CONNECTION: Final = 10
+
+CertificateUser = Callable[[bytes, str], Person]
+"""(certificate in DER, peer's address) -> whose it is; raises NotThem. Its key is proved by then. Called in a thread."""
+
+
+@dataclass(eq=False, slots=True)
+class OpenSession(Session):
+    """A session with what its services need to know of it."""
+
+    token: bytes = b""
+    session_id: Any = None
+    nonce: bytes = b""
+    person: Person | None = None
+    connection: Any = None
+    last_s: float = 0.0
+
+    @property
+    def is_activated(self) -> bool:
+        return self.person is not None
+
+
+@lru_cache(maxsize=256)
+def _uris(certificate: bytes) -> tuple[str, ...]:
+    return tuple(uris(x509.load_der_x509_certificate(certificate)))
+
+
+class Sessions:
+    """All sessions. ``by_token``: encoded AuthenticationToken -> session."""
+
+    def __init__(
+        self,
+        own: Own,
+        users: Users,
+        limits: Limits,
+        discovery: Discovery,
+        clock: Callable[[], float],
+        complain: Callable[..., None],
+        *,
+        strict: bool,
+        certificate_user: CertificateUser | None = None,
+    ) -> None:
+        self.by_token: dict[bytes, Session] = {}
+        self._own = own
+        self._users = users
+        self._limits = limits
+        self._discovery = discovery
+        self._clock = clock
+        self._complain = complain
+        self._strict = strict
+        self._certificate_user = certificate_user
+        self._numbers = 0
+
+    def services(self) -> list[Service]:
+        return [
+            Service("CreateSession", 461, 464, self.create, ua.CreateSessionParameters, False),
+            Service("ActivateSession", 467, 470, self.activate, ua.ActivateSessionParameters, False),
+            Service("CloseSession", 473, 476, self.close, None, False),
+        ]
+
+    # Create ---------------------------------------------------------------------------------------------------------
+
+    def create(self, request: Request, params: Any) -> Any:
+        connection = request.answer.connection  # type: ignore[attr-defined]
+        channel = connection.channel
+        if len(connection.sessions) >= PER_CONNECTION:
+            raise ServiceFault(_C.BadTooManySessions)
+        self._check_client(request, channel, params)
+        self._make_room()
+        self._numbers += 1
+        token_id = ua.NodeId(secrets.token_bytes(32), 0)
+        asked = params.RequestedSessionTimeout
+        timeout_ms = min(max(asked, MIN_TIMEOUT_MS), MAX_TIMEOUT_MS) if asked == asked else MAX_TIMEOUT_MS
+        session = OpenSession(
+            self._numbers,
+            (params.SessionName or "")[:MAX_NAME] or f"Session {self._numbers}",
+            (params.ClientDescription.ApplicationUri or "")[:MAX_NAME],
+            None,
+            None,
+            timeout_ms,
+            channel.certificate,
+            max_response_size=params.MaxResponseMessageSize,
+            token=node_id_bytes(token_id),
+            session_id=ua.NodeId(uuid.uuid4(), 1),
+            nonce=secrets.token_bytes(NONCE),
+            connection=connection,
+            last_s=self._clock(),
+        )
+        result = ua.CreateSessionResult()
+        result.SessionId, result.AuthenticationToken = session.session_id, token_id
+        result.RevisedSessionTimeout, result.ServerNonce = timeout_ms, session.nonce
+        result.ServerCertificate = self._own.certificate
+        result.ServerEndpoints = self._discovery.endpoints(self._discovery._url(params.EndpointUrl, request))
+        result.ServerSignature = ua.SignatureData()
+        if channel.policy is not None:
+            signed = bytes(params.ClientCertificate or b"") + (params.ClientNonce or b"")
+            result.ServerSignature.Algorithm = channel.policy.signature_uri
+            result.ServerSignature.Signature = channel.policy.sign(self._own.key, signed)
+        result.MaxRequestMessageSize = self._limits.message_bytes
+        self.by_token[session.token] = session
+        connection.sessions[session.token] = session
+        return result
+
+    def _check_client(self, request: Request, channel: Any, params: Any) -> None:
+        if channel.policy is None:
+            return
+        if len(params.ClientNonce or b"") < NONCE or len(params.ClientNonce) > 256:
+            raise ServiceFault(_C.BadNonceInvalid)
+        leaf = channel.certificate
+        if not hmac.compare_digest(bytes(params.ClientCertificate or b"")[: len(leaf)], leaf):
+            raise ServiceFault(_C.BadCertificateInvalid)
+        said = params.ClientDescription.ApplicationUri
+        names = _uris(leaf)
+        if said not in names:
+            self._complain("client at %s says it is %.200r, its certificate is for %s", request.peer, said, ", ".join(names))
+            if self._strict:
+                raise ServiceFault(_C.BadCertificateUriInvalid)
+
+    def _make_room(self) -> None:
+        """Sessions that were never activated give way; those in use never."""
+        if len(self.by_token) < self._limits.sessions:
+            return
+        for session in self.by_token.values():
+            if isinstance(session, OpenSession) and not session.is_activated:
+                self.end(session, delete_subscriptions=True)
+                return
+        raise ServiceFault(_C.BadTooManySessions)
+
+    # Activate -------------------------------------------------------------------------------------------------------
+
+    async def activate(self, request: Request, params: Any) -> Any:
+        connection = request.answer.connection  # type: ignore[attr-defined]
+        channel = connection.channel
+        session = self.by_token.get(request.header.token)
+        if not isinstance(session, OpenSession):
+            raise ServiceFault(_C.BadSessionIdInvalid)
+        moved = session.connection is not connection
+        if session.certificate != channel.certificate:
+            raise ServiceFault(_C.BadSecureChannelIdInvalid if channel.policy is not None else _C.BadSessionIdInvalid)
+        if moved and not session.is_activated:
+            raise ServiceFault(_C.BadSessionIdInvalid)
+        nonce = session.nonce
+        if channel.policy is not None:
+            try:
+                channel.policy.verify(channel.key, params.ClientSignature.Signature or b"", self._own.certificate + nonce)
+            except InvalidSignature:
+                raise ServiceFault(_C.BadApplicationSignatureInvalid) from None
+        person = await self._identify(params, channel, nonce, request.peer)
+        if session.is_closed or session.nonce != nonce:
+            raise ServiceFault(_C.BadSessionIdInvalid)
+        if moved and session.person != person:
+            raise ServiceFault(_C.BadIdentityChangeNotSupported)
+        if moved and len(connection.sessions) >= PER_CONNECTION:
+            raise ServiceFault(_C.BadTooManySessions)
+        if not connection.is_open:
+            raise ServiceFault(_C.BadConnectionClosed)
+        session.person, session.user, session.role = person, person.name, person.role
+        session.locale_ids = tuple(str(one)[:64] for one in (params.LocaleIds or [])[:32])
+        session.nonce = secrets.token_bytes(NONCE)
+        session.last_s = self._clock()
+        if moved:
+            if session.connection is not None:
+                session.connection.sessions.pop(session.token, None)
+            session.connection = connection
+            connection.sessions[session.token] = session
+        result = ua.ActivateSessionResult()
+        result.ServerNonce = session.nonce
+        return result
+
+    async def _identify(self, params: Any, channel: Any, nonce: bytes, peer: str) -> Person:
+        token = params.UserIdentityToken
+        try:
+            if token is None or isinstance(token, ua.AnonymousIdentityToken) or _is_null(token):
+                return self._users.without_login(peer)
+            if isinstance(token, ua.UserNameIdentityToken):
+                secret = token.Password if isinstance(token.Password, bytes) else (token.Password or "").encode()
+                return await self._users.with_password(
+                    token.UserName, secret, token.EncryptionAlgorithm, self._own.key, nonce, peer
+                )
+            if isinstance(token, ua.X509IdentityToken) and self._certificate_user is not None:
+                return await self._certified(token, params.UserTokenSignature, channel, nonce, peer)
+        except NotThem as problem:
+            raise ServiceFault(getattr(_C, problem.status)) from problem
+        raise ServiceFault(_C.BadIdentityTokenRejected)
+
+    async def _certified(self, token: Any, signature: Any, channel: Any, nonce: bytes, peer: str) -> Person:
+        """Who a user certificate is for, once its key has signed our nonce."""
+        certificate_user = self._certificate_user
+        policy = channel.policy or next(iter(POLICIES.values()))
+        try:
+            der = bytes(token.CertificateData or b"")
+            key = x509.load_der_x509_certificate(der).public_key()
+            if not isinstance(key, rsa.RSAPublicKey):
+                raise ValueError("no RSA key")
+            policy.verify(key, signature.Signature or b"", self._own.certificate + nonce)
+        except (ValueError, InvalidSignature, AttributeError) as error:
+            _audit.warning("login by certificate from %s: refused, its key is not proved", peer)
+            raise ServiceFault(_C.BadUserSignatureInvalid) from error
+        if certificate_user is None:
+            raise ServiceFault(_C.BadIdentityTokenRejected)
+        person = await asyncio.to_thread(certificate_user, der, peer)
+        _audit.info("login %r by certificate from %s: %s", person.name, peer, person.role)
+        return person
+
+    # Close ----------------------------------------------------------------------------------------------------------
+
+    def close(self, request: Request, raw: bytes) -> bytes:
+        connection = request.answer.connection  # type: ignore[attr-defined]
+        session = connection.sessions.get(request.header.token)
+        if session is None:
+            raise ServiceFault(_C.BadSessionIdInvalid)
+        self.end(session, delete_subscriptions=raw[:1] != b"\x00")
+        return b""
+
+    def end(self, session: OpenSession, *, delete_subscriptions: bool) -> None:
+        """Close a session, for whatever reason; a second time does nothing."""
+        if session.is_closed:
+            return
+        session.is_closed = True
+        self.by_token.pop(session.token, None)
+        if session.connection is not None:
+            session.connection.sessions.pop(session.token, None)
+            session.connection = None
+        for closing in session.closing:
+            with contextlib.suppress(Exception):
+                closing(session, delete_subscriptions)
+
+    def expire(self, now_s: float) -> None:
+        """End the sessions that were silent for longer than agreed."""
+        for session in list(self.by_token.values()):
+            if isinstance(session, OpenSession):
+                allowed_s = session.timeout_ms / 1000 if session.is_activated else UNACTIVATED_S
+                if now_s - session.last_s > allowed_s:
+                    self.end(session, delete_subscriptions=True)
+
+    def forget_connection(self, connection: Any) -> None:
+        """A connection is gone: activated sessions wait for another one until they time out."""
+        for session in list(connection.sessions.values()):
+            session.connection = None
+            if not session.is_activated:
+                self.end(session, delete_subscriptions=True)
+        connection.sessions.clear()
+
+
+def _is_null(token: Any) -> bool:
+    return isinstance(token, ua.ExtensionObject) and token.TypeId == ua.NodeId(ua.ObjectIds.Null)

@@ -1,0 +1,268 @@
+"""Browse, BrowseNext, TranslateBrowsePathsToNodeIds, RegisterNodes (OPC 10000-4, 5.9).
+
+A reference is encoded once per set of fields, and a node's answer to the same question is kept for as long as the node has the
+same references. What a request costs is bounded, and long ones are sliced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import struct
+from typing import Any, Final
+
+from cnctwin.wire import encoder
+from cnctwin.wire.encode import node_id_bytes
+from cnctwin.wire.scalars import ua
+from opcua_server.engine.contract import Limits, Request, Service, ServiceFault
+
+_C = ua.StatusCodes
+_NULL_STRING: Final = b"\xff\xff\xff\xff"
+_NULL_NODE: Final = b"\x00\x00"
+_COUNT: Final = struct.Struct("<i").pack
+_HAS_SUBTYPE: Final = ua.NodeId(ua.ObjectIds.HasSubtype, 0)
+_write_name: Final = encoder(ua.QualifiedName)
+_write_text: Final = encoder(ua.LocalizedText)
+STATE: Final = "engine.browse"
+MAX_ANSWERS: Final = 50_000
+MAX_PER_NODE: Final = 10_000
+"""References of one node in one response, where the client sets no limit."""
+MAX_TARGETS: Final = 1_000
+MAX_ELEMENTS: Final = 100
+SLICE: Final = 50
+
+
+class ReferenceTypes:
+    """Which reference types are subtypes of which; worked out once."""
+
+    def __init__(self, aspace: Any) -> None:
+        self._aspace = aspace
+        self._below: dict[Any, frozenset[Any]] = {}
+
+    def below(self, kind: Any) -> frozenset[Any]:
+        """A reference type and all its subtypes. Raises ServiceFault when it is none."""
+        known = self._below.get(kind)
+        if known is None:
+            node = self._aspace.get(kind)
+            attribute = node.attributes.get(ua.AttributeIds.NodeClass) if node is not None else None
+            if attribute is None or int(attribute.value.Value.Value) != int(ua.NodeClass.ReferenceType):
+                raise ServiceFault(_C.BadReferenceTypeIdInvalid)
+            found, waiting = {kind}, [kind]
+            while waiting:
+                current = self._aspace.get(waiting.pop())
+                for reference in current.references if current is not None else ():
+                    if reference.IsForward and reference.ReferenceTypeId == _HAS_SUBTYPE and reference.NodeId not in found:
+                        found.add(reference.NodeId)
+                        waiting.append(reference.NodeId)
+            known = self._below[kind] = frozenset(found)
+        return known
+
+
+class View:
+    """The view services over one address space."""
+
+    def __init__(self, aspace: Any, limits: Limits) -> None:
+        self._aspace = aspace
+        self._limits = limits
+        self._types = ReferenceTypes(aspace)
+        self._answers: dict[tuple[Any, ...], tuple[Any, int, list[bytes]]] = {}
+
+    def services(self) -> list[Service]:
+        return [
+            Service("Browse", 527, 530, self.browse, ua.BrowseParameters),
+            Service("BrowseNext", 533, 536, self.browse_next, ua.BrowseNextParameters),
+            Service("TranslateBrowsePathsToNodeIds", 554, 557, self.translate, ua.TranslateBrowsePathsToNodeIdsParameters),
+            Service("RegisterNodes", 560, 563, self.register, ua.RegisterNodesParameters),
+            Service("UnregisterNodes", 566, 569, self.unregister, ua.UnregisterNodesParameters),
+        ]
+
+    # Browse ---------------------------------------------------------------------------------------------------------
+
+    def browse(self, request: Request, params: Any) -> Any:
+        nodes = params.NodesToBrowse
+        self._bounded(nodes, self._limits.nodes_per_browse)
+        if not params.View.ViewId.is_null():
+            raise ServiceFault(_C.BadViewIdUnknown)
+        limit = params.RequestedMaxReferencesPerNode
+        if len(nodes) <= SLICE:
+            return b"".join([_COUNT(len(nodes)), *(self._result(request, one, limit) for one in nodes), _COUNT(0)])
+        return self._browse_long(request, nodes, limit)
+
+    async def _browse_long(self, request: Request, nodes: list[Any], limit: int) -> bytes:
+        parts = [_COUNT(len(nodes))]
+        size = 0
+        for position, one in enumerate(nodes):
+            parts.append(self._result(request, one, limit))
+            size += len(parts[-1])
+            if size > 4 * self._limits.message_bytes:
+                raise ServiceFault(_C.BadResponseTooLarge)
+            if position % SLICE == SLICE - 1:
+                await asyncio.sleep(0)
+        parts.append(_COUNT(0))
+        return b"".join(parts)
+
+    def _result(self, request: Request, one: Any, limit: int) -> bytes:
+        try:
+            references = self._references(one)
+        except ServiceFault as fault:
+            return struct.pack("<IiI", fault.status, -1, 0)
+        return self._page(request, references, 0, limit or MAX_PER_NODE)
+
+    def _page(self, request: Request, references: list[bytes], start: int, limit: int) -> bytes:
+        """A BrowseResult with the references from ``start`` on, and a continuation point when there are more."""
+        end = start + limit
+        if end >= len(references):
+            shown = references[start:] if start else references
+            return b"".join([struct.pack("<Iii", 0, -1, len(shown)), *shown])
+        session = request.session
+        points = session.state.setdefault(STATE, {}) if session is not None else {}
+        if len(points) >= self._limits.continuation_points:
+            return struct.pack("<Iii", _C.BadNoContinuationPoints, -1, 0)
+        point = secrets.token_bytes(8)
+        points[point] = (references, end, limit)
+        shown = references[start:end]
+        return b"".join([struct.pack("<Ii", 0, len(point)), point, _COUNT(len(shown)), *shown])
+
+    def _references(self, one: Any) -> list[bytes]:
+        """The encoded references of a node that a BrowseDescription asks for. Raises ServiceFault."""
+        node = self._aspace.get(one.NodeId)
+        if node is None:
+            raise ServiceFault(_C.BadNodeIdUnknown)
+        direction = int(one.BrowseDirection)
+        if direction not in (0, 1, 2):
+            raise ServiceFault(_C.BadBrowseDirectionInvalid)
+        key = (one.NodeId, direction, one.ReferenceTypeId, one.IncludeSubtypes, int(one.NodeClassMask), int(one.ResultMask))
+        known = self._answers.get(key)
+        if known is not None and known[0] is node.references and known[1] == len(node.references):
+            return known[2]
+        kinds: frozenset[Any] | None = None
+        if not one.ReferenceTypeId.is_null():
+            below = self._types.below(one.ReferenceTypeId)
+            kinds = below if one.IncludeSubtypes else frozenset((one.ReferenceTypeId,))
+        classes, mask = int(one.NodeClassMask), int(one.ResultMask)
+        found = []
+        for reference in node.references:
+            if direction != 2 and reference.IsForward != (direction == 0):
+                continue
+            if kinds is not None and reference.ReferenceTypeId not in kinds:
+                continue
+            if classes and not classes & int(reference.NodeClass):
+                continue
+            found.append(encode_reference(reference, mask))
+        if len(self._answers) >= MAX_ANSWERS:
+            self._answers.clear()
+        self._answers[key] = (node.references, len(node.references), found)
+        return found
+
+    def browse_next(self, request: Request, params: Any) -> bytes:
+        given = params.ContinuationPoints
+        self._bounded(given, self._limits.nodes_per_browse)
+        points = request.session.state.setdefault(STATE, {}) if request.session is not None else {}
+        parts = [_COUNT(len(given))]
+        for point in given:
+            held = points.pop(point, None)
+            if params.ReleaseContinuationPoints:
+                parts.append(struct.pack("<Iii", 0 if held else _C.BadContinuationPointInvalid, -1, 0))
+            elif held is None:
+                parts.append(struct.pack("<Iii", _C.BadContinuationPointInvalid, -1, 0))
+            else:
+                parts.append(self._page(request, *held))
+        parts.append(_COUNT(0))
+        return b"".join(parts)
+
+    # Paths ----------------------------------------------------------------------------------------------------------
+
+    async def translate(self, _request: Request, params: Any) -> bytes:
+        paths = params.BrowsePaths
+        self._bounded(paths, self._limits.nodes_per_browse)
+        parts = [_COUNT(len(paths))]
+        for position, path in enumerate(paths):
+            try:
+                targets = self._follow(path)
+                parts.append(struct.pack("<Ii", 0, len(targets)))
+                for node_id in targets:
+                    parts += (node_id_bytes(node_id), b"\xff\xff\xff\xff")
+            except ServiceFault as fault:
+                parts.append(struct.pack("<Ii", fault.status, 0))
+            if position % SLICE == SLICE - 1:
+                await asyncio.sleep(0)
+        parts.append(_COUNT(0))
+        return b"".join(parts)
+
+    def _follow(self, path: Any) -> list[Any]:
+        elements = path.RelativePath.Elements
+        if path.StartingNode not in self._aspace:
+            raise ServiceFault(_C.BadNodeIdUnknown)
+        if not elements:
+            raise ServiceFault(_C.BadNothingToDo)
+        if len(elements) > MAX_ELEMENTS:
+            raise ServiceFault(_C.BadTooManyOperations)
+        here = [path.StartingNode]
+        for position, element in enumerate(elements):
+            name = element.TargetName
+            is_open = name is None or not name.Name  # the last may be open: all targets
+            if is_open and position != len(elements) - 1:
+                raise ServiceFault(_C.BadBrowseNameInvalid)
+            if is_open:
+                raise ServiceFault(_C.BadBrowseNameInvalid)
+            kinds = None
+            if not element.ReferenceTypeId.is_null():
+                below = self._types.below(element.ReferenceTypeId)
+                kinds = below if element.IncludeSubtypes else frozenset((element.ReferenceTypeId,))
+            found: dict[Any, None] = {}
+            for node_id in here:
+                node = self._aspace.get(node_id)
+                for reference in node.references if node is not None else ():
+                    if (
+                        reference.BrowseName.Name == name.Name
+                        and reference.BrowseName.NamespaceIndex == name.NamespaceIndex
+                        and reference.IsForward != element.IsInverse
+                        and (kinds is None or reference.ReferenceTypeId in kinds)
+                    ):
+                        found[reference.NodeId] = None
+            if len(found) > MAX_TARGETS:
+                raise ServiceFault(_C.BadQueryTooComplex)
+            here = list(found)
+        if not here:
+            raise ServiceFault(_C.BadNoMatch)
+        return here
+
+    def register(self, _request: Request, params: Any) -> bytes:
+        """The ids as they are: a lookup by any of them costs the same."""
+        nodes = params.NodesToRegister
+        self._bounded(nodes, self._limits.nodes_per_read)
+        if any(node_id not in self._aspace for node_id in nodes):
+            raise ServiceFault(_C.BadNodeIdUnknown)
+        return b"".join([_COUNT(len(nodes)), *(node_id_bytes(node_id) for node_id in nodes)])
+
+    def unregister(self, _request: Request, params: Any) -> bytes:
+        self._bounded(params.NodesToUnregister, self._limits.nodes_per_read)
+        return b""
+
+    @staticmethod
+    def _bounded(items: Any, most: int) -> None:
+        if not items:
+            raise ServiceFault(_C.BadNothingToDo)
+        if len(items) > most:
+            raise ServiceFault(_C.BadTooManyOperations)
+
+
+def encode_reference(reference: Any, mask: int) -> bytes:
+    """A ReferenceDescription with the fields of a ResultMask (OPC 10000-4, 5.9.2.2); the others are null."""
+    parts: list[bytes] = [
+        node_id_bytes(reference.ReferenceTypeId) if mask & 1 else _NULL_NODE,
+        b"\x01" if mask & 2 and reference.IsForward else b"\x00",
+        node_id_bytes(reference.NodeId),
+    ]
+    if mask & 8:
+        _write_name(reference.BrowseName, parts.append)
+    else:
+        parts.append(b"\x00\x00" + _NULL_STRING)
+    if mask & 16:
+        _write_text(reference.DisplayName, parts.append)
+    else:
+        parts.append(b"\x00")
+    parts.append(_COUNT(int(reference.NodeClass) if mask & 4 else 0))
+    type_definition = reference.TypeDefinition
+    parts.append(node_id_bytes(type_definition) if mask & 32 and type_definition is not None else _NULL_NODE)
+    return b"".join(parts)

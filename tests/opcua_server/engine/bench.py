@@ -1,0 +1,39 @@
+"""A whole server with our own front, over scripted machines; started by the program's own parts, in a thread of its own."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from opcua_server import program
+from opcua_server.engine.engine import Engine
+from opcua_server.security.server import SecureServer
+from tests.opcua_server import bench
+
+Bench = bench.Bench
+
+
+@contextlib.contextmanager
+def running(folder: Path, engines: list[Engine] | None = None, **options: Any) -> Iterator[bench.Bench]:
+    """As ``bench.running``, with the front exchanged. ``engines`` gets the engine; its limits are ``options['limits']``."""
+    limits = options.pop("limits", None)
+    rooms = options.pop("rooms", ())
+    more = options.pop("engine_options", {})
+    made = program._make_server
+
+    def front(server: SecureServer) -> Engine:
+        engine = Engine.of(server, rooms=rooms, limits=limits, **more)
+        if engines is not None:
+            engines.append(engine)
+        return engine
+
+    async def make(settings: Any) -> SecureServer:
+        server = await made(settings)
+        server.front = front
+        return server
+
+    with mock.patch.object(program, "_make_server", make), bench.running(folder, **options) as running_bench:
+        yield running_bench
