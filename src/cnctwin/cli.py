@@ -53,7 +53,7 @@ def _takes(*names: str) -> Callable[[Callable[[Settings], None]], Callable[..., 
 
     def decorate(command: Callable[[Settings], None]) -> Callable[..., None]:
         def run(**options: Any) -> None:
-            command(load({name: value for name, value in options.items() if value not in (None, False)}))
+            command(load({name: value for name, value in options.items() if value is not None and value is not False}))
 
         parameters = []
         for name in names:

@@ -29,6 +29,7 @@ from cnctwin.errors import ConfigurationError
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 CONFIG_NAME = "cnctwin.toml"
+MAX_PORT_BASE = 65533
 
 
 class Settings(BaseSettings):
@@ -39,7 +40,9 @@ class Settings(BaseSettings):
     # Where
     data: Path = Field(Path(".data"), description="folder of all state, keys and stores")
     host: str = Field("127.0.0.1", description="address to listen on; anything but loopback is strict")
-    port_base: int | None = Field(None, ge=1, le=65533, description="HTTP on this port, MQTT on the next, OPC UA on the one after")
+    port_base: int | None = Field(
+        None, ge=1, le=MAX_PORT_BASE, description="HTTP on this port, MQTT on the next, OPC UA on the one after"
+    )
     opcua_port: int = Field(4840, ge=1, le=65535)
     http_port: int = Field(8000, ge=1, le=65535)
 
@@ -155,7 +158,7 @@ class Settings(BaseSettings):
         base = values.get("port_base") if isinstance(values, dict) else None
         if isinstance(base, str) and base.isdigit():
             base = int(base)
-        if isinstance(base, int):
+        if isinstance(base, int) and 1 <= base <= MAX_PORT_BASE:
             values = {**values, "http_port": base, "mqtt_port": base + 1, "opcua_port": base + 2}
         return values
 

@@ -27,6 +27,8 @@ from cnctwin.supervisor import Child, Command, Supervisor
 
 REPORT_NAME = "state.json"
 REPORT_PERIOD_S = 2.0
+PATIENCE_S = 15.0
+"""How long the panel waits for programs that are up and miss a peer."""
 
 
 def run(settings: Settings) -> None:
@@ -59,15 +61,21 @@ class _Session:
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        work = asyncio.gather(self.supervisor.run(), self._report())
+        work = asyncio.create_task(self.supervisor.run(), name="supervisor")
+        reporting = asyncio.create_task(self._report(), name="report")
+
+        def stop() -> None:
+            if not work.cancelling():  # a second Ctrl-C must not interrupt the ending of the programs
+                work.cancel()
+
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            loop.add_signal_handler(number, work.cancel)
+            loop.add_signal_handler(number, stop)
         try:
             await work
         except asyncio.CancelledError:
             pass
         finally:
-            work.cancel()
+            reporting.cancel()
             self.report_path.unlink(missing_ok=True)
 
     @contextlib.contextmanager
@@ -94,24 +102,34 @@ class _Session:
         return [embedded, *programs] if embedded else programs
 
     def _changed(self, child: Child) -> None:
-        children = self.supervisor.children
-        if not self.shown and all(other.is_up for other in children):
-            self.shown = True
-            if self.spinner is not None:
-                self.spinner.stop()
-            self.console.print(self._panel())
-        elif self.shown:
+        if self.shown:
             if child.state != "starting":
-                words = f": {child.reason}" if child.reason else ""
-                self.console.print(f"{time.strftime('%H:%M:%S')} {child.name} {child.state}{words}")
-        elif self.spinner is not None:
-            self.spinner.update("starting: " + ", ".join(f"{other.name} {other.state}" for other in children))
-        else:
-            self.console.print(f"{child.name} {child.state}" + (f": {child.reason}" if child.reason else ""))
+                self.console.print(
+                    f"{time.strftime('%H:%M:%S')} {child.name} {child.state}" + (f": {child.reason}" if child.reason else "")
+                )
+            return
+        self._show_when_ready()
+        if self.spinner is not None and not self.shown:
+            self.spinner.update("starting: " + ", ".join(f"{other.name} {other.state}" for other in self.supervisor.children))
+
+    def _show_when_ready(self) -> None:
+        """The panel, once all are ready; or are up at least and a peer is still away, which the lines below it say."""
+        children = self.supervisor.children
+        patient = time.monotonic() - self.began < PATIENCE_S
+        if self.shown or not all(child.state == "ready" or (child.is_up and not patient) for child in children):
+            return
+        self.shown = True
+        if self.spinner is not None:
+            self.spinner.stop()
+        self.console.print(self._panel())
+        for child in children:
+            if child.state != "ready":
+                self.console.print(f"{child.name} {child.state}: {child.reason}")
 
     async def _report(self) -> None:
         """Keep the state of everything in a file, for the soak command and for whoever looks."""
         while True:
+            self._show_when_ready()
             report = {"version": __version__, "pid": os.getpid(), "ready": self.shown, "programs": self.supervisor.report()}
             temporary = self.report_path.with_suffix(".tmp")
             temporary.write_text(json.dumps(report, default=str), "utf-8")
