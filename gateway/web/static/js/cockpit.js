@@ -91,7 +91,7 @@ export class Cockpit {
 
   #tool(machine) {
     const cuts = machine?.live("Tool/InCut");
-    setText(byId("in-cut"), cuts === undefined ? DASH : cuts ? "in cut" : "not in cut");
+    setText(byId("in-cut"), cuts === undefined ? DASH : cuts ? "in cut" : "in air");
     setData(byId("in-cut"), "level", cuts ? "cut" : "");
     const [best, low, high] = ["ToolRul", "ToolRulLow", "ToolRulHigh"].map((tail) => machine?.live(`Analytics/${tail}`));
     const interval = byId("interval");

@@ -110,7 +110,8 @@ async function choose(id) {
   seedPath(id, isStill);
 }
 
-/** The path of the last minutes from history: positions and whether the tool cut, held until the next one. */
+/** The path of the last minutes from history: positions and whether the tool cut, held until the next one. History keeps no G codes,
+    so what was not cut is not told apart. */
 async function seedPath(id, isStill) {
   const columns = await Promise.all([...AXES, "Tool/InCut", "Machine/PartsProduced"].map((name) => api.history(id, name, PATH_S)));
   if (!isStill()) return;
@@ -122,7 +123,7 @@ async function seedPath(id, isStill) {
     if (i === 4 && held[4] !== undefined && held[4] !== value) path.nextPart();
     held[i] = value;
     if (rows[k + 1]?.[0] === time || [0, 1, 2].some((axis) => typeof held[axis] !== "number")) return;
-    path.add(held[0], held[1], held[2], held[3] === true ? "cut" : "rapid");
+    path.add(held[0], held[1], held[2], held[3] ? "cut" : "feed");
   });
   for (const point of newer) path.points.push(point);
   if (newer.length) path.tool = [newer.at(-1).x, newer.at(-1).y, newer.at(-1).z];

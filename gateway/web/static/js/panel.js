@@ -17,7 +17,7 @@ const OVERRIDES = [
 const PROGRAMS = ["pocket.nc", "contour.nc", "flange.nc"];
 const WORDS = { EmergencyStop: "Emergency stop", LoadProgram: "Load", SetFeedOverride: "Feed override", SetRapidOverride: "Rapid override",
   SetSpindleOverride: "Spindle override", InjectFault: "Inject fault", ClearFault: "Clear faults" };
-const RESULTS = 4;
+const RESULTS = 3;
 
 export class Panel {
   #controls = []; // [element, role]
@@ -67,7 +67,7 @@ export class Panel {
 
   #program() {
     this.list = el("datalist", { id: "programs" });
-    const name = this.#control(el("input", { list: "programs", placeholder: "name, such as pocket.nc", "aria-label": "Program to load", maxlength: 200 }), "Operator");
+    const name = this.#control(el("input", { list: "programs", placeholder: "pocket.nc", "aria-label": "Program to load", maxlength: 200 }), "Operator");
     const form = el("form", { class: "field" }, el("span", {}, "Program"), name, this.#control(el("button", { type: "submit", "data-method": "LoadProgram" }, "Load"), "Operator"), this.list);
     form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -124,6 +124,7 @@ export class Panel {
       if (method === "LoadProgram" && !this.#programs.includes(values.Name)) this.#programs.push(values.Name);
     } catch (error) {
       setText(words, `${said}: refused, ${error.message}`);
+      words.title = words.textContent;
       setData(line, "state", "failed");
     }
   }

@@ -15,9 +15,9 @@ const STEP_S = 0.1;
 /** Lines: [signal, label, colour, digits, scale]. `top` is the least upper end of the left axis; `line` a threshold. */
 const CHARTS = [
   { title: "Speed", unit: "r/min", top: 100, lines: [["Spindle/CmdSpeed", "set", "faint", 0], ["Spindle/ActSpeed", "actual", "accent", 0]] },
-  { title: "Load, power", unit: "% · kW", top: 50, lines: [["Spindle/ActLoad", "load %", "cut", 0], ["Power/Spindle", "kW", "accent", 1, "right"]] },
+  { title: "Load", unit: "", top: 50, lines: [["Spindle/ActLoad", "%", "cut", 0], ["Spindle/ActPower", "W", "accent", 0, "right"]] },
   { title: "Temperature", unit: "°C", lines: [["Spindle/MotorTemperature", "motor", "cut", 1], ["Spindle/Temperature", "bearing", "bad", 1], ["Coolant/Temperature", "coolant", "accent", 1]] },
-  { title: "Vibration", unit: "mm/s RMS", top: 1, lines: [["Spindle/VibrationVelocity", "velocity", "good", 2]] },
+  { title: "Vibration", unit: "mm/s", top: 1, lines: [["Spindle/VibrationVelocity", "RMS", "good", 2]] },
   { title: "Anomaly score", unit: "alarm from 1.0", top: 1.25, line: 1, wide: true,
     lines: [["Analytics/RuleScore", "limits", "rapid", 2], ["Analytics/ZScore", "z-score", "faint", 2], ["Analytics/ForestScore", "forest", "good", 2], ["Analytics/AnomalyScore", "score", "warn", 2]] },
 ];
@@ -56,18 +56,18 @@ class Chart {
     const options = {
       width: Math.max(100, this.place.clientWidth),
       height: HEIGHT,
-      padding: [6, right ? 0 : 8, 0, 0],
+      padding: [6, right ? 0 : 18, 0, 0],
       legend: { show: false },
       cursor: { drag: { x: false, y: false }, points: { size: 6 }, y: false },
       scales: {
         x: { time: true, auto: false },
         y: { range: leftRange(spec.top) },
-        ...(right ? { right: { range: (_plot, _low, high) => [0, Math.max(1, (high ?? 0) * 1.1)] } } : {}),
+        ...(right ? { right: { range: (_plot, _low, high) => [0, Math.max(100, (high ?? 0) * 1.1)] } } : {}),
       },
       axes: [
         { ...axis, size: 22, space: 70, values: (_plot, times) => times.map((time) => clock(time * 1000).slice(0, 5)), incrs: [60, 120] },
         { ...axis, space: 26 },
-        ...(right ? [{ ...axis, side: 1, scale: "right", size: 30, space: 26, grid: { show: false } }] : []),
+        ...(right ? [{ ...axis, side: 1, scale: "right", size: 44, space: 26, grid: { show: false } }] : []),
       ],
       series: [{}, ...spec.lines.map(([, label, name, , scale]) => ({
         label, scale: scale ?? "y", stroke: colour(name), width: name === "faint" ? 1 : 1.6, points: { show: false },

@@ -1,0 +1,163 @@
+"""What an operator sees on the page is what the gateway streams, and never looks better than it is."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from fake_link import FakeLink
+from gate import Gate, opened
+from playwright.sync_api import Browser, expect
+from watched import Watched, show
+
+from cnctwin.link import LinkAlarm
+from cnctwin.reading import BAD_SENSOR_FAILURE, BAD_WAITING_FOR_INITIAL_DATA, Reading
+
+PROBE = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
+X = "[data-signal='Axes/X/ActPos']"
+
+
+def bad(name: str, status: int) -> Reading:
+    return Reading(name, None, status, time.time_ns(), time.time_ns())
+
+
+def test_position_on_the_page_is_the_value_of_the_stream(watched: Watched, gate: Gate) -> None:
+    page = show(watched, gate)
+    for position_mm in (-123.45678, -0.00001, -761.5):
+        gate.play({"Axes/X/ActPos": position_mm})
+        expect(page.locator(X)).to_have_text(f"{position_mm:.3f}".replace("-0.000", "0.000"))
+        streamed = gate.http.get("/api/v1/machines/CNC-001/signals/Axes/X/ActPos").json()
+        assert streamed["value"] == position_mm
+    expect(page.locator(X)).to_have_attribute("data-q", "good")
+
+
+def test_state_program_and_block_are_shown(watched: Watched, gate: Gate) -> None:
+    page = show(watched, gate)
+    expect(page.locator("#state")).to_have_text("Running")
+    expect(page.locator("#lamps [data-lamp=Green]")).to_have_class("on")
+    expect(page.locator("#blocks li")).to_have_text(["G1 X-350. F800", "Y-220.", "X-410."])
+    expect(page.locator("[data-signal='Channel/ActMainProgramName']")).to_have_text("pocket.nc")
+    expect(page.locator("#modal")).to_have_text("G1 G17 G21 G54 G90 M3 M8")
+
+
+def test_a_lost_machine_keeps_its_values_but_never_looks_live(watched: Watched, gate: Gate) -> None:
+    page = show(watched, gate)
+    gate.play({"Axes/X/ActPos": -55.5})
+    expect(page.locator(X)).to_have_text("-55.500")
+    gate.do(gate.link.lose)
+    expect(page.locator("#link")).to_contain_text("no communication")
+    expect(page.locator("body")).to_have_class("lost")
+    expect(page.locator(X)).to_have_attribute("data-q", "uncertain")
+    expect(page.locator(X)).to_have_text("-55.500")
+    gate.do(gate.link.return_)
+    gate.play({**gate.link.moment("CNC-001"), "Axes/X/ActPos": -56.5})
+    expect(page.locator("#link")).to_have_text("live")
+    expect(page.locator(X)).to_have_text("-56.500")
+
+
+def test_a_lost_gateway_greys_the_page_at_once_and_locks_the_panel(watched: Watched, browser: Browser, tmp_path: Path) -> None:
+    with opened(tmp_path, FakeLink(period_s=None)) as gate:
+        gate.play(gate.link.moment("CNC-001"))
+        page = show(watched, gate)
+    expect(page.locator("#link")).to_have_text("connection lost")
+    expect(page.locator("body")).to_have_class("lost")
+    expect(page.locator(".locked")).to_contain_text("No connection")
+
+
+def test_the_page_comes_back_by_itself_with_what_it_missed(watched: Watched, gate: Gate) -> None:
+    page = show(watched, gate)
+    page.context.set_offline(True)
+    expect(page.locator("#link")).to_have_text("connection lost")
+    gate.play({"Axes/X/ActPos": -77.25})
+    page.context.set_offline(False)
+    expect(page.locator(X)).to_have_text("-77.250")
+    expect(page.locator("#link")).to_have_text("live")
+
+
+def test_one_bad_signal_is_hatched_with_its_reason_and_listed(watched: Watched, gate: Gate) -> None:
+    page = show(watched, gate)
+    gate.play({"Coolant/Flow": bad("Coolant/Flow", BAD_SENSOR_FAILURE)})
+    flow = page.locator("[data-signal='Coolant/Flow']")
+    expect(flow).to_have_attribute("data-q", "bad")
+    expect(flow.locator("b")).to_have_text("–")
+    assert "sensor failure" in (flow.get_attribute("title") or "")
+    expect(page.locator("#link")).to_have_text("live, 1 not good")
+    page.click("#trust summary")
+    expect(page.locator("#trust-list li")).to_have_text("Coolant/Flow bad: sensor failure")
+
+
+def test_a_detector_that_still_learns_says_so_and_shows_no_number(watched: Watched, gate: Gate) -> None:
+    page = show(watched, gate)
+    names = ("Analytics/AnomalyScore", "Analytics/ToolRul", "Analytics/ToolRulLow", "Analytics/ToolRulHigh")
+    gate.play({name: bad(name, BAD_WAITING_FOR_INITIAL_DATA) for name in names})
+    for name in names:
+        expect(page.locator(f"[data-signal='{name}'] b")).to_have_text("learning…")
+    expect(page.locator("#anomaly")).to_have_text("learning…")
+    expect(page.locator("#link")).to_have_text("live")
+
+
+def test_markup_in_any_text_of_the_machine_stays_text(watched: Watched, gate: Gate) -> None:
+    page = show(watched, gate)
+    names = ("Channel/ActMainProgramName", "Machine/AlarmText", "Analytics/Explanation", "Tool/Type")
+    gate.play(dict.fromkeys(names, PROBE))
+    gate.play({"Machine/AlarmCode": PROBE, "Channel/ActProgramBlock": [PROBE] * 3, "Simulation/FaultNames": [PROBE]})
+    gate.do(lambda: gate.link.raise_alarm(LinkAlarm("CNC-001", time.time_ns(), 900, "PS0010", PROBE, True)))
+    expect(page.locator("#alarms .active .text").filter(has_text="onerror")).to_have_count(2)
+    expect(page.locator("#banner")).to_contain_text(PROBE)
+    expect(page.locator("#explanation")).to_have_text(PROBE)
+    expect(page.locator("main img, main script, .cockpit img, #banner img")).to_have_count(0)
+    assert page.title() == "CNC-001 · cnctwin"
+    assert watched.complaints == []
+
+
+def test_alarms_move_from_active_to_past_and_are_announced(watched: Watched, gate: Gate) -> None:
+    page = show(watched, gate)
+    at_ns = time.time_ns()
+    gate.do(lambda: gate.link.raise_alarm(LinkAlarm("CNC-001", at_ns, 700, "PS0020", "OVER TOLERANCE OF RADIUS", True)))
+    expect(page.locator("#alarms .active")).to_contain_text("PS0020")
+    expect(page.locator("#announce")).to_have_text("Alarm PS0020: OVER TOLERANCE OF RADIUS")
+    gate.do(lambda: gate.link.raise_alarm(LinkAlarm("CNC-001", at_ns + 10**9, 700, "PS0020", "OVER TOLERANCE OF RADIUS", False)))
+    expect(page.locator("#alarm-count")).to_have_text("none active")
+    expect(page.locator("#alarms .past")).to_have_count(2)
+    expect(page.locator("#banner")).to_be_hidden()
+
+
+def test_a_machine_with_few_signals_shows_only_what_it_has(watched: Watched, tmp_path: Path) -> None:
+    with opened(tmp_path, FakeLink(period_s=None)) as gate:
+        gate.play({"Machine/State": 3, "Axes/X/ActPos": -1.0, "Spindle/ActSpeed": 900.0})
+        page = show(watched, gate)
+        expect(page.locator(X)).to_have_text("-1.000")
+        expect(page.locator("[data-needs='Analytics/']")).to_be_hidden()
+        expect(page.locator("[data-needs='Coolant/ Power/']")).to_be_hidden()
+        expect(page.locator("details.faults")).to_be_hidden()
+        expect(page.locator("[data-signal='Axes/Z/ActPos']")).to_have_attribute("data-q", "missing")
+        assert watched.complaints == []
+
+
+def test_many_machines_have_a_strip_and_each_can_be_chosen(watched: Watched, tmp_path: Path) -> None:
+    ids = ("CNC-001", "CNC-002", "CNC-003")
+    with opened(tmp_path, FakeLink(ids, period_s=None), machines=3) as gate:
+        for number, machine_id in enumerate(ids):
+            gate.play({**gate.link.moment(machine_id), "Axes/X/ActPos": -10.0 - number}, machine_id)
+        gate.play({"Machine/State": 6, "Machine/AlarmCode": "SV0401"}, "CNC-003")
+        page = show(watched, gate)
+        expect(page.locator("#fleet button")).to_have_count(3)
+        third = page.locator("#fleet [data-machine=CNC-003]")
+        expect(third).to_contain_text("Alarm")
+        expect(third).to_contain_text("SV0401")
+        third.click()
+        expect(page.locator(X)).to_have_text("-12.000")
+        page.select_option("#machine", "CNC-002")
+        expect(page.locator(X)).to_have_text("-11.000")
+
+
+def test_nothing_is_fetched_from_elsewhere_and_the_policy_is_kept(watched: Watched, gate: Gate) -> None:
+    page = show(watched, gate)
+    for turn in range(5):
+        gate.play({"Axes/X/ActPos": -100.0 - turn, "Spindle/ActSpeed": 8000.0 + turn})
+    expect(page.locator(X)).to_have_text("-104.000")
+    expect(page.locator(".u-wrap canvas").first).to_be_visible()
+    assert {urlsplit(url).netloc for url in watched.requests if not url.startswith("data:")} == {urlsplit(gate.base).netloc}
+    assert watched.violations() == []
+    assert watched.complaints == []

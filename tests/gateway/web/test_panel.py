@@ -1,0 +1,113 @@
+"""The operator panel: locked until somebody logs in, sends the command that its button names, tells what came of it."""
+
+from __future__ import annotations
+
+import pytest
+from gate import Gate
+from playwright.sync_api import expect
+from watched import Watched, log_in, show
+
+from cnctwin.link import MethodFailed
+
+
+def test_the_panel_is_locked_with_a_reason_until_login(watched: Watched, gate: Gate) -> None:
+    page = show(watched, gate)
+    expect(page.locator(".locked")).to_have_text("Log in to command the machine.")
+    for method in ("Start", "Hold", "Stop", "Reset", "EmergencyStop", "InjectFault"):
+        expect(page.locator(f"[data-method={method}]")).to_be_disabled()
+    log_in(page, gate, "operator")
+    expect(page.locator("[data-method=Start]")).to_be_enabled()
+    expect(page.locator("[data-method=InjectFault]")).to_be_disabled()
+    expect(page.locator(".locked")).to_contain_text("engineer")
+
+
+def test_a_wrong_password_is_told(watched: Watched, gate: Gate) -> None:
+    page = show(watched, gate)
+    page.click("#login")
+    page.fill("input[name=user]", "operator")
+    page.fill("input[name=password]", "wrong")
+    page.keyboard.press("Enter")
+    expect(page.locator("#login-problem")).to_have_text("wrong user or password")
+
+
+@pytest.mark.parametrize("method", ["Start", "Hold", "Stop", "Reset"])
+def test_a_key_sends_its_command_and_shows_that_it_is_done(watched: Watched, gate: Gate, method: str) -> None:
+    page = show(watched, gate)
+    log_in(page, gate, "operator")
+    with page.expect_request(lambda request: request.method == "POST") as sent:
+        page.click(f"[data-method={method}]")
+    assert sent.value.url == f"{gate.base}/api/v1/machines/CNC-001/commands/{method}"
+    assert sent.value.post_data_json == {"arguments": {}}
+    expect(page.locator(".results li").first).to_contain_text(f"{method}: done")
+    assert gate.link.calls == [("CNC-001", method, ())]
+
+
+def test_a_refusal_is_told_in_words(watched: Watched, gate: Gate) -> None:
+    page = show(watched, gate)
+    log_in(page, gate, "operator")
+    gate.link.refusal = MethodFailed(0x80AF0000, "BadInvalidState", "door is open")
+    page.click("[data-method=Start]")
+    expect(page.locator(".results li").first).to_contain_text("Start: refused, ")
+    expect(page.locator(".results li").first).to_contain_text("door is open")
+    assert gate.link.calls == []
+
+
+def test_an_emergency_stop_is_confirmed_first(watched: Watched, gate: Gate) -> None:
+    page = show(watched, gate)
+    log_in(page, gate, "operator")
+    page.click("[data-method=EmergencyStop]")
+    page.click("#confirm-dialog button[value=no]")
+    expect(page.locator("#confirm-dialog")).to_be_hidden()
+    assert gate.link.calls == []
+    page.click("[data-method=EmergencyStop]")
+    page.click("#confirm-yes")
+    expect(page.locator(".results li").first).to_contain_text("Emergency stop: done")
+    assert gate.link.calls == [("CNC-001", "EmergencyStop", ())]
+    expect(page.locator("#banner")).to_contain_text("EX0001")
+
+
+def test_an_override_is_sent_once_and_follows_the_machine(watched: Watched, gate: Gate) -> None:
+    page = show(watched, gate)
+    log_in(page, gate, "operator")
+    slider = page.get_by_label("Feed override, percent")
+    slider.focus()
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator(".results li").first).to_contain_text("Feed override 95 %: done")
+    assert gate.link.calls == [("CNC-001", "SetFeedOverride", (95.0,))]
+    gate.play({"Channel/FeedOverride": 40.0})
+    expect(slider).to_have_value("40")
+
+
+def test_a_program_is_loaded_by_name(watched: Watched, gate: Gate) -> None:
+    page = show(watched, gate)
+    log_in(page, gate, "operator")
+    page.click("[data-method=Hold]")
+    expect(page.locator(".results li").first).to_contain_text("Hold: done")
+    page.fill("[aria-label='Program to load']", "flange.nc")
+    page.keyboard.press("Enter")
+    expect(page.locator(".results li").first).to_contain_text("Load flange.nc: done")
+    assert gate.link.calls[-1] == ("CNC-001", "LoadProgram", ("flange.nc",))
+
+
+def test_an_engineer_injects_and_clears_a_fault_and_sees_the_truth(watched: Watched, gate: Gate) -> None:
+    page = show(watched, gate)
+    log_in(page, gate, "engineer")
+    page.select_option("[aria-label=Fault]", "coolant")
+    page.click("[data-method=InjectFault]")
+    expect(page.locator(".results li").first).to_contain_text("Inject fault coolant: done")
+    assert gate.link.calls == [("CNC-001", "InjectFault", ("coolant", 0.6, 30.0))]
+    expect(page.locator(".truth")).to_have_text("no fault")
+    gate.play({"Simulation/FaultSeverities": [0.0, 0.0, 0.25, 0.0, 0.0]})
+    expect(page.locator(".truth")).to_have_text("coolant 0.25")
+    page.click("[data-method=ClearFault]")
+    expect(page.locator(".results li").first).to_contain_text("Clear faults All: done")
+    assert gate.link.calls[-1] == ("CNC-001", "ClearFault", ("All",))
+
+
+def test_logging_out_locks_the_panel_again(watched: Watched, gate: Gate) -> None:
+    page = show(watched, gate)
+    log_in(page, gate, "operator")
+    expect(page.locator("#who")).to_have_text("operator · Operator")
+    page.click("#login")
+    expect(page.locator("[data-method=Start]")).to_be_disabled()
+    expect(page.locator("#who")).to_have_text("view only")
