@@ -29,7 +29,9 @@ class Identity:
     """(name, manufacturer, serial number) of Spindle1, AxisX ..."""
 
 
-EventKind = Literal["alarm", "alarm_cleared", "message", "tool_changed", "program_started", "program_ended", "state_changed", "fault"]
+EventKind = Literal[
+    "alarm", "alarm_cleared", "message", "tool_changed", "program_started", "program_ended", "state_changed", "fault"
+]
 
 
 @dataclass(frozen=True, slots=True)

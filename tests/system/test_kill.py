@@ -93,7 +93,7 @@ def test_the_machine_keeps_its_counters_when_the_server_is_killed(installation: 
 
 def test_without_the_analytics_its_results_are_not_good_and_the_machine_is_watched_on(installation: Installation) -> None:
     names = {signal.name for signal in RESULTS}
-    wait_for(lambda: installation.signals()["Analytics/SpindleHealth"]["quality"] == "Good", "a result", 120)
+    wait_for(lambda: installation.signals()["Analytics/ToolRul"]["quality"] == "Good", "a result", 60)
 
     async def qualities_by_opcua() -> set[bool]:
         client = await installation.client()
@@ -115,7 +115,7 @@ def test_without_the_analytics_its_results_are_not_good_and_the_machine_is_watch
     finally:
         os.kill(installation.process.pid, signal.SIGCONT)
     check_back(installation, "analytics", *killed)
-    wait_for(lambda: installation.signals()["Analytics/SpindleHealth"]["quality"] == "Good", "results are back", 120)
+    wait_for(lambda: installation.signals()["Analytics/ToolRul"]["quality"] == "Good", "results are back", 60)
 
 
 def test_without_the_gateway_its_last_will_speaks_and_the_server_goes_on(installation: Installation) -> None:
