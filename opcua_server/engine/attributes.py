@@ -190,7 +190,7 @@ class Attributes:
                 raise ServiceFault(_C.BadDataEncodingInvalid)
         if item.IndexRange:
             plan.add_special((item, slot, ranges.parse(item.IndexRange)))
-        elif item.AttributeId in _USER_ATTRIBUTES or slot.is_live or slot.held.value.ServerTimestamp is None:
+        elif item.AttributeId in _USER_ATTRIBUTES or slot.is_live:
             plan.add_special((item, slot, None))
         else:
             plan.add(slot)

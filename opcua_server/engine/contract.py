@@ -144,7 +144,9 @@ class Values(Protocol):
 class Core(Protocol):
     """What a room that brings services gets, once, before the engine starts."""
 
-    values: Values
+    @property
+    def values(self) -> Values: ...
+
     aspace: Any
     """asyncua's AddressSpace."""
     server: Any

@@ -111,7 +111,7 @@ class Engine:
         key = inner.private_key
         if not isinstance(key, rsa.RSAPrivateKey) or inner.certificate is None:
             raise ValueError("the server has no certificate and RSA key")
-        host, port = server.socket_address
+        host, port = server.socket_address or ("", 0)
         own = Own(inner.certificate.public_bytes(Encoding.DER), key, inner.insecure)
 
         def application() -> Application:

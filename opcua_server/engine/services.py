@@ -83,7 +83,8 @@ def parameters(row: Row, body: bytes, p: int, limits: Limits) -> Any:
 
 def response(kind: int, handle: int, status: int, body: Any, ticks: int) -> bytes:
     """A response message: type id, ResponseHeader, and ``body`` as it is."""
-    return _RESPONSE(1, 0, kind, ticks, handle, status, 0, 0) + body
+    head: bytes = _RESPONSE(1, 0, kind, ticks, handle, status, 0, 0)
+    return b"".join((head, body))
 
 
 def encoded(result: Any) -> Bytes:

@@ -147,6 +147,8 @@ class Values:
             raise ServiceFault(_C.BadAttributeIdInvalid)
         known = self._slots.get((node_id, attribute))
         if known is None or known.held is not held:
+            if held.value is not None and held.value.ServerTimestamp is None:
+                held.value = stamped(held.value)  # a constant that was never written is known to be so from now on
             known = self._slots[(node.nodeid, attribute)] = AttributeSlot(node.nodeid, attribute, held)
         return known
 
