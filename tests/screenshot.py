@@ -1,6 +1,7 @@
 """The picture of the README: the page of a running gateway, in the tests' browser.
 
 python tests/screenshot.py http://127.0.0.1:8000/ [docs/page.png] [--theme light] [--size 1280x800] [--after 20]
+    [--user operator], whose password is in the environment variable PAGE_PASSWORD
 
 ``--after``: seconds the page watches the machine first, so that there is a path to see. Exit code 1 and one line when there is
 no browser or no live machine.
@@ -9,6 +10,7 @@ no browser or no live machine.
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -29,6 +31,7 @@ def main() -> int:
     parser.add_argument("--theme", choices=("dark", "light"), default="dark")
     parser.add_argument("--size", default="1440x900")
     parser.add_argument("--after", type=float, default=20.0)
+    parser.add_argument("--user", help="log in as this user")
     parser.add_argument("--whole", action="store_true", help="the whole page, not only what the window shows")
     given = parser.parse_args()
     width, height = map(int, given.size.split("x"))
@@ -41,6 +44,12 @@ def main() -> int:
         try:
             page.goto(given.url)
             page.wait_for_selector("body:not(.lost)", timeout=30_000)
+            if given.user:
+                page.click("#login")
+                page.fill("input[name=user]", given.user)
+                page.fill("input[name=password]", os.environ.get("PAGE_PASSWORD", ""))
+                page.click("#login-form button[type=submit]")
+                page.wait_for_selector("#login-dialog", state="hidden")
             page.wait_for_timeout(given.after * 1000)
             page.screenshot(path=given.file, full_page=given.whole)
         except Error as error:

@@ -7,7 +7,8 @@ import { DASH } from "./format.js";
 
 const LAMP_OF = { off: "", idle: "yellow", run: "green", hold: "yellow", alarm: "red", service: "blue" };
 const DIRECTIONS = ["stopped", "M3 clockwise", "M4 counter-clockwise"];
-const LISTED = 40;
+/** Signals that are listed by name; more of them are counted by reason. */
+const LISTED = 12;
 
 /** How the link stands, for the chip and for greying: {level, words, live}. */
 export function trust(model) {
@@ -23,6 +24,12 @@ export function trust(model) {
   }
   if (uncertain + bad) return { level: "warn", words: `live, ${uncertain + bad} not good`, why: `${good} of ${total} signals are good.`, live: true };
   return { level: "good", words: "live", why: `All ${total} signals are good.`, live: true };
+}
+
+function counted(notGood) {
+  const counts = new Map();
+  for (const [, status] of notGood) counts.set(status, (counts.get(status) ?? 0) + 1);
+  return [...counts].map(([status, count]) => [`${count} signals`, `${quality(status)}: ${reason(status)}`]);
 }
 
 export class Cockpit {
@@ -133,9 +140,8 @@ export class Cockpit {
     const key = notGood.map(([name, status]) => name + status).join();
     if (key === this.#listed) return;
     this.#listed = key;
-    const rows = notGood.slice(0, LISTED).map(([name, status]) => el("li", {}, el("b", {}, name), ` ${quality(status)}: ${reason(status)}`));
-    if (notGood.length > LISTED) rows.push(el("li", {}, `and ${notGood.length - LISTED} more`));
-    byId("trust-list").replaceChildren(...rows);
+    const rows = notGood.length > LISTED ? counted(notGood) : notGood.map(([name, status]) => [name, `${quality(status)}: ${reason(status)}`]);
+    byId("trust-list").replaceChildren(...rows.map(([what, why]) => el("li", {}, el("b", {}, what), ` ${why}`)));
   }
 
   /** The machines changed, or another one was chosen. */

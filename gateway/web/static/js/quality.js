@@ -9,6 +9,7 @@ const REASONS = new Map([
   [0x40920000, "initial value"],
   [0x40930000, "sensor not accurate"],
   [0x40940000, "outside of its range"],
+  [0x40950000, "from fewer good sources than needed"],
   [0x80000000, "bad"],
   [0x80310000, "no communication"],
   [WAITING, "waiting for initial data"],
@@ -17,7 +18,7 @@ const REASONS = new Map([
   [0x808d0000, "out of service"],
   [0x808b0000, "device failure"],
   [0x80050000, "communication error"],
-  [0x80330000, "node id not known"],
+  [0x80330000, "node id invalid"],
   [0x80340000, "node not known"],
   [0x809b0000, "no data"],
 ]);

@@ -16,7 +16,7 @@ const STEP_S = 0.1;
 const CHARTS = [
   { title: "Speed", unit: "r/min", top: 100, lines: [["Spindle/CmdSpeed", "set", "faint", 0], ["Spindle/ActSpeed", "actual", "accent", 0]] },
   { title: "Load", unit: "", top: 50, lines: [["Spindle/ActLoad", "%", "cut", 0], ["Spindle/ActPower", "W", "accent", 0, "right"]] },
-  { title: "Temperature", unit: "°C", lines: [["Spindle/MotorTemperature", "motor", "cut", 1], ["Spindle/Temperature", "bearing", "bad", 1], ["Coolant/Temperature", "coolant", "accent", 1]] },
+  { title: "Heat", unit: "°C", lines: [["Spindle/MotorTemperature", "motor", "cut", 1], ["Spindle/Temperature", "bearing", "bad", 1], ["Coolant/Temperature", "tank", "accent", 1]] },
   { title: "Vibration", unit: "mm/s", top: 1, lines: [["Spindle/VibrationVelocity", "RMS", "good", 2]] },
   { title: "Anomaly score", unit: "alarm from 1.0", top: 1.25, line: 1, wide: true,
     lines: [["Analytics/RuleScore", "limits", "rapid", 2], ["Analytics/ZScore", "z-score", "faint", 2], ["Analytics/ForestScore", "forest", "good", 2], ["Analytics/AnomalyScore", "score", "warn", 2]] },
@@ -65,7 +65,7 @@ class Chart {
         ...(right ? { right: { range: (_plot, _low, high) => [0, Math.max(100, (high ?? 0) * 1.1)] } } : {}),
       },
       axes: [
-        { ...axis, size: 22, space: 70, values: (_plot, times) => times.map((time) => clock(time * 1000).slice(0, 5)), incrs: [60, 120] },
+        { ...axis, size: 22, space: 55, values: (_plot, times) => times.map((time) => clock(time * 1000).slice(0, 5)), incrs: [60, 120] },
         { ...axis, space: 26 },
         ...(right ? [{ ...axis, side: 1, scale: "right", size: 44, space: 26, grid: { show: false } }] : []),
       ],
