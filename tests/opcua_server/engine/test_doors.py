@@ -1,0 +1,277 @@
+"""What strangers try at the port: each is answered with ERR or a ServiceFault, and nobody else notices."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import struct
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from asyncua import Client, ua
+
+from opcua_server.engine.contract import Limits
+from opcua_server.engine.engine import Engine
+from opcua_server.engine.sessions import OpenSession
+from tests.harness import wait_for
+from tests.opcua_server.bench import Bench
+from tests.opcua_server.engine.bench import running
+from tests.opcua_server.engine.raw import Raw, opened, request
+
+C = ua.StatusCodes
+CURRENT_TIME = ua.NodeId(2258)
+
+
+@pytest.fixture(scope="module")
+def engines() -> list[Engine]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory, engines: list[Engine]) -> Iterator[Bench]:
+    with running(tmp_path_factory.mktemp("doors"), engines, limits=Limits(handshake_s=2.0, sessions=20)) as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def nobody_is_left(engines: list[Engine]) -> Iterator[None]:
+    yield
+    if engines:
+        wait_for(lambda: not engines[0].connections, "all connections are gone", 10)
+
+
+BEFORE_HELLO = {
+    "no OPC UA": (b"GET / HTTP/1.1\r\n\r\n", C.BadTcpMessageTypeInvalid),
+    "chunk of 4 GB": (b"HELF\xff\xff\xff\xff", C.BadTcpMessageTooLarge),
+    "chunk of nothing": (b"HELF\x00\x00\x00\x00", C.BadTcpMessageTypeInvalid),
+    "chunk type": (b"HELX\x20\x00\x00\x00", C.BadTcpMessageTypeInvalid),
+    "hello in chunks": (b"HELC\x20\x00\x00\x00" + bytes(24), C.BadTcpMessageTypeInvalid),
+    "small buffers": (struct.pack("<3scIIIIIIi", b"HEL", b"F", 32, 0, 100, 100, 0, 0, -1), C.BadConnectionRejected),
+    "long URL": (struct.pack("<3scIIIIIIi", b"HEL", b"F", 32, 0, 65535, 65535, 0, 0, 5000), C.BadTcpEndpointUrlInvalid),
+    "URL that lies": (struct.pack("<3scIIIIIIi", b"HEL", b"F", 32, 0, 65535, 65535, 0, 0, 50), C.BadDecodingError),
+    "no hello": (b"OPNF\x10\x00\x00\x00" + bytes(8), C.BadTcpMessageTypeInvalid),
+    "message first": (b"MSGF\x18\x00\x00\x00" + bytes(16), C.BadTcpSecureChannelUnknown),
+}
+
+
+@pytest.mark.parametrize("name", BEFORE_HELLO)
+def test_what_is_no_hello_gets_an_error_and_is_closed(bench: Bench, name: str) -> None:
+    data, status = BEFORE_HELLO[name]
+    with Raw(bench) as raw:
+        raw.send(data)
+        assert raw.end() == status
+
+
+OPENED = {
+    "another channel": ({"channel": 1}, C.BadTcpSecureChannelUnknown),
+    "another token": ({"token": 9}, C.BadSecureChannelTokenUnknown),
+    "sequence number again": ({"sequence": 1}, C.BadSequenceNumberInvalid),
+    "sequence number skipped": ({"sequence": 50}, C.BadSequenceNumberInvalid),
+}
+
+
+@pytest.mark.parametrize("name", OPENED)
+def test_a_message_that_is_not_the_next_of_its_channel_closes_it(bench: Bench, name: str) -> None:
+    changed, status = OPENED[name]
+    with opened(bench) as raw:
+        raw.message(request(ua.GetEndpointsRequest()), **changed)
+        assert raw.end() == status
+
+
+def test_a_replayed_frame_closes_the_channel(bench: Bench) -> None:
+    with opened(bench) as raw:
+        body = request(ua.GetEndpointsRequest())
+        raw.message(body)
+        assert raw.frame()[:3] == b"MSG"
+        raw.message(body, sequence=raw.sequence)
+        assert raw.end() == C.BadSequenceNumberInvalid
+
+
+def test_a_second_hello_and_a_second_issue_close_the_connection(bench: Bench) -> None:
+    with opened(bench) as raw:
+        assert struct.unpack_from("<I", raw.hello(), 8)[0] == C.BadTcpMessageTypeInvalid
+    with opened(bench) as raw:
+        assert struct.unpack_from("<I", raw.open(), 8)[0] == C.BadRequestTypeInvalid
+
+
+def test_a_token_lives_an_hour_at_most(bench: Bench) -> None:
+    with Raw(bench) as raw:
+        raw.hello()
+        answer = raw.open(lifetime_ms=0xFFFFFFFF)
+        assert struct.pack("<I", 3_600_000) in answer[-12:]
+
+
+def test_an_expired_token_closes_the_channel(bench: Bench, engines: list[Engine]) -> None:
+    with opened(bench) as raw:
+        (connection,) = engines[0].connections
+        for token in connection.channel._tokens.values():
+            token.ends_s = 0.0
+        raw.message(request(ua.GetEndpointsRequest()))
+        assert raw.end() == C.BadSecureChannelTokenUnknown
+
+
+def test_chunks_beyond_the_limit_close_the_connection(bench: Bench) -> None:
+    with opened(bench) as raw:
+        for _ in range(3):
+            raw.message(bytes(30_000), chunk=b"C")
+        assert raw.end() == C.BadTcpMessageTooLarge
+
+
+def test_a_message_given_up_is_forgotten(bench: Bench) -> None:
+    with opened(bench) as raw:
+        raw.message(bytes(1_000), chunk=b"C")
+        raw.message(bytes(8), chunk=b"A")
+        raw.message(request(ua.GetEndpointsRequest()))
+        assert raw.fault() == 0
+
+
+NEED_SECURITY = [
+    ua.CreateSessionRequest,
+    ua.ActivateSessionRequest,
+    ua.ReadRequest,
+    ua.BrowseRequest,
+    ua.CallRequest,
+    ua.WriteRequest,
+]
+
+
+@pytest.mark.parametrize("kind", NEED_SECURITY)
+def test_without_security_services_are_refused(bench: Bench, kind: Any) -> None:
+    with opened(bench) as raw:
+        raw.message(request(kind()))
+        assert raw.fault() == C.BadSecurityPolicyRejected
+
+
+def test_an_unknown_service_is_unsupported(bench: Bench) -> None:
+    with opened(bench) as raw:
+        for kind in (ua.QueryFirstRequest, ua.RegisterServerRequest, ua.AddNodesRequest):
+            raw.message(request(kind()))
+            assert raw.fault() == C.BadServiceUnsupported
+
+
+def test_counts_that_lie_cost_nothing(bench: Bench) -> None:
+    """GetEndpoints whose array of locales says it has two thousand million elements."""
+    body = request(ua.GetEndpointsRequest())
+    with opened(bench) as raw:
+        begun = time.perf_counter()
+        raw.message(body[:-8] + struct.pack("<ii", 2_000_000_000, -1))
+        assert raw.fault() == C.BadDecodingError
+        assert raw.end() == C.BadDecodingError
+        assert time.perf_counter() - begun < 5
+
+
+def test_who_says_nothing_is_closed(bench: Bench) -> None:
+    with Raw(bench) as raw:
+        assert raw.end() == C.BadTimeout
+
+
+def test_an_address_gets_so_many_connections_without_a_session(bench: Bench) -> None:
+    held = [Raw(bench) for _ in range(10)]
+    for raw in held:
+        raw.hello()
+    with Raw(bench) as one_more:
+        assert one_more.end() == C.BadTcpNotEnoughResources
+    for raw in held:
+        raw.socket.close()
+
+
+def test_sessions_are_limited_and_tokens_cannot_be_guessed(bench: Bench, engines: list[Engine]) -> None:
+    async def run() -> None:
+        async with bench.client() as client, bench.client() as other:
+            tokens = [one.token for one in engines[0].sessions.values()]
+            assert len({*tokens}) == 2
+            assert all(len(token) == 39 for token in tokens)
+            mine = other.uaclient.session
+            known = mine.authentication_token
+            stolen = client.uaclient.session.authentication_token
+            for token in (ua.NodeId(1000), ua.NodeId(), stolen):
+                mine.restore_authentication_token(token)
+                with pytest.raises(ua.uaerrors.BadSessionIdInvalid):
+                    await other.get_node(CURRENT_TIME).read_value()
+            mine.restore_authentication_token(known)
+            await other.get_node(CURRENT_TIME).read_value()
+
+    asyncio.run(run())
+
+
+def test_a_session_moves_only_with_the_same_certificate_and_user(bench: Bench, engines: list[Engine]) -> None:
+    async def run() -> None:
+        async with bench.client("operator") as first, bench.client("operator", name="stranger") as other:
+            (session,) = [one for one in engines[0].sessions.values() if one.client_uri == first.application_uri]
+            assert isinstance(session, OpenSession)
+            own = other.uaclient.session.authentication_token
+            other.uaclient.session.restore_authentication_token(first.uaclient.session.authentication_token)
+            with pytest.raises(ua.UaStatusCodeError):
+                await other.activate_session(username="operator", password=bench.password("operator"))
+            other.uaclient.session.restore_authentication_token(own)
+            assert not session.is_closed
+            await first.get_node(CURRENT_TIME).read_value()
+
+    asyncio.run(run())
+
+
+def test_a_wrong_password_is_refused_and_locks_out(bench: Bench) -> None:
+    async def run() -> None:
+        for _ in range(6):
+            with pytest.raises(ua.uaerrors.BadUserAccessDenied):
+                async with bench.client("engineer", "wrong"):
+                    pass
+        with pytest.raises(ua.uaerrors.BadUserAccessDenied):
+            async with bench.client("engineer"):
+                pass
+
+    asyncio.run(run())
+
+
+def test_a_silent_session_ends(bench: Bench, engines: list[Engine]) -> None:
+    async def run() -> None:
+        async with bench.client() as client:
+            (session,) = engines[0].sessions.values()
+            closed: list[bool] = []
+            session.closing.append(lambda _session, delete: closed.append(delete))
+            session.timeout_ms = -1e9
+            while not closed:
+                await asyncio.sleep(0.05)
+            assert closed == [True]
+            with pytest.raises(ua.uaerrors.BadSessionIdInvalid):
+                await client.get_node(CURRENT_TIME).read_value()
+
+    asyncio.run(run())
+
+
+def test_a_peer_that_does_not_read_is_cut_off(bench: Bench, engines: list[Engine]) -> None:
+    with opened(bench) as raw:
+        (connection,) = engines[0].connections
+        body = request(ua.GetEndpointsRequest())
+        raw.socket.settimeout(0.5)
+        sent = 0
+        try:
+            while connection.is_open and sent < 200_000:
+                raw.sequence += 1
+                head = struct.pack("<3scIIIII", b"MSG", b"F", 24 + len(body), raw.channel, raw.token, raw.sequence, 7)
+                raw.socket.sendall(head + body)
+                sent += 1
+                assert connection.backlog <= 9 << 20
+        except OSError:
+            pass  # the server reads no more from who does not read
+        assert sent < 200_000
+
+
+def test_random_frames_leave_the_server_well(bench: Bench) -> None:
+    source = random.Random(1)  # noqa: S311 - a seed, so that a failure can be repeated
+    bodies = [request(kind()) for kind in (ua.GetEndpointsRequest, ua.FindServersRequest, ua.ReadRequest, ua.CreateSessionRequest)]
+    for _ in range(150):
+        with opened(bench) as raw:
+            body = bytearray(source.choice(bodies))
+            for _ in range(source.randrange(1, 8)):
+                body[source.randrange(len(body))] = source.randrange(256)
+            raw.message(bytes(body))
+            raw.socket.settimeout(5)
+            raw.frame()  # an answer, or the end: never silence
+
+    async def run() -> None:
+        assert len(await Client(bench.settings.endpoint).connect_and_get_server_endpoints()) == 6
+
+    asyncio.run(run())
