@@ -1,0 +1,108 @@
+"""Events on their way to items, and what filters ask of the address space: subtypes, ranges.
+
+asyncua's event generators end in ``subscription_service.trigger_event``; while the engine runs it leads here as well. An event
+is told to the items of the node that emits it; senders name each notifier, as asyncua expects it.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+from cnctwin.wire.scalars import ua
+from opcua_server.engine.contract import Core
+from opcua_server.engine.subscriptions.item import DISABLED, Item
+
+_logger = logging.getLogger(__name__)
+_HAS_SUBTYPE: Final = ua.NodeId(45, 0)
+_HAS_PROPERTY: Final = ua.NodeId(46, 0)
+_NUMBER: Final = ua.NodeId(26, 0)
+
+
+class EventHub:
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._items: dict[Any, dict[Item, None]] = {}
+        self._ancestors: dict[Any, frozenset[Any]] = {}
+        self._original: Any = None
+
+    def start(self) -> None:
+        service = self._core.server.iserver.subscription_service
+        self._original = original = service.trigger_event
+
+        async def trigger_event(event: Any, subscription_id: int | None = None) -> None:
+            await original(event, subscription_id)
+            if subscription_id is None:
+                self.tell(event)
+
+        service.trigger_event = trigger_event
+
+    def stop(self) -> None:
+        if self._original is not None:
+            self._core.server.iserver.subscription_service.trigger_event = self._original
+            self._original = None
+
+    def add(self, item: Item) -> None:
+        self._items.setdefault(item.slot.node_id, {})[item] = None
+
+    def remove(self, item: Item) -> None:
+        items = self._items.get(item.slot.node_id, {})
+        items.pop(item, None)
+        if not items:
+            self._items.pop(item.slot.node_id, None)
+
+    def tell(self, event: Any) -> None:
+        """Queue an event for the items of the node that emits it."""
+        items = self._items.get(event.emitting_node)
+        if not items:
+            return
+        for item in list(items):
+            if item.mode == DISABLED or item.query is None:
+                continue
+            try:
+                if item.query.passes(event):
+                    item.offer_event(item.query.fields(event))
+            except Exception:
+                _logger.exception("an event could not be told to a monitored item")
+
+    def is_subtype(self, node_id: Any, ancestor: Any) -> bool:
+        """Whether a type is another one or derived from it."""
+        if node_id is None:
+            return False
+        found = self._ancestors.get(node_id)
+        if found is None:
+            known: set[Any] = set()
+            waiting = [node_id]
+            while waiting:
+                one = waiting.pop()
+                if one in known:
+                    continue
+                known.add(one)
+                node = self._core.aspace.get(one)
+                if node is not None:
+                    waiting += [r.NodeId for r in node.references if r.ReferenceTypeId == _HAS_SUBTYPE and not r.IsForward]
+            found = self._ancestors[node_id] = frozenset(known)
+        return bool(ancestor in found)
+
+    def has_type(self, node_id: Any) -> bool:
+        """Whether a node is an ObjectType of the address space."""
+        return self._attribute(node_id, ua.AttributeIds.NodeClass) == ua.NodeClass.ObjectType
+
+    def is_numeric(self, node_id: Any) -> bool:
+        return self.is_subtype(self._attribute(node_id, ua.AttributeIds.DataType), _NUMBER)
+
+    def range_of(self, node_id: Any) -> tuple[float, float] | None:
+        """EURange of an AnalogItem, in its unit; None where it has none that makes a deadband."""
+        node = self._core.aspace.get(node_id)
+        for reference in node.references if node is not None else ():
+            if reference.IsForward and reference.ReferenceTypeId == _HAS_PROPERTY and reference.BrowseName.Name == "EURange":
+                value = self._attribute(reference.NodeId, ua.AttributeIds.Value)
+                if isinstance(value, ua.Range) and value.High > value.Low:
+                    return float(value.Low), float(value.High)
+        return None
+
+    def _attribute(self, node_id: Any, attribute: Any) -> Any:
+        node = self._core.aspace.get(node_id)
+        held = node.attributes.get(attribute) if node is not None else None
+        value = held.value if held is not None else None
+        return value.Value.Value if value is not None and value.Value is not None else None

@@ -1,0 +1,156 @@
+"""A monitored item: what it watches, how it queues, when it has something to say.
+
+plain     Reporting, queue of one, no filter, no links: no state of its own but "not yet told"; the panel does the rest
+queued    everything else that watches values: filter and queue of its own, fed by the shared feed
+events    queue of encoded event fields
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+from cnctwin.wire import encode
+from opcua_server.engine.subscriptions.columns import ColumnSlot, Record
+from opcua_server.engine.subscriptions.feeds import Feed, Sampler, stamped, status_of
+from opcua_server.engine.subscriptions.filters import EventQuery
+from opcua_server.engine.subscriptions.panel import Place
+from opcua_server.engine.subscriptions.queues import OVERFLOW, DataChange, ItemQueue
+
+DISABLED, SAMPLING, REPORTING = range(3)
+"""MonitoringMode."""
+
+
+class Item:
+    """``sampler`` is None for event items. ``deadband`` absolute, in the variable's unit."""
+
+    __slots__ = (
+        "change",
+        "discard_oldest",
+        "feed",
+        "fresh",
+        "handle",
+        "interval_ms",
+        "linked_from",
+        "links",
+        "mode",
+        "number",
+        "query",
+        "queue",
+        "queue_size",
+        "rows",
+        "sampler",
+        "slot",
+        "subscription",
+        "timestamps",
+        "triggered",
+    )  # fmt: skip
+
+    def __init__(self, subscription: Any, number: int, slot: Any, handle: int, mode: int, timestamps: int) -> None:
+        self.subscription = subscription
+        self.number = number
+        self.slot = slot
+        self.handle = handle
+        self.mode = mode
+        self.timestamps = timestamps
+        self.interval_ms = 0.0
+        self.queue_size = 1
+        self.discard_oldest = True
+        self.change = DataChange()
+        self.query: EventQuery | None = None
+        self.sampler: Sampler | None = None
+        self.feed: Feed | None = None
+        self.rows: Any = None
+        self.queue: ItemQueue[Any] | None = None
+        self.fresh = False
+        self.triggered = False
+        self.links: dict[int, Item] = {}
+        self.linked_from: dict[int, Item] = {}
+
+    @property
+    def is_plain(self) -> bool:
+        return (
+            self.query is None
+            and self.mode == REPORTING
+            and self.queue_size == 1
+            and self.change.trigger == 1
+            and self.change.deadband is None
+            and not self.links
+        )
+
+    @property
+    def is_direct(self) -> bool:
+        """Attached as a plain item. One that has a queue keeps it, also when it could do without by now."""
+        return self.queue is None and (self.feed is not None or self.rows is not None)
+
+    def place(self) -> Place:
+        """Of a plain item that is attached."""
+        if self.rows is not None:
+            return self.rows, self.slot.row, self.handle, self.timestamps
+        return self.feed, -1, self.handle, self.timestamps
+
+    def attach(self) -> None:
+        """Start to watch. The current value is the first notification (OPC 10000-4, 5.13.1.2)."""
+        if self.mode == DISABLED:
+            return
+        if self.query is not None:
+            self.queue = self.queue or ItemQueue(self.queue_size, self.discard_oldest)
+            return
+        if self.sampler is None:
+            return
+        if self.is_plain:
+            if isinstance(self.slot, ColumnSlot):
+                self.rows = self.sampler.rows(self.slot)
+            else:
+                self.feed = self.sampler.feed(self.slot)
+            self.fresh = True
+        else:
+            self.queue = ItemQueue(self.queue_size, self.discard_oldest)
+            self.change.last = None
+            self.feed = self.sampler.feed(self.slot)
+            self.feed.listeners.append(self.offer)
+            self.offer(self.feed, self.feed.value)
+
+    def detach(self) -> None:
+        """Stop, and forget what was queued."""
+        if self.feed is not None and self.sampler is not None:
+            if self.offer in self.feed.listeners:
+                self.feed.listeners.remove(self.offer)
+            self.sampler.release(self.feed)
+        if self.rows is not None and self.sampler is not None:
+            self.sampler.release_rows(self.slot.column)
+        self.feed = self.rows = self.queue = None
+        self.fresh = self.triggered = False
+
+    def offer(self, feed: Feed, value: Any) -> None:
+        """A sample of a queued item."""
+        if self.queue is not None and self.change.passes(value):
+            # Encoded now: the feed holds these bytes for everybody until its next change.
+            self.queue.put((value, feed.encoded(self.timestamps)))
+            self._told()
+
+    def offer_event(self, content: bytes) -> None:
+        if self.queue is not None:
+            self.queue.put(content)
+            self._told()
+
+    def _told(self) -> None:
+        if self.mode == REPORTING:
+            self.subscription.ready[self] = None
+        for linked in self.links.values():
+            if linked.mode == SAMPLING and linked.queue is not None and linked.queue.entries:
+                self.subscription.ready[linked] = None
+
+    def drain(self, records: list[Record], events: list[bytes]) -> None:
+        """Move what is queued into a message."""
+        if self.queue is None:
+            return
+        handle = struct.pack("<I", self.handle)
+        for content, has_overflow in self.queue.take_all():
+            if self.query is not None:
+                events.append(handle + content)
+                continue
+            value, encoded = content
+            if has_overflow:
+                encoded = encode(stamped(value, self.timestamps, status_of(value) | OVERFLOW))
+            records.append((1, handle + encoded, len(encoded) + 4))

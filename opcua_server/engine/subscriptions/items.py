@@ -1,0 +1,363 @@
+"""MonitoredItem service set (OPC 10000-4, 5.13): requests against the items of a subscription."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import struct
+from typing import Any, Final
+
+from cnctwin.wire import encoder
+from cnctwin.wire.scalars import ua
+from opcua_server.engine.contract import Request, ServiceFault
+from opcua_server.engine.ranges import parse
+from opcua_server.engine.subscriptions import revise
+from opcua_server.engine.subscriptions.filters import EventQuery, check
+from opcua_server.engine.subscriptions.item import DISABLED, REPORTING, SAMPLING, Item
+from opcua_server.engine.subscriptions.queues import DataChange, percent_deadband
+from opcua_server.engine.subscriptions.ranged import RangedSlot
+from opcua_server.engine.subscriptions.subscription import Subscription
+
+_C: Final = ua.StatusCodes
+_EVENT_NOTIFIER, _VALUE = 12, 13
+_SLICE: Final = 250
+"""Items made before others get their turn."""
+_QUEUED_PER_SESSION: Final = 200_000
+"""Entries that all queues of a session may promise together."""
+_NUMBERS: Final = frozenset(range(2, 12))
+"""Built-in types a deadband can be applied to."""
+
+
+class ItemServices:
+    def __init__(self, hub: Any) -> None:
+        self._hub = hub
+
+    # Create ----------------------------------------------------------------------------------------------------------
+
+    async def create(self, request: Request, asked: Any) -> Any:
+        hub = self._hub
+        subscription = hub.owned(request, asked.SubscriptionId)
+        self._bound(asked.ItemsToCreate)
+        timestamps = _timestamps(asked.TimestampsToReturn)
+        subscription.touch()
+        made = []
+        for index, wanted in enumerate(asked.ItemsToCreate):
+            if index and index % _SLICE == 0:
+                await asyncio.sleep(0)
+                subscription = hub.owned(request, asked.SubscriptionId)
+            try:
+                made.append(self._create(request, subscription, wanted, timestamps))
+            except ServiceFault as fault:
+                result = getattr(fault, "result", None)
+                made.append(_made(ua.MonitoredItemCreateResult, fault.status, result=result))
+        subscription.changed_items()
+        return struct_of(made, ua.MonitoredItemCreateResult)
+
+    def _create(self, request: Request, subscription: Subscription, wanted: Any, timestamps: int) -> Any:
+        hub = self._hub
+        if subscription.owner.item_count() >= hub.limits.items_per_session:
+            raise ServiceFault(_C.BadTooManyMonitoredItems)
+        mode = _mode(wanted.MonitoringMode)
+        target, parameters = wanted.ItemToMonitor, wanted.RequestedParameters
+        is_event = target.AttributeId == _EVENT_NOTIFIER
+        slot = self._slot(target, is_event)
+        item = Item(subscription, subscription.next_item, slot, parameters.ClientHandle, mode, timestamps)
+        result = self._apply(item, parameters)
+        subscription.next_item += 1
+        subscription.items[item.number] = item
+        item.attach()
+        if is_event:
+            hub.events.add(item)
+        return _made(ua.MonitoredItemCreateResult, 0, item, result)
+
+    def _slot(self, target: Any, is_event: bool) -> Any:
+        hub = self._hub
+        encoding = target.DataEncoding
+        if encoding is not None and encoding.Name:
+            if target.AttributeId != _VALUE:
+                raise ServiceFault(_C.BadDataEncodingInvalid)
+            if encoding.NamespaceIndex != 0 or encoding.Name != "Default Binary":
+                raise ServiceFault(_C.BadDataEncodingUnsupported)
+        slot = hub.core.values.slot(target.NodeId, target.AttributeId)
+        if is_event:
+            notifier = slot.value.Value.Value if slot.value.Value is not None else 0
+            if not int(notifier or 0) & 1:
+                raise ServiceFault(_C.BadNotSupported)
+            return slot
+        if target.IndexRange:
+            return RangedSlot(slot, parse(target.IndexRange))
+        return hub.columns.slot(target.NodeId, target.AttributeId) or slot
+
+    def _apply(self, item: Item, parameters: Any) -> Any:
+        """Take over the requested parameters; the filter result, or None. Raises ServiceFault before anything is changed."""
+        hub = self._hub
+        is_event = item.slot.attribute == _EVENT_NOTIFIER
+        wanted = parameters.Filter
+        result: Any = None
+        query, change = None, DataChange()
+        if is_event:
+            if not isinstance(wanted, ua.EventFilter):
+                raise ServiceFault(_C.BadEventFilterInvalid)
+            status, result = check(wanted, hub.events.has_type)
+            if status:
+                fault = ServiceFault(status)
+                fault.result = result  # type: ignore[attr-defined]
+                raise fault
+            query = EventQuery(wanted, hub.events.is_subtype)
+        elif isinstance(wanted, ua.DataChangeFilter):
+            change = self._data_change(item.slot, wanted)
+        elif wanted is not None and not _is_null(wanted):
+            known = isinstance(wanted, ua.EventFilter | ua.AggregateFilter)
+            raise ServiceFault(_C.BadFilterNotAllowed if known else _C.BadMonitoredItemFilterInvalid)
+        publishing_ms = item.subscription.terms.interval_ms
+        interval = 0.0 if is_event else revise.sampling_interval(parameters.SamplingInterval, publishing_ms)
+        if interval == 0 and getattr(item.slot, "is_live", False):
+            interval = 100.0  # a value that is made when it is asked for has to be asked
+        before = item.queue_size if item.number in item.subscription.items else 0
+        left = _QUEUED_PER_SESSION - sum(one.promised for one in item.subscription.owner.subscriptions.values()) + before
+        item.handle = parameters.ClientHandle
+        item.query, item.change = query, change
+        item.interval_ms = interval
+        item.queue_size = revise.queue_size(parameters.QueueSize, is_event, left)
+        item.subscription.promised += item.queue_size - before
+        item.discard_oldest = bool(parameters.DiscardOldest)
+        item.sampler = None if is_event else hub.sampler(interval)
+        return result
+
+    def _data_change(self, slot: Any, wanted: Any) -> DataChange:
+        trigger = wanted.Trigger
+        if int(trigger) not in (0, 1, 2):
+            raise ServiceFault(_C.BadMonitoredItemFilterInvalid)
+        if wanted.DeadbandType == 0:
+            return DataChange(int(trigger))
+        if wanted.DeadbandType not in (1, 2) or slot.attribute != _VALUE:
+            raise ServiceFault(
+                _C.BadMonitoredItemFilterUnsupported if wanted.DeadbandType in (1, 2) else _C.BadDeadbandFilterInvalid
+            )
+        value = wanted.DeadbandValue
+        if not math.isfinite(value) or value < 0 or (wanted.DeadbandType == 2 and value > 100):
+            raise ServiceFault(_C.BadDeadbandFilterInvalid)
+        if not self._is_number(slot):
+            raise ServiceFault(_C.BadFilterNotAllowed)
+        if wanted.DeadbandType == 2:
+            low_high = self._hub.events.range_of(slot.node_id)
+            if low_high is None:
+                raise ServiceFault(_C.BadMonitoredItemFilterUnsupported)
+            value = percent_deadband(value, *low_high)
+        return DataChange(int(trigger), value)
+
+    def _is_number(self, slot: Any) -> bool:
+        variant = slot.value.Value
+        if variant is not None and variant.VariantType.value:
+            return variant.VariantType.value in _NUMBERS
+        return bool(self._hub.events.is_numeric(slot.node_id))
+
+    # Modify, mode, triggering, delete --------------------------------------------------------------------------------
+
+    async def modify(self, request: Request, asked: Any) -> Any:
+        subscription = self._hub.owned(request, asked.SubscriptionId)
+        self._bound(asked.ItemsToModify)
+        timestamps = _timestamps(asked.TimestampsToReturn)
+        subscription.touch()
+        made = []
+        for index, wanted in enumerate(asked.ItemsToModify):
+            if index and index % _SLICE == 0:
+                await asyncio.sleep(0)
+                subscription = self._hub.owned(request, asked.SubscriptionId)
+            item = subscription.items.get(wanted.MonitoredItemId)
+            if item is None:
+                made.append(_made(ua.MonitoredItemModifyResult, _C.BadMonitoredItemIdInvalid))
+                continue
+            try:
+                made.append(self._modify(item, wanted.RequestedParameters, timestamps))
+            except ServiceFault as fault:
+                made.append(_made(ua.MonitoredItemModifyResult, fault.status, result=getattr(fault, "result", None)))
+        subscription.changed_items()
+        self._hub.settle()
+        return struct_of(made, ua.MonitoredItemModifyResult)
+
+    def _modify(self, item: Item, parameters: Any, timestamps: int) -> Any:
+        before = (item.sampler, item.is_plain, item.change.deadband, item.change.trigger)
+        old_sampler = item.sampler
+        result = self._apply(item, parameters)
+        item.timestamps = timestamps
+        after = (item.sampler, item.is_plain, item.change.deadband, item.change.trigger)
+        if item.mode == DISABLED:
+            return _made(ua.MonitoredItemModifyResult, 0, item, result)
+        if item.query is None and before != after:
+            # Another way of sampling: what is queued stays queued, and the value it now sees is judged by the new filter.
+            entries = item.queue.take_all() if item.queue is not None else []
+            was_fresh = item.fresh
+            item.sampler, new_sampler = old_sampler, item.sampler
+            item.detach()
+            item.sampler = new_sampler
+            item.attach()
+            if item.queue is not None and (entries or not was_fresh):
+                item.queue.entries.clear()
+                for (value, encoded), _overflow in entries:
+                    item.queue.put((value, encoded))
+                if not entries:
+                    item.subscription.ready.pop(item, None)
+            elif item.is_direct and not was_fresh and not entries:
+                item.fresh = False
+        elif item.queue is not None:
+            item.queue.resize(item.queue_size, item.discard_oldest)
+        return _made(ua.MonitoredItemModifyResult, 0, item, result)
+
+    def set_mode(self, request: Request, asked: Any) -> bytes:
+        subscription = self._hub.owned(request, asked.SubscriptionId)
+        mode = _mode(asked.MonitoringMode)
+        self._bound(asked.MonitoredItemIds)
+        subscription.touch()
+        statuses = []
+        for number in asked.MonitoredItemIds:
+            item = subscription.items.get(number)
+            statuses.append(0 if item is not None else int(_C.BadMonitoredItemIdInvalid))
+            if item is not None and item.mode != mode:
+                self._switch(item, mode)
+        subscription.changed_items()
+        return _results(statuses)
+
+    @staticmethod
+    def _switch(item: Item, mode: int) -> None:
+        if item.query is not None or (item.queue is not None and mode != DISABLED and not _would_be_plain(item, mode)):
+            item.mode = mode
+            if mode == DISABLED:
+                item.detach()
+            elif item.queue is None:
+                item.attach()
+            if mode == REPORTING and item.queue is not None and item.queue.entries:
+                item.subscription.ready[item] = None
+            elif mode != REPORTING:
+                item.subscription.ready.pop(item, None)
+            return
+        queued = bool(item.queue is not None and item.queue.entries) or item.fresh
+        came_from = item.mode
+        item.detach()
+        item.subscription.ready.pop(item, None)
+        item.mode = mode
+        item.attach()
+        if came_from != DISABLED and not queued:  # it has been told of the value it sees
+            item.fresh = False
+            if item.queue is not None:
+                item.queue.entries.clear()
+            item.subscription.ready.pop(item, None)
+
+    def set_triggering(self, request: Request, asked: Any) -> Any:
+        subscription = self._hub.owned(request, asked.SubscriptionId)
+        if not asked.LinksToAdd and not asked.LinksToRemove:
+            raise ServiceFault(_C.BadNothingToDo)
+        if len(asked.LinksToAdd or []) + len(asked.LinksToRemove or []) > self._hub.limits.items_per_session:
+            raise ServiceFault(_C.BadTooManyOperations)
+        item = subscription.items.get(asked.TriggeringItemId)
+        if item is None:
+            raise ServiceFault(_C.BadMonitoredItemIdInvalid)
+        subscription.touch()
+        removed, added = [], []
+        was_plain, was_fresh = item.is_direct, item.fresh
+        links = dict(item.links)
+        for number in asked.LinksToRemove or []:
+            removed.append(0 if links.pop(number, None) is not None else int(_C.BadMonitoredItemIdInvalid))
+        for number in asked.LinksToAdd or []:
+            linked = subscription.items.get(number)
+            added.append(0 if linked is not None else int(_C.BadMonitoredItemIdInvalid))
+            if linked is not None:
+                links[number] = linked
+        if was_plain and links and item.mode != DISABLED:
+            item.detach()
+        for number in set(item.links) - set(links):
+            item.links[number].linked_from.pop(item.number, None)
+        item.links = links
+        for linked in links.values():
+            linked.linked_from[item.number] = item
+        if was_plain and links and item.mode != DISABLED:
+            item.attach()
+            if not was_fresh and item.queue is not None:
+                item.queue.entries.clear()
+                subscription.ready.pop(item, None)
+        subscription.changed_items()
+        return ua.SetTriggeringResult([ua.StatusCode(one) for one in added], [], [ua.StatusCode(one) for one in removed], [])
+
+    async def delete(self, request: Request, asked: Any) -> bytes:
+        subscription = self._hub.owned(request, asked.SubscriptionId)
+        self._bound(asked.MonitoredItemIds)
+        subscription.touch()
+        statuses = []
+        for index, number in enumerate(asked.MonitoredItemIds):
+            if index and index % _SLICE == 0:
+                await asyncio.sleep(0)
+            item = subscription.items.get(number)
+            statuses.append(0 if item is not None else int(_C.BadMonitoredItemIdInvalid))
+            if item is not None:
+                self.drop(item)
+        self._hub.settle()
+        return _results(statuses)
+
+    def drop(self, item: Item) -> None:
+        """Remove an item, its links in both directions, and what it watches."""
+        for linked in item.links.values():
+            linked.linked_from.pop(item.number, None)
+        for source in list(item.linked_from.values()):
+            source.links.pop(item.number, None)
+        # is_plain depends on links; what was attached is what is released
+        item.detach()
+        if item.query is not None:
+            self._hub.events.remove(item)
+        item.subscription.items.pop(item.number, None)
+        item.subscription.promised -= item.queue_size
+        item.subscription.removed(item)
+
+    def _bound(self, operations: Any) -> None:
+        if not operations:
+            raise ServiceFault(_C.BadNothingToDo)
+        if len(operations) > self._hub.limits.items_per_session:
+            raise ServiceFault(_C.BadTooManyOperations)
+
+
+def _would_be_plain(item: Item, mode: int) -> bool:
+    before, item.mode = item.mode, mode
+    plain = item.is_plain
+    item.mode = before
+    return plain
+
+
+def _mode(mode: Any) -> int:
+    if int(mode) not in (DISABLED, SAMPLING, REPORTING):
+        raise ServiceFault(_C.BadMonitoringModeInvalid)
+    return int(mode)
+
+
+def _timestamps(wanted: Any) -> int:
+    if int(wanted) not in (0, 1, 2, 3):
+        raise ServiceFault(_C.BadTimestampsToReturnInvalid)
+    return int(wanted)
+
+
+def _is_null(wanted: Any) -> bool:
+    return isinstance(wanted, ua.ExtensionObject) and wanted.TypeId.is_null()
+
+
+def _made(kind: Any, status: int, item: Item | None = None, result: Any = None) -> Any:
+    made = kind(StatusCode=ua.StatusCode(status))
+    if result is not None:
+        made.FilterResult = result
+    if item is not None:
+        made.RevisedSamplingInterval = item.interval_ms
+        made.RevisedQueueSize = item.queue_size
+        if kind is ua.MonitoredItemCreateResult:
+            made.MonitoredItemId = item.number
+    return made
+
+
+def struct_of(made: list[Any], kind: Any) -> bytes:
+    """Results and no DiagnosticInfos, as both services answer."""
+    write = encoder(kind)
+    parts = [struct.pack("<i", len(made))]
+    for one in made:
+        write(one, parts.append)
+    parts.append(struct.pack("<i", 0))
+    return b"".join(parts)
+
+
+def _results(statuses: list[int]) -> bytes:
+    return struct.pack(f"<i{len(statuses)}Ii", len(statuses), *statuses, 0)

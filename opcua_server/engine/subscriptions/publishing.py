@@ -1,0 +1,155 @@
+"""Publish requests meet subscriptions: whom the next request serves. Pure: time is passed in, answers are the contract's.
+
+request   --> queue of the session, bounded; the oldest is refused when it is full
+cycle     --> subscriptions by priority: each takes a request, "more" takes further ones; without one they are late
+a request that finds late subscriptions serves the highest priority, among equals the one that has waited longest
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import deque
+from typing import Any, Final
+
+from opcua_server.engine.subscriptions.subscription import Cycle, Subscription
+
+PUBLISH_RESPONSE: Final = 829
+BAD_TOO_MANY_PUBLISH_REQUESTS: Final = 0x80780000
+BAD_NO_SUBSCRIPTION: Final = 0x80790000
+BAD_TIMEOUT: Final = 0x800A0000
+BAD_SESSION_CLOSED: Final = 0x80260000
+_HEAD: Final = struct.Struct("<Ii").pack
+_NO_RESULTS: Final = struct.pack("<ii", 0, 0)
+_FLAG: Final = (b"\x00", b"\x01")
+_FULL_BUFFER: Final = 4 << 20
+"""Bytes that wait for a peer: beyond, it is not served, as if it had sent no request."""
+
+
+class Waiting:
+    """One Publish request: its answer, when it times out (s, monotonic), the results of its acknowledgements."""
+
+    __slots__ = ("answer", "expires", "results")
+
+    def __init__(self, answer: Any, expires: float, results: bytes) -> None:
+        self.answer = answer
+        self.expires = expires
+        self.results = results
+
+
+class Desk:
+    """A session's publish requests and subscriptions."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.requests: deque[Waiting] = deque()
+        self.subscriptions: dict[int, Subscription] = {}
+        self.notices: deque[tuple[int, bytes]] = deque()
+        """(subscription, last NotificationMessage) of subscriptions that ended or went elsewhere."""
+        self._late: dict[Subscription, None] = {}
+
+    def add(self, subscription: Subscription) -> None:
+        self.subscriptions[subscription.number] = subscription
+        subscription.owner = self
+
+    def remove(self, subscription: Subscription) -> None:
+        self.subscriptions.pop(subscription.number, None)
+        self._late.pop(subscription, None)
+        if not self.subscriptions and not self.notices:
+            self.refuse(BAD_NO_SUBSCRIPTION)
+
+    def item_count(self) -> int:
+        return sum(len(subscription.items) for subscription in self.subscriptions.values())
+
+    def refuse(self, status: int) -> None:
+        """All waiting requests."""
+        while self.requests:
+            self.requests.popleft().answer.fault(status)
+
+    def request(self, waiting: Waiting, now: float, ticks: int) -> None:
+        """A Publish request has come. ``now`` in s, monotonic; ``ticks`` the time in 100 ns since 1601."""
+        if not self.subscriptions and not self.notices:
+            waiting.answer.fault(BAD_NO_SUBSCRIPTION)
+            return
+        if len(self.requests) >= self.capacity:
+            self.requests.popleft().answer.fault(BAD_TOO_MANY_PUBLISH_REQUESTS)
+        self.requests.append(waiting)
+        for subscription in self.subscriptions.values():
+            subscription.touch()
+        if self.notices or self._late:
+            self.serve_waiting(now, ticks)
+
+    def expire(self, now: float) -> None:
+        """Refuse the requests whose TimeoutHint has passed."""
+        if any(waiting.expires <= now for waiting in self.requests):
+            kept = deque[Waiting]()
+            for waiting in self.requests:
+                if waiting.expires <= now:
+                    waiting.answer.fault(BAD_TIMEOUT)
+                else:
+                    kept.append(waiting)
+            self.requests = kept
+
+    def _next_request(self, now: float) -> Waiting | None:
+        requests = self.requests
+        while requests:
+            waiting = requests[0]
+            if waiting.expires <= now:
+                requests.popleft().answer.fault(BAD_TIMEOUT)
+            elif not waiting.answer.is_open:
+                requests.popleft()
+            elif waiting.answer.backlog > _FULL_BUFFER:
+                return None
+            else:
+                return waiting
+        return None
+
+    def serve_waiting(self, now: float, ticks: int) -> None:
+        """Notices first, then late subscriptions, as far as the requests go."""
+        while self.notices:
+            waiting = self._next_request(now)
+            if waiting is None:
+                return
+            self.requests.popleft()
+            number, message = self.notices.popleft()
+            _send(waiting, number, (), False, (message,))
+        while self._late:
+            waiting = self._next_request(now)
+            if waiting is None:
+                return
+            first = max(self._late, key=lambda subscription: subscription.terms.priority)
+            del self._late[first]
+            self._send_one(first, waiting, ticks)
+        if not self.subscriptions:
+            self.refuse(BAD_NO_SUBSCRIPTION)
+
+    def _send_one(self, subscription: Subscription, waiting: Waiting, ticks: int) -> None:
+        self.requests.popleft()
+        more, message = subscription.message(ticks)
+        if more:
+            self._late[subscription] = None  # behind those of its priority that wait already
+        _send(waiting, subscription.number, subscription.sent, more, message)
+
+    def cycle(self, subscription: Subscription, now: float, ticks: int) -> bool:
+        """A publishing interval of a subscription has passed. False when its lifetime is over."""
+        waiting = self._next_request(now)
+        asked = subscription.cycle(waiting is not None)
+        if asked is Cycle.EXPIRED:
+            return False
+        if asked is Cycle.LATE:
+            self._late[subscription] = None
+        elif asked is Cycle.SEND and waiting is not None:
+            if self._late:
+                self._late[subscription] = None
+                self.serve_waiting(now, ticks)
+            else:
+                self._send_one(subscription, waiting, ticks)
+                if self._late:
+                    self.serve_waiting(now, ticks)
+        return True
+
+
+def _send(waiting: Waiting, number: int, available: Any, more: bool, message: tuple[bytes, ...]) -> None:
+    count = len(available)
+    numbers = struct.pack(f"<{count}I", *available) if count else b""
+    body = b"".join((_HEAD(number, count), numbers, _FLAG[more], *message, waiting.results or _NO_RESULTS))
+    waiting.answer.send(PUBLISH_RESPONSE, body)

@@ -1,0 +1,126 @@
+"""Queue and data change filter of one monitored item (OPC 10000-4, 5.13.1.5 and 7.22.2). Pure.
+
+sample --> filter (trigger, deadband against the last value that passed) --> queue of ``size``
+
+full, discard oldest:   [b c d] + e  ->  [c* d e]     * the overflow bit, on the value beside the gap
+full, discard newest:   [b c d] + e  ->  [b c e*]
+size 1 holds the newest value and never tells of an overflow.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+from opcua_server.engine.subscriptions.feeds import is_same, status_of
+
+OVERFLOW: Final = 0x480
+"""InfoType DataValue with the Overflow bit."""
+STATUS, STATUS_VALUE, STATUS_VALUE_TIMESTAMP = range(3)
+"""DataChangeTrigger."""
+T = TypeVar("T")
+
+
+class ItemQueue(Generic[T]):
+    """Values with whether an overflow is told on each."""
+
+    __slots__ = ("discard_oldest", "entries", "overflows", "size")
+
+    def __init__(self, size: int, discard_oldest: bool) -> None:
+        self.size = size
+        self.discard_oldest = discard_oldest
+        self.entries: deque[tuple[T, bool]] = deque()
+        self.overflows = 0
+
+    def put(self, value: T) -> None:
+        entries = self.entries
+        if len(entries) < self.size:
+            entries.append((value, False))
+            return
+        if self.size == 1:
+            entries[0] = (value, False)
+            return
+        self.overflows += 1
+        if self.discard_oldest:
+            entries.popleft()
+            entries[0] = (entries[0][0], True)
+            entries.append((value, False))
+        else:
+            entries[-1] = (value, True)
+
+    def resize(self, size: int, discard_oldest: bool) -> None:
+        """A shorter queue loses as it does when it overflows."""
+        kept = list(self.entries)
+        self.size, self.discard_oldest = size, discard_oldest
+        if len(kept) > size:
+            if size == 1:
+                kept = [(kept[-1][0], False)] if discard_oldest else [(kept[0][0], False)]
+            elif discard_oldest:
+                kept = kept[-size:]
+                kept[0] = (kept[0][0], True)
+            else:
+                kept = kept[:size]
+                kept[-1] = (kept[-1][0], True)
+            self.overflows += 1
+        self.entries = deque(kept)
+
+    def take_all(self) -> list[tuple[T, bool]]:
+        taken = list(self.entries)
+        self.entries.clear()
+        return taken
+
+
+@dataclass(slots=True)
+class DataChange:
+    """Decides which samples are reported. ``deadband`` is absolute, in the variable's unit; None is no deadband."""
+
+    trigger: int = STATUS_VALUE
+    deadband: float | None = None
+    last: Any = None
+
+    def passes(self, value: Any) -> bool:
+        """Whether a sample is a change against the last one that passed; it is then the last one."""
+        if self.last is None or self._is_change(self.last, value):
+            self.last = value
+            return True
+        return False
+
+    def _is_change(self, last: Any, value: Any) -> bool:
+        if status_of(last) != status_of(value):
+            return True
+        if self.trigger == STATUS:
+            return False
+        if self.trigger == STATUS_VALUE_TIMESTAMP and last.SourceTimestamp != value.SourceTimestamp:
+            return True
+        if self.deadband is None or last.Value is None or value.Value is None:
+            return not is_same(last, value)
+        if last.Value.VariantType != value.Value.VariantType:
+            return True
+        return exceeds(last.Value.Value, value.Value.Value, self.deadband)
+
+
+def exceeds(last: Any, value: Any, deadband: float) -> bool:
+    """Whether numbers, or any element of arrays, differ by more than the deadband. A different length is a change, and so is
+    becoming or ceasing to be NaN; the unit is the values'."""
+    if isinstance(last, list | tuple) and isinstance(value, list | tuple):
+        return len(last) != len(value) or any(exceeds(a, b, deadband) for a, b in zip(last, value, strict=True))
+    try:
+        if math.isnan(last) or math.isnan(value):
+            return math.isnan(last) != math.isnan(value)
+        if math.isinf(last) or math.isinf(value):
+            return bool(last != value)
+        return bool(abs(value - last) > deadband)
+    except (TypeError, ValueError):
+        return bool(last != value)
+
+
+def percent_deadband(percent: float, low: float, high: float) -> float:
+    """The absolute deadband of a percentage of EURange."""
+    return percent / 100.0 * (high - low)
+
+
+def records_of(handle: bytes, entries: Iterable[bytes]) -> list[tuple[int, bytes, int]]:
+    return [(1, handle + entry, len(entry) + 4) for entry in entries]

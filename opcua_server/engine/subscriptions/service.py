@@ -1,0 +1,357 @@
+"""Subscription service set (OPC 10000-4, 5.14): requests of sessions against desks and subscriptions, and their clock.
+
+services(core)  ->  rows of the table;  one Hub per engine:  desks (per session), subscriptions, samplers, rhythm
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from cnctwin.wire import DecodingError
+from cnctwin.wire.scalars import ua
+from opcua_server.engine.contract import Core, Request, Service, ServiceFault, Session
+from opcua_server.engine.subscriptions import revise
+from opcua_server.engine.subscriptions.columns import Columns
+from opcua_server.engine.subscriptions.events import EventHub
+from opcua_server.engine.subscriptions.feeds import Sampler
+from opcua_server.engine.subscriptions.items import ItemServices
+from opcua_server.engine.subscriptions.panel import Panels
+from opcua_server.engine.subscriptions.publishing import BAD_SESSION_CLOSED, Desk, Waiting
+from opcua_server.engine.subscriptions.rhythm import Rhythm
+from opcua_server.engine.subscriptions.subscription import Subscription
+
+_C: Final = ua.StatusCodes
+_SAMPLE, _PUBLISH, _SWEEP = range(3)
+_KEY: Final = "subscriptions"
+_EPOCH_TICKS: Final = 116_444_736_000_000_000
+_OVERDUE_S: Final = 1 << 62
+
+
+def ticks_now() -> int:
+    """UTC in 100 ns since 1601."""
+    return time.time_ns() // 100 + _EPOCH_TICKS
+
+
+def results(statuses: list[int]) -> bytes:
+    """Results and no DiagnosticInfos."""
+    return struct.pack(f"<i{len(statuses)}Ii", len(statuses), *statuses, 0)
+
+
+class Hub:
+    """All subscriptions of an engine."""
+
+    def __init__(self, core: Core, columns: Columns) -> None:
+        self.core = core
+        self.limits = core.limits
+        self.columns = columns
+        self.changes = columns.changes
+        self.panels = Panels(self.changes)
+        self.subscriptions: dict[int, Subscription] = {}
+        self.desks: dict[Session, Desk] = {}
+        self.owners: dict[int, tuple[Any, ...]] = {}
+        self.samplers: dict[float, Sampler] = {}
+        self.events = EventHub(core)
+        self.items = ItemServices(self)
+        self._rhythm: Rhythm[Any] = Rhythm()
+        self._timer: asyncio.TimerHandle | None = None
+        self._armed_us = 0
+        self._next_id = 1
+
+    # Clock -----------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        self.events.start()
+        self._rhythm.add("requests", 1_000_000, _SWEEP, _now_us())
+        self._arm()
+
+    def stop(self) -> None:
+        self.events.stop()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for subscription in list(self.subscriptions.values()):
+            self.delete(subscription)
+
+    def _arm(self) -> None:
+        due = self._rhythm.next_us
+        if due is None or (self._timer is not None and self._armed_us <= due):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        loop = asyncio.get_running_loop()
+        self._armed_us = due
+        self._timer = loop.call_later(max(0, due - _now_us()) / 1e6, self._beat)
+
+    def _beat(self) -> None:
+        self._timer = None
+        for order, keys in self._rhythm.due(_now_us()):
+            if order == _SAMPLE:
+                for sampler in keys:
+                    sampler.sample()
+            elif order == _PUBLISH:
+                self._publish(keys)
+            else:
+                now = time.monotonic()
+                for desk in self.desks.values():
+                    desk.expire(now)
+        self._arm()
+
+    def _publish(self, subscriptions: list[Subscription]) -> None:
+        now, ticks = time.monotonic(), ticks_now()
+        for subscription in sorted(subscriptions, key=lambda one: -one.terms.priority):
+            desk: Desk = subscription.owner
+            if subscription.number in self.subscriptions and not desk.cycle(subscription, now, ticks):
+                desk.notices.append((subscription.number, subscription.close_with(_C.BadTimeout)))
+                self.delete(subscription)
+
+    def sampler(self, interval_ms: float) -> Sampler:
+        found = self.samplers.get(interval_ms)
+        if found is None:
+            found = self.samplers[interval_ms] = Sampler(interval_ms, self.changes)
+            if interval_ms:
+                self._rhythm.add(found, round(interval_ms * 1000), _SAMPLE, _now_us())
+                self._arm()
+        return found
+
+    def settle(self) -> None:
+        """Give up samplers that nobody uses any more."""
+        for interval, sampler in list(self.samplers.items()):
+            if sampler.is_idle:
+                del self.samplers[interval]
+                if interval:
+                    self._rhythm.remove(sampler, round(interval * 1000), _SAMPLE)
+
+    # Sessions --------------------------------------------------------------------------------------------------------
+
+    def desk(self, request: Request) -> Desk:
+        session = request.session
+        if session is None:
+            raise ServiceFault(_C.BadSessionIdInvalid)
+        found = self.desks.get(session)
+        if found is None:
+            if session.is_closed:
+                raise ServiceFault(_C.BadSessionClosed)
+            found = self.desks[session] = Desk(self.limits.publish_requests_per_session)
+            session.closing.append(self._session_closed)
+        return found
+
+    def _session_closed(self, session: Session, delete: bool) -> None:
+        desk = self.desks.pop(session, None)
+        if desk is None:
+            return
+        desk.notices.clear()
+        desk.refuse(BAD_SESSION_CLOSED)
+        if delete:
+            for subscription in list(desk.subscriptions.values()):
+                self.delete(subscription)
+        # Others live on, at a desk without requests, until they are transferred or their lifetime is over.
+
+    def owned(self, request: Request, number: int) -> Subscription:
+        found = self.desk(request).subscriptions.get(number)
+        if found is None:
+            raise ServiceFault(_C.BadSubscriptionIdInvalid)
+        return found
+
+    def delete(self, subscription: Subscription) -> None:
+        for item in list(subscription.items.values()):
+            self.items.drop(item)
+        self.subscriptions.pop(subscription.number, None)
+        self.owners.pop(subscription.number, None)
+        self._rhythm.remove(subscription, round(subscription.terms.interval_ms * 1000), _PUBLISH)
+        subscription.owner.remove(subscription)
+        self.settle()
+
+    # Services --------------------------------------------------------------------------------------------------------
+
+    def create(self, request: Request, asked: Any) -> Any:
+        desk = self.desk(request)
+        if len(desk.subscriptions) >= self.limits.subscriptions_per_session:
+            raise ServiceFault(_C.BadTooManySubscriptions)
+        terms = self._terms(request, asked)
+        number = self._next_id
+        self._next_id = number % 0xFFFF_FFFF + 1
+        while self._next_id in self.subscriptions:
+            self._next_id = self._next_id % 0xFFFF_FFFF + 1
+        made = Subscription(
+            number, terms, bool(asked.PublishingEnabled), self.changes, self.panels, self.limits.retransmission_messages
+        )
+        self.subscriptions[number] = made
+        self.owners[number] = _identity(request)
+        desk.add(made)
+        self._rhythm.add(made, round(terms.interval_ms * 1000), _PUBLISH, _now_us())
+        self._arm()
+        return ua.CreateSubscriptionResult(number, terms.interval_ms, terms.lifetime, terms.keep_alive)
+
+    def _terms(self, request: Request, asked: Any) -> Any:
+        limit = asked.MaxNotificationsPerPublish
+        size = request.session.max_response_size if request.session is not None else 0
+        if size:  # 64 bytes hold the notification of a number; longer texts may still need more than the client takes
+            limit = min(limit or revise.MOST_NOTIFICATIONS, max(1, (size - 256) // 64))
+        return revise.terms(
+            asked.RequestedPublishingInterval, asked.RequestedLifetimeCount, asked.RequestedMaxKeepAliveCount, limit, asked.Priority
+        )
+
+    def modify(self, request: Request, asked: Any) -> Any:
+        found = self.owned(request, asked.SubscriptionId)
+        self._rhythm.remove(found, round(found.terms.interval_ms * 1000), _PUBLISH)
+        found.terms = terms = self._terms(request, asked)
+        self._rhythm.add(found, round(terms.interval_ms * 1000), _PUBLISH, _now_us())
+        found.touch()
+        self._arm()
+        return ua.ModifySubscriptionResult(terms.interval_ms, terms.lifetime, terms.keep_alive)
+
+    def set_publishing_mode(self, request: Request, asked: Any) -> bytes:
+        def one(number: int) -> int:
+            found = self.owned(request, number)
+            found.enabled = bool(asked.PublishingEnabled)
+            found.touch()
+            return 0
+
+        return results(self._each(asked.SubscriptionIds, one))
+
+    def delete_subscriptions(self, request: Request, asked: Any) -> bytes:
+        def one(number: int) -> int:
+            self.delete(self.owned(request, number))
+            return 0
+
+        return results(self._each(asked.SubscriptionIds, one))
+
+    def _each(self, numbers: Any, act: Callable[[int], int]) -> list[int]:
+        if not numbers:
+            raise ServiceFault(_C.BadNothingToDo)
+        if len(numbers) > self.limits.items_per_session:
+            raise ServiceFault(_C.BadTooManyOperations)
+        statuses = []
+        for number in numbers:
+            try:
+                statuses.append(act(number))
+            except ServiceFault as fault:
+                statuses.append(fault.status)
+        return statuses
+
+    def publish(self, request: Request, raw: Any) -> None:
+        """The answer comes with the next notification. The parameters are read here, without objects: it is the most frequent
+        request there is."""
+        desk = self.desk(request)
+        told = b""
+        (count,) = struct.unpack_from("<i", raw, 0) if len(raw) >= 4 else (1,)
+        if count > 0:
+            if count * 8 + 4 > len(raw):
+                raise DecodingError(f"{count} acknowledgements in {len(raw)} bytes")
+            pairs = struct.unpack_from(f"<{2 * count}I", raw, 4)
+            told = results([self._acknowledge(desk, *pairs[i : i + 2]) for i in range(0, 2 * count, 2)])
+        now = time.monotonic()
+        hint = request.header.timeout_hint
+        desk.request(Waiting(request.answer, now + hint / 1000 if hint else _OVERDUE_S, told), now, ticks_now())
+
+    @staticmethod
+    def _acknowledge(desk: Desk, number: int, sequence: int) -> int:
+        found = desk.subscriptions.get(number)
+        if found is None:
+            return int(_C.BadSubscriptionIdInvalid)
+        return 0 if found.acknowledge(sequence) else int(_C.BadSequenceNumberUnknown)
+
+    def republish(self, request: Request, asked: Any) -> bytes:
+        found = self.owned(request, asked.SubscriptionId)
+        found.touch()
+        message = found.again(asked.RetransmitSequenceNumber)
+        if message is None:
+            raise ServiceFault(_C.BadMessageNotAvailable)
+        return message
+
+    def transfer(self, request: Request, asked: Any) -> Any:
+        desk = self.desk(request)
+        if not asked.SubscriptionIds:
+            raise ServiceFault(_C.BadNothingToDo)
+        if len(asked.SubscriptionIds) > self.limits.items_per_session:
+            raise ServiceFault(_C.BadTooManyOperations)
+        made = [self._transfer(request, desk, number, asked.SendInitialValues) for number in asked.SubscriptionIds]
+        return ua.TransferSubscriptionsResult(made, [])
+
+    def _transfer(self, request: Request, desk: Desk, number: int, send_values: bool) -> Any:
+        found = self.subscriptions.get(number)
+        if found is None:
+            return ua.TransferResult(ua.StatusCode(_C.BadSubscriptionIdInvalid), [])
+        identity = _identity(request)
+        if not any(identity) or identity != self.owners[number]:
+            return ua.TransferResult(ua.StatusCode(_C.BadUserAccessDenied), [])
+        old: Desk = found.owner
+        if old is not desk:
+            if len(desk.subscriptions) >= self.limits.subscriptions_per_session:
+                return ua.TransferResult(ua.StatusCode(_C.BadTooManySubscriptions), [])
+            old.notices.append((number, found.close_with(_C.GoodSubscriptionTransferred)))
+            old.remove(found)
+            desk.add(found)
+            old.serve_waiting(time.monotonic(), ticks_now())
+        found.touch()
+        if send_values:
+            found.resend()
+        return ua.TransferResult(ua.StatusCode(0), list(found.sent))
+
+    def monitored(self, request: Request, _object: Any, arguments: list[Any]) -> Any:
+        """GetMonitoredItems (OPC 10000-5, 9.1): server handles and client handles of a subscription of the caller."""
+        found = self.owned(request, arguments[0].Value)
+        numbers, handles = list(found.items), [item.handle for item in found.items.values()]
+        outputs = [ua.Variant(values, ua.VariantType.UInt32, is_array=True) for values in (numbers, handles)]
+        return ua.CallMethodResult(ua.StatusCode(0), [], [], outputs)
+
+    def resend(self, request: Request, _object: Any, arguments: list[Any]) -> Any:
+        """ResendData (OPC 10000-5, 9.2)."""
+        self.owned(request, arguments[0].Value).resend()
+        return ua.CallMethodResult(ua.StatusCode(0), [], [], [])
+
+
+def _identity(request: Request) -> tuple[Any, ...]:
+    """Who owns a subscription. An anonymous client without a certificate is nobody, and can take over nothing."""
+    session = request.session
+    return (None, None) if session is None else (session.user, session.certificate)
+
+
+def _now_us() -> int:
+    return time.monotonic_ns() // 1000
+
+
+def room(columns: Columns | None = None) -> Callable[[Core], list[Service]]:
+    """The room of subscriptions; ``columns`` are the live variables that are numpy columns."""
+
+    def build(core: Core) -> list[Service]:
+        hub = Hub(core, columns or Columns())
+        core.starting.append(hub.start)
+        core.stopping.append(hub.stop)
+        core.methods[ua.NodeId(11492, 0)] = hub.monitored
+        core.methods[ua.NodeId(12873, 0)] = hub.resend
+        return rows(hub)
+
+    return build
+
+
+def services(core: Core) -> list[Service]:
+    """The room without columns."""
+    return room()(core)
+
+
+def rows(hub: Hub) -> list[Service]:
+    items = hub.items
+    table: list[tuple[str, Any, type | None]] = [
+        ("CreateSubscription", hub.create, ua.CreateSubscriptionParameters),
+        ("ModifySubscription", hub.modify, ua.ModifySubscriptionParameters),
+        ("SetPublishingMode", hub.set_publishing_mode, ua.SetPublishingModeParameters),
+        ("DeleteSubscriptions", hub.delete_subscriptions, ua.DeleteSubscriptionsParameters),
+        ("Publish", hub.publish, None),
+        ("Republish", hub.republish, ua.RepublishParameters),
+        ("TransferSubscriptions", hub.transfer, ua.TransferSubscriptionsParameters),
+        ("CreateMonitoredItems", items.create, ua.CreateMonitoredItemsParameters),
+        ("ModifyMonitoredItems", items.modify, ua.ModifyMonitoredItemsParameters),
+        ("SetMonitoringMode", items.set_mode, ua.SetMonitoringModeParameters),
+        ("SetTriggering", items.set_triggering, ua.SetTriggeringParameters),
+        ("DeleteMonitoredItems", items.delete, ua.DeleteMonitoredItemsParameters),
+    ]
+    made = []
+    for name, handler, parameters in table:
+        ids = [getattr(ua.ObjectIds, f"{name}{end}_Encoding_DefaultBinary") for end in ("Request", "Response")]
+        made.append(Service(name, int(ids[0]), int(ids[1]), handler, parameters))
+    return made

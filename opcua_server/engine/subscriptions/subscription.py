@@ -1,0 +1,195 @@
+"""One subscription: counters, messages, retransmission (OPC 10000-4, 5.14.1). Pure: publishing cycles come from outside.
+
+each publishing cycle
+  publish request waits?  no  -> lifetime counts down; 0: closed.  Something to say: late, served by the next request
+                          yes -> lifetime starts anew;  notifications: sent, "more" while messages remain
+                                                        none: keep-alive, at first and after max keep-alive cycles
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final
+
+from opcua_server.engine.subscriptions.columns import Changes, Record
+from opcua_server.engine.subscriptions.item import Item
+from opcua_server.engine.subscriptions.panel import Body, Panel, Panels, bodies_of, status_change
+
+_LAST_SEQUENCE: Final = 0xFFFF_FFFF
+_MESSAGE: Final = struct.Struct("<Iqi").pack
+_NONE: Final = struct.pack("<i", 0)
+_ALL: Final = -1
+
+
+class Cycle(Enum):
+    """What a publishing cycle asks for."""
+
+    IDLE = "nothing to send"
+    SEND = "serve a publish request"
+    LATE = "something to say, and no request"
+    EXPIRED = "no request for a lifetime"
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Revised parameters. Interval in ms; counts in publishing cycles; ``limit`` notifications a message, 0 for any number."""
+
+    interval_ms: float
+    lifetime: int
+    keep_alive: int
+    limit: int
+    priority: int
+
+
+class Subscription:
+    def __init__(self, number: int, terms: Terms, enabled: bool, changes: Changes, panels: Panels, retained: int) -> None:
+        self.number = number
+        self.terms = terms
+        self.enabled = enabled
+        self.items: dict[int, Item] = {}
+        self.ready: dict[Item, None] = {}
+        """Queued items with something to report."""
+        self.sent: dict[int, tuple[int, int, bytes]] = {}
+        """Sequence number -> (time, elements, NotificationData) of what is not acknowledged."""
+        self.owner: Any = None
+        self.next_item = 1
+        self.promised = 0
+        """Entries that the queues of its items may hold together."""
+        self._changes = changes
+        self._panels = panels
+        self._retained = retained
+        self._panel: Panel | None = None
+        self._fresh: list[Item] = []
+        self._cursor = changes.number
+        self._pending: deque[Body] = deque()
+        self._next = 1
+        self._has_sent = False
+        self._quiet = 0
+        self._without_request = 0
+
+    # Items -----------------------------------------------------------------------------------------------------------
+
+    def changed_items(self) -> None:
+        """Items were made, modified or removed."""
+        self._panel = None
+
+    def removed(self, item: Item) -> None:
+        self.ready.pop(item, None)
+        self._panel = None
+
+    def resend(self) -> None:
+        """Report the current value of everything that reports (TransferSubscriptions with SendInitialValues)."""
+        for item in self.items.values():
+            if item.is_direct:
+                item.fresh = True
+            elif item.feed is not None and item.mode == 2 and item.queue is not None and not item.queue.entries:
+                item.change.last = None
+                item.offer(item.feed, item.feed.value)
+        self._panel = None
+
+    def _arranged(self) -> Panel:
+        panel = self._panel
+        if panel is None:
+            plain = [item for item in self.items.values() if item.is_direct]
+            self._fresh = [item for item in plain if item.fresh]
+            panel = self._panel = self._panels.of(tuple([item.place() for item in plain]))
+        return panel
+
+    # Messages --------------------------------------------------------------------------------------------------------
+
+    def _collect(self) -> None:
+        """Move everything new into messages."""
+        panel = self._arranged()
+        limit = self.terms.limit
+        if not self._fresh and not self.ready:
+            self._pending.extend(panel.bodies(self._cursor, limit))
+        else:
+            records: list[Record] = []
+            events: list[bytes] = []
+            if self._fresh:
+                told = [item for item in self.items.values() if item.is_direct]
+                records += Panel([item.place() for item in told if item.fresh], self._changes).records(_ALL)
+                records += Panel([item.place() for item in told if not item.fresh], self._changes).records(self._cursor)
+                for item in self._fresh:
+                    item.fresh = False
+                self._fresh = []
+            else:
+                records += panel.records(self._cursor)
+            for item in list(self.ready):
+                item.drain(records, events)
+            self.ready.clear()
+            self._pending.extend(bodies_of(records, events, limit))
+        self._cursor = self._changes.number
+
+    def has_news(self) -> bool:
+        """Whether a message with notifications could be sent now; sharing makes this the building of it."""
+        if self._pending:
+            return True
+        if not self.enabled:
+            return False
+        panel = self._arranged()
+        if self._fresh or self.ready:
+            return True
+        if self._changes.number == self._cursor:
+            return False
+        if panel.bodies(self._cursor, self.terms.limit):
+            return True
+        self._cursor = self._changes.number  # what changed is not shown here
+        return False
+
+    def cycle(self, has_request: bool) -> Cycle:
+        """One publishing interval has passed."""
+        news = self.has_news()
+        if has_request:
+            self._without_request = 0
+            if news or self._keep_alive_is_due():
+                return Cycle.SEND
+            return Cycle.IDLE
+        self._without_request += 1
+        if self._without_request >= self.terms.lifetime:
+            return Cycle.EXPIRED
+        if news or self._keep_alive_is_due():
+            return Cycle.LATE
+        return Cycle.IDLE
+
+    def _keep_alive_is_due(self) -> bool:
+        self._quiet += 1
+        return not self._has_sent or self._quiet >= self.terms.keep_alive
+
+    def touch(self) -> None:
+        """The client has shown that it is there."""
+        self._without_request = 0
+
+    def close_with(self, status: int) -> bytes:
+        """The last message of a subscription: its StatusChangeNotification, as NotificationMessage."""
+        return _MESSAGE(self._next, 0, 1) + status_change(status)
+
+    def message(self, now: int) -> tuple[bool, tuple[bytes, ...]]:
+        """The next NotificationMessage and whether more wait. ``now`` in 100 ns since 1601. Without news it is a keep-alive,
+        which carries the number of the next message and is not kept."""
+        if not self._pending and self.has_news():
+            self._collect()
+        self._has_sent = True
+        self._quiet = 0
+        self._without_request = 0
+        if not self._pending:
+            return False, (_MESSAGE(self._next, now, 0),)
+        _count, elements, data = self._pending.popleft()
+        number = self._next
+        self._next = 1 if number == _LAST_SEQUENCE else number + 1
+        self.sent[number] = (now, elements, data)
+        if len(self.sent) > self._retained:
+            del self.sent[next(iter(self.sent))]
+        more = bool(self._pending)
+        return more, (_MESSAGE(number, now, elements), data)
+
+    def acknowledge(self, number: int) -> bool:
+        return self.sent.pop(number, None) is not None
+
+    def again(self, number: int) -> bytes | None:
+        """A sent message that is not acknowledged, encoded as NotificationMessage."""
+        found = self.sent.get(number)
+        return None if found is None else _MESSAGE(number, found[0], found[1]) + found[2]
