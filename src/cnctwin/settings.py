@@ -201,15 +201,15 @@ class Settings(BaseSettings):
     @property
     def endpoint(self) -> str:
         """Address the OPC UA server listens on."""
-        return f"opc.tcp://{self.host}:{self.opcua_port}"
+        return f"opc.tcp://{_in_url(self.host)}:{self.opcua_port}"
 
     @property
     def watched_url(self) -> str:
         """Address of the OPC UA server that analytics and gateway watch."""
         if self.opcua_url is not None:
             return self.opcua_url
-        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - compared, not bound
-        return f"opc.tcp://{host}:{self.opcua_port}"
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
+        return f"opc.tcp://{_in_url(host)}:{self.opcua_port}"
 
     @property
     def broker_host(self) -> str:
@@ -223,6 +223,10 @@ class Settings(BaseSettings):
     @property
     def machine_ids(self) -> tuple[str, ...]:
         return tuple(f"CNC-{number:03d}" for number in range(1, self.machines + 1))
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

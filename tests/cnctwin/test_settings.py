@@ -96,3 +96,9 @@ def test_settings_survive_the_way_to_a_child_process() -> None:
 @pytest.mark.parametrize("site", ["", "a//b", "a/#", "a b/c"])
 def test_a_site_that_is_no_topic_is_refused(site: str) -> None:
     assert problems(site=site)[0].startswith("site")
+
+
+def test_an_ipv6_address_stands_in_brackets_in_a_url() -> None:
+    assert load({"host": "::1"}).watched_url == "opc.tcp://[::1]:4840"
+    assert load({"host": "::"}).watched_url == "opc.tcp://[::1]:4840"
+    assert load({"host": "0.0.0.0"}).watched_url == "opc.tcp://127.0.0.1:4840"
