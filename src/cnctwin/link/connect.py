@@ -70,7 +70,7 @@ async def session(
     """An activated session; closed at the end, within a second even if the server no longer answers."""
     client = Client(url, timeout=REQUEST_TIMEOUT)
     client.name = client.description = f"cnctwin {application}"
-    client.application_uri = application_uri(application)
+    client.application_uri = application_uri(application, data / "pki" / application)
     client.product_uri = "urn:cnctwin"
     client.session_timeout = SESSION_TIMEOUT_MS
     client.secure_channel_timeout = CHANNEL_LIFETIME_MS
@@ -142,7 +142,7 @@ def _first_certificate(der: bytes) -> bytes:
 def own_certificate(folder: Path, application: str) -> tuple[x509.Certificate, Any]:
     """This client's certificate and private key, made on first use. Raises Refused when what is there cannot be used."""
     try:
-        certificate, key = ensure_application(folder, application, application_uri(application), ())
+        certificate, key = ensure_application(folder, application, application_uri(application, folder), ())
         return load_certificate(certificate), load_key(key)
     except CertificateProblem as problem:
         raise Refused(str(problem)) from problem
