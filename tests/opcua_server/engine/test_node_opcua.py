@@ -1,0 +1,75 @@
+"""A client of another house, node-opcua, with every policy and mode."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.opcua_server.bench import Bench
+from tests.opcua_server.engine.bench import running
+
+PROGRAM = Path(__file__).with_name("node_opcua.js")
+PACKAGE = "node-opcua-client@2"
+
+
+@pytest.fixture(scope="module")
+def modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where node-opcua is installed: NODE_OPCUA_MODULES, or a temporary folder."""
+    given = os.environ.get("NODE_OPCUA_MODULES")
+    if given:
+        return Path(given)
+    npm = shutil.which("npm")
+    if npm is None or shutil.which("node") is None:
+        pytest.skip("node-opcua is not tried: there is no node and npm here")
+    folder = tmp_path_factory.mktemp("node")
+    done = subprocess.run(
+        [npm, "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", PACKAGE],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    if done.returncode:
+        pytest.skip(f"node-opcua is not tried: npm cannot install it: {done.stderr.strip()[-200:]}")
+    return folder / "node_modules"
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    with running(tmp_path_factory.mktemp("engine")) as made:
+        yield made
+
+
+@pytest.mark.parametrize("mode", ["Sign", "SignAndEncrypt"])
+@pytest.mark.parametrize("policy", ["Basic256Sha256", "Aes128_Sha256_RsaOaep", "Aes256_Sha256_RsaPss"])
+def test_node_opcua_connects_reads_and_browses(bench: Bench, modules: Path, tmp_path: Path, policy: str, mode: str) -> None:
+    for user in ("", "operator"):
+        found = foreign(bench, modules, tmp_path, policy, mode, user)
+        assert found["namespaces"][0] == "http://opcfoundation.org/UA/"
+        assert found["many"] == 1000
+        assert found["references"] > 2
+        assert found["target"] == "ns=0;i=2253"
+        assert found["missing"] == "BadNodeIdUnknown"
+
+
+def foreign(bench: Bench, modules: Path, folder: Path, policy: str, mode: str, user: str) -> dict[str, object]:
+    """What node-opcua found; fails with what it said otherwise."""
+    password = bench.password(user) if user else ""
+    done = subprocess.run(
+        ["node", str(PROGRAM), bench.settings.endpoint, str(folder / "pki"), policy, mode, user, password],
+        env={**os.environ, "NODE_PATH": str(modules), "HOME": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:] + done.stdout[-1000:]
+    found: dict[str, object] = json.loads(done.stdout.strip().splitlines()[-1])
+    return found
