@@ -13,6 +13,7 @@ import logging
 import math
 import struct
 from collections import OrderedDict
+from collections.abc import Container
 from dataclasses import replace
 from datetime import UTC, datetime
 from operator import is_
@@ -108,11 +109,13 @@ class Plan:
 class Attributes:
     """The attribute services over one address space."""
 
-    def __init__(self, values: Values, rights: Rights, limits: Limits) -> None:
+    def __init__(self, values: Values, rights: Rights, limits: Limits, for_everybody: Container[Any] = ()) -> None:
+        """``for_everybody``: methods that every session may call."""
         self._values = values
         self._aspace = values.aspace
         self._rights = rights
         self._limits = limits
+        self._for_everybody = for_everybody
         self._plans: OrderedDict[bytes, Plan] = OrderedDict()
         self._plan_bytes = 0
         self._nodes = 0
@@ -229,7 +232,8 @@ class Attributes:
                 value = int(value) & ~(1 << int(ua.AccessLevel.CurrentWrite))
         else:
             rows = self._rights.methods.items()
-            value = bool(value) and any(node == item.NodeId and may_call(role, method) for (_, node), (_, method) in rows)
+            allowed = any(node == item.NodeId and may_call(role, method) for (_, node), (_, method) in rows)
+            value = bool(value) and (allowed or item.NodeId in self._for_everybody)
         return ua.Variant(value, variant.VariantType)
 
     # Write ----------------------------------------------------------------------------------------------------------

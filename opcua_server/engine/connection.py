@@ -38,13 +38,14 @@ _EPOCH_TICKS: Final = 116_444_736_000_000_000
 class Reply:
     """The answer to one request: contract.Answer."""
 
-    __slots__ = ("_done", "_handle", "_request_id", "connection")
+    __slots__ = ("_done", "_handle", "_request_id", "connection", "max_size")
 
     def __init__(self, connection: Connection, request_id: int, handle: int) -> None:
         self.connection = connection
         self._request_id = request_id
         self._handle = handle
         self._done = False
+        self.max_size = 0
 
     @property
     def is_open(self) -> bool:
@@ -59,7 +60,10 @@ class Reply:
             return
         self._done = True
         ticks = _EPOCH_TICKS + time.time_ns() // 100
-        self.connection.send(self._request_id, services.response(response_type, self._handle, status, body, ticks), self._handle)
+        message = services.response(response_type, self._handle, status, body, ticks)
+        if 0 < self.max_size < len(message):
+            message = services.response(services.SERVICE_FAULT, self._handle, int(_C.BadResponseTooLarge), b"", ticks)
+        self.connection.send(self._request_id, message, self._handle)
 
     def fault(self, status: int) -> None:
         self.send(services.SERVICE_FAULT, b"", status=status)
@@ -236,7 +240,11 @@ class Connection(asyncio.Protocol):
             if opening.policy is not None and not self.channel.is_open:
                 await self._admit(opening)
             now = datetime.now(UTC)
-            answer = await engine.in_thread(self.channel.open, opening, engine.limits.token_lifetime_ms, engine.clock(), now)
+            terms = (opening, engine.limits.token_lifetime_ms, engine.clock(), now)
+            if self.channel.is_open:  # answers go out meanwhile, and share its sequence numbers: not in a thread
+                answer = self.channel.open(*terms)
+            else:
+                answer = await engine.in_thread(self.channel.open, *terms)
             self._write(answer)
         except ProtocolError as problem:
             self._refuse(problem)
@@ -263,6 +271,8 @@ class Connection(asyncio.Protocol):
         reply = Reply(self, request_id, header.handle)
         try:
             row, session = self._row(kind, header)
+            if session is not None:
+                reply.max_size = session.max_response_size
             request = Request(header, session, reply, self.channel.mode, self.address)
             result = row.service.handler(request, services.parameters(row, body, p, engine.limits))
             if inspect.isawaitable(result):

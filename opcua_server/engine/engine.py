@@ -40,7 +40,7 @@ _audit = logging.getLogger("opcua_server.audit")
 T = TypeVar("T")
 WITHOUT_SESSION_S: Final = 30.0
 SWEEP_S: Final = 1.0
-STOP_S: Final = 1.0
+STOP_S: Final = 0.4
 COMPLAINTS_PER_S: Final = 5
 CRYPTO_THREADS: Final = 2
 
@@ -96,7 +96,7 @@ class Engine:
         rows = [
             *discovery.services(),
             *self._sessions.services(),
-            *Attributes(self.values, rights, self.limits).services(),
+            *Attributes(self.values, rights, self.limits, self.methods).services(),
             *View(self.aspace, self.limits).services(),
             *Methods(self.aspace, rights, self.limits, self.methods).services(),
         ]
@@ -151,7 +151,7 @@ class Engine:
             starting()
 
     async def stop(self) -> None:
-        """Close the port, sessions and connections; a peer that does not read is cut off after a second."""
+        """Close the port, sessions and connections; a peer that does not read is cut off after that."""
         if self._listener is not None:
             self._listener.close()
         for stopping in self.stopping:

@@ -118,7 +118,7 @@ class AttributeSlot:
             left.remove(changed)
         self.watchers = tuple(left)
         if not left and type(self.held) is WatchedValue:
-            self.held.__class__ = AttributeValue  # type: ignore[assignment]
+            object.__setattr__(self.held, "__class__", AttributeValue)
             self.held.__dict__.pop("slot", None)
 
 
