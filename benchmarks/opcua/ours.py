@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
-from asyncua import Server
+from asyncua.server.server import Server
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -72,7 +72,8 @@ async def _do(_parent: Any) -> list[Any]:
 def engine_of(server: Server, columns: Columns, port: int, limits: Limits | None = None) -> Engine:
     own = own_certificate()
     application = Application("urn:bench", "urn:bench", "bench", own.certificate, True, True, False)
-    users: Any = Users(None, "Admin")  # type: ignore[arg-type] - nobody has a password here
+    nobody: Any = None  # no vault: nobody has a password here
+    users = Users(nobody, "Admin")
     trust: Any = None
     return Engine(
         server, host="127.0.0.1", port=port, own=own, application=lambda: application, trust=trust, users=users,
@@ -84,7 +85,8 @@ def bind(server: Server, columns: Columns, node_ids: list[Any]) -> Any:
     """A column of doubles behind nodes of the address space: reads of them see the column."""
     column = columns.add(ua.VariantType.Double, node_ids)
     for row, node_id in enumerate(node_ids):
-        held = server.iserver.aspace.get(node_id).attributes[ua.AttributeIds.Value]
+        space: Any = server.iserver.aspace
+        held = space.get(node_id).attributes[ua.AttributeIds.Value]
         slot = column.slot(row)
         held.value_callback = lambda _node, _attribute, slot=slot: slot.value
     return column

@@ -82,11 +82,11 @@ class EventHub:
                 if node is not None:
                     waiting += [r.NodeId for r in node.references if r.ReferenceTypeId == _HAS_SUBTYPE and not r.IsForward]
             found = self._ancestors[node_id] = frozenset(known)
-        return bool(ancestor in found)
+        return ancestor in found
 
     def has_type(self, node_id: Any) -> bool:
         """Whether a node is an ObjectType of the address space."""
-        return self._attribute(node_id, ua.AttributeIds.NodeClass) == ua.NodeClass.ObjectType
+        return bool(self._attribute(node_id, ua.AttributeIds.NodeClass) == ua.NodeClass.ObjectType)
 
     def is_numeric(self, node_id: Any) -> bool:
         return self.is_subtype(self._attribute(node_id, ua.AttributeIds.DataType), _NUMBER)

@@ -19,6 +19,7 @@ from opcua_server.engine.subscriptions.ranged import RangedSlot
 from opcua_server.engine.subscriptions.subscription import Subscription
 
 _C: Final = ua.StatusCodes
+_DataChangeFilter: Final = ua.uaprotocol_auto.DataChangeFilter  # what is decoded; ua.DataChangeFilter is derived from it
 _EVENT_NOTIFIER, _VALUE = 12, 13
 _SLICE: Final = 250
 """Items made before others get their turn."""
@@ -104,7 +105,7 @@ class ItemServices:
                 fault.result = result  # type: ignore[attr-defined]
                 raise fault
             query = EventQuery(wanted, hub.events.is_subtype)
-        elif isinstance(wanted, ua.DataChangeFilter):
+        elif isinstance(wanted, _DataChangeFilter):
             change = self._data_change(item.slot, wanted)
         elif wanted is not None and not _is_null(wanted):
             known = isinstance(wanted, ua.EventFilter | ua.AggregateFilter)
