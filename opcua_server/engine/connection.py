@@ -249,6 +249,9 @@ class Connection(asyncio.Protocol):
         except ProtocolError as problem:
             self._refuse(problem)
             return
+        except Exception as error:  # what the crypto library makes of a stranger's bytes has no common base
+            self._refuse(ProtocolError(frames.BAD_SECURITY_CHECKS_FAILED, f"{type(error).__name__} while opening"))
+            return
         self._go_on()
 
     async def _admit(self, opening: Opening) -> None:
