@@ -52,6 +52,27 @@ def test_a_refusal_is_told_in_words(watched: Watched, gate: Gate) -> None:
     assert gate.link.calls == []
 
 
+@pytest.mark.parametrize(
+    ("refusal", "words"),
+    [
+        (
+            MethodFailed(0x80AF0000, "BadInvalidState", "The operation cannot be completed because the object is closed."),
+            "Start: refused, not possible now, the machine's state is: running",
+        ),
+        (
+            MethodFailed(0x803E0000, "BadNotFound", "A requested item was not found."),
+            "Start: refused, the machine knows no such name",
+        ),
+    ],
+)
+def test_a_bare_status_code_is_put_in_plain_words(watched: Watched, gate: Gate, refusal: MethodFailed, words: str) -> None:
+    page = show(watched, gate)
+    log_in(page, gate, "operator")
+    gate.link.refusal = refusal
+    page.click("[data-method=Start]")
+    expect(page.locator(".results li span").first).to_have_text(words)
+
+
 def test_an_emergency_stop_is_confirmed_first(watched: Watched, gate: Gate) -> None:
     page = show(watched, gate)
     log_in(page, gate, "operator")

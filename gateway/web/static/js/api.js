@@ -1,5 +1,7 @@
 // Calls of /api/v1. A refusal becomes an Error whose message an operator can read.
 
+import { STATES } from "./model.js";
+
 const BASE = "/api/v1";
 const LONGEST_S = 15;
 
@@ -15,6 +17,7 @@ const PLAIN = {
   403: "your role may not do this",
   404: "this machine does not have it",
   409: "not possible in the present state",
+  422: "a value is out of range",
   429: "too many tries, wait a moment",
   503: "the machine cannot be reached",
   504: "the machine did not answer in time",
@@ -32,10 +35,18 @@ async function call(path, options = {}) {
   return body;
 }
 
+/** OPC UA's own sentences for its status codes: true of any server, and no help to an operator. */
+const GENERIC = /^(The operation cannot be completed because|A requested item was not found|User does not have permission|One or more arguments are invalid|The value was out of range)/;
+
 function explained(status, body) {
   const detail = body?.detail;
-  const said = Array.isArray(detail) ? detail.map((problem) => problem.msg).join("; ") : detail;
-  return said || (PLAIN[status] ?? `the gateway answered ${status}`);
+  const told = Array.isArray(detail) ? detail.map((problem) => problem.msg).join("; ") : (detail ?? "");
+  const said = told.replace(/^\w+: refused: /, "");
+  if (said && !GENERIC.test(said)) return said;
+  const state = STATES[body?.machine_state?.value]?.[0].toLowerCase();
+  if (status === 409 && state) return `not possible now, the machine's state is: ${state}`;
+  if (status === 404 && body?.status_name === "BadNotFound") return "the machine knows no such name";
+  return PLAIN[status] ?? `the gateway answered ${status}`;
 }
 
 const post = (path, body = {}) =>
