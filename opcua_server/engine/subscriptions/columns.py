@@ -95,13 +95,21 @@ def _layout(value: str, timestamps: int) -> np.dtype[Any]:
     return found
 
 
+def differs(new: NDArray[Any], old: NDArray[Any]) -> NDArray[np.bool_]:
+    """Element by element; a NaN that follows a NaN is no difference."""
+    changed: NDArray[np.bool_] = new != old
+    if old.dtype.kind == "f":
+        changed &= (new == new) | (old == old)
+    return changed
+
+
 class Column(Rows):
     """Live variables of one built-in type. ``node_ids`` in the order of the rows."""
 
     def __init__(self, kind: ua.VariantType, node_ids: Sequence[Any], changes: Changes) -> None:
         super().__init__(kind, len(node_ids))
         self.node_ids = list(node_ids)
-        self._changes = changes
+        self.changes = changes
         self._slots: dict[int, ColumnSlot] = {}
         self._watched: dict[int, list[Callable[[Any], None]]] = {}
 
@@ -115,15 +123,12 @@ class Column(Rows):
         """Show one tick; how many rows changed. ``values`` and ``statuses`` have one element per row (or one for all);
         times in 100 ns since 1601. A NaN that follows a NaN is no change."""
         new = np.asarray(values, dtype=self.values.dtype)
-        changed = new != self.values
-        if self.values.dtype.kind == "f":
-            changed &= (new == new) | (self.values == self.values)
-        changed |= self.statuses != statuses
+        changed = differs(new, self.values) | (self.statuses != statuses)
         count = int(np.count_nonzero(changed))
         if not count:
             return 0
-        self._changes.number += 1
-        self.last_change = self._changes.number
+        self.changes.number += 1
+        self.last_change = self.changes.number
         if count == len(self.values):
             self.values[:] = new
             self.statuses[:] = statuses
@@ -154,21 +159,28 @@ class Column(Rows):
 
 
 class Sampled(Rows):
-    """A column as a sampling interval sees it: ``sample`` copies what changed since the last time."""
+    """A column as a sampling interval sees it. A change gets its number when it is sampled: a subscription that was served
+    between the change and the sample has not told it."""
 
     def __init__(self, column: Column) -> None:
         super().__init__(column.kind, len(column.values))
         self.column = column
-        self._copy()
+        self._seen = -1
+        self.sample()
 
     def sample(self) -> None:
-        if self.column.last_change > self.last_change:
-            self._copy()
-
-    def _copy(self) -> None:
-        for name in ("values", "statuses", "sources", "servers", "stamps"):
-            getattr(self, name)[:] = getattr(self.column, name)
-        self.last_change = self.column.last_change
+        """Take over the column's rows; what differs from the last sample is a change."""
+        column = self.column
+        if column.last_change <= self._seen:
+            return
+        self._seen = column.last_change
+        changed = differs(column.values, self.values) | (column.statuses != self.statuses)
+        changes = column.changes
+        changes.number += 1
+        self.last_change = changes.number
+        np.copyto(self.stamps, self.last_change, where=changed)
+        for name in ("values", "statuses", "sources", "servers"):
+            getattr(self, name)[:] = getattr(column, name)
 
 
 class ColumnSlot:

@@ -73,6 +73,18 @@ def test_a_panel_tells_exactly_what_differs_from_the_tick_before(ticks: list[lis
         cursor, last = columns.changes.number, list(tick)
 
 
+def test_a_change_that_is_sampled_late_is_told_to_who_was_served_in_between() -> None:
+    columns = Columns()
+    column = columns.add(ua.VariantType.Double, [ua.NodeId(n, 2) for n in range(2)])
+    sampled = Sampled(column)
+    panel = Panel([(sampled, 0, 5, 2)], columns.changes)
+    column.write(np.array([1.0, 0.0]), 0, NOW, NOW)
+    served_at = columns.changes.number
+    assert panel.records(served_at) == []
+    sampled.sample()
+    assert [count for count, _content, _size in panel.records(served_at)] == [1]
+
+
 @given(st.lists(st.integers(0, 5), max_size=6), st.integers(0, 6), st.integers(0, 4))
 def test_messages_hold_everything_once_and_no_more_than_allowed(counts: list[int], events: int, limit: int) -> None:
     records = [(count, b"\x01" * (count * 3), 3) for count in counts if count]
