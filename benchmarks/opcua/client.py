@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import struct
 import sys
 import time
@@ -53,7 +54,7 @@ class Link:
         create.Parameters.EndpointUrl = url
         create.Parameters.SessionName = "bench"
         create.Parameters.RequestedSessionTimeout = 60_000
-        create.Parameters.ClientNonce = b"\x01" * 32
+        create.Parameters.ClientNonce = os.urandom(32)  # node-opcua refuses one it has seen
         create.Parameters.ClientDescription.ApplicationUri = "urn:bench:client"
         made = (await self.ask(create, ua.CreateSessionResponse)).Parameters
         endpoint = next(e for e in made.ServerEndpoints if e.SecurityMode == ua.MessageSecurityMode.None_)
