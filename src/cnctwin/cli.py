@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from cnctwin import __version__, program
-from cnctwin.errors import CnctwinError, ConfigurationError
+from cnctwin.errors import CnctwinError, ConfigurationError, StartError
 from cnctwin.settings import Settings, load
 
 COMMANDS: Final = "cnctwin.commands"
@@ -171,8 +171,13 @@ def _add_rooms() -> None:
     """Add the rooms' own sub-commands; only the one that is called is imported."""
     called = sys.argv[1] if len(sys.argv) > 1 else "--help"
     for entry in importlib.metadata.entry_points(group=COMMANDS):
-        if called == entry.name or called in ("--help", "-h"):
+        if called != entry.name and called not in ("--help", "-h"):
+            continue
+        try:
             app.add_typer(entry.load(), name=entry.name)
+        except ModuleNotFoundError as error:
+            if called == entry.name:
+                raise StartError(f"`cnctwin {called}` needs a clone of the project: {error}") from error
 
 
 def main() -> None:
