@@ -207,26 +207,32 @@ def write_node_id(value: Any, out: Out) -> None:
     out(node_id_bytes(value))
 
 
-@functools.lru_cache(maxsize=16_384)
 def node_id_bytes(value: Any) -> bytes:
-    """The encoding of a NodeId; the ids of an address space are asked for again and again."""
-    form = value.NodeIdType.value
-    identifier = value.Identifier
-    expanded = isinstance(value, ua.ExpandedNodeId)
-    flags = (0x80 if expanded and value.NamespaceUri else 0) | (0x40 if expanded and value.ServerIndex else 0)
+    """The encoding of a NodeId; the ids of an address space are asked for again and again, so it is kept.
+
+    Kept by form and parts, not by the NodeId: two forms of one id are equal to asyncua and differ in their bytes.
+    """
+    if isinstance(value, ua.ExpandedNodeId):
+        return _node_id_bytes(value.NodeIdType.value, value.NamespaceIndex, value.Identifier, value.NamespaceUri, value.ServerIndex)
+    return _node_id_bytes(value.NodeIdType.value, value.NamespaceIndex, value.Identifier, None, None)
+
+
+@functools.lru_cache(maxsize=16_384)
+def _node_id_bytes(form: int, namespace: int, identifier: Any, uri: str | None, server: int | None) -> bytes:
+    flags = (0x80 if uri else 0) | (0x40 if server else 0)
     if form == 0:
         parts = [struct.pack("<BB", flags, identifier)]
     elif form == 1:
-        parts = [struct.pack("<BBH", form | flags, value.NamespaceIndex, identifier)]
+        parts = [struct.pack("<BBH", form | flags, namespace, identifier)]
     elif form == 2:
-        parts = [struct.pack("<BHI", form | flags, value.NamespaceIndex, identifier)]
+        parts = [struct.pack("<BHI", form | flags, namespace, identifier)]
     else:
-        parts = [struct.pack("<BH", form | flags, value.NamespaceIndex)]
+        parts = [struct.pack("<BH", form | flags, namespace)]
         _IDENTIFIER_WRITERS[form](identifier, parts.append)
-    if flags & 0x80:
-        write_string(value.NamespaceUri, parts.append)
-    if flags & 0x40:
-        parts.append(_UINT32(value.ServerIndex))
+    if uri:
+        write_string(uri, parts.append)
+    if server:
+        parts.append(_UINT32(server))
     return b"".join(parts)
 
 

@@ -199,3 +199,8 @@ def test_an_unknown_structure_keeps_its_bytes() -> None:
     value = decode(ua.ExtensionObject, known)
     assert (value.TypeId, value.Body) == (ua.NodeId(uuid.UUID(int=5), 7), b"\x01\x02")
     assert encode(value, ua.ExtensionObject) == known
+
+
+def test_two_forms_of_one_node_id_keep_their_own_bytes() -> None:
+    forms = [ua.NodeId(0, 0, kind) for kind in (ua.NodeIdType.TwoByte, ua.NodeIdType.FourByte, ua.NodeIdType.Numeric)]
+    assert [encode(node) for node in forms] == [b"\x00\x00", b"\x01\x00\x00\x00", b"\x02\x00\x00\x00\x00\x00\x00"]
