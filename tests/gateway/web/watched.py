@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gate import Gate
-from playwright.sync_api import ConsoleMessage, Page, Request
+from playwright.sync_api import ConsoleMessage, Page, Request, expect
 
 WATCH = "window.violations = []; addEventListener('securitypolicyviolation', (e) => violations.push(e.violatedDirective));"
 
@@ -46,3 +46,5 @@ def log_in(page: Page, gate: Gate, user: str) -> None:
     page.fill("input[name=password]", gate.password[user])
     page.click("#login-form button[type=submit]")
     page.wait_for_selector("#login-dialog", state="hidden")
+    # The panel unlocks with the next frame; a key pressed before that would go nowhere.
+    expect(page.locator("[data-method=Start]")).to_be_enabled()
