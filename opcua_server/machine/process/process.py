@@ -87,6 +87,12 @@ class Process:
         volume, moment = stock.stamp(tips_mm, tool.type.diameter_mm / 2.0)
         if self.engagement.area_mm2 == 0.0 and not volume.any():
             return CutBlock(IDLE, None, 0.0, 0.0, edge_speed, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+        steep = np.abs(steps[:, 2]) > AXIAL_SHARE * travels
+        if steep.any() and volume.any():
+            share = np.where(
+                steep, stock.disc_share(float(tips_mm[-1, 0]), float(tips_mm[-1, 1]), tool.type.diameter_mm / 2.0), 1.0
+            )
+            volume, moment = volume * share, moment * share
         return self._cut(stock, steps, travels.tolist(), volume.tolist(), moment.tolist(), tool, speeds_rpm, physics, coolant_wear)
 
     def _cut(

@@ -5,12 +5,16 @@
         |__|______|________   A flat bottom stands for every tool: what matters here is the load, not the surface.
            x ->
 
-Cells are taken whole, so a fine feed removes them in bursts; ``Engagement`` spreads them over about one cell of travel.
-The volume stays exact.
+A cell is taken whole, when the tool covers its point. On a plain grid the points of a row lie in one line, so that a finishing
+cut of 0.3 mm would take all of a row of 0.5 mm cells or nothing; here each point has a place of its own in its cell (an
+additive sequence of two irrational steps), and a cut along any direction takes its true width within a few cells of travel.
+
+A fine feed still removes cells in bursts; ``Engagement`` spreads them over about one cell of travel. The volume stays exact.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from dataclasses import dataclass, field
@@ -64,55 +68,116 @@ def enclosing_blank(low: tuple[float, float, float], high: tuple[float, float, f
     return Blank(DEFAULT, low, (max(high[0], low[0] + 1.0), max(high[1], low[1] + 1.0), top))
 
 
+@dataclass(frozen=True, slots=True)
+class Lattice:
+    """The points that stand for the cells of a blank; shared by all machines that cut it. ``xs``, ``ys``: (nx, ny), mm."""
+
+    xs: Floats
+    ys: Floats
+    dx_mm: float
+    dy_mm: float
+    cell_mm: float
+
+
+STEPS: Final = (0.7548776662466927, 0.5698402909980532)
+"""Steps of the points' places from row to row and column to column: powers of the plastic number's inverse, which with 1 have
+no common measure, so that no direction of cut meets the same places again and again."""
+
+
+@functools.lru_cache(maxsize=32)
+def lattice(blank: Blank) -> Lattice:
+    extent_x, extent_y = blank.high[0] - blank.low[0], blank.high[1] - blank.low[1]
+    cell = max(0.5, math.sqrt(extent_x * extent_y / Stock.MOST_CELLS))
+    nx, ny = max(1, round(extent_x / cell)), max(1, round(extent_y / cell))
+    i, j = np.arange(nx)[:, None], np.arange(ny)[None, :]
+    xs = blank.low[0] + (i + (0.5 + STEPS[0] * j) % 1.0) * (extent_x / nx)
+    ys = blank.low[1] + (j + (0.5 + STEPS[1] * i) % 1.0) * (extent_y / ny)
+    return Lattice(xs, ys, extent_x / nx, extent_y / ny, cell)
+
+
 class Stock:
     """Heights of one work piece: ``heights: (nx, ny)`` in mm, work coordinates."""
 
-    MOST_CELLS: Final = 40_000
+    MOST_CELLS: Final = 160_000
 
     def __init__(self, blank: Blank) -> None:
         self.blank = blank
-        extent_x, extent_y = blank.high[0] - blank.low[0], blank.high[1] - blank.low[1]
-        self.cell_mm = max(0.5, math.sqrt(extent_x * extent_y / self.MOST_CELLS))
-        nx, ny = max(1, round(extent_x / self.cell_mm)), max(1, round(extent_y / self.cell_mm))
-        self.heights = np.full((nx, ny), blank.high[2], dtype=np.float64)
-        self.xs = blank.low[0] + (np.arange(nx) + 0.5) * (extent_x / nx)
-        self.ys = blank.low[1] + (np.arange(ny) + 0.5) * (extent_y / ny)
-        self._x0, self._y0, self._dx, self._dy = blank.low[0], blank.low[1], extent_x / nx, extent_y / ny
-        self.cell_area_mm2 = self._dx * self._dy
+        self._lattice = points = lattice(blank)
+        self._cells: tuple[int, int] = (len(points.xs), len(points.xs[0]))
+        self.heights = np.full(self._cells, blank.high[2], dtype=np.float64)
+        self.cell_mm = points.cell_mm
+        self.cell_area_mm2 = points.dx_mm * points.dy_mm
 
     def stamp(self, path: Floats, radius_mm: float) -> tuple[Floats, Floats]:
         """Cut with the tool at each row of ``path: (n, 3)`` (x, y, z of the tip, mm, work coordinates) in turn.
 
         Returns removed volume in mm3 and volume-weighted depth in mm3·mm, both ``(n,)``.
         """
-        n = len(path)
+        n, points = len(path), self._lattice
         nothing = np.zeros(n)
-        x_low, y_low, z_low = path.min(axis=0)
-        x_high, y_high = path[:, 0].max(), path[:, 1].max()
+        x_low, y_low, z_low = path.min(axis=0).tolist()
+        x_high, y_high, z_high = path.max(axis=0).tolist()
         if z_low >= self.blank.high[2]:
             return nothing, nothing
-        nx, ny = self.heights.shape
-        i0 = max(0, int((x_low - radius_mm - self._x0) / self._dx))
-        i1 = min(nx, int((x_high + radius_mm - self._x0) / self._dx) + 1)
-        j0 = max(0, int((y_low - radius_mm - self._y0) / self._dy))
-        j1 = min(ny, int((y_high + radius_mm - self._y0) / self._dy) + 1)
+        z_low = max(z_low, self.blank.low[2])
+        nx, ny = self._cells
+        x0, y0, _ = self.blank.low
+        i0 = max(0, int((x_low - radius_mm - x0) / points.dx_mm))
+        i1 = min(nx, int((x_high + radius_mm - x0) / points.dx_mm) + 1)
+        j0 = max(0, int((y_low - radius_mm - y0) / points.dy_mm))
+        j1 = min(ny, int((y_high + radius_mm - y0) / points.dy_mm) + 1)
         if i0 >= i1 or j0 >= j1:
             return nothing, nothing
         window = self.heights[i0:i1, j0:j1]
-        if window.max() <= z_low:
+        # Of the cells around the tool most are cut already or out of reach: only the rest is worth a look at each tick.
+        where = np.flatnonzero(window > z_low)
+        if not where.size:
             return nothing, nothing
-        square_x = np.square(self.xs[i0:i1] - path[:, 0, None])
-        square_y = np.square(self.ys[j0:j1] - path[:, 1, None])
-        under = square_x[:, :, None] + square_y[:, None, :] <= radius_mm * radius_mm
-        floor = np.empty((n + 1, *window.shape))
-        floor[0] = window
-        floor[1:] = np.where(under, np.maximum(path[:, 2], self.blank.low[2])[:, None, None], np.inf)
+        rows, columns = np.divmod(where, j1 - j0)
+        index = (rows + i0) * ny + (columns + j0)
+        x, y = points.xs.ravel()[index], points.ys.ravel()[index]
+        reach = radius_mm + 0.5 * math.hypot(x_high - x_low, y_high - y_low)
+        near = np.square(x - 0.5 * (x_low + x_high)) + np.square(y - 0.5 * (y_low + y_high)) <= reach * reach
+        index, x, y = index[near], x[near], y[near]
+        if not index.size:
+            return nothing, nothing
+        under = np.square(x - path[:, 0, None]) + np.square(y - path[:, 1, None]) <= radius_mm * radius_mm
+        heights = self.heights.ravel()
+        before = heights[index]
+        if z_high <= z_low:
+            # At one depth a cell is cut by the first tick that covers it.
+            first = under.argmax(axis=0)
+            cut = under[first, np.arange(len(index))]
+            taken = before[cut] - z_low
+            heights[index[cut]] = z_low
+            tick = first[cut]
+            taken *= self.cell_area_mm2
+            return _sums(tick, taken, n), _sums(tick, taken * taken / self.cell_area_mm2, n)
+        floor = np.empty((n + 1, len(index)))
+        floor[0] = before
+        floor[1:] = np.where(under, np.maximum(path[:, 2], self.blank.low[2])[:, None], np.inf)
         np.minimum.accumulate(floor, axis=0, out=floor)
-        taken = (floor[:-1] - floor[1:]).reshape(n, -1)
-        volume = taken.sum(axis=1) * self.cell_area_mm2
-        depth = np.einsum("ij,ij->i", taken, taken) * self.cell_area_mm2
-        window[:] = floor[-1]
-        return volume, depth
+        heights[index] = floor[-1]
+        each = floor[:-1] - floor[1:]
+        return each.sum(axis=1) * self.cell_area_mm2, np.einsum("ij,ij->i", each, each) * self.cell_area_mm2
+
+    def disc_share(self, x_mm: float, y_mm: float, radius_mm: float) -> float:
+        """Area of a disc over that of the cells whose points it covers; 1 where it reaches over the edge of the blank.
+
+        A drill of 5 mm covers 78 cells of 0.5 mm give or take two: what it removes must not depend on where it stands.
+        """
+        (x0, y0, _), (x1, y1, _), points = self.blank.low, self.blank.high, self._lattice
+        if x_mm - radius_mm < x0 or x_mm + radius_mm > x1 or y_mm - radius_mm < y0 or y_mm + radius_mm > y1:
+            return 1.0
+        i0, i1 = int((x_mm - radius_mm - x0) / points.dx_mm), int((x_mm + radius_mm - x0) / points.dx_mm) + 1
+        j0, j1 = int((y_mm - radius_mm - y0) / points.dy_mm), int((y_mm + radius_mm - y0) / points.dy_mm) + 1
+        away = np.square(points.xs[i0:i1, j0:j1] - x_mm) + np.square(points.ys[i0:i1, j0:j1] - y_mm)
+        covered = int(np.count_nonzero(away <= radius_mm * radius_mm))
+        return math.pi * radius_mm * radius_mm / (covered * self.cell_area_mm2) if covered else 1.0
+
+
+def _sums(tick: npt.NDArray[np.intp], amounts: Floats, n: int) -> Floats:
+    return np.bincount(tick, amounts, n).astype(np.float64, copy=False)
 
 
 @dataclass(slots=True)
