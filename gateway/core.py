@@ -22,7 +22,6 @@ from cnctwin.settings import Settings
 from gateway.feed import DocumentFeed, Streams
 from gateway.metrics import Metrics
 from gateway.twin import Recent, Twin, Update
-from gateway.twin.detection import Detection
 
 log = logging.getLogger("gateway")
 ALARMS: Final = 500
@@ -79,7 +78,6 @@ class Gateway:
         self.alarms: dict[str, deque[LinkAlarm]] = {}
         self.listeners = Listeners()
         self.clients = 0
-        self.detection = Detection()
         self.feed = DocumentFeed(self.metrics.skipped.inc)
         self.streams = Streams(self.twin, spawn, self.metrics.skipped.inc)
         self.opcua = Peer("OPC UA")

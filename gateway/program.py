@@ -27,6 +27,7 @@ from gateway.api.access import Doorkeeper
 from gateway.api.parts import Parts
 from gateway.commands import Commands
 from gateway.core import ALARMS, Gateway, OpcUa, Peer
+from gateway.detector import Detector
 from gateway.mqtt.bridge import Bridge
 from gateway.records import KEPT, Records
 from gateway.store import Store
@@ -83,6 +84,7 @@ async def _run(
         spawn(_batches(gateway), "batches")
         spawn(_alarms(gateway), "alarms")
         spawn(parts.alerts.run(), "alerts")
+        spawn(parts.detector.run(), "detector")
         spawn(bridge.run(), "mqtt")
         spawn(_watch(parts, status), "watch")
         spawn(server.serve(api.create(parts, doorkeeper), listener), "http")
@@ -94,8 +96,9 @@ async def _assemble(gateway: Gateway, store: Store) -> Parts:
     """The parts, wired to the gateway, with what an earlier run left in the store."""
     records = Records(gateway, store.record)
     alerts = Alerts(gateway, store, channels_of(gateway.settings))
-    gateway.listeners.updates += [store.update, records.update, alerts.update]
-    gateway.listeners.documents += [store.document, alerts.document]
+    detector = Detector(gateway.settings.seed, store.forest)
+    gateway.listeners.updates += [store.update, records.update, alerts.update, detector.update]
+    gateway.listeners.documents += [store.document, alerts.document, detector.document]
     gateway.listeners.alarms.append(store.alarm)
     until = store.clock() + 5_000_000
     memory = await store.ask(
@@ -108,7 +111,8 @@ async def _assemble(gateway: Gateway, store: Store) -> Parts:
     for machine_id, documents in memory.documents.items():
         gateway.recent.preload(machine_id, documents)
     gateway.recent.registered |= memory.external
-    return Parts(gateway, store, Commands(gateway, store.command), records, alerts)
+    detector.take_up(memory.forests)
+    return Parts(gateway, store, Commands(gateway, store.command), records, alerts, detector)
 
 
 async def _batches(gateway: Gateway) -> None:

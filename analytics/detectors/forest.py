@@ -17,14 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from analytics.detectors.detector import Sample, Score, Threshold
-from analytics.detectors.flat_forest import FlatForest, flatten, restored
 from analytics.frames import Row
+from cnctwin.isolation_forest import FlatForest, grow, restored
 
 WARM_UP: Final = 240
 BLOCK: Final = 30
 SMOOTH: Final = 16.0
-TREES: Final = 100
-SAMPLES: Final = 256
 GROWTH: Final = 4
 KEEP: Final = 4800
 EXPLAIN_FROM: Final = 0.7
@@ -123,16 +121,10 @@ class ForestDetector:
 
 
 def train(rows: npt.NDArray[np.float32], seed: int) -> tuple[FlatForest, Row]:
-    """A forest of half of ``rows`` (n, n_features), and its levels on the other half, (n_held_out,).
-
-    Imports scikit-learn only here: it takes a second that the start need not pay.
-    """
-    from sklearn.ensemble import IsolationForest
-
+    """A forest of half of ``rows`` (n, n_features), and its levels on the other half, (n_held_out,)."""
     held_out = (np.arange(len(rows)) // BLOCK) % 2 == 1
-    kept = rows[~held_out]
-    model = IsolationForest(n_estimators=TREES, max_samples=min(SAMPLES, len(kept)), random_state=seed, n_jobs=1).fit(kept)
-    levels = -model.score_samples(rows[held_out])
+    forest = grow(rows[~held_out], seed)
+    levels = forest.scores(rows[held_out])
     for index in range(1, len(levels)):
         levels[index] = levels[index - 1] + (levels[index] - levels[index - 1]) / SMOOTH
-    return flatten(model), levels[int(SMOOTH) :]
+    return forest, levels[int(SMOOTH) :]

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from gateway.api import health
 from gateway.api.access import Doorkeeper
 from gateway.api.app import bare, share
-from gateway.api.given import TheAlerts, TheGateway, TheRecords
+from gateway.api.given import TheAlerts, TheDetector, TheGateway, TheRecords
 from gateway.api.guard import Guard
 from gateway.api.parts import Parts
 from gateway.api.replies import Json
@@ -28,8 +28,8 @@ anomaly, maintenance, alerting, aggregation = (APIRouter() for _ in range(4))
 
 
 @anomaly.post("/detect")
-async def detect(body: DetectBody, gateway: TheGateway, records: TheRecords) -> Response:
-    return Json(services.detect(body, gateway, records, gateway.detection))
+async def detect(body: DetectBody, gateway: TheGateway, records: TheRecords, detector: TheDetector) -> Response:
+    return Json(await services.detect(body, gateway, records, detector))
 
 
 @anomaly.get("/anomalies")

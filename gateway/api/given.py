@@ -15,6 +15,7 @@ from gateway.api.parts import Parts
 from gateway.api.replies import Refusal
 from gateway.commands import Commands
 from gateway.core import Gateway
+from gateway.detector import Detector
 from gateway.records import Records
 from gateway.store import Store
 from gateway.twin import MachineTwin
@@ -52,6 +53,10 @@ def _alerts(connection: HTTPConnection) -> Alerts:
     return _parts(connection).alerts
 
 
+def _detector(connection: HTTPConnection) -> Detector:
+    return _parts(connection).detector
+
+
 def _doorkeeper(connection: HTTPConnection) -> Doorkeeper:
     found: Doorkeeper = connection.app.state.doorkeeper
     return found
@@ -75,6 +80,7 @@ TheStore = Annotated[Store, Depends(_store)]
 TheRecords = Annotated[Records, Depends(_records)]
 TheAlerts = Annotated[Alerts, Depends(_alerts)]
 TheCommands = Annotated[Commands, Depends(_commands)]
+TheDetector = Annotated[Detector, Depends(_detector)]
 Caller = Annotated[Access | None, Depends(_access)]
 TheMachine = Annotated[MachineTwin, Depends(_machine)]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from gateway.alerts import Alerts
 from gateway.commands import Commands
 from gateway.core import Gateway
+from gateway.detector import Detector
 from gateway.records import Records
 from gateway.store import Store
 
@@ -18,3 +19,4 @@ class Parts:
     commands: Commands
     records: Records
     alerts: Alerts
+    detector: Detector

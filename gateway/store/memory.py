@@ -18,6 +18,8 @@ class Memory:
     """(kind, machine id, record)"""
     documents: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     external: set[str] = field(default_factory=set)
+    forests: list[tuple[str, bytes]] = field(default_factory=list)
+    """(machine id, content) as ``gateway.twin.forest`` packed it."""
 
 
 def remember(reader: Reader, until_us: int, *, alarms: int, records: int, documents: int) -> Memory:
@@ -27,6 +29,7 @@ def remember(reader: Reader, until_us: int, *, alarms: int, records: int, docume
         memory.alarms.append(LinkAlarm(machine, time_us * 1000, severity, code, text, active))
     for kind in ("prediction", "anomaly"):
         memory.records += [(kind, machine, body) for machine, body in reader.records(kind, records)]
+    memory.forests = reader.forests()
     for machine in reader.machines():
         memory.documents[machine] = reader.documents(machine, until_us, documents)
         if reader.is_external(machine):

@@ -159,6 +159,10 @@ class Reader:
         )
         return [(name, json.loads(body)) for name, body in self._connection.execute(sql, (kind, limit))]
 
+    def forests(self) -> list[tuple[str, bytes]]:
+        """(machine, content) of the forests that were grown, the newest of each."""
+        return [(name, bytes(body)) for name, body in self._connection.execute("SELECT machine, body FROM forest ORDER BY ts_us")]
+
     def outbox(self, until_us: int, limit: int) -> list[tuple[int, int, int, dict[str, Any]]]:
         """(id, created us, tries, alert) of what is due."""
         sql = "SELECT id, created_us, tries, body FROM outbox WHERE next_us <= ? ORDER BY next_us LIMIT ?"

@@ -5,7 +5,7 @@
     rollup    count, min, max, sum, last of a tag by 1min, 5min and 1hour; buckets floored to the epoch
     document  telemetry that came in by REST
     event     alarms and messages; record: predictions and anomalies; command: the audit, which only grows
-    outbox    alerts that still have to be sent
+    outbox    alerts that still have to be sent; forest: what detection on documents has learned of each machine
 
 Times are microseconds since the epoch, UTC. A row is 8 bytes a signal: one machine with 100 numbers at 10 Hz writes 8 kB/s.
 """
@@ -58,6 +58,7 @@ CREATE TABLE IF NOT EXISTS command (
     arguments TEXT NOT NULL, user TEXT NOT NULL, state TEXT NOT NULL, reason TEXT);
 CREATE TRIGGER IF NOT EXISTS command_is_kept BEFORE DELETE ON command BEGIN SELECT RAISE(ABORT, 'the audit only grows'); END;
 CREATE TRIGGER IF NOT EXISTS command_is_final BEFORE UPDATE ON command BEGIN SELECT RAISE(ABORT, 'the audit only grows'); END;
+CREATE TABLE IF NOT EXISTS forest (machine TEXT PRIMARY KEY, ts_us INTEGER NOT NULL, body BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS outbox (
     id INTEGER PRIMARY KEY, created_us INTEGER NOT NULL, next_us INTEGER NOT NULL, tries INTEGER NOT NULL, body TEXT NOT NULL);
 """

@@ -110,6 +110,10 @@ class Store:
     def record(self, kind: str, machine: str, body: dict[str, Any]) -> None:
         self.writer.put(Row("record", machine, {"ts_us": self.clock(), "kind": kind, "body": json.dumps(body)}))
 
+    def forest(self, machine: str, content: bytes) -> None:
+        sql = "INSERT OR REPLACE INTO forest (machine, ts_us, body) VALUES (?, ?, ?)"
+        self.writer.put(Statement(sql, (machine, self.clock(), content), accepted=False))
+
     def command(self, command: Command) -> None:
         """One line of the audit: when it was given, and again when it was settled."""
         columns = {

@@ -317,7 +317,7 @@ class Writer(threading.Thread):
         connection.execute("DELETE FROM sample WHERE ts_us < ?", (now - limits.samples_us,))
         for res, kept_us in limits.rollups_us:
             connection.execute("DELETE FROM rollup WHERE res = ? AND bucket < ?", (res, now - kept_us))
-        for table in ("event", "record", "document"):
+        for table in ("event", "record", "document", "forest"):
             connection.execute(f"DELETE FROM {table} WHERE ts_us < ?", (now - limits.records_us,))
         pages, free, size = (
             connection.execute(f"PRAGMA {what}").fetchone()[0] for what in ("page_count", "freelist_count", "page_size")

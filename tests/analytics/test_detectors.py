@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from analytics import memory
 from analytics.detectors import DETECTORS, Detector, Sample, Score
 from analytics.detectors.detector import Threshold
-from analytics.detectors.flat_forest import flatten, restored
 from analytics.features import FEATURES
 from analytics.fusion import CLEAR_NS, RAISE_NS, Fusion
 from analytics.rul import MODELS
@@ -127,22 +126,6 @@ def test_limits_need_their_condition_and_a_moment() -> None:
     found = detector.score_one(sample(rng, 41, **broken))
     assert found is not None
     assert found.texts == ["Coolant/Flow 0.0 l/min below 2"]
-
-
-@pytest.mark.parametrize("rows", [40, 700])
-def test_flat_scores_equal_those_of_scikit_learn(rows: int) -> None:
-    from sklearn.ensemble import IsolationForest
-
-    rng = np.random.default_rng(2)
-    train = rng.standard_normal((rows, 12)) * np.logspace(-3, 3, 12)
-    model = IsolationForest(n_estimators=60, max_samples=min(256, rows), random_state=3).fit(train)
-    forest = flatten(model)
-    tests = np.concatenate([train[:50], rng.standard_normal((50, 12)) * 100.0, np.zeros((1, 12))])
-    theirs = -model.score_samples(tests)
-    ours = np.array([forest.score(row) for row in tests])
-    assert np.abs(ours - theirs).max() < 1e-12
-    again = restored(memory.unpack(memory.pack(forest.state())))
-    assert [again.score(row) for row in tests] == ours.tolist()
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=200), st.floats(-1e9, 1e9), st.floats(-1e9, 1e9))

@@ -14,28 +14,29 @@ from starlette.responses import Response
 
 from cnctwin import predictors
 from cnctwin.reading import iso
-from gateway.api.given import KEY, Caller, TheAlerts, TheGateway, TheRecords, require
+from gateway.api.given import KEY, Caller, TheAlerts, TheDetector, TheGateway, TheRecords, require
 from gateway.api.replies import now_iso, success
 from gateway.api.seed.machines import alert_of
 from gateway.api.seed.models import DetectBody, PointsBody, ServiceAlertBody, SpindleHealthBody, ToolRulBody
+from gateway.detector import Detector
 from gateway.records import Records
 from gateway.store.rollups import bucket_start_us
 from gateway.store.schema import RESOLUTIONS
-from gateway.twin.detection import Detection
 from gateway.twin.results import told_schedule
 
 router = APIRouter(tags=["services of old"], dependencies=list(KEY))
 
 
-def detect(body: DetectBody, gateway: Any, records: Records, detection: Detection) -> dict[str, Any]:
+async def detect(body: DetectBody, gateway: Any, records: Records, detector: Detector) -> dict[str, Any]:
+    """``model_not_ready`` until there is an Isolation Forest of every machine in the batch."""
     began = time.perf_counter()
     documents = [document.model_dump(mode="json") for document in body.telemetry]
-    found = detection.detect(documents)
-    for anomaly in found:
+    found = await detector.detect(documents)
+    for anomaly in found.anomalies:
         records.add("anomaly", str(anomaly["machine_id"]), anomaly)
     gateway.metrics.messages_processed.inc(len(documents))
     gateway.metrics.detection_latency.observe(time.perf_counter() - began)
-    return {"anomalies": found, "model_not_ready": True, "processed": len(documents)}
+    return {"anomalies": found.anomalies, "model_not_ready": not found.has_model, "processed": len(documents)}
 
 
 def tool_rul(body: ToolRulBody, records: Records) -> dict[str, Any]:
@@ -98,8 +99,8 @@ def _recorded(records: Records, kind: str, payload: dict[str, Any]) -> dict[str,
 
 
 @router.post("/detect", summary="Detect anomalies in a batch of telemetry documents")
-async def post_detect(body: DetectBody, gateway: TheGateway, records: TheRecords) -> Response:
-    return success(detect(body, gateway, records, gateway.detection))
+async def post_detect(body: DetectBody, gateway: TheGateway, records: TheRecords, detector: TheDetector) -> Response:
+    return success(await detect(body, gateway, records, detector))
 
 
 @router.post("/predict/tool-rul", summary="Minutes in cut that remain to a tool")
