@@ -31,6 +31,9 @@ from nodesets.methods import BY_NAME
 from nodesets.nodeset_xml import NodesetError
 from nodesets.official import OfficialNodesetMissing
 from opcua_server import space
+from opcua_server.engine.contract import Limits
+from opcua_server.engine.engine import Engine
+from opcua_server.engine.subscriptions import service as subscriptions
 from opcua_server.run import serverinfo
 from opcua_server.run.checkpoints import Checkpoints
 from opcua_server.run.machine import RunningMachine
@@ -38,7 +41,6 @@ from opcua_server.run.programs import ProgramFolder, read_program_file
 from opcua_server.run.results import ResultsWatch
 from opcua_server.run.schedule import Schedule
 from opcua_server.security.server import SecureServer, make
-from opcua_server.security.service import Limits
 from opcua_server.sources.simulated import SHIPPED, SimulatedSource, read_programs
 from opcua_server.sources.source import Source
 
@@ -47,6 +49,7 @@ TELL_EVERY_S: Final = 5.0
 OVERLOADED_SHARE: Final = 0.2
 """Share of ticks that are skipped from which on the server says it is overloaded."""
 
+LIMITS: Final = Limits()
 _logger = logging.getLogger(__name__)
 
 
@@ -70,10 +73,12 @@ async def serve(settings: Settings, status: Status, *, clock: Clock | None = Non
     server = await _make_server(settings)
     try:
         plant = await Plant.build(settings, status, clock, server, make_source, checkpoints, programs)
-        await _listen(server, settings)
+        engine = make_front(server)
+        await _listen(engine, settings)
     except BaseException:
         server.iserver.method_service.stop()
         raise
+    await server.start()
     try:
         await plant.tick()
         status.ready(url=settings.endpoint, machines=len(plant.machines), **plant.facts())
@@ -82,6 +87,7 @@ async def serve(settings: Settings, status: Status, *, clock: Clock | None = Non
             tasks.create_task(plant.keep(), name="checkpoints")
     finally:
         plant.save_all()
+        await engine.stop()
         await server.stop()
 
 
@@ -132,9 +138,7 @@ class Plant:
             raise ConfigurationError([f"NodeSets: {error}"]) from error
         for machine_id, source in sources.items():
             shown = plant._spaces[machine_id]
-            server.rights.add_machine(
-                machine_id, {BY_NAME[name]: nodes for name, nodes in shown.methods.items()}, shown.result_nodes.values()
-            )
+            give_rights(server, machine_id, shown)
             remake = functools.partial(make_source, machine_id)
             plant.machines.append(RunningMachine(machine_id, source, shown, remake, programs))
         server.rights.on_results = plant._results_written
@@ -248,15 +252,26 @@ async def _make_server(settings: Settings) -> SecureServer:
     if first is not None:  # `cnctwin up` makes them before it starts the server, and shows them itself
         shown = "  ".join(f"{login.user}: {login.password}" for login in first.logins)
         print(f"first start; passwords, shown once: {shown}", file=sys.stderr)
-    limits = Limits()
-    server = await make(settings, vault, certificate, key, uri, limits=limits)
-    await serverinfo.describe(server, limits, datetime.now(UTC))
+    server = await make(settings, vault, certificate, key, uri)
+    await serverinfo.describe(server, LIMITS, datetime.now(UTC))
     return server
 
 
-async def _listen(server: SecureServer, settings: Settings) -> None:
+def give_rights(server: SecureServer, machine_id: str, shown: space.MachineSpace) -> None:
+    """Let the doors know a machine's commands and results."""
+    server.rights.add_machine(
+        machine_id, {BY_NAME[name]: nodes for name, nodes in shown.methods.items()}, shown.result_nodes.values()
+    )
+
+
+def make_front(server: SecureServer) -> Engine:
+    """What listens: the engine with its rooms."""
+    return Engine.of(server, limits=LIMITS, rooms=[subscriptions.services])
+
+
+async def _listen(engine: Engine, settings: Settings) -> None:
     try:
-        await server.start()
+        await engine.start()
     except OSError as error:
         what = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be opened: {error.strerror or error}"
         raise StartError(

@@ -26,7 +26,7 @@ from opcua_server.engine.discovery import Application
 from opcua_server.engine.engine import Engine
 from opcua_server.engine.subscriptions.columns import Columns
 from opcua_server.engine.subscriptions.service import room, ticks_now
-from opcua_server.security.service import Rights
+from opcua_server.security.rights import Rights
 from opcua_server.security.users import Users
 
 BASE = 2_000_000

@@ -27,7 +27,7 @@ from opcua_server.engine import ranges
 from opcua_server.engine.contract import Limits, Request, Service, ServiceFault
 from opcua_server.engine.values import ATTRIBUTES, VALUE, Values, encode_data_value, failed, stamped, without_times
 from opcua_server.security.access import may_call, may_write_results
-from opcua_server.security.service import Rights
+from opcua_server.security.rights import Rights
 from opcua_server.space.publish import put
 
 _C = ua.StatusCodes

@@ -1,6 +1,6 @@
 """The server front: the port, the connections, and the services over one address space.
 
-engine = Engine.of(server)            # a SecureServer that is built; its own listener stays shut
+engine = Engine.of(server)            # a SecureServer that is built
 await engine.start()                  # raises OSError when the port is taken
 ...
 await engine.stop()
@@ -17,9 +17,6 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding
-
 from certs.pki import Trust
 from opcua_server.engine import services
 from opcua_server.engine.attributes import Attributes
@@ -31,8 +28,8 @@ from opcua_server.engine.methods import Methods
 from opcua_server.engine.sessions import CertificateUser, Sessions
 from opcua_server.engine.values import Values
 from opcua_server.engine.view import View
+from opcua_server.security.rights import Rights
 from opcua_server.security.server import SecureServer
-from opcua_server.security.service import Rights
 from opcua_server.security.users import Users
 
 _logger = logging.getLogger(__name__)
@@ -106,22 +103,18 @@ class Engine:
 
     @classmethod
     def of(cls, server: SecureServer, *, rooms: Iterable[Room] = (), limits: Limits | None = None, **options: Any) -> Engine:
-        """The front of a server that was made for asyncua's: the same certificate, users, trust and rights."""
-        inner = server.iserver
-        key = inner.private_key
-        if not isinstance(key, rsa.RSAPrivateKey) or inner.certificate is None:
-            raise ValueError("the server has no certificate and RSA key")
-        host, port = server.socket_address or ("", 0)
-        own = Own(inner.certificate.public_bytes(Encoding.DER), key, inner.insecure)
+        """The front of a server: with its certificate, users, trust and rights, on its address."""
+        host, port = server.address
+        own = server.own
 
         def application() -> Application:
             return Application(
-                uri=server._application_uri,
+                uri=server.application_uri,
                 product_uri=server.product_uri,
                 name=server.name,
                 certificate=own.certificate,
-                insecure=inner.insecure,
-                anonymous=not inner.strict,
+                insecure=own.insecure,
+                anonymous=not server.strict,
                 certificates=options.get("certificate_user") is not None,
             )
 
@@ -131,11 +124,11 @@ class Engine:
             port=port,
             own=own,
             application=application,
-            trust=inner.trust,
-            users=inner.users,
-            rights=inner.rights,
+            trust=server.trust,
+            users=server.users,
+            rights=server.rights,
             limits=limits,
-            strict=inner.strict,
+            strict=server.strict,
             rooms=rooms,
             **options,
         )

@@ -10,7 +10,7 @@ from cnctwin.wire.encode import array_writer
 from cnctwin.wire.scalars import ua
 from opcua_server.engine.contract import Limits, MethodHandler, Request, Service, ServiceFault
 from opcua_server.security.access import may_call
-from opcua_server.security.service import Rights
+from opcua_server.security.rights import Rights
 
 _C = ua.StatusCodes
 _logger = logging.getLogger(__name__)

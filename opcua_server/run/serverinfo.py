@@ -1,6 +1,6 @@
 """What the server says about itself: product, limits, time zone. Clients size their requests by it, so nothing of it is Null.
 
-The limits are those that `security.service` enforces; a number here that the server does not keep would be a promise broken.
+The limits are those that the engine enforces; a number here that the server does not keep would be a promise broken.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from asyncua import ua
 
+from opcua_server.engine.contract import Limits
+from opcua_server.engine.subscriptions import revise
 from opcua_server.security.server import SecureServer
-from opcua_server.security.service import Limits
 
 PRODUCT_URI: Final = "urn:cnctwin:product:server"
 PRODUCT: Final = "cnctwin server"
@@ -36,8 +37,8 @@ def _values(limits: Limits, now: datetime) -> dict[str, tuple[Any, ua.VariantTyp
     zone.Offset = int(offset.total_seconds() // 60) if offset is not None else 0
     zone.DaylightSavingInOffset = bool(now.astimezone().dst())
     numbers: dict[str, int] = {
-        "MaxArrayLength": limits.array_length,
-        "MaxStringLength": limits.string_length,
+        "MaxArrayLength": limits.array_elements,
+        "MaxStringLength": limits.string_bytes,
         "MaxByteStringLength": limits.message_bytes,
         "MaxSessions": limits.sessions,
         "MaxSubscriptions": limits.sessions * limits.subscriptions_per_session,
@@ -46,14 +47,14 @@ def _values(limits: Limits, now: datetime) -> dict[str, tuple[Any, ua.VariantTyp
         "MaxMonitoredItemsPerSubscription": limits.items_per_session,
         "MaxSelectClauseParameters": 1000,
         "MaxWhereClauseParameters": 1000,
-        "MaxMonitoredItemsQueueSize": limits.queue_length,
+        "MaxMonitoredItemsQueueSize": revise.LONGEST_QUEUE,
         "OperationLimits_MaxNodesPerRead": limits.nodes_per_read,
         "OperationLimits_MaxNodesPerWrite": limits.nodes_per_write,
-        "OperationLimits_MaxNodesPerMethodCall": limits.calls,
+        "OperationLimits_MaxNodesPerMethodCall": limits.methods_per_call,
         "OperationLimits_MaxNodesPerBrowse": limits.nodes_per_browse,
         "OperationLimits_MaxNodesPerRegisterNodes": limits.nodes_per_read,
         "OperationLimits_MaxNodesPerTranslateBrowsePathsToNodeIds": limits.nodes_per_browse,
-        "OperationLimits_MaxMonitoredItemsPerCall": limits.items_per_call,
+        "OperationLimits_MaxMonitoredItemsPerCall": limits.items_per_session,
         "OperationLimits_MaxNodesPerHistoryReadData": 100,
         "OperationLimits_MaxNodesPerHistoryReadEvents": 100,
         "OperationLimits_MaxNodesPerHistoryUpdateData": 0,
@@ -68,7 +69,7 @@ def _values(limits: Limits, now: datetime) -> dict[str, tuple[Any, ua.VariantTyp
     values |= {
         _CAPABILITIES + "ServerProfileArray": (list(PROFILES), _V.String, True),
         _CAPABILITIES + "LocaleIdArray": (["en"], _V.String, True),
-        _CAPABILITIES + "MinSupportedSampleRate": (0.0, _V.Double, False),
+        _CAPABILITIES + "MinSupportedSampleRate": (revise.FASTEST_SAMPLING_MS, _V.Double, False),
         "Server_Auditing": (False, _V.Boolean, False),
         "Server_ServerDiagnostics_EnabledFlag": (False, _V.Boolean, False),
         "Server_ServerRedundancy_RedundancySupport": (0, _V.Int32, False),

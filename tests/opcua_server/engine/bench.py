@@ -1,4 +1,4 @@
-"""A whole server with our own front, over scripted machines; started by the program's own parts, in a thread of its own."""
+"""A whole server whose engine has other limits, rooms or options; started by the program's own parts, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -18,11 +18,10 @@ Bench = bench.Bench
 
 @contextlib.contextmanager
 def running(folder: Path, engines: list[Engine] | None = None, **options: Any) -> Iterator[bench.Bench]:
-    """As ``bench.running``, with the front exchanged. ``engines`` gets the engine; its limits are ``options['limits']``."""
+    """As ``bench.running``. ``engines`` gets the engine; its limits are ``options['limits']``."""
     limits = options.pop("limits", None)
     rooms = options.pop("rooms", ())
     more = options.pop("engine_options", {})
-    made = program._make_server
 
     def front(server: SecureServer) -> Engine:
         engine = Engine.of(server, rooms=rooms, limits=limits, **more)
@@ -30,10 +29,5 @@ def running(folder: Path, engines: list[Engine] | None = None, **options: Any) -
             engines.append(engine)
         return engine
 
-    async def make(settings: Any) -> SecureServer:
-        server = await made(settings)
-        server.front = front
-        return server
-
-    with mock.patch.object(program, "_make_server", make), bench.running(folder, **options) as running_bench:
+    with mock.patch.object(program, "make_front", front), bench.running(folder, **options) as running_bench:
         yield running_bench

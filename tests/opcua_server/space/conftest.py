@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import socket
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 from asyncua import Client, Server
 
 from cnctwin.reading import Columns
+from cnctwin.settings import Settings
 from nodesets.catalogue import MACHINE, NUMERIC
-from opcua_server import space
+from opcua_server import program, space
 from opcua_server.sources.source import Identity
+from tests.harness import free_ports
 
 NUMERIC_INDEX = {signal.name: index for index, signal in enumerate(NUMERIC)}
 STATUS_INDEX = {signal.name: index for index, signal in enumerate(MACHINE)}
@@ -69,16 +72,21 @@ class Running:
 
 @asynccontextmanager
 async def running_server(machines: int = 1) -> AsyncIterator[Running]:
-    server = Server()
-    await server.init()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    url = f"opc.tcp://127.0.0.1:{port}"
-    server.set_endpoint(url)
-    spaces = space.build(server, [make_identity(number) for number in range(1, machines + 1)])
-    async with server, Client(url) as client:
-        yield Running(server, spaces, client)
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(data=Path(folder), opcua_port=free_ports(1)[0], insecure=True)
+        server = await program._make_server(settings)
+        spaces = space.build(server, [make_identity(number) for number in range(1, machines + 1)])
+        for machine_id, shown in spaces.items():
+            program.give_rights(server, machine_id, shown)
+        engine = program.make_front(server)
+        await engine.start()
+        await server.start()
+        try:
+            async with Client(settings.endpoint) as client:
+                yield Running(server, spaces, client)
+        finally:
+            await engine.stop()
+            await server.stop()
 
 
 @pytest.fixture

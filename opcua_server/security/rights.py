@@ -1,0 +1,30 @@
+"""What the address space says about commands and results: which method is which command, and which nodes are results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from asyncua import ua
+
+from nodesets.methods import Method
+
+
+@dataclass(slots=True)
+class Rights:
+    """Filled when the machines are built.
+
+    ``methods``: (object, method) -> its machine and the command it is. ``results``: nodes only the Analytics role writes -> their
+    machine. ``on_results``: told which machine's results were written, and by which session, for the watchdog.
+    """
+
+    methods: dict[tuple[ua.NodeId, ua.NodeId], tuple[str, Method]] = field(default_factory=dict)
+    results: dict[ua.NodeId, str] = field(default_factory=dict)
+    on_results: Callable[[str, Any], None] | None = None
+
+    def add_machine(
+        self, machine_id: str, methods: Mapping[Method, tuple[ua.NodeId, ua.NodeId]], results: Iterable[ua.NodeId]
+    ) -> None:
+        self.methods.update({nodes: (machine_id, method) for method, nodes in methods.items()})
+        self.results.update(dict.fromkeys(results, machine_id))
