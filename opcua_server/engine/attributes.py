@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import struct
 from collections import OrderedDict
 from collections.abc import Container
@@ -25,6 +24,7 @@ from cnctwin.wire.decode import guarded
 from cnctwin.wire.scalars import ua
 from opcua_server.engine import ranges
 from opcua_server.engine.contract import Limits, Request, Service, ServiceFault
+from opcua_server.engine.fits import Fits
 from opcua_server.engine.values import ATTRIBUTES, VALUE, Values, encode_data_value, failed, stamped, without_times
 from opcua_server.security.access import may_call, may_write_results
 from opcua_server.security.rights import Rights
@@ -119,7 +119,7 @@ class Attributes:
         self._plans: OrderedDict[bytes, Plan] = OrderedDict()
         self._plan_bytes = 0
         self._nodes = 0
-        self._kinds: dict[Any, Any] = {}
+        self._fits = Fits(self._aspace, limits.array_elements)
 
     def services(self) -> list[Service]:
         return [
@@ -275,60 +275,19 @@ class Attributes:
         if session is None or not may_write_results(session.role):
             _audit.warning("write %s by %s: refused", item.NodeId.to_string(), request.peer)
             raise ServiceFault(_C.BadUserAccessDenied)
-        if item.IndexRange:
-            raise ServiceFault(_C.BadWriteNotSupported)
         given = item.Value
         if given.SourcePicoseconds is not None or given.ServerPicoseconds is not None:
             raise ServiceFault(_C.BadWriteNotSupported)
-        variant = given.Value
+        variant = self._fits.as_declared(node, given.Value)
+        if item.IndexRange:
+            bounds = ranges.parse(item.IndexRange)
+            self._fits.check(node, variant, is_part=True)
+            variant = ranges.paste(held.value.Value, bounds, variant)
+        elif given.StatusCode is None or not given.StatusCode.is_bad():
+            self._fits.check(node, variant)
         if given.StatusCode is not None and given.StatusCode.is_bad():
             variant = ua.Variant()
-        else:
-            self._check_type(node, variant)
         source = given.SourceTimestamp or now
         status = given.StatusCode if given.StatusCode is not None else ua.StatusCode()
-        put(held, ua.DataValue(variant, status, source, now))
+        put(held, ua.DataValue(variant, status, source, given.ServerTimestamp or now))
         return int(_C.Good)
-
-    def _check_type(self, node: Any, variant: Any) -> None:
-        """Raise ServiceFault when a value does not fit its node: type, rank, size, no number."""
-        if variant is None or variant.Value is None:
-            raise ServiceFault(_C.BadTypeMismatch)
-        if variant.VariantType is not self._kind(node):
-            raise ServiceFault(_C.BadTypeMismatch)
-        rank = node.attributes[_A.ValueRank].value.Value.Value
-        if variant.is_array != (rank >= 0) and rank != ua.ValueRank.Any:
-            raise ServiceFault(_C.BadTypeMismatch)
-        values = variant.Value if variant.is_array else [variant.Value]
-        if len(values) > self._limits.array_elements:
-            raise ServiceFault(_C.BadOutOfRange)
-        if any(isinstance(value, float) and not math.isfinite(value) for value in values):
-            raise ServiceFault(_C.BadOutOfRange)
-
-    def _kind(self, node: Any) -> Any:
-        """The built-in type of a variable, by its DataType's supertypes."""
-        data_type = node.attributes[_A.DataType].value.Value.Value
-        known = self._kinds.get(data_type)
-        if known is None:
-            known = self._kinds[data_type] = builtin(self._aspace, data_type)
-        return known
-
-
-def builtin(aspace: Any, data_type: Any) -> Any:
-    """The built-in type behind a data type; an enumeration is an Int32, a structure an ExtensionObject."""
-    for _ in range(20):
-        if data_type.NamespaceIndex == 0 and isinstance(data_type.Identifier, int):
-            if data_type.Identifier == ua.ObjectIds.Enumeration:
-                return ua.VariantType.Int32
-            if 0 < data_type.Identifier <= 25:
-                return ua.VariantType(data_type.Identifier)
-        node = aspace.get(data_type)
-        supertypes = [
-            reference.NodeId
-            for reference in (node.references if node is not None else ())
-            if not reference.IsForward and reference.ReferenceTypeId == ua.NodeId(ua.ObjectIds.HasSubtype, 0)
-        ]
-        if not supertypes:
-            break
-        data_type = supertypes[0]
-    return ua.VariantType.Variant

@@ -55,6 +55,32 @@ def cut(variant: Any, bounds: list[tuple[int, int]]) -> Any:
     return ua.Variant(taken, variant.VariantType, dimensions, is_array=True)
 
 
+def paste(variant: Any, bounds: list[tuple[int, int]], part: Any) -> Any:
+    """The value with a part of it replaced by ``part``, a Variant of the same type; nothing of ``variant`` is changed.
+
+    Raises ServiceFault: BadIndexRangeNoData where the value does not reach, BadIndexRangeDataMismatch where the part has another
+    size than the range.
+    """
+    if variant is None or variant.Value is None or variant.VariantType is not part.VariantType:
+        raise ServiceFault(_C.BadIndexRangeNoData)
+    value = _replaced(variant.Value, bounds, part.Value)
+    return ua.Variant(value, variant.VariantType, variant.Dimensions, is_array=variant.is_array)
+
+
+def _replaced(value: Any, bounds: list[tuple[int, int]], part: Any) -> Any:
+    low, high = bounds[0]
+    if not isinstance(value, list | str | bytes) or high >= len(value) or (len(bounds) > 1 and not isinstance(value, list)):
+        raise ServiceFault(_C.BadIndexRangeNoData)
+    if type(part) is not type(value) or len(part) != high - low + 1:
+        raise ServiceFault(_C.BadIndexRangeDataMismatch)
+    if len(bounds) == 1:
+        if value and isinstance(value[0], list):
+            raise ServiceFault(_C.BadIndexRangeNoData)
+        return value[:low] + part + value[high + 1 :]
+    inner = [_replaced(old, bounds[1:], new) for old, new in zip(value[low : high + 1], part, strict=True)]
+    return value[:low] + inner + value[high + 1 :]
+
+
 def _slice(value: Any, bounds: tuple[int, int]) -> Any:
     part = value[bounds[0] : bounds[1] + 1]
     if not part:

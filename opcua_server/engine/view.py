@@ -85,14 +85,16 @@ class View:
             raise ServiceFault(_C.BadViewIdUnknown)
         limit = params.RequestedMaxReferencesPerNode
         if len(nodes) <= SLICE:
-            return b"".join([_COUNT(len(nodes)), *(self._result(request, one, limit) for one in nodes), _COUNT(0)])
+            made: set[bytes] = set()
+            return b"".join([_COUNT(len(nodes)), *(self._result(request, one, limit, made) for one in nodes), _COUNT(0)])
         return self._browse_long(request, nodes, limit)
 
     async def _browse_long(self, request: Request, nodes: list[Any], limit: int) -> bytes:
         parts = [_COUNT(len(nodes))]
+        made: set[bytes] = set()
         size = 0
         for position, one in enumerate(nodes):
-            parts.append(self._result(request, one, limit))
+            parts.append(self._result(request, one, limit, made))
             size += len(parts[-1])
             if size > 4 * self._limits.message_bytes:
                 raise ServiceFault(_C.BadResponseTooLarge)
@@ -101,15 +103,18 @@ class View:
         parts.append(_COUNT(0))
         return b"".join(parts)
 
-    def _result(self, request: Request, one: Any, limit: int) -> bytes:
+    def _result(self, request: Request, one: Any, limit: int, made: set[bytes]) -> bytes:
         try:
             references = self._references(one)
         except ServiceFault as fault:
             return struct.pack("<IiI", fault.status, -1, 0)
-        return self._page(request, references, 0, limit or MAX_PER_NODE)
+        return self._page(request, made, references, 0, limit or MAX_PER_NODE)
 
-    def _page(self, request: Request, references: list[bytes], start: int, limit: int) -> bytes:
-        """A BrowseResult with the references from ``start`` on, and a continuation point when there are more."""
+    def _page(self, request: Request, made: set[bytes], references: list[bytes], start: int, limit: int) -> bytes:
+        """A BrowseResult with the references from ``start`` on, and a continuation point when there are more.
+
+        ``made``: the continuation points of this response. Those of earlier ones make room for them (OPC 10000-4, 7.9).
+        """
         end = start + limit
         if end >= len(references):
             shown = references[start:] if start else references
@@ -117,8 +122,12 @@ class View:
         session = request.session
         points = session.state.setdefault(STATE, {}) if session is not None else {}
         if len(points) >= self._limits.continuation_points:
-            return struct.pack("<Iii", _C.BadNoContinuationPoints, -1, 0)
+            oldest = next(iter(points))
+            if oldest in made:
+                return struct.pack("<Iii", _C.BadNoContinuationPoints, -1, 0)
+            del points[oldest]
         point = secrets.token_bytes(8)
+        made.add(point)
         points[point] = (references, end, limit)
         shown = references[start:end]
         return b"".join([struct.pack("<Ii", 0, len(point)), point, _COUNT(len(shown)), *shown])
@@ -159,6 +168,7 @@ class View:
         self._bounded(given, self._limits.nodes_per_browse)
         points = request.session.state.setdefault(STATE, {}) if request.session is not None else {}
         parts = [_COUNT(len(given))]
+        made: set[bytes] = set()
         for point in given:
             held = points.pop(point, None)
             if params.ReleaseContinuationPoints:
@@ -166,7 +176,7 @@ class View:
             elif held is None:
                 parts.append(struct.pack("<Iii", _C.BadContinuationPointInvalid, -1, 0))
             else:
-                parts.append(self._page(request, *held))
+                parts.append(self._page(request, made, *held))
         parts.append(_COUNT(0))
         return b"".join(parts)
 
@@ -198,12 +208,9 @@ class View:
         if len(elements) > MAX_ELEMENTS:
             raise ServiceFault(_C.BadTooManyOperations)
         here = [path.StartingNode]
-        for position, element in enumerate(elements):
+        for element in elements:
             name = element.TargetName
-            is_open = name is None or not name.Name  # the last may be open: all targets
-            if is_open and position != len(elements) - 1:
-                raise ServiceFault(_C.BadBrowseNameInvalid)
-            if is_open:
+            if name is None or not name.Name:  # also the last one, which a RelativePath elsewhere may leave open
                 raise ServiceFault(_C.BadBrowseNameInvalid)
             kinds = None
             if not element.ReferenceTypeId.is_null():
@@ -221,7 +228,7 @@ class View:
                     ):
                         found[reference.NodeId] = None
             if len(found) > MAX_TARGETS:
-                raise ServiceFault(_C.BadQueryTooComplex)
+                raise ServiceFault(_C.BadTooManyMatches)
             here = list(found)
         if not here:
             raise ServiceFault(_C.BadNoMatch)

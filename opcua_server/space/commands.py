@@ -47,7 +47,8 @@ def check(argument: Argument, given: ua.Variant) -> int:
 def _answer(code: int, arguments: Sequence[int] = (), expected: int = 0) -> ua.CallMethodResult:
     result = ua.CallMethodResult()
     result.StatusCode = ua.StatusCode(code)
-    result.InputArgumentResults = [ua.StatusCode(status) for status in arguments] or [ua.StatusCode()] * expected
+    if code == _C.BadInvalidArgument:  # the list is empty otherwise
+        result.InputArgumentResults = [ua.StatusCode(status) for status in arguments] or [ua.StatusCode()] * expected
     return result
 
 

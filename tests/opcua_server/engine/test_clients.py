@@ -234,7 +234,7 @@ def test_only_the_analytics_write_and_only_what_fits(bench: Bench, engines: list
             assert await status(good, CURRENT_TIME) == "BadNotWritable"
             assert await status(good, number, 4) == "BadNotWritable"
             assert await status(good, ua.NodeId("no such node", 2)) == "BadNodeIdUnknown"
-            assert await status(good, where="0") == "BadWriteNotSupported"
+            assert await status(good, where="0") == "BadIndexRangeNoData"
         async with bench.client("operator") as client:
             with pytest.raises(ua.uaerrors.BadUserAccessDenied):
                 await client.get_node(number).write_value(good)
