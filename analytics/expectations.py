@@ -15,7 +15,7 @@ slowly, and only while nothing is anomalous: a fault must not become the new nor
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -166,6 +166,17 @@ class Expectations:
         if judged is not None and judged.known:
             self._own += np.where(judged.valid, OWN_RUN * np.clip(judged.residuals, -3.0, 3.0), 0.0)
             np.clip(self._own, -OWN_RUN_LIMIT, OWN_RUN_LIMIT, out=self._own)
+
+    def forget(self, tool: int, features: Sequence[int]) -> None:
+        """What these features were like with a tool is no longer so: it has a new edge. They are learned anew, the rest stays."""
+        for key, baseline in self._baselines.items():
+            if f"T{tool}" not in key.rsplit("|", 2)[-2:-1]:
+                continue
+            self._cache.pop(key, None)
+            for row in baseline.rows:
+                row[list(features)] = np.nan
+            if baseline.median is not None:
+                baseline.median[list(features)] = np.nan
 
     def _of(self, key: str, baseline: Baseline) -> tuple[Row, Row]:
         """A learning baseline is worked out anew every 20 rows only: quantiles cost more than all the rest."""

@@ -84,6 +84,7 @@ FLOORS: Final[Row] = np.array([feature.floor for feature in FEATURES])
 
 CONTEXT: Final = (
     "Machine/State",
+    "Machine/PowerOnDuration",
     "Tool/Number",
     "Tool/InCut",
     "Tool/WearPercent",

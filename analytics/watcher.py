@@ -36,6 +36,8 @@ SETTLE_ROWS: Final = 3
 RUNNING: Final = 3.0
 _BANDS_RPM: Final = (60.0, 2000.0, 4000.0, 8000.0)
 """Standing, and four speed bands an octave apart: noise, power and balance follow the speed."""
+OF_AN_EDGE: Final = tuple(i for i, f in enumerate(FEATURES) if f.signal in ("Spindle/VibrationUnbalance", "Spindle/VibrationTooth"))
+"""Features that a tool's edge decides: a new one is balanced otherwise and runs out otherwise, which is no fault."""
 ABNORMAL_STATES: Final = frozenset((0.0, 6.0, 7.0, 8.0))
 """Off, alarm, emergency stop, maintenance: what happens then is no baseline of anything."""
 
@@ -69,6 +71,7 @@ class Watcher:
         self._time_ns = 0
         self._sure = True
         self._away = False
+        self._cut_min: dict[int, float] = {}
 
     def add(self, batch: Batch) -> Iterator[Pending]:
         """Take a batch. Each training it yields must be carried out before the iterator goes on: rows wait for it."""
@@ -89,12 +92,17 @@ class Watcher:
             self._estimates[name] = model.estimate()
         values, valid = self._extractor.features(frame)
         situation = situation_of(frame)
+        minutes = numbers.get("Tool/CuttingTime")
+        if situation.tool and minutes is not None:
+            if minutes < self._cut_min.get(situation.tool, 0.0) - 1e-6:
+                self._expectations.forget(situation.tool, OF_AN_EDGE)
+            self._cut_min[situation.tool] = minutes
         self._follow(situation, fresh=frame.fresh)
         judged = self._expectations.judge(situation, values, valid)
         sample = _sample(frame.time_ns, judged, numbers, len(FEATURES), settled=self._settling == 0)
         # Without residuals only what needs none can judge; without any valid feature nothing is known of this moment.
         for name, detector in self._detectors.items():
-            self._scores[name] = detector.score_one(sample) if judged is not None or name == "limits" else None
+            self._scores[name] = detector.score_one(sample) if judged is not None or not detector.needs_residuals else None
         scores = {name: score for name, score in self._scores.items() if score is not None}
         self.fused = self._fusion.fuse(frame.time_ns, scores)
         self._sure = bool(valid.any())

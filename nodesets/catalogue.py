@@ -232,6 +232,8 @@ def _rows() -> Iterator[Signal]:
     yield Signal("Analytics/RuleScore", "Double", "Score of the limit rules: 1 is the alarm threshold", u.ONE, 0.0, 100.0, "result", historized=True)
     yield Signal("Analytics/ZScore", "Double", "Score of the robust z-score detector: 1 is the alarm threshold", u.ONE, 0.0, 100.0, "result", historized=True)
     yield Signal("Analytics/ForestScore", "Double", "Score of the Isolation Forest: 1 is the alarm threshold", u.ONE, 0.0, 100.0, "result", historized=True)
+    yield Signal("Analytics/DriftScore", "Double", "Score of slow drift over a quarter of an hour: 1 is the alarm threshold", u.ONE, 0.0, 100.0, "result", historized=True)
+    yield Signal("Analytics/WearScore", "Double", "Score of tool wear against expectation: 1 is the alarm threshold", u.ONE, 0.0, 100.0, "result", historized=True)
     yield Signal("Analytics/Anomalous", "Boolean", "Whether an anomaly is present (latched until the score stays low)", access="result", historized=True)
     yield Signal("Analytics/Explanation", "String", "Signals that contribute most to the anomaly score, with sign; empty when there is none", access="result")
     yield Signal("Analytics/ToolRul", "Double", "Remaining useful life of the tool in the spindle, time in cut", u.MINUTE, 0.0, 100000.0, "result", historized=True)

@@ -6,14 +6,18 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from analytics.detectors.detector import Detector, Sample, Score
+from analytics.detectors.drift import DriftDetector
 from analytics.detectors.forest import ForestDetector
 from analytics.detectors.limits import LimitDetector
+from analytics.detectors.wear import WearDetector
 from analytics.detectors.zscore import ZScoreDetector
 
 DETECTORS: Final[Mapping[str, Callable[[int, int], Detector]]] = {
     "limits": LimitDetector,
     "zscore": ZScoreDetector,
     "forest": ForestDetector,
+    "drift": DriftDetector,
+    "wear": WearDetector,
 }
 """Each is made with (n_features, seed)."""
 

@@ -49,9 +49,11 @@ class Score:
 
 
 class Detector(Protocol):
-    """The contract. ``signal`` is the result it is shown at."""
+    """The contract. ``signal`` is the result it is shown at; ``needs_residuals`` is False where it judges by ``numbers`` alone:
+    then it is asked also while no baseline stands behind a row."""
 
     signal: str
+    needs_residuals: bool
 
     def learn_one(self, sample: Sample) -> None:
         """Take a row for normal."""

@@ -31,6 +31,7 @@ EXPLAIN_FROM: Final = 0.7
 
 class ForestDetector:
     signal = "Analytics/ForestScore"
+    needs_residuals = True
 
     def __init__(self, n_features: int, seed: int = 0) -> None:
         self._n_features = n_features

@@ -22,6 +22,7 @@ _RELATED: Final = {limit.rule: frozenset({limit.signal} & set(NAMES)) for limit 
 
 class LimitDetector:
     signal = "Analytics/RuleScore"
+    needs_residuals = False
 
     def __init__(self, n_features: int, seed: int = 0) -> None:
         self._n_features = n_features

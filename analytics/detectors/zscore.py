@@ -37,6 +37,7 @@ EVERY: Final = 4
 
 class ZScoreDetector:
     signal = "Analytics/ZScore"
+    needs_residuals = True
 
     def __init__(self, n_features: int, seed: int = 0) -> None:
         self._n_features = n_features

@@ -17,7 +17,13 @@ from cnctwin.reading import Reading, iso
 from gateway.twin.twin import Update
 
 PERIOD_NS: Final = 10_000_000_000
-DETECTORS: Final = (("rule", "Analytics/RuleScore"), ("zscore", "Analytics/ZScore"), ("isolation_forest", "Analytics/ForestScore"))
+DETECTORS: Final = (
+    ("rule", "Analytics/RuleScore"),
+    ("zscore", "Analytics/ZScore"),
+    ("isolation_forest", "Analytics/ForestScore"),
+    ("drift", "Analytics/DriftScore"),
+    ("wear", "Analytics/WearScore"),
+)
 TRIGGERS: Final = frozenset({"Analytics/ToolRul", "Analytics/SpindleHealth", "Analytics/SpindleDaysLeft"})
 
 

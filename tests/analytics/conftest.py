@@ -32,6 +32,7 @@ class Mill:
         velocity = (600.0 if cut else 3000.0) * (1 if self.step % 4 < 2 else -1)
         whole: dict[str, float | str] = {
             "Machine/State": 3.0,
+            "Machine/PowerOnDuration": 100.0 + self.step * 0.5 / 3600.0,
             "Tool/Number": 2.0,
             "Tool/InCut": float(cut),
             "Tool/WearPercent": float(np.floor(self.cut_min) * 2.0),
