@@ -39,7 +39,7 @@ class Fits:
         """Raise ServiceFault BadTypeMismatch or BadOutOfRange. A part (of an IndexRange) has no rank of its own to keep."""
         if variant is None or variant.Value is None or variant.VariantType not in self.kinds(node):
             raise ServiceFault(_C.BadTypeMismatch)
-        if not is_part and not _has_rank(variant, _rank(node)):
+        if not is_part and not has_rank(variant, _rank(node)):
             raise ServiceFault(_C.BadTypeMismatch)
         left = self._max_elements
         for value in _elements(variant.Value) if variant.is_array else [variant.Value]:
@@ -51,7 +51,10 @@ class Fits:
 
     def kinds(self, node: Any) -> frozenset[Any]:
         """The built-in types that a variable's DataType stands for."""
-        data_type = node.attributes[_A.DataType].value.Value.Value
+        return self.kinds_of(node.attributes[_A.DataType].value.Value.Value)
+
+    def kinds_of(self, data_type: Any) -> frozenset[Any]:
+        """The built-in types that a data type stands for."""
         known = self._kinds.get(data_type)
         if known is None:
             known = self._kinds[data_type] = self._find(data_type)
@@ -95,7 +98,7 @@ def _rank(node: Any) -> int:
     return int(node.attributes[_A.ValueRank].value.Value.Value)
 
 
-def _has_rank(variant: Any, rank: int) -> bool:
+def has_rank(variant: Any, rank: int) -> bool:
     """ValueRank: n dimensions; 0 one or more; -1 scalar; -2 any; -3 scalar or one dimension."""
     dimensions = 0 if not variant.is_array else len(variant.Dimensions) if variant.Dimensions else 1
     return {-3: dimensions <= 1, -2: True, -1: dimensions == 0, 0: dimensions >= 1}.get(rank, dimensions == rank)

@@ -9,6 +9,7 @@ from typing import Any, Final
 from cnctwin.wire.encode import array_writer
 from cnctwin.wire.scalars import ua
 from opcua_server.engine.contract import Limits, MethodHandler, Request, Service, ServiceFault
+from opcua_server.engine.fits import Fits, has_rank
 from opcua_server.security.access import may_call
 from opcua_server.security.rights import Rights
 
@@ -16,6 +17,10 @@ _C = ua.StatusCodes
 _logger = logging.getLogger(__name__)
 _audit = logging.getLogger("opcua_server.audit")
 _write_results: Final = array_writer(ua.CallMethodResult)
+_HAS_TYPE: Final = ua.NodeId(ua.ObjectIds.HasTypeDefinition, 0)
+_TYPES: Final = frozenset({_HAS_TYPE, ua.NodeId(ua.ObjectIds.HasSubtype, 0)})
+_DEPTH: Final = 20
+"""Of an object's type hierarchy."""
 _EXECUTABLE: Final = ua.AttributeIds.Executable
 
 
@@ -27,6 +32,7 @@ class Methods:
         self._rights = rights
         self._limits = limits
         self._handlers = handlers
+        self._fits = Fits(aspace, limits.array_elements)
 
     def services(self) -> list[Service]:
         return [Service("Call", 712, 715, self.call, ua.CallParameters)]
@@ -45,7 +51,10 @@ class Methods:
         given = list(one.InputArguments or [])
         try:
             own = self._handlers.get(one.MethodId)
-            result = own(request, one.ObjectId, given) if own is not None else self._run(request, one, given)
+            if own is not None:
+                result = self._checked(one, given) or own(request, one.ObjectId, given)
+            else:
+                result = self._run(request, one, given)
             if inspect.isawaitable(result):
                 result = await result
         except ServiceFault as fault:
@@ -57,6 +66,46 @@ class Methods:
         if known is not None:
             _audit.info("%s on %s by %s: %s", known[1].name, known[0], _who(request), result.StatusCode.name)
         return result
+
+    def _checked(self, one: Any, given: list[Any]) -> Any:
+        """What is wrong with a call of a room's method, by the method's InputArguments; None when nothing is."""
+        method = self._aspace.get(one.MethodId)
+        if method is None or one.ObjectId not in self._aspace:
+            raise ServiceFault(_C.BadNodeIdUnknown)
+        if not self._has_method(one.ObjectId, one.MethodId):
+            raise ServiceFault(_C.BadMethodInvalid)
+        declared, mismatch = self._arguments(method), int(_C.BadTypeMismatch)
+        if len(given) != len(declared):
+            raise ServiceFault(_C.BadArgumentsMissing if len(given) < len(declared) else _C.BadTooManyArguments)
+        statuses = [
+            0 if one.VariantType in self._fits.kinds_of(wanted.DataType) and has_rank(one, wanted.ValueRank) else mismatch
+            for one, wanted in zip(given, declared, strict=True)
+        ]
+        if not any(statuses):
+            return None
+        return ua.CallMethodResult(ua.StatusCode(_C.BadInvalidArgument), [ua.StatusCode(status) for status in statuses], [], [])
+
+    def _has_method(self, object_id: Any, method_id: Any) -> bool:
+        """Whether a method is a component of an object or of its type (OPC 10000-4, 5.12.2.2)."""
+        waiting = [object_id]
+        for _ in range(_DEPTH):
+            if not waiting:
+                break
+            node = self._aspace.get(waiting.pop())
+            for reference in node.references if node is not None else ():
+                if reference.IsForward and reference.NodeId == method_id:
+                    return True
+                if reference.IsForward == (reference.ReferenceTypeId == _HAS_TYPE) and reference.ReferenceTypeId in _TYPES:
+                    waiting.append(reference.NodeId)
+        return False
+
+    def _arguments(self, method: Any) -> list[Any]:
+        """The declared input arguments; none where the property is not there."""
+        for reference in method.references:
+            if reference.IsForward and reference.BrowseName.Name == "InputArguments":
+                held = self._aspace.get(reference.NodeId).attributes[ua.AttributeIds.Value].value
+                return list(held.Value.Value or []) if held.Value is not None else []
+        return []
 
     async def _run(self, request: Request, one: Any, given: list[Any]) -> Any:
         node = self._aspace.get(one.MethodId)

@@ -17,6 +17,7 @@ _logger = logging.getLogger(__name__)
 _HAS_SUBTYPE: Final = ua.NodeId(45, 0)
 _HAS_PROPERTY: Final = ua.NodeId(46, 0)
 _NUMBER: Final = ua.NodeId(26, 0)
+_BASE_EVENT: Final = ua.NodeId(2041, 0)
 
 
 class EventHub:
@@ -85,8 +86,8 @@ class EventHub:
         return ancestor in found
 
     def has_type(self, node_id: Any) -> bool:
-        """Whether a node is an ObjectType of the address space."""
-        return bool(self._attribute(node_id, ua.AttributeIds.NodeClass) == ua.NodeClass.ObjectType)
+        """Whether a node is an event type of the address space."""
+        return node_id in self._core.aspace and self.is_subtype(node_id, _BASE_EVENT)
 
     def is_numeric(self, node_id: Any) -> bool:
         return self.is_subtype(self._attribute(node_id, ua.AttributeIds.DataType), _NUMBER)

@@ -8,12 +8,14 @@ events    queue of encoded event fields
 from __future__ import annotations
 
 import struct
+from datetime import UTC, datetime
 from typing import Any
 
 from cnctwin.wire import encode
 from opcua_server.engine.subscriptions.columns import ColumnSlot, Record
 from opcua_server.engine.subscriptions.feeds import Feed, Sampler, stamped, status_of
 from opcua_server.engine.subscriptions.filters import EventQuery
+from opcua_server.engine.subscriptions.overflow import overflow_event
 from opcua_server.engine.subscriptions.panel import Place
 from opcua_server.engine.subscriptions.queues import OVERFLOW, DataChange, ItemQueue
 
@@ -146,6 +148,10 @@ class Item:
         if self.queue is None:
             return
         handle = struct.pack("<I", self.handle)
+        if self.query is not None and self.queue.overflows:
+            self.queue.overflows = 0
+            lost = self.query.fields(overflow_event(datetime.now(UTC)))
+            self.queue.beside(lost)
         for content, has_overflow in self.queue.take_all():
             if self.query is not None:
                 events.append(handle + content)

@@ -108,8 +108,9 @@ class ItemServices:
         elif isinstance(wanted, _DataChangeFilter):
             change = self._data_change(item.slot, wanted)
         elif wanted is not None and not _is_null(wanted):
-            known = isinstance(wanted, ua.EventFilter | ua.AggregateFilter)
-            raise ServiceFault(_C.BadFilterNotAllowed if known else _C.BadMonitoredItemFilterInvalid)
+            if isinstance(wanted, ua.AggregateFilter):
+                raise ServiceFault(_C.BadMonitoredItemFilterUnsupported)
+            raise ServiceFault(_C.BadFilterNotAllowed if isinstance(wanted, ua.EventFilter) else _C.BadMonitoredItemFilterInvalid)
         publishing_ms = item.subscription.terms.interval_ms
         interval = 0.0 if is_event else revise.sampling_interval(parameters.SamplingInterval, publishing_ms)
         if interval == 0 and getattr(item.slot, "is_live", False):
@@ -131,10 +132,10 @@ class ItemServices:
             raise ServiceFault(_C.BadMonitoredItemFilterInvalid)
         if wanted.DeadbandType == 0:
             return DataChange(int(trigger))
-        if wanted.DeadbandType not in (1, 2) or slot.attribute != _VALUE:
-            raise ServiceFault(
-                _C.BadMonitoredItemFilterUnsupported if wanted.DeadbandType in (1, 2) else _C.BadDeadbandFilterInvalid
-            )
+        if wanted.DeadbandType not in (1, 2):
+            raise ServiceFault(_C.BadDeadbandFilterInvalid)
+        if slot.attribute != _VALUE:
+            raise ServiceFault(_C.BadFilterNotAllowed)
         value = wanted.DeadbandValue
         if not math.isfinite(value) or value < 0 or (wanted.DeadbandType == 2 and value > 100):
             raise ServiceFault(_C.BadDeadbandFilterInvalid)

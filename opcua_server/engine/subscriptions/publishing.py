@@ -18,6 +18,7 @@ BAD_TOO_MANY_PUBLISH_REQUESTS: Final = 0x80780000
 BAD_NO_SUBSCRIPTION: Final = 0x80790000
 BAD_TIMEOUT: Final = 0x800A0000
 BAD_SESSION_CLOSED: Final = 0x80260000
+BAD_REQUEST_CANCELLED: Final = 0x802C0000
 _HEAD: Final = struct.Struct("<Ii").pack
 _NO_RESULTS: Final = struct.pack("<ii", 0, 0)
 _FLAG: Final = (b"\x00", b"\x01")
@@ -26,14 +27,15 @@ _FULL_BUFFER: Final = 4 << 20
 
 
 class Waiting:
-    """One Publish request: its answer, when it times out (s, monotonic), the results of its acknowledgements."""
+    """One Publish request: its answer, when it times out (s, monotonic), the results of its acknowledgements, its RequestHandle."""
 
-    __slots__ = ("answer", "expires", "results")
+    __slots__ = ("answer", "expires", "handle", "results")
 
-    def __init__(self, answer: Any, expires: float, results: bytes) -> None:
+    def __init__(self, answer: Any, expires: float, results: bytes, handle: int = 0) -> None:
         self.answer = answer
         self.expires = expires
         self.results = results
+        self.handle = handle
 
 
 class Desk:
@@ -77,6 +79,15 @@ class Desk:
             subscription.touch()
         if self.notices or self._late:
             self.serve_waiting(now, ticks)
+
+    def cancel(self, handle: int) -> int:
+        """Answer the waiting requests of a RequestHandle; how many there were."""
+        cancelled = [waiting for waiting in self.requests if waiting.handle == handle]
+        if cancelled:
+            self.requests = deque(waiting for waiting in self.requests if waiting.handle != handle)
+            for waiting in cancelled:
+                waiting.answer.fault(BAD_REQUEST_CANCELLED)
+        return len(cancelled)
 
     def expire(self, now: float) -> None:
         """Refuse the requests whose TimeoutHint has passed."""

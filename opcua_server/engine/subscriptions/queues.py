@@ -67,6 +67,13 @@ class ItemQueue(Generic[T]):
             self.overflows += 1
         self.entries = deque(kept)
 
+    def beside(self, value: T) -> None:
+        """Add what tells of a loss, where something was lost, whatever the size."""
+        if self.discard_oldest:
+            self.entries.appendleft((value, False))
+        else:
+            self.entries.append((value, False))
+
     def take_all(self) -> list[tuple[T, bool]]:
         taken = list(self.entries)
         self.entries.clear()

@@ -31,7 +31,7 @@ class RangedSlot:
             try:
                 self._part = replace(whole, Value=cut(whole.Value, self._bounds)) if whole.Value is not None else whole
             except ServiceFault as fault:
-                self._part = replace(whole, Value=ua.Variant(), StatusCode_=ua.StatusCode(fault.status))
+                self._part = replace(whole, Value=ua.Variant(), StatusCode=ua.StatusCode(fault.status))
         return self._part
 
     def encoded(self) -> bytes:

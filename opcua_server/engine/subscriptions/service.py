@@ -14,7 +14,7 @@ from typing import Any, Final
 from cnctwin.wire import DecodingError
 from cnctwin.wire.scalars import ua
 from opcua_server.engine.contract import Core, Request, Service, ServiceFault, Session
-from opcua_server.engine.subscriptions import revise
+from opcua_server.engine.subscriptions import calls, revise
 from opcua_server.engine.subscriptions.columns import Columns
 from opcua_server.engine.subscriptions.events import EventHub
 from opcua_server.engine.subscriptions.feeds import Sampler
@@ -105,7 +105,7 @@ class Hub:
         for subscription in sorted(subscriptions, key=lambda one: -one.terms.priority):
             desk: Desk = subscription.owner
             if subscription.number in self.subscriptions and not desk.cycle(subscription, now, ticks):
-                desk.notices.append((subscription.number, subscription.close_with(_C.BadTimeout)))
+                desk.notices.append((subscription.number, subscription.close_with(_C.BadTimeout, ticks)))
                 self.delete(subscription)
 
     def sampler(self, interval_ms: float) -> Sampler:
@@ -246,7 +246,8 @@ class Hub:
             told = results([self._acknowledge(desk, *pairs[i : i + 2]) for i in range(0, 2 * count, 2)])
         now = time.monotonic()
         hint = request.header.timeout_hint
-        desk.request(Waiting(request.answer, now + hint / 1000 if hint else _OVERDUE_S, told), now, ticks_now())
+        waiting = Waiting(request.answer, now + hint / 1000 if hint else _OVERDUE_S, told, request.header.handle)
+        desk.request(waiting, now, ticks_now())
 
     @staticmethod
     def _acknowledge(desk: Desk, number: int, sequence: int) -> int:
@@ -283,26 +284,19 @@ class Hub:
         if old is not desk:
             if len(desk.subscriptions) >= self.limits.subscriptions_per_session:
                 return ua.TransferResult(ua.StatusCode(_C.BadTooManySubscriptions), [])
-            old.notices.append((number, found.close_with(_C.GoodSubscriptionTransferred)))
+            ticks = ticks_now()
+            old.notices.append((number, found.close_with(_C.GoodSubscriptionTransferred, ticks)))
             old.remove(found)
             desk.add(found)
-            old.serve_waiting(time.monotonic(), ticks_now())
+            old.serve_waiting(time.monotonic(), ticks)
         found.touch()
         if send_values:
             found.resend()
         return ua.TransferResult(ua.StatusCode(0), list(found.sent))
 
-    def monitored(self, request: Request, _object: Any, arguments: list[Any]) -> Any:
-        """GetMonitoredItems (OPC 10000-5, 9.1): server handles and client handles of a subscription of the caller."""
-        found = self.owned(request, arguments[0].Value)
-        numbers, handles = list(found.items), [item.handle for item in found.items.values()]
-        outputs = [ua.Variant(values, ua.VariantType.UInt32, is_array=True) for values in (numbers, handles)]
-        return ua.CallMethodResult(ua.StatusCode(0), [], [], outputs)
-
-    def resend(self, request: Request, _object: Any, arguments: list[Any]) -> Any:
-        """ResendData (OPC 10000-5, 9.2)."""
-        self.owned(request, arguments[0].Value).resend()
-        return ua.CallMethodResult(ua.StatusCode(0), [], [], [])
+    def cancel(self, request: Request, asked: Any) -> Any:
+        """Publish requests are the only ones that wait (OPC 10000-4, 5.7.5)."""
+        return ua.CancelResult(self.desk(request).cancel(asked.RequestHandle))
 
 
 def _identity(request: Request) -> tuple[Any, ...]:
@@ -322,8 +316,7 @@ def room(columns: Columns | None = None) -> Callable[[Core], list[Service]]:
         hub = Hub(core, columns or Columns())
         core.starting.append(hub.start)
         core.stopping.append(hub.stop)
-        core.methods[ua.NodeId(11492, 0)] = hub.monitored
-        core.methods[ua.NodeId(12873, 0)] = hub.resend
+        core.methods.update(calls.methods(hub))
         return rows(hub)
 
     return build
@@ -343,6 +336,7 @@ def rows(hub: Hub) -> list[Service]:
         ("DeleteSubscriptions", hub.delete_subscriptions, ua.DeleteSubscriptionsParameters),
         ("Publish", hub.publish, None),
         ("Republish", hub.republish, ua.RepublishParameters),
+        ("Cancel", hub.cancel, ua.CancelParameters),
         ("TransferSubscriptions", hub.transfer, ua.TransferSubscriptionsParameters),
         ("CreateMonitoredItems", items.create, ua.CreateMonitoredItemsParameters),
         ("ModifyMonitoredItems", items.modify, ua.ModifyMonitoredItemsParameters),

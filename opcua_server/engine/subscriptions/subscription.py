@@ -126,10 +126,10 @@ class Subscription:
 
     def has_news(self) -> bool:
         """Whether a message with notifications could be sent now; sharing makes this the building of it."""
-        if self._pending:
-            return True
         if not self.enabled:
             return False
+        if self._pending:
+            return True
         panel = self._arranged()
         if self._fresh or self.ready:
             return True
@@ -163,9 +163,9 @@ class Subscription:
         """The client has shown that it is there."""
         self._without_request = 0
 
-    def close_with(self, status: int) -> bytes:
+    def close_with(self, status: int, now: int) -> bytes:
         """The last message of a subscription: its StatusChangeNotification, as NotificationMessage."""
-        return _MESSAGE(self._next, 0, 1) + status_change(status)
+        return _MESSAGE(self._next, now, 1) + status_change(status)
 
     def message(self, now: int) -> tuple[bool, tuple[bytes, ...]]:
         """The next NotificationMessage and whether more wait. ``now`` in 100 ns since 1601. Without news it is a keep-alive,
@@ -175,7 +175,7 @@ class Subscription:
         self._has_sent = True
         self._quiet = 0
         self._without_request = 0
-        if not self._pending:
+        if not self._pending or not self.enabled:
             return False, (_MESSAGE(self._next, now, 0),)
         _count, elements, data = self._pending.popleft()
         number = self._next

@@ -22,12 +22,15 @@ from asyncua.common.events import Event
 from asyncua.ua.ua_binary import struct_from_binary
 
 from benchmarks.opcua.ours import own_certificate
+from nodesets.methods import BY_NAME
 from opcua_server.engine.contract import Limits
 from opcua_server.engine.discovery import Application
 from opcua_server.engine.engine import Engine
 from opcua_server.engine.subscriptions import service as subscriptions
 from opcua_server.security.rights import Rights
-from opcua_server.security.users import Users
+from opcua_server.security.users import Person, Users
+from opcua_server.sources.source import CommandRefused
+from opcua_server.space.commands import handler
 from opcua_server.space.publish import put
 
 V = ua.VariantType
@@ -88,11 +91,32 @@ async def _build(server: Any) -> None:
     twins = await folder.add_folder(node("Twins"), ua.QualifiedName("Twins", INDEX))
     for number in range(2):
         await twins.add_object(node(f"Twin{number}"), ua.QualifiedName("Twin", INDEX))
-    await folder.add_method(node("Method"), ua.QualifiedName("Method", INDEX), _nothing, [], [])
+    for name in METHODS:
+        await folder.add_method(node(name), ua.QualifiedName(name, INDEX), handler(BY_NAME[name], _called), [], [])
+    await folder.add_method(node("Undone"), ua.QualifiedName("Undone", INDEX), _nothing, [], [])
+
+
+CALLED: Final[list[tuple[str, list[Any]]]] = []
+"""What reached the machine."""
+METHODS: Final = ("Hold", "SetFeedOverride", "InjectFault")
+
+
+def _called(method: str, arguments: Any) -> None:
+    CALLED.append((method, list(arguments)))
+    if method == "Hold" and len(CALLED) > 1 and CALLED[-2][0] == "Hold":
+        raise CommandRefused("state", "it is held")
 
 
 async def _nothing(_parent: Any) -> list[Any]:
     return []
+
+
+class ByName(Users):
+    """Whoever says the name of a role has it; without a name one is Analytics, who may write."""
+
+    async def with_password(self, user: str | None, *_: Any) -> Person:
+        role: Any = user
+        return Person(user, role)
 
 
 @dataclass
@@ -132,6 +156,26 @@ class Plant:
         for name in names:
             self.show(name, _VALUES[name][0])
 
+    def _hub(self) -> Any:
+        return self.engine.table[787].service.handler.__self__  # type: ignore[attr-defined]  # CreateSubscription
+
+    def engine_subscriptions(self) -> set[int]:
+        """Numbers of the subscriptions there are."""
+        return self.do(lambda: set(self._hub().subscriptions))  # type: ignore[no-any-return]
+
+    def late(self, *numbers: int) -> int:
+        """How many of the subscriptions have something to say, and no request."""
+
+        def count() -> int:
+            found = [self._hub().subscriptions[number] for number in numbers]
+            return sum(one in one.owner._late for one in found)
+
+        return int(self.do(count))
+
+    def cycles_without_request(self, number: int) -> int:
+        """What is counted against a subscription's lifetime."""
+        return int(self.do(lambda: self._hub().subscriptions[number]._without_request))
+
     def emit(self, severity: int, message: str, kind: int = 2041, **fields: tuple[Any, ua.VariantType]) -> None:
         """An event of the Server object."""
         event = Event(ua.NodeId(2253))
@@ -145,6 +189,11 @@ class Plant:
         self.do(lambda: self.engine.server.iserver.subscription_service.trigger_event(event))
 
 
+def _rights() -> Rights:
+    methods = {(node("Conformance"), node(name)): ("M", BY_NAME[name]) for name in METHODS}
+    return Rights(methods, dict.fromkeys(map(node, WRITABLE), "M"))
+
+
 async def _engine(limits: Limits) -> Engine:
     from asyncua import Server
 
@@ -156,7 +205,7 @@ async def _engine(limits: Limits) -> Engine:
     nobody: Any = None  # no vault and no trust list: nobody has a password, and only policy None is used
     return Engine(
         server, host="127.0.0.1", port=0, own=own, application=lambda: application, trust=nobody,
-        users=Users(nobody, "Analytics"), rights=Rights(results=dict.fromkeys(map(node, WRITABLE), "M")), limits=limits,
+        users=ByName(nobody, "Analytics"), rights=_rights(), limits=limits,
         rooms=[subscriptions.services],
     )  # fmt: skip
 
@@ -301,16 +350,20 @@ def monitored(
 
 
 @contextlib.asynccontextmanager
-async def calling(plant: Plant) -> AsyncIterator[Caller]:
-    async with Client(plant.url, timeout=20) as client:
+async def calling(plant: Plant, role: str | None = None) -> AsyncIterator[Caller]:
+    client = Client(plant.url, timeout=20)
+    if role is not None:
+        client.set_user(role)
+        client.set_password("any")
+    async with client:
         yield Caller(client)
 
 
-def run(plant: Plant, act: Callable[[Caller], Awaitable[None]]) -> None:
+def run(plant: Plant, act: Callable[[Caller], Awaitable[None]], role: str | None = None) -> None:
     """``act`` with a session of its own."""
 
     async def main() -> None:
-        async with calling(plant) as caller:
+        async with calling(plant, role) as caller:
             await act(caller)
 
     asyncio.run(main())

@@ -137,7 +137,7 @@ def test_a_bad_value_is_read_as_its_status_also_by_range(plant: Plant) -> None:
 
 def test_every_attribute_of_every_node_class_is_read_or_said_to_be_none(plant: Plant) -> None:
     async def act(call: Caller) -> None:
-        nodes = [node("Double"), node("Conformance"), node("Method"), ua.NodeId(33), ua.NodeId(58), ua.NodeId(62), ua.NodeId(11)]
+        nodes = [node("Double"), node("Conformance"), node("Hold"), ua.NodeId(33), ua.NodeId(58), ua.NodeId(62), ua.NodeId(11)]
         results = await call.read(*[item(one, attribute) for one in nodes for attribute in range(1, 28)])
         names = {result.StatusCode.name for result in results}
         assert names <= {"Good", "BadAttributeIdInvalid"}
