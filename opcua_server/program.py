@@ -133,7 +133,7 @@ class Plant:
             sources[machine_id] = _from_state(machine_id, make_source, checkpoints)
             await asyncio.sleep(0)
         try:
-            plant._spaces = space.build(server, [source.identity for source in sources.values()])
+            plant._spaces = space.build(server, [source.identity for source in sources.values()], live=server.columns)
         except (NodesetError, OfficialNodesetMissing) as error:
             raise ConfigurationError([f"NodeSets: {error}"]) from error
         for machine_id, source in sources.items():

@@ -18,6 +18,8 @@ from datetime import UTC, datetime
 from operator import is_
 from typing import Any, Final
 
+import numpy as np
+
 from cnctwin.wire import Budget, decoder
 from cnctwin.wire.budget import DecodingError
 from cnctwin.wire.decode import guarded
@@ -25,6 +27,7 @@ from cnctwin.wire.scalars import ua
 from opcua_server.engine import ranges
 from opcua_server.engine.contract import Limits, Request, Service, ServiceFault
 from opcua_server.engine.fits import Fits
+from opcua_server.engine.subscriptions.columns import Column, ColumnSlot
 from opcua_server.engine.values import ATTRIBUTES, VALUE, Values, encode_data_value, failed, stamped, without_times
 from opcua_server.security.access import may_call, may_write_results
 from opcua_server.security.rights import Rights
@@ -47,10 +50,41 @@ _USER_ATTRIBUTES: Final = (int(_A.UserAccessLevel), int(_A.UserExecutable))
 _BINARY: Final = "Default Binary"
 
 
+class _Run:
+    """The rows of one column in a plan. ``seen``: the column's last change that ``parts`` show."""
+
+    __slots__ = ("_places", "_rows", "column", "rows", "seen")
+
+    def __init__(self, column: Column) -> None:
+        self.column = column
+        self.seen = -1
+        self.rows = np.empty(0, dtype=np.intp)
+        self._rows: list[int] = []
+        self._places: list[int] = []
+
+    def add(self, row: int, place: int) -> None:
+        self._rows.append(row)
+        self._places.append(place)
+
+    def refresh(self, parts: list[bytes], timestamps: int) -> bool:
+        """Encode what changed since the last time, all in one go; whether anything did."""
+        column = self.column
+        if column.last_change == self.seen:
+            return False
+        if len(self.rows) != len(self._rows):
+            self.rows = np.array(self._rows, dtype=np.intp)
+        fresh = np.flatnonzero(column.stamps[self.rows] > self.seen)
+        self.seen = column.last_change
+        places = self._places
+        for index, encoded in zip(fresh.tolist(), column.data_values(self.rows[fresh], timestamps), strict=True):
+            parts[places[index]] = encoded
+        return bool(len(fresh))
+
+
 class Plan:
     """A Read request that was decoded. ``special``: position -> item that is worked out each time."""
 
-    __slots__ = ("_body", "_helds", "_parts", "_places", "_slots", "_values", "request", "special", "timestamps")
+    __slots__ = ("_body", "_helds", "_parts", "_places", "_runs", "_slots", "_values", "request", "special", "timestamps")
 
     def __init__(self, request: bytes, timestamps: int) -> None:
         self.request = request
@@ -60,10 +94,15 @@ class Plan:
         self._helds: list[Any] = []
         self._places: list[int] = []
         self._values: list[Any] = []
+        self._runs: dict[Any, _Run] = {}
         self._parts: list[bytes] = [b""]
         self._body = b""
 
     def add(self, slot: Any) -> None:
+        if isinstance(slot, ColumnSlot):
+            self._runs.setdefault(slot.column, _Run(slot.column)).add(slot.row, len(self._parts))
+            self._parts.append(b"")
+            return
         self._slots.append(slot)
         self._helds.append(slot.held)
         self._places.append(len(self._parts))
@@ -97,6 +136,9 @@ class Plan:
                     encoded = slots[position].encoded()
                     parts[places[position]] = encoded if timestamps == 2 else without_times(encoded, timestamps)
             self._values = values
+        for run in self._runs.values():
+            if run.refresh(parts, self.timestamps):
+                self._body = b""
         if self.special:
             for place, item in self.special.items():
                 parts[place] = without_times(encode_data_value(work_out(item)), self.timestamps)
@@ -193,7 +235,7 @@ class Attributes:
                 raise ServiceFault(_C.BadDataEncodingInvalid)
         if item.IndexRange:
             plan.add_special((item, slot, ranges.parse(item.IndexRange)))
-        elif item.AttributeId in _USER_ATTRIBUTES or slot.is_live:
+        elif item.AttributeId in _USER_ATTRIBUTES or getattr(slot, "is_live", False):
             plan.add_special((item, slot, None))
         else:
             plan.add(slot)

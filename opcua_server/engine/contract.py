@@ -149,6 +149,8 @@ class Core(Protocol):
 
     aspace: Any
     """asyncua's AddressSpace."""
+    columns: Any
+    """Columns: live variables as numpy columns."""
     server: Any
     """asyncua's Server, for its nodes and its internal events; its listener is not open."""
     limits: Limits

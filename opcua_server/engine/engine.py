@@ -26,6 +26,7 @@ from opcua_server.engine.contract import Limits, MethodHandler, Request, Room, S
 from opcua_server.engine.discovery import Application, Discovery
 from opcua_server.engine.methods import Methods
 from opcua_server.engine.sessions import CertificateUser, Sessions
+from opcua_server.engine.subscriptions.columns import Columns
 from opcua_server.engine.values import Values
 from opcua_server.engine.view import View
 from opcua_server.security.rights import Rights
@@ -63,6 +64,7 @@ class Engine:
         strict: bool = False,
         certificate_user: CertificateUser | None = None,
         rooms: Iterable[Room] = (),
+        columns: Columns | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.server = server
@@ -70,7 +72,8 @@ class Engine:
         self.limits = limits or Limits()
         self.own = own
         self.clock = clock
-        self.values = Values(self.aspace)
+        self.columns = columns or Columns()
+        self.values = Values(self.aspace, self.columns)
         self.methods: dict[Any, MethodHandler] = {}
         self.starting: list[Callable[[], None]] = []
         self.stopping: list[Callable[[], None]] = []
@@ -129,6 +132,7 @@ class Engine:
             rights=server.rights,
             limits=limits,
             strict=server.strict,
+            columns=server.columns,
             rooms=rooms,
             **options,
         )

@@ -19,6 +19,7 @@ from cnctwin.wire import encoder
 from cnctwin.wire.encode import to_ticks
 from cnctwin.wire.scalars import ua
 from opcua_server.engine.contract import ServiceFault
+from opcua_server.engine.subscriptions.columns import Columns, ColumnSlot
 
 _C = ua.StatusCodes
 VALUE: Final = 13
@@ -125,11 +126,13 @@ class AttributeSlot:
 class Values:
     """Slots of an address space, made when they are first asked for."""
 
-    def __init__(self, aspace: Any) -> None:
+    def __init__(self, aspace: Any, columns: Columns | None = None) -> None:
+        """``columns``: the live variables that are rows of numpy columns."""
         self.aspace = aspace
+        self.columns = columns or Columns()
         self._slots: dict[tuple[Any, int], AttributeSlot] = {}
 
-    def slot(self, node_id: Any, attribute: int = VALUE) -> AttributeSlot:
+    def slot(self, node_id: Any, attribute: int = VALUE) -> AttributeSlot | ColumnSlot:
         """The slot of a readable attribute. Raises ServiceFault: BadNodeIdUnknown, BadAttributeIdInvalid, BadNotReadable."""
         node = self.aspace.get(node_id)
         if node is None:
@@ -143,6 +146,9 @@ class Values:
                 number = level.value.Value.Value
                 if number is not None and not int(number) & 1:
                     raise ServiceFault(_C.BadNotReadable)
+            row = self.columns.slot(node_id)
+            if row is not None:
+                return row
         elif attribute == DATA_TYPE_DEFINITION and (held.value is None or held.value.Value.Value is None):
             raise ServiceFault(_C.BadAttributeIdInvalid)
         known = self._slots.get((node_id, attribute))

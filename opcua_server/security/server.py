@@ -19,6 +19,7 @@ from certs.pki import Trust
 from cnctwin.secrets import Vault
 from cnctwin.settings import Settings
 from opcua_server.engine.channel import Own
+from opcua_server.engine.subscriptions.columns import Columns
 from opcua_server.security.access import ANONYMOUS, ANONYMOUS_INSECURE
 from opcua_server.security.rights import Rights
 from opcua_server.security.users import Users
@@ -27,13 +28,15 @@ from opcua_server.security.users import Users
 class SecureServer(Server):
     """asyncua's server for its address space, its nodes and its events; the sockets are the engine's.
 
-    ``own``: certificate and key. ``address``: host and port to listen on. ``strict``: trusted certificates and named users only.
+    ``own``: certificate and key. ``address``: host and port to listen on. ``columns``: live variables.
+    ``strict``: trusted certificates and named users only.
     """
 
     own: Own
     trust: Trust
     users: Users
     rights: Rights
+    columns: Columns
     strict: bool
     address: tuple[str, int]
 
@@ -62,6 +65,7 @@ async def make(settings: Settings, vault: Vault, certificate: Path, key: Path, u
     server.trust = Trust(pki / "server", first_use=not settings.is_strict, own_applications=pki)
     server.users = Users(vault, ANONYMOUS_INSECURE if settings.insecure else None if settings.is_strict else ANONYMOUS)
     server.rights = Rights()
+    server.columns = Columns()
     server.strict = settings.is_strict
     server.address = (settings.host, settings.opcua_port)
     await server.init()

@@ -15,6 +15,7 @@ from asyncua import Server
 
 from nodesets import loader
 from nodesets.nodeset_xml import NodesetFile
+from opcua_server.engine.subscriptions.columns import Columns
 from opcua_server.sources.source import Identity
 from opcua_server.space.machine import MachineSpace, blank_columns, state_machine_tables
 from opcua_server.space.types import TypeSpace
@@ -25,18 +26,20 @@ def build(
     identities: Iterable[Identity],
     nodeset_folder: Path | None = None,
     more: Iterable[NodesetFile] = (),
+    live: Columns | None = None,
 ) -> dict[str, MachineSpace]:
     """Load the NodeSets that are missing and make one machine per identity; by machine id, in the order given.
 
     ``server``: after ``await server.init()``, before or after ``start()``. ``nodeset_folder``: the user's own NodeSet files.
-    ``more``: further models to load beside ours. Raises NodesetError, OfficialNodesetMissing, or ValueError for a machine id
-    that exists already.
+    ``more``: further models to load beside ours. ``live``: the engine's columns that carry the numbers.
+    Raises NodesetError, OfficialNodesetMissing, or ValueError for a machine id that exists already.
     """
     with _without_collector():
         loader.load(server, folder=nodeset_folder, more=more)
         types = TypeSpace(server.iserver.aspace)
         tables = state_machine_tables(types)
-        return {identity.machine_id: MachineSpace(server, types, tables, identity) for identity in identities}
+        live = live or Columns()
+        return {identity.machine_id: MachineSpace(server, types, tables, identity, live) for identity in identities}
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from nodesets.namespaces import instance_uri
 from nodesets.paths import qname
 from nodesets.space_access import References, namespace_array, set_namespace_array
 from nodesets.states import SHOWN, MachineState
+from opcua_server.engine.subscriptions.columns import Columns as LiveColumns
 from opcua_server.sources.source import Identity, SourceEvent, ToolState
 from opcua_server.space import layout, nameplate
 from opcua_server.space.commands import Call, handlers
@@ -58,11 +59,15 @@ def _status(columns: Columns, name: str) -> int:
 class MachineSpace:
     """The nodes of one machine.
 
+    ``live``: the engine's columns, for the numbers.
+
     ``node_id``: the machine object. ``nodes``: where each catalogue signal lives (its first node). ``methods``: method name to
     (object, method). ``result_nodes``: nodes that only the Analytics role may write. ``made``: all nodes of this machine.
     """
 
-    def __init__(self, server: Server, types: TypeSpace, tables: dict[str, StateMachineTable], identity: Identity) -> None:
+    def __init__(
+        self, server: Server, types: TypeSpace, tables: dict[str, StateMachineTable], identity: Identity, live: LiveColumns
+    ) -> None:
         self.identity = identity
         builder = _builder(types, identity.machine_id)
         self._aspace = types.aspace
@@ -83,6 +88,7 @@ class MachineSpace:
         self._writer = SignalWriter()
         self.nodes: dict[str, ua.NodeId] = {}
         self._signals(builder)
+        self._writer.close(live, datetime.now(UTC))
         self.result_nodes = {signal.name: self.nodes[signal.name] for signal in RESULTS}
         self._results(builder)
         self._positions = Positions(_status)
@@ -155,7 +161,7 @@ class MachineSpace:
                 if actual is not kind:
                     raise TypeError(f"{signal.name} is {kind.name}, but {node_id.to_string()} is {actual.name}")
                 if signal.access != "result":
-                    self._writer.show(signal.name, builder.value(node_id))
+                    self._writer.show(signal.name, node_id, builder.value(node_id))
         for name in _PROCESS_VALUES:
             builder.link(self._process, ORGANIZES, self.nodes[name])
 

@@ -310,10 +310,10 @@ def _now_us() -> int:
 
 
 def room(columns: Columns | None = None) -> Callable[[Core], list[Service]]:
-    """The room of subscriptions; ``columns`` are the live variables that are numpy columns."""
+    """The room of subscriptions; ``columns`` where they are others than the engine's."""
 
     def build(core: Core) -> list[Service]:
-        hub = Hub(core, columns or Columns())
+        hub = Hub(core, columns or core.columns)
         core.starting.append(hub.start)
         core.stopping.append(hub.stop)
         core.methods.update(calls.methods(hub))
@@ -323,7 +323,7 @@ def room(columns: Columns | None = None) -> Callable[[Core], list[Service]]:
 
 
 def services(core: Core) -> list[Service]:
-    """The room without columns."""
+    """The room of subscriptions over the engine's columns."""
     return room()(core)
 
 

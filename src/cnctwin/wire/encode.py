@@ -12,7 +12,7 @@ import functools
 import struct
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import Enum, IntFlag
 from typing import Any, get_origin
 
@@ -183,9 +183,8 @@ def to_ticks(time: datetime | None) -> int:
     """100 ns intervals since 1601 of a datetime (UTC; naive is taken as UTC), 0 for None and for times before."""
     if time is None:
         return 0
-    offset = time.utcoffset()
-    if offset is not None:
-        time = (time - offset).replace(tzinfo=None)
+    if time.tzinfo is None:
+        time = time.replace(tzinfo=UTC)
     since = time - EPOCH
     return max(0, (since.days * 86_400 + since.seconds) * 10_000_000 + since.microseconds * 10)
 

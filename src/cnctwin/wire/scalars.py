@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import uuid
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from asyncua import ua as _types
@@ -28,16 +28,16 @@ FIXED: Final[dict[str, tuple[str, int]]] = {
 CONVERTED: Final = frozenset({"DateTime", "Guid", "StatusCode"})
 """Those whose Python value is made from the unpacked one."""
 
-EPOCH: Final = datetime(1601, 1, 1)
+EPOCH: Final = datetime(1601, 1, 1, tzinfo=UTC)
 _FIRST_TICK: Final = 0
 _LAST_TICK: Final = 2_650_467_743_990_000_000
 """9999-12-31T23:59:59Z in 100 ns since 1601; at and beyond it a time means "no end" (OPC 10000-6, 5.2.2.5)."""
-_LAST: Final = datetime(9999, 12, 31, 23, 59, 59)
+_LAST: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 _NULL_NODE_IDS: Final = {number: ua.NodeId(number, 0, ua.NodeIdType.TwoByte) for number in range(256)}
 
 
 def to_datetime(ticks: int) -> datetime:
-    """UTC, naive as asyncua has it, of 100 ns intervals since 1601; clamped to what a datetime can hold."""
+    """UTC of 100 ns intervals since 1601; clamped to what a datetime can hold."""
     if ticks <= _FIRST_TICK:
         return EPOCH
     if ticks >= _LAST_TICK:

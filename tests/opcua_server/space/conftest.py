@@ -75,7 +75,7 @@ async def running_server(machines: int = 1) -> AsyncIterator[Running]:
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(data=Path(folder), opcua_port=free_ports(1)[0], insecure=True)
         server = await program._make_server(settings)
-        spaces = space.build(server, [make_identity(number) for number in range(1, machines + 1)])
+        spaces = space.build(server, [make_identity(number) for number in range(1, machines + 1)], live=server.columns)
         for machine_id, shown in spaces.items():
             program.give_rights(server, machine_id, shown)
         engine = program.make_front(server)
