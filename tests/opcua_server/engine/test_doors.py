@@ -235,7 +235,8 @@ def test_a_silent_session_ends(bench: Bench, engines: list[Engine]) -> None:
             while not closed:
                 await asyncio.sleep(0.05)
             assert closed == [True]
-            with pytest.raises(ua.uaerrors.BadSessionIdInvalid):
+            # asyncua's own watchdog may have found the session gone before this request does.
+            with pytest.raises((ua.uaerrors.BadSessionIdInvalid, ConnectionError)):
                 await client.get_node(CURRENT_TIME).read_value()
 
     asyncio.run(run())
