@@ -1,119 +1,165 @@
-"""Our engine over a bare address space: ``Var0`` ... doubles in one column, changed all at once at a rate.
+"""Our engine over the benchmark's address space; its variables are rows of columns, and change all at once.
 
-python -m benchmarks.opcua.ours PORT VARIABLES HZ
+python -m benchmarks.opcua.ours FOLDER VARIABLES PORT
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
+import tempfile
 import time
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
-from asyncua.server.server import Server
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from benchmarks.opcua.orders import lines, say
+from benchmarks.opcua.space import ADD, BASE, FOLDER, NAMESPACE, SETS, set_node, space, var
+from certs.application import ensure_application, load_certificate, load_key
+from certs.pki import Trust
+from cnctwin.secrets import Role
 from cnctwin.wire.scalars import ua
+from nodesets.methods import Method
 from opcua_server.engine.channel import Own
 from opcua_server.engine.contract import Limits
 from opcua_server.engine.discovery import Application
 from opcua_server.engine.engine import Engine
-from opcua_server.engine.subscriptions.columns import Columns
+from opcua_server.engine.subscriptions.columns import Column, Columns
 from opcua_server.engine.subscriptions.service import room, ticks_now
 from opcua_server.security.rights import Rights
-from opcua_server.security.users import Users
+from opcua_server.security.users import Person, Users
 
-BASE = 2_000_000
+BLOCKS: Final = (60, 1_000, 6_000)
+"""Where a column ends and the next begins: a tick of 60 variables is one column of 60."""
+LIMITS: Final = Limits(connections=2_000, pending_per_address=2_000, sessions=2_000)
 
-
-def own_certificate(uri: str = "urn:bench") -> Own:
-    """Self-signed, for an hour; policy None carries sessions."""
-    key = rsa.generate_private_key(65537, 2048)
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "bench")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(minutes=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri)]), critical=False)
-        .sign(key, SHA256())
-    )
-    return Own(made.public_bytes(Encoding.DER), key, insecure=True)
+__all__ = ["BASE", "bind", "engine_of", "own_certificate", "space"]
+"""What tests of the engine take from here, too."""
 
 
-async def space(variables: int) -> Server:
-    """An asyncua server, not started, with an object that holds the variables."""
-    server = Server()
-    await server.init()
-    folder = await server.nodes.objects.add_object(ua.NodeId(BASE - 1, 2), ua.QualifiedName("Bench", 2))
-    for number in range(variables):
-        await folder.add_variable(ua.NodeId(BASE + number, 2), ua.QualifiedName(f"Var{number}", 2), 0.0, ua.VariantType.Double)
-    for number in range(2):
-        node = await folder.add_variable(ua.NodeId(BASE - 10 - number, 2), ua.QualifiedName(f"Set{number}", 2), 0.0)
-        await node.set_writable()
-    await folder.add_method(ua.NodeId(BASE - 2, 2), ua.QualifiedName("Do", 2), _do, [], [])
-    return server
+class Everybody(Users):
+    """Whoever comes has the role that the scenario needs; there is no vault."""
+
+    def __init__(self) -> None:
+        nobody: Any = None
+        super().__init__(nobody, "Engineer")
+        self.role: Role = "Engineer"
+
+    def without_login(self, peer: str) -> Person:
+        return Person(None, self.role)
 
 
-async def _do(_parent: Any) -> list[Any]:
-    return []
+class Source:
+    """The columns, and the tick they show."""
+
+    def __init__(self, server: Any, columns: Columns, variables: int) -> None:
+        self.number = 0
+        self.columns: list[Column] = []
+        ends = [*(end for end in BLOCKS if end < variables), variables] if variables <= BLOCKS[-1] else [variables]
+        start = 0
+        for end in ends:
+            self.columns.append(bind(server, columns, [var(number) for number in range(start, end)]))
+            start = end
+        self.write(variables)
+
+    def write(self, count: int) -> None:
+        """The next tick of the first ``count`` variables."""
+        now, start = ticks_now(), 0
+        for column in self.columns:
+            if start >= count:
+                break
+            size = len(column.values)
+            column.write(np.arange(start, start + size, dtype=float) + self.number, 0, now, now)
+            start += size
+        self.number += 1
 
 
-def engine_of(server: Server, columns: Columns, port: int, limits: Limits | None = None) -> Engine:
-    own = own_certificate()
-    application = Application("urn:bench", "urn:bench", "bench", own.certificate, True, True, False)
-    nobody: Any = None  # no vault: nobody has a password here
-    users = Users(nobody, "Admin")
-    trust: Any = None
-    return Engine(
-        server, host="127.0.0.1", port=port, own=own, application=lambda: application, trust=trust, users=users,
-        rights=Rights(), limits=limits, rooms=[room(columns)],
-    )  # fmt: skip
-
-
-def bind(server: Server, columns: Columns, node_ids: list[Any]) -> Any:
+def bind(server: Any, columns: Columns, node_ids: list[Any]) -> Column:
     """A column of doubles behind nodes of the address space: reads of them see the column."""
     column = columns.add(ua.VariantType.Double, node_ids)
     for row, node_id in enumerate(node_ids):
-        space: Any = server.iserver.aspace
-        held = space.get(node_id).attributes[ua.AttributeIds.Value]
+        held = server.iserver.aspace.get(node_id).attributes[ua.AttributeIds.Value]
         slot = column.slot(row)
         held.value_callback = lambda _node, _attribute, slot=slot: slot.value
     return column
 
 
-async def main(port: int, variables: int, rate_hz: float) -> None:
-    server = await space(variables)
-    columns = Columns()
-    column = bind(server, columns, [ua.NodeId(BASE + number, 2) for number in range(variables)])
-    limits = Limits(connections=2_000, pending_per_address=2_000, sessions=2_000)
-    engine = engine_of(server, columns, port, limits)
-    await engine.start()
-    os.write(1, f"ready {engine.port}\n".encode())
-    values = np.arange(variables, dtype=float)
-    loop = asyncio.get_running_loop()
-    due = loop.time()
+def rights() -> Rights:
+    """The method may be called by an Operator, the ``Set`` nodes written as results are."""
+    made = Rights()
+    made.methods[ua.NodeId(FOLDER, NAMESPACE), ua.NodeId(ADD, NAMESPACE)] = ("bench", Method("Add", "The sum of two numbers."))
+    made.results.update((set_node(number), "bench") for number in range(SETS))
+    return made
+
+
+def own_certificate(uri: str = "urn:bench") -> Own:
+    """A certificate and key of a server that lives for minutes; policy None carries sessions too."""
+    with tempfile.TemporaryDirectory() as folder:
+        return _own(Path(folder), uri)
+
+
+def _own(folder: Path, uri: str) -> Own:
+    certificate, key = ensure_application(folder, "bench", uri, ["127.0.0.1"])
+    return Own(load_certificate(certificate).public_bytes(Encoding.DER), load_key(key), insecure=True)
+
+
+def engine_of(server: Any, columns: Columns, port: int, limits: Limits | None = None, **options: Any) -> Engine:
+    """An engine on 127.0.0.1 over any server. ``options`` of ``Engine``: by default anonymous sessions that may do nothing."""
+    own: Own = options.pop("own", None) or own_certificate()
+    application = Application("urn:bench", "urn:bench", "bench", own.certificate, True, True, False)
+    nobody: Any = None  # no vault: nobody has a password here
+    settings: dict[str, Any] = {"trust": None, "users": Users(nobody, "Admin"), "rights": Rights(), **options}
+    return Engine(
+        server, host="127.0.0.1", port=port, own=own, application=lambda: application, limits=limits,
+        rooms=[room(columns)], **settings,
+    )  # fmt: skip
+
+
+def bench_engine(server: Any, columns: Columns, folder: Path, port: int, users: Users) -> Engine:
+    """As it is measured: with certificates that are checked, users, and rights."""
+    pki = folder / "pki" / "server"
+    trust = Trust(pki, first_use=True)
+    return engine_of(server, columns, port, LIMITS, own=_own(pki, "urn:bench"), trust=trust, users=users, rights=rights())
+
+
+async def ticking(source: Source, count: int, rate_hz: float) -> None:
+    """Ticks at a steady rate, half a period away from the moments at which the engine samples."""
+    period_s = 1.0 / rate_hz
+    due_s = (time.monotonic() // period_s + 1.5) * period_s
     while True:
-        if rate_hz:
-            values += 1.0
-            now = ticks_now()
-            column.write(values, 0, now, now)
-        due += 1.0 / rate_hz if rate_hz else 1.0
-        await asyncio.sleep(max(0.0, due - loop.time()))
+        await asyncio.sleep(max(0.0, due_s - time.monotonic()))
+        source.write(count)
+        due_s += period_s
+
+
+async def main(folder: Path, variables: int, port: int) -> None:
+    server = await space(variables)
+    columns, users = Columns(), Everybody()
+    source = Source(server, columns, variables)
+    engine = bench_engine(server, columns, folder, port, users)
+    await engine.start()
+    say(f"ready {engine.port}")
+    ticks: asyncio.Task[None] | None = None
+    async for order, *words in lines():
+        if order == "publish":
+            before = time.process_time()
+            for _ in range(int(words[1])):
+                source.write(int(words[0]))
+            say(str(time.process_time() - before))
+            continue
+        if ticks is not None:
+            ticks.cancel()
+        if order == "role":
+            users.role = "Analytics" if words[0] == "Analytics" else "Engineer"
+        elif order == "tick":
+            ticks = asyncio.create_task(ticking(source, int(words[0]), float(words[1])))
+        say("ok")
+    await engine.stop()
 
 
 if __name__ == "__main__":
     import uvloop
 
-    started = time.time()
-    uvloop.run(main(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])))
+    uvloop.run(main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])))

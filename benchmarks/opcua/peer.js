@@ -1,16 +1,26 @@
-// node-opcua with the same variables. NODE_PATH=... node peer.js PORT VARIABLES HZ
-const { OPCUAServer, Variant, DataType, StatusCodes, MessageSecurityMode, SecurityPolicy } = require("node-opcua");
+// node-opcua with the same variables. NODE_PATH=... node peer.js FOLDER VARIABLES PORT
+const readline = require("node:readline");
+const {
+  DataType, MessageSecurityMode, OPCUACertificateManager, OPCUAServer, SecurityPolicy, StatusCodes, Variant,
+} = require("node-opcua");
 
-const [port, variables, rate] = process.argv.slice(2).map(Number);
+const [folder, ...numbers] = process.argv.slice(2);
+const [variables, port] = numbers.map(Number);
 const BASE = 2000000;
+const DOUBLE = DataType.Double;
 
 (async () => {
+  const serverCertificateManager = new OPCUACertificateManager({
+    automaticallyAcceptUnknownCertificate: true, rootFolder: `${folder}/node-opcua`,
+  });
+  await serverCertificateManager.initialize();
   const server = new OPCUAServer({
     port,
     hostname: "127.0.0.1",
+    serverCertificateManager,
     allowAnonymous: true,
-    securityModes: [MessageSecurityMode.None],
-    securityPolicies: [SecurityPolicy.None],
+    securityModes: [MessageSecurityMode.None, MessageSecurityMode.SignAndEncrypt],
+    securityPolicies: [SecurityPolicy.None, SecurityPolicy.Basic256Sha256],
     maxConnectionsPerEndpoint: 2000,
     serverCapabilities: { maxSessions: 2000, maxSubscriptions: 4000, maxMonitoredItems: 1000000 },
     disableDiscovery: true,
@@ -18,26 +28,49 @@ const BASE = 2000000;
   await server.initialize();
   const space = server.engine.addressSpace;
   const own = space.getOwnNamespace();
-  const folder = own.addObject({ nodeId: `i=${BASE - 1}`, browseName: "Bench", organizedBy: space.rootFolder.objects });
+  const bench = own.addObject({ nodeId: `i=${BASE - 1}`, browseName: "Bench", organizedBy: space.rootFolder.objects });
+  const variable = (nodeId, browseName, value, parent = bench) => own.addVariable({
+    nodeId: `i=${nodeId}`, browseName, componentOf: parent, dataType: "Double", value: { dataType: DOUBLE, value },
+  });
   const nodes = [];
+  let parent = bench;
   for (let number = 0; number < variables; number++) {
-    nodes.push(own.addVariable({
-      nodeId: `i=${BASE + number}`, browseName: `Var${number}`, componentOf: folder, dataType: "Double",
-      value: { dataType: DataType.Double, value: 0 },
-    }));
+    if (number >= 1000 && number % 100 === 0) {
+      parent = own.addObject({ nodeId: `s=From${number}`, browseName: `From${number}`, organizedBy: space.rootFolder.objects });
+    }
+    nodes.push(variable(BASE + number, `Var${number}`, number, parent));
   }
-  own.addVariable({ nodeId: `i=${BASE - 10}`, browseName: "Set0", componentOf: folder, dataType: "Double",
-    value: { dataType: DataType.Double, value: 0 } });
-  const method = own.addMethod(folder, { nodeId: `i=${BASE - 2}`, browseName: "Do", inputArguments: [], outputArguments: [] });
-  method.bindMethod((_inputs, _context, done) => done(null, { statusCode: StatusCodes.Good, outputArguments: [] }));
+  for (let number = 0; number < 60; number++) variable(BASE - 100 + number, `Set${number}`, 0);
+  const argument = (name) => ({ name, dataType: DOUBLE });
+  const method = own.addMethod(bench, {
+    nodeId: `i=${BASE - 2}`, browseName: "Add", inputArguments: [argument("one"), argument("other")], outputArguments: [argument("sum")],
+  });
+  method.bindMethod((inputs, _context, done) => done(null, {
+    statusCode: StatusCodes.Good,
+    outputArguments: [{ dataType: DOUBLE, value: inputs[0].value + inputs[1].value }],
+  }));
   await server.start();
+
+  let tick = 1;
+  const write = (count) => {
+    for (let number = 0; number < count; number++) {
+      nodes[number].setValueFromSource(new Variant({ dataType: DOUBLE, value: number + tick }));
+    }
+    tick += 1;
+  };
+  let timer = null;
+  readline.createInterface({ input: process.stdin }).on("line", (line) => {
+    const [order, first, second] = line.split(" ");
+    if (order === "publish") {
+      const before = process.cpuUsage();
+      for (let round = 0; round < Number(second); round++) write(Number(first));
+      const used = process.cpuUsage(before);
+      process.stdout.write(`${(used.user + used.system) / 1e6}\n`);
+      return;
+    }
+    clearInterval(timer);
+    if (order === "tick") timer = setInterval(write, 1000 / Number(second), Number(first));
+    process.stdout.write("ok\n");
+  }).on("close", () => process.exit(0));
   process.stdout.write(`ready ${port}\n`);
-  let value = 0;
-  if (rate) {
-    setInterval(() => {
-      value += 1;
-      const shown = new Variant({ dataType: DataType.Double, value });
-      for (const node of nodes) node.setValueFromSource(shown);
-    }, 1000 / rate);
-  }
 })();

@@ -65,7 +65,7 @@ def test_columns_and_nodes_are_told_and_read_the_same() -> None:
             nodes = [client.get_node(ua.NodeId(BASE + row, 2)) for row in range(4)]
             await subscription.subscribe_data_change(nodes, sampling_interval=0)
             await heard.until(4)
-            assert sorted(heard.values) == [(BASE, 1.0), (BASE + 1, 2.0), (BASE + 2, 3.0), (BASE + 3, 0.0)]
+            assert sorted(heard.values) == [(BASE, 1.0), (BASE + 1, 2.0), (BASE + 2, 3.0), (BASE + 3, 3.0)]
             heard.values.clear()
             column.write(np.array([1.0, 5.0, 3.0]), 0, ticks_now(), ticks_now())
             await server.write_attribute_value(nodes[3].nodeid, ua.DataValue(ua.Variant(7.0, ua.VariantType.Double)))
