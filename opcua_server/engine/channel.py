@@ -269,7 +269,7 @@ class Channel:
 
     def seal(self, request_id: int, body: bytes, buffer: int) -> list[bytes]:
         """A message as frames, none longer than ``buffer`` bytes."""
-        capacity = self.capacity(buffer)
+        capacity = buffer - 24 if self.policy is None else self.capacity(buffer)
         if len(body) <= capacity:
             return [self._chunk(b"F", request_id, body)]
         starts = range(0, len(body), capacity)

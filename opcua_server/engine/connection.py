@@ -88,6 +88,7 @@ class Connection(asyncio.Protocol):
         self._tasks: set[asyncio.Task[None]] = set()
         self._out: list[bytes] | None = None
         self._closing = False
+        self._is_backed_up = False
 
     # The socket -----------------------------------------------------------------------------------------------------
 
@@ -108,9 +109,11 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The peer does not read: nothing more is read from it either."""
+        self._is_backed_up = True
         self._pause_reading(True)
 
     def resume_writing(self) -> None:
+        self._is_backed_up = False
         self._pause_reading(self._held)
 
     def _pause_reading(self, paused: bool) -> None:
@@ -125,7 +128,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_open(self) -> bool:
-        return not self._closing and self._transport is not None and not self._transport.is_closing()
+        return not self._closing and self._transport is not None
 
     @property
     def is_pending(self) -> bool:
@@ -134,7 +137,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def backlog(self) -> int:
-        return int(self._transport.get_write_buffer_size()) if self._transport is not None else 0
+        return int(self._transport.get_write_buffer_size()) if self._is_backed_up else 0
 
     def local_address(self) -> tuple[str, int]:
         name = self._transport.get_extra_info("sockname") if self._transport is not None else None
@@ -214,6 +217,9 @@ class Connection(asyncio.Protocol):
         if kind == b"MSG":
             request_id, body = self.channel.receive(frame, self.engine.clock())
             limits = self.engine.limits
+            if chunk == frames.FINAL and self._assembler.is_empty and len(body) <= limits.message_bytes_before_session:
+                self._message(request_id, body)
+                return
             most = limits.message_bytes_before_session if self.is_pending else limits.message_bytes
             message = self._assembler.add(chunk, request_id, body, most, limits.chunks)
             if message is not None:
@@ -278,13 +284,17 @@ class Connection(asyncio.Protocol):
                 reply.max_size = session.max_response_size
             request = Request(header, session, reply, self.channel.mode, self.address)
             result = row.service.handler(request, services.parameters(row, body, p, engine.limits))
-            if inspect.isawaitable(result):
+            if result is None:
+                return
+            if type(result) is bytes:
+                reply.send(row.service.response_type, result)
+            elif inspect.isawaitable(result):
                 if len(self._tasks) >= MAX_RUNNING:
                     if inspect.iscoroutine(result):
                         result.close()
                     raise ServiceFault(_C.BadTooManyOperations)
                 self._run(self._later(row, reply, result))
-            elif result is not None:
+            else:
                 reply.send(row.service.response_type, services.encoded(result))
         except Exception as error:
             self._failed(reply, error)
@@ -332,9 +342,9 @@ class Connection(asyncio.Protocol):
         sizes = self.sizes
         if not self.is_open or sizes is None:
             return
-        room = self.channel.capacity(sizes.send)
-        too_large = 0 < sizes.max_message < len(message)
-        if too_large or 0 < sizes.max_chunks < -(-len(message) // room):
+        size = len(message)
+        too_large = 0 < sizes.max_message < size
+        if too_large or 0 < sizes.max_chunks < -(-size // self.channel.capacity(sizes.send)):
             ticks = _EPOCH_TICKS + time.time_ns() // 100
             message = services.response(services.SERVICE_FAULT, handle, int(_C.BadResponseTooLarge), b"", ticks)
         sealed = self.channel.seal(request_id, message, sizes.send)
@@ -346,13 +356,15 @@ class Connection(asyncio.Protocol):
             self._out.append(data)
         elif self.is_open:
             self._transport.write(data)
-            self._check_backlog()
+            if self._is_backed_up:
+                self._check_backlog()
 
     def _flush(self) -> None:
         out, self._out = self._out, None
         if out and self.is_open:
             self._transport.write(out[0] if len(out) == 1 else b"".join(out))
-            self._check_backlog()
+            if self._is_backed_up:
+                self._check_backlog()
 
     def _check_backlog(self) -> None:
         backlog = self.backlog

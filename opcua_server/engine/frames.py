@@ -118,6 +118,10 @@ class Assembler:
         self._request = 0
         self._size = 0
 
+    @property
+    def is_empty(self) -> bool:
+        return not self._parts
+
     def add(self, chunk: int, request: int, body: bytes, max_bytes: int, max_chunks: int) -> bytes | None:
         """The whole message when ``chunk`` is its last; None before, and when the peer gave it up. Raises ProtocolError."""
         if self._parts and request != self._request:

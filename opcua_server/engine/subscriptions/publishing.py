@@ -19,9 +19,8 @@ BAD_NO_SUBSCRIPTION: Final = 0x80790000
 BAD_TIMEOUT: Final = 0x800A0000
 BAD_SESSION_CLOSED: Final = 0x80260000
 BAD_REQUEST_CANCELLED: Final = 0x802C0000
-_HEAD: Final = struct.Struct("<Ii").pack
+_HEAD_OF_ONE: Final = struct.Struct("<IiI?").pack
 _NO_RESULTS: Final = struct.pack("<ii", 0, 0)
-_FLAG: Final = (b"\x00", b"\x01")
 _FULL_BUFFER: Final = 4 << 20
 """Bytes that wait for a peer: beyond, it is not served, as if it had sent no request."""
 
@@ -161,6 +160,8 @@ class Desk:
 
 def _send(waiting: Waiting, number: int, available: Any, more: bool, message: tuple[bytes, ...]) -> None:
     count = len(available)
-    numbers = struct.pack(f"<{count}I", *available) if count else b""
-    body = b"".join((_HEAD(number, count), numbers, _FLAG[more], *message, waiting.results or _NO_RESULTS))
-    waiting.answer.send(PUBLISH_RESPONSE, body)
+    if count == 1:
+        head = _HEAD_OF_ONE(number, 1, *available, more)
+    else:
+        head = struct.pack(f"<Ii{count}I?", number, count, *available, more)
+    waiting.answer.send(PUBLISH_RESPONSE, b"".join((head, *message, waiting.results or _NO_RESULTS)))

@@ -41,6 +41,12 @@ def results(statuses: list[int]) -> bytes:
     return struct.pack(f"<i{len(statuses)}Ii", len(statuses), *statuses, 0)
 
 
+_ONE: Final = struct.pack("<i", 1)
+_ONE_SIZE: Final = 12
+_ONE_GOOD: Final = results([0])
+_PAIR: Final = struct.Struct("<II").unpack_from
+
+
 class Hub:
     """All subscriptions of an engine."""
 
@@ -102,7 +108,7 @@ class Hub:
 
     def _publish(self, subscriptions: list[Subscription]) -> None:
         now, ticks = time.monotonic(), ticks_now()
-        for subscription in sorted(subscriptions, key=lambda one: -one.terms.priority):
+        for subscription in sorted(subscriptions, key=_priority, reverse=True):
             desk: Desk = subscription.owner
             if subscription.number in self.subscriptions and not desk.cycle(subscription, now, ticks):
                 desk.notices.append((subscription.number, subscription.close_with(_C.BadTimeout, ticks)))
@@ -238,12 +244,16 @@ class Hub:
         request there is."""
         desk = self.desk(request)
         told = b""
-        (count,) = struct.unpack_from("<i", raw, 0) if len(raw) >= 4 else (1,)
-        if count > 0:
-            if count * 8 + 4 > len(raw):
-                raise DecodingError(f"{count} acknowledgements in {len(raw)} bytes")
-            pairs = struct.unpack_from(f"<{2 * count}I", raw, 4)
-            told = results([self._acknowledge(desk, *pairs[i : i + 2]) for i in range(0, 2 * count, 2)])
+        if len(raw) == _ONE_SIZE and raw[:4] == _ONE:
+            status = self._acknowledge(desk, *_PAIR(raw, 4))
+            told = results([status]) if status else _ONE_GOOD
+        else:
+            (count,) = struct.unpack_from("<i", raw, 0) if len(raw) >= 4 else (1,)
+            if count > 0:
+                if count * 8 + 4 > len(raw):
+                    raise DecodingError(f"{count} acknowledgements in {len(raw)} bytes")
+                pairs = struct.unpack_from(f"<{2 * count}I", raw, 4)
+                told = results([self._acknowledge(desk, *pairs[i : i + 2]) for i in range(0, 2 * count, 2)])
         now = time.monotonic()
         hint = request.header.timeout_hint
         waiting = Waiting(request.answer, now + hint / 1000 if hint else _OVERDUE_S, told, request.header.handle)
@@ -303,6 +313,10 @@ def _identity(request: Request) -> tuple[Any, ...]:
     """Who owns a subscription. An anonymous client without a certificate is nobody, and can take over nothing."""
     session = request.session
     return (None, None) if session is None else (session.user, session.certificate)
+
+
+def _priority(subscription: Subscription) -> int:
+    return int(subscription.terms.priority)
 
 
 def _now_us() -> int:

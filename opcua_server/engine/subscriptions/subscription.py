@@ -170,7 +170,7 @@ class Subscription:
     def message(self, now: int) -> tuple[bool, tuple[bytes, ...]]:
         """The next NotificationMessage and whether more wait. ``now`` in 100 ns since 1601. Without news it is a keep-alive,
         which carries the number of the next message and is not kept."""
-        if not self._pending and self.has_news():
+        if not self._pending and self.enabled:
             self._collect()
         self._has_sent = True
         self._quiet = 0
