@@ -67,7 +67,8 @@ FEATURES: Final[tuple[Feature, ...]] = (
     _as_is("Power/Servo", 0.01),
     _as_is("Power/Auxiliary", 0.01),
     *(
-        Feature(signal, "rate", 0.2, 1)
+        # The motor follows its load within minutes: a heavier program warms it by half a kelvin a minute, and nothing is wrong.
+        Feature(signal, "rate", 0.5 if signal == "Spindle/MotorTemperature" else 0.2, 1)
         for signal in (
             "Spindle/Temperature",
             "Spindle/MotorTemperature",

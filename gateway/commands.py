@@ -12,7 +12,7 @@ import asyncio
 import math
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
@@ -48,9 +48,9 @@ class BadArguments(Exception):
 
 
 class Commands:
-    """The commands of this run; ``audit`` is told of each when it is given and when it is settled."""
+    """The commands of this run; each of ``audit`` is told of each when it is given and when it is settled."""
 
-    def __init__(self, gateway: Gateway, audit: Callable[[Command], None]) -> None:
+    def __init__(self, gateway: Gateway, audit: Sequence[Callable[[Command], None]]) -> None:
         self._gateway = gateway
         self._audit = audit
         self._known: OrderedDict[str, Command] = OrderedDict()
@@ -73,7 +73,7 @@ class Commands:
         _remember(self._known, command.id, command)
         if key:
             _remember(self._by_key, (user, key), command)
-        self._audit(command)
+        self._tell(command)
         self._under_way += 1
         self._gateway.spawn(self._carry_out(command, values), f"command-{method}")
         return command
@@ -107,7 +107,11 @@ class Commands:
         finally:
             self._under_way -= 1
             command.settled.set()
-            self._audit(command)
+            self._tell(command)
+
+    def _tell(self, command: Command) -> None:
+        for told in self._audit:
+            told(command)
 
 
 def ordered(method: str, arguments: Mapping[str, Any]) -> tuple[Value, ...]:

@@ -33,6 +33,7 @@ class Metrics:
         )
         self.mqtt_dropped = Counter("cnctwin_mqtt_dropped", "Messages dropped", ("sink", "reason"), registry=registry)
         self.mqtt_waiting = Gauge("cnctwin_mqtt_waiting", "Messages handed over and not yet written", registry=registry)
+        self.mqtt_kept = Gauge("cnctwin_mqtt_events_kept", "Events on disk that the broker has not acknowledged", registry=registry)
         self.store_up = Gauge("cnctwin_store_up", "1 while the store takes what it is given", registry=registry)
         self.store_waiting = Gauge("cnctwin_store_waiting", "Records that wait for the store's writer", registry=registry)
         self.store_written = Gauge("cnctwin_store_written", "Records written", registry=registry)

@@ -29,6 +29,7 @@ from gateway.commands import Commands
 from gateway.core import ALARMS, Gateway, OpcUa, Peer
 from gateway.detector import Detector
 from gateway.mqtt.bridge import Bridge
+from gateway.mqtt.events import Events
 from gateway.records import KEPT, Records
 from gateway.store import Store
 from gateway.store.memory import Memory, remember
@@ -78,13 +79,15 @@ async def _run(
 
         gateway = Gateway(settings, link, store.peer, spawn)
         doorkeeper = Doorkeeper(settings, Vault(settings.data))
-        parts = await _assemble(gateway, store)
-        bridge = Bridge(gateway)
+        events = Events(settings.data / "store" / "events.sqlite", settings.site, gateway.metrics)
+        parts = await _assemble(gateway, store, events)
+        bridge = Bridge(gateway, events)
         spawn(link.run(), "link")
         spawn(_batches(gateway), "batches")
         spawn(_alarms(gateway), "alarms")
         spawn(parts.alerts.run(), "alerts")
         spawn(parts.detector.run(), "detector")
+        spawn(events.run(), "events")
         spawn(bridge.run(), "mqtt")
         spawn(_watch(parts, status), "watch")
         spawn(server.serve(api.create(parts, doorkeeper), listener), "http")
@@ -92,14 +95,14 @@ async def _run(
             spawn(server.serve(app, port), "http-of-old")
 
 
-async def _assemble(gateway: Gateway, store: Store) -> Parts:
+async def _assemble(gateway: Gateway, store: Store, events: Events) -> Parts:
     """The parts, wired to the gateway, with what an earlier run left in the store."""
-    records = Records(gateway, store.record)
-    alerts = Alerts(gateway, store, channels_of(gateway.settings))
+    records = Records(gateway, [store.record, events.record])
+    alerts = Alerts(gateway, store, channels_of(gateway.settings), tell=events.alert)
     detector = Detector(gateway.settings.seed, store.forest)
     gateway.listeners.updates += [store.update, records.update, alerts.update, detector.update]
     gateway.listeners.documents += [store.document, alerts.document, detector.document]
-    gateway.listeners.alarms.append(store.alarm)
+    gateway.listeners.alarms += [store.alarm, events.alarm]
     until = store.clock() + 5_000_000
     memory = await store.ask(
         lambda reader: remember(reader, until, alarms=ALARMS, records=KEPT, documents=HISTORY), Memory, fresh=False
@@ -112,7 +115,7 @@ async def _assemble(gateway: Gateway, store: Store) -> Parts:
         gateway.recent.preload(machine_id, documents)
     gateway.recent.registered |= memory.external
     detector.take_up(memory.forests)
-    return Parts(gateway, store, Commands(gateway, store.command), records, alerts, detector)
+    return Parts(gateway, store, Commands(gateway, [store.command, events.command]), records, alerts, detector)
 
 
 async def _batches(gateway: Gateway) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from gateway.core import Gateway
@@ -15,9 +15,9 @@ MACHINES: Final = 2000
 
 
 class Records:
-    """Bounded: KEPT records of each kind for each machine. ``keep`` stores one (kind, machine id, record)."""
+    """Bounded: KEPT records of each kind for each machine. Each of ``keep`` takes one (kind, machine id, record)."""
 
-    def __init__(self, gateway: Gateway, keep: Callable[[str, str, dict[str, Any]], None]) -> None:
+    def __init__(self, gateway: Gateway, keep: Sequence[Callable[[str, str, dict[str, Any]], None]]) -> None:
         self._gateway = gateway
         self._keep = keep
         self._results = Results()
@@ -35,7 +35,8 @@ class Records:
         if len(self._known) > MACHINES:
             self._known.popitem(last=False)
         if keep:
-            self._keep(kind, machine_id, body)
+            for kept in self._keep:
+                kept(kind, machine_id, body)
             if kind == "anomaly":
                 self._gateway.metrics.anomalies_detected.labels(body["detector"]).inc()
 

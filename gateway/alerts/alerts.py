@@ -53,15 +53,21 @@ class Outcome:
 
 
 class Alerts:
-    """``channels`` by name; ``clock`` in seconds."""
+    """``channels`` by name; ``clock`` in seconds; ``tell`` hears of every alert and what became of it: sent, queued, skipped."""
 
     def __init__(
-        self, gateway: Gateway, store: Store, channels: dict[str, Channel], clock: Callable[[], float] = time.monotonic
+        self,
+        gateway: Gateway,
+        store: Store,
+        channels: dict[str, Channel],
+        clock: Callable[[], float] = time.monotonic,
+        tell: Callable[[Alert, str], None] = lambda _alert, _status: None,
     ) -> None:
         self._gateway = gateway
         self._store = store
         self._channels = channels
         self._clock = clock
+        self._tell = tell
         self._told: OrderedDict[tuple[str, str, str, str], float] = OrderedDict()
         self._hot: dict[str, bool] = {}
         self._waiting = 0
@@ -72,6 +78,7 @@ class Alerts:
         """Tell people, and say what became of it."""
         outcome = await self._send(alert)
         self._gateway.metrics.alerts.labels(outcome.status).inc()
+        self._tell(alert, outcome.status)
         return outcome
 
     def send_soon(self, alert: Alert) -> None:

@@ -9,11 +9,11 @@ import time
 from collections.abc import Iterable
 from typing import Final
 
-from cnctwin.link import LinkAlarm
 from cnctwin.secrets import Vault
 from cnctwin.settings import Settings
 from gateway.core import Gateway
 from gateway.mqtt.connection import BrokerAddress, Connection
+from gateway.mqtt.events import Events
 from gateway.mqtt.message import Message
 from gateway.mqtt.sinks import SINKS, Sink
 from gateway.twin import Update
@@ -26,10 +26,11 @@ GOODBYE_S: Final = 0.5
 class Bridge:
     """Run it with ``run``; it says goodbye to the broker when it is cancelled."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, events: Events) -> None:
         settings = gateway.settings
         self._gateway = gateway
         self._metrics = gateway.metrics
+        self._events = events
         self._sinks: list[Sink] = [sink(settings, gateway.twin) for sink in SINKS]
         self._sink = ""
         self.connection = Connection(
@@ -37,7 +38,6 @@ class Bridge:
         )
         gateway.broker.reason = f"{self.connection.address}: not connected yet"
         gateway.listeners.updates.append(self.update)
-        gateway.listeners.alarms.append(self.alarm)
 
     def update(self, update: Update) -> None:
         if not self.connection.up:
@@ -48,10 +48,6 @@ class Bridge:
         now = time.monotonic()
         for sink in self._sinks:
             self._publish(sink, sink.update(update, now))
-
-    def alarm(self, alarm: LinkAlarm) -> None:
-        for sink in self._sinks:
-            self._publish(sink, sink.alarm(alarm))
 
     async def run(self) -> None:
         ticking = asyncio.create_task(self._tick(), name="mqtt-tick")
@@ -87,9 +83,13 @@ class Bridge:
         now = time.monotonic()
         for sink in self._sinks:
             self._publish(sink, sink.everything(now))
+        self._sink = "events"
+        self._events.came_up(self.connection.publish)
 
     def _changed(self, reason: str) -> None:
         self._gateway.broker.up = not reason
+        if reason:
+            self._events.went_away()
         self._gateway.broker.reason = reason
 
     def _dropped(self, reason: str) -> None:

@@ -3,7 +3,7 @@
     away --connect--> up --lost--> away (backoff) ...        birth on the way up, last will where it breaks
 
     event loop --publish()--> paho (bounded: WINDOW messages that are not written yet) --thread--> socket
-    paho's thread --call_soon_threadsafe--> event loop
+    paho's thread --call_soon_threadsafe--> event loop       lost, connected, and acknowledged where somebody asked
 
 MQTT 5 is tried first; a broker that refuses it is asked in MQTT 3.1.1 from then on. Every message that is not handed over is
 counted with its reason.
@@ -76,6 +76,9 @@ class Connection:
         self._client: paho.Client | None = None
         self._written = 0
         self._handed = 0
+        self._asked: dict[int, Callable[[bool], None]] = {}
+        """Who wants to know of an acknowledgement, by the number paho gave the message."""
+        self._asking = 0
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -83,8 +86,12 @@ class Connection:
         """Messages handed to paho that it has not written yet."""
         return max(0, self._handed - self._written)
 
-    def publish(self, message: Message) -> bool:
-        """Hand a message over; False where it was dropped, and counted."""
+    def publish(self, message: Message, settled: Callable[[bool], None] | None = None) -> bool:
+        """Hand a message over; False where it was dropped, and counted.
+
+        ``settled`` is called in the event loop when the broker has acknowledged the message (True) or refused it; never where the
+        connection is lost before.
+        """
         client = self._client
         if not self.up or client is None:
             self._dropped("away")
@@ -97,11 +104,16 @@ class Connection:
             properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
             properties.MessageExpiryInterval = message.expiry_s
         self._handed += 1
+        # Counted before: the acknowledgement may come before ``publish`` returns, and is looked up in a later turn of the loop.
+        self._asking += settled is not None
         done = client.publish(message.topic, message.payload, message.qos, message.retain, properties)
         if done.rc != paho.MQTT_ERR_SUCCESS:
             self._handed -= 1
+            self._asking -= settled is not None
             self._dropped("away")
             return False
+        if settled is not None:
+            self._asked[done.mid] = settled
         return True
 
     def publish_all(self, messages: Iterable[Message]) -> int:
@@ -144,7 +156,8 @@ class Connection:
         except (OSError, ssl.SSLError, ValueError) as error:
             self._changed(f"{self.address}: {error}")
             return False
-        self._written = self._handed = 0
+        self._written = self._handed = self._asking = 0
+        self._asked.clear()
         came_up = False
         try:
             problem = await self._connect(client, settled)
@@ -226,11 +239,21 @@ class Connection:
             tell(settled, f"closed: {reason}")
             tell(lost, str(reason))
 
-        def on_publish(*_: Any) -> None:
+        def on_publish(_client: Any, _data: Any, mid: int, reason: Any, _properties: Any) -> None:
             self._written += 1
+            if self._asking:
+                delivered = not reason.is_failure
+                with contextlib.suppress(RuntimeError):  # the loop has ended before paho's thread did
+                    loop.call_soon_threadsafe(self._settle, client, mid, delivered)
 
         client.on_connect, client.on_disconnect, client.on_publish = on_connect, on_disconnect, on_publish
         return client
+
+    def _settle(self, client: paho.Client, mid: int, delivered: bool) -> None:
+        # Of another life's client the numbers mean nothing here.
+        if client is self._client and (settled := self._asked.pop(mid, None)) is not None:
+            self._asking -= 1
+            settled(delivered)
 
     def _end(self, client: paho.Client) -> None:
         client.on_publish = client.on_disconnect = client.on_connect = None

@@ -131,6 +131,8 @@ def test_the_whole_bridge_with_a_real_broker(tmp_path: Path, broker: Broker) -> 
             until(lambda: listener.of(f"{SITE}/CNC-001/alarms"))
             alarm = json.loads(listener.of(f"{SITE}/CNC-001/alarms")[0].payload)
             assert (alarm["code"], alarm["active"], alarm["severity"]) == ("EX1", True, 900)
+            assert (alarm["machine"], alarm["stream"], alarm["seq"]) == ("CNC-001", "alarms", 1)
+            assert listener.of(f"{SITE}/CNC-001/alarms")[0].qos == 1
 
             gate.do(link.lose)
             until(lambda: json.loads(listener.of(SPEED)[-1].payload)["quality"] == "Uncertain")

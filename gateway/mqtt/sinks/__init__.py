@@ -1,7 +1,8 @@
 """The conventions the gateway publishes in. Adding one: a file with a class of this shape, and its line in SINKS.
 
 A sink is pure: it is told what happened and when, and answers with messages. The connection asks it for everything it shows
-(``everything``) when it comes up, and hands on what it yields in between.
+(``everything``) when it comes up, and hands on what it yields in between. Sinks show state, which a broker that was away gets
+whole; what happens once goes by ``gateway.mqtt.events``.
 """
 
 from __future__ import annotations
@@ -9,10 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, Protocol
 
-from cnctwin.link import LinkAlarm
 from cnctwin.settings import Settings
 from gateway.mqtt.message import Message
-from gateway.mqtt.sinks.alarms import Alarms
 from gateway.mqtt.sinks.telemetry import Telemetry
 from gateway.mqtt.sinks.unified import UnifiedNamespace
 from gateway.twin import Twin, Update
@@ -28,8 +27,6 @@ class Sink(Protocol):
     def update(self, update: Update, now_s: float) -> Iterable[Message]:
         """What a batch makes it publish at once."""
 
-    def alarm(self, alarm: LinkAlarm) -> Iterable[Message]: ...
-
     def tick(self, now_s: float) -> Iterable[Message]:
         """What is due; called a few times a second."""
 
@@ -40,6 +37,6 @@ class Sink(Protocol):
         """What must not stay as it is when the gateway ends in an orderly way."""
 
 
-SINKS: Final[tuple[type[Sink], ...]] = (Telemetry, UnifiedNamespace, Alarms)
+SINKS: Final[tuple[type[Sink], ...]] = (Telemetry, UnifiedNamespace)
 
 __all__ = ["SINKS", "Sink"]

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 
 import orjson
 
-from cnctwin.link import LinkAlarm
 from cnctwin.settings import Settings
 from gateway.mqtt.message import Message, level
 from gateway.twin import Twin, Update
@@ -25,9 +24,6 @@ class Telemetry:
         document = update.document
         if document is not None and document.is_current:
             yield Message(f"dt/cnc/{level(update.machine_id)}/telemetry", orjson.dumps(document.flat()))
-
-    def alarm(self, alarm: LinkAlarm) -> Iterable[Message]:
-        return ()
 
     def tick(self, now_s: float) -> Iterable[Message]:
         return ()

@@ -10,13 +10,12 @@ A gateway that is killed leaves topics that still say Good; they expire with MQT
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 import orjson
 
-from cnctwin.link import LinkAlarm
 from cnctwin.reading import UNCERTAIN_LAST_USABLE, Reading, iso
 from cnctwin.settings import Settings
 from gateway.feed import OPTIONS
@@ -66,9 +65,6 @@ class UnifiedNamespace:
                 topic.reading, topic.told_s = reading, now_s
                 self._waiting.discard(key)
             yield self._message(update.machine_id, reading)
-
-    def alarm(self, alarm: LinkAlarm) -> Iterable[Message]:
-        return ()
 
     def tick(self, now_s: float) -> Iterator[Message]:
         interval = self.interval_s
