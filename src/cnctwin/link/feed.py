@@ -20,8 +20,9 @@ from typing import Any, Final, TypeVar
 from asyncua import Client, ua
 
 from cnctwin.link.state import MachineState
-from cnctwin.link.values import reading
-from cnctwin.reading import Batch
+from cnctwin.link.values import BAD_NO_DATA, from_ticks, quality, reading
+from cnctwin.reading import Batch, Reading
+from cnctwin.wire.notifications import Message, Numbers, Published, read_published, read_republished
 
 log = logging.getLogger(__name__)
 
@@ -94,35 +95,47 @@ class Feed:
 
     async def publish(self) -> None:
         """Read the subscription until it ends; raises what ended it."""
-        pending: deque[asyncio.Task[ua.PublishResponse]] = deque()
+        pending: deque[asyncio.Task[Published]] = deque()
         acknowledge: list[ua.SubscriptionAcknowledgement] = []
         loop = asyncio.get_running_loop()
         try:
             while True:
                 while len(pending) < IN_FLIGHT:
-                    pending.append(asyncio.create_task(self.client.uaclient.publish(acknowledge)))
+                    pending.append(asyncio.create_task(self._ask(acknowledge)))
                     acknowledge = []
                 # The server answers requests in the order they came (OPC 10000-4, 5.14.5), so that is the order of the data.
                 try:
-                    response = await pending[0]
+                    result = await pending[0]
                 except ua.uaerrors.BadTimeout:
                     continue
                 finally:
                     pending.popleft()
                 self.heard = loop.time()
-                result = response.Parameters
-                if result.SubscriptionId != self._id:
+                if result.subscription != self._id:
                     continue
-                message = result.NotificationMessage
-                await self._in_sequence(message, result.AvailableSequenceNumbers or ())
-                if message.NotificationData:
-                    acknowledge.append(ua.SubscriptionAcknowledgement(self._id, message.SequenceNumber))
-                if not result.MoreNotifications:
+                message = result.message
+                await self._in_sequence(message, result.available)
+                if message.parts:
+                    acknowledge.append(ua.SubscriptionAcknowledgement(self._id, message.number))
+                if not result.more:
                     self._flush()
         finally:
             for task in pending:
                 task.cancel()
             await asyncio.gather(*pending, return_exceptions=True)
+
+    async def _ask(self, acknowledge: list[ua.SubscriptionAcknowledgement]) -> Published:
+        """One PublishRequest. asyncua carries it; the answer, nearly all of the traffic, is read by our own codec."""
+        request = ua.PublishRequest()
+        request.Parameters.SubscriptionAcknowledgements = acknowledge
+        body = await self.client.uaclient.session._send_request(request, timeout=0)
+        return read_published(bytes(body)[: len(body)])
+
+    async def _ask_again(self, number: int) -> Message:
+        request = ua.RepublishRequest()
+        request.Parameters.SubscriptionId, request.Parameters.RetransmitSequenceNumber = self._id, number
+        body = await self.client.uaclient.session._send_request(request)
+        return read_republished(bytes(body)[: len(body)])
 
     async def delete(self) -> None:
         """End the subscription on a server that goes on living."""
@@ -136,12 +149,12 @@ class Feed:
             for batch in machine.complete(now_ns):
                 self._handed(batch)
 
-    async def _in_sequence(self, message: ua.NotificationMessage, available: Sequence[int]) -> None:
-        number = message.SequenceNumber
+    async def _in_sequence(self, message: Message, available: Sequence[int]) -> None:
+        number = message.number
         missing = (number - self._next) % (_SEQUENCE_END - 1)
         if 0 < missing < _SEQUENCE_END // 2:
             await self._fetch(missing, frozenset(available))
-        if not message.NotificationData:
+        if not message.parts:
             self._next = number
             return
         self._next = _after(number)
@@ -154,7 +167,7 @@ class Feed:
         for _ in range(min(missing, 100)):
             if number in available:
                 try:
-                    await self._take(await self.client.uaclient.session.republish(self._id, number))
+                    await self._take(await self._ask_again(number))
                 except ua.UaStatusCodeError:
                     lost += 1
             else:
@@ -166,13 +179,14 @@ class Feed:
             for machine in self.machines.values():
                 machine.mark_gap(f"{lost} messages lost on the way")
 
-    async def _take(self, message: ua.NotificationMessage) -> None:
+    async def _take(self, message: Message) -> None:
         self.messages += 1
         received_ns = time.time_ns()
-        for data in message.NotificationData or ():
-            if isinstance(data, ua.DataChangeNotification):
-                for item in data.MonitoredItems:
-                    self._put(item.ClientHandle, item.Value, received_ns)
+        for data in message.parts:
+            if isinstance(data, Numbers):
+                self._put_numbers(data)
+            elif isinstance(data, ua.MonitoredItemNotification):
+                self._put(data.ClientHandle, data.Value, received_ns)
             elif isinstance(data, ua.EventNotificationList):
                 for event in data.Events:
                     receive = self._events.get(event.ClientHandle)
@@ -180,6 +194,24 @@ class Feed:
                         await receive(event.EventFields)
             elif isinstance(data, ua.StatusChangeNotification):
                 data.Status.check()
+
+    def _put_numbers(self, run: Numbers) -> None:
+        """A run of numbers with all their times. One without a value, or with a time before all times, is read as it is alone."""
+        values = run.values.tolist() if run.values is not None else [None] * len(run.handles)
+        rows = zip(run.handles.tolist(), values, run.statuses.tolist(), run.sources.tolist(), run.servers.tolist(), strict=True)
+        for handle, value, code, source, server in rows:
+            place = self._items.get(handle)
+            if place is None:
+                continue
+            machine, name = place
+            status, overflow = quality(code)
+            if overflow:
+                machine.mark_gap(f"{name}: the server's queue overflowed")
+            if status >> 31:
+                value = None
+            elif value is None:
+                status = BAD_NO_DATA
+            machine.add(Reading(name, value, status, from_ticks(source), from_ticks(server)))
 
     def _put(self, handle: int, data: ua.DataValue, received_ns: int) -> None:
         place = self._items.get(handle)

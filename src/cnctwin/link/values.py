@@ -17,6 +17,7 @@ from cnctwin.reading import Reading, Value
 from nodesets.catalogue import BY_NAME
 
 BAD_NO_DATA: Final = 0x809B0000
+_EPOCH_TICKS: Final = 116_444_736_000_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _INFO_TYPE: Final = 0x0C00
 _DATA_VALUE: Final = 0x0400
@@ -50,18 +51,26 @@ def plain(value: Any) -> Value | None:
     return str(value)
 
 
+def quality(status: int) -> tuple[int, bool]:
+    """A status without the overflow flag, and whether it had it."""
+    if status & _INFO_TYPE != _DATA_VALUE or not status & _OVERFLOW:
+        return status, False
+    status &= ~_OVERFLOW
+    return (status if status & _OTHER_FLAGS else status & ~_DATA_VALUE), True
+
+
+def from_ticks(ticks: int) -> int:
+    """Nanoseconds since 1970 of 100 ns since 1601."""
+    return (ticks - _EPOCH_TICKS) * 100
+
+
 def reading(signal: str, data: ua.DataValue, received_ns: int) -> tuple[Reading, bool]:
     """The reading of a DataValue, and whether the server's queue has overflowed before it.
 
     Without a source time the server's holds, without either the moment it came. A value that is missing under a Good or
     Uncertain status is BadNoData: None never passes for something measured.
     """
-    status = data.StatusCode.value if data.StatusCode is not None else 0
-    overflow = status & _INFO_TYPE == _DATA_VALUE and bool(status & _OVERFLOW)
-    if overflow:
-        status &= ~_OVERFLOW
-        if not status & _OTHER_FLAGS:
-            status &= ~_DATA_VALUE
+    status, overflow = quality(data.StatusCode.value if data.StatusCode is not None else 0)
     value = plain(data.Value.Value) if data.Value is not None else None
     if status >> 31:
         value = None

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from asyncua import ua
+from asyncua.ua.ua_binary import struct_to_binary
 
 from cnctwin.link.feed import Feed
 from cnctwin.link.state import MachineState
@@ -28,7 +29,7 @@ class Scripted:
         self.acknowledged: list[int] = []
         self.batches_of_items: list[int] = []
         self.republished: list[int] = []
-        self.session = SimpleNamespace(republish=self.republish)
+        self.session = SimpleNamespace(_send_request=self.send_request)
 
     async def create_subscription(self, parameters: Any, callback: Any) -> Any:
         return SimpleNamespace(SubscriptionId=7)
@@ -41,15 +42,18 @@ class Scripted:
     async def read_attributes(self, nodes: Any, attribute: Any) -> list[ua.DataValue]:
         return [ua.DataValue(ua.Variant(self.limit, ua.VariantType.UInt32))]
 
-    async def publish(self, acknowledgements: Any) -> ua.PublishResponse:
-        self.acknowledged += [item.SequenceNumber for item in acknowledgements]
-        return await self.answers.get()
-
-    async def republish(self, subscription: int, number: int) -> ua.NotificationMessage:
+    async def send_request(self, request: Any, **_: Any) -> bytes:
+        """Answers in the bytes that a server sends."""
+        if isinstance(request, ua.PublishRequest):
+            self.acknowledged += [item.SequenceNumber for item in request.Parameters.SubscriptionAcknowledgements]
+            return struct_to_binary(await self.answers.get())
+        number = request.Parameters.RetransmitSequenceNumber
         self.republished.append(number)
         if number not in self.kept:
             raise ua.uaerrors.BadMessageNotAvailable
-        return self.kept[number]
+        response = ua.RepublishResponse()
+        response.NotificationMessage = self.kept[number]
+        return struct_to_binary(response)
 
     def say(self, number: int, *values: tuple[int, float, int], available: tuple[int, ...] = (), more: bool = False) -> None:
         """values: (client handle, value, source time in ms)."""
