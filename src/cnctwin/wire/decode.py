@@ -247,10 +247,17 @@ def read_variant(b: Any, p: int, budget: Budget) -> tuple[Any, int]:
     """A Variant: encoding byte, then a scalar or an array with optional dimensions (OPC 10000-6, 5.2.2.16)."""
     mask = b[p]
     p += 1
+    if mask in _PLAIN:  # a scalar number, as nearly all are: made without the constructor's guesses
+        variant = _new_variant(_Variant)
+        unpack, size, variant.VariantType = _PLAIN[mask]
+        (variant.Value,) = unpack(b, p)
+        variant.Dimensions = None
+        variant.is_array = False
+        return variant, p + size
     number = mask & 0x3F
     if number > 25:
         raise DecodingError(f"a Variant of type {number}")
-    kind = ua.VariantType(number)
+    kind = _VARIANT_TYPES[number]
     if number == 0:
         if mask & 0xC0:
             raise DecodingError("an array of Null")
@@ -271,6 +278,30 @@ def read_variant(b: Any, p: int, budget: Budget) -> tuple[Any, int]:
         value = _shaped(value, dimensions)
     budget.leave()
     return ua.Variant(value, kind, dimensions, is_array=True), p
+
+
+def read_data_value(b: Any, p: int, budget: Budget) -> tuple[Any, int]:
+    """A DataValue (OPC 10000-6, 5.2.2.17). Picoseconds follow their own timestamp; asyncua has them both at the end."""
+    mask = b[p]
+    p += 1
+    made = _new_data_value(_DataValue)
+    made.Encoding = 0
+    made.StatusCode = made.SourceTimestamp = made.ServerTimestamp = made.SourcePicoseconds = made.ServerPicoseconds = None
+    if mask & 1:
+        made.Value, p = read_variant(b, p, budget)
+    else:
+        made.Value = _Variant()
+    if mask & 2:
+        made.StatusCode, p = scalars.read_status_code(b, p, budget)
+    if mask & 4:
+        made.SourceTimestamp, p = scalars.read_date_time(b, p, budget)
+    if mask & 16:
+        made.SourcePicoseconds, p = _PICOSECONDS(b, p)[0], p + 2
+    if mask & 8:
+        made.ServerTimestamp, p = scalars.read_date_time(b, p, budget)
+    if mask & 32:
+        made.ServerPicoseconds, p = _PICOSECONDS(b, p)[0], p + 2
+    return made, p
 
 
 def _shaped(flat: list[Any] | None, dimensions: list[int] | None) -> Any:
@@ -323,6 +354,7 @@ _HAND_WRITTEN: dict[Any, Read] = {
     ua.NodeId: read_node_id,
     ua.ExpandedNodeId: read_node_id,
     ua.Variant: read_variant,
+    ua.DataValue: read_data_value,
     ua.ExtensionObject: read_extension_object,
     ua.DiagnosticInfo: read_diagnostic_info,
     ua.StatusCode: scalars.read_status_code,
@@ -337,5 +369,17 @@ _VARIANT_KINDS: dict[int, Any] = {
     18: ua.ExpandedNodeId, 19: ua.StatusCode, 20: ua.QualifiedName, 21: ua.LocalizedText, 22: ua.ExtensionObject,
     23: ua.DataValue, 24: ua.Variant, 25: ua.DiagnosticInfo,
 }  # fmt: skip
+_Variant: Any = ua.Variant
+_DataValue: Any = ua.DataValue
+_new_data_value: Callable[..., Any] = ua.DataValue.__new__
+_PICOSECONDS = struct.Struct("<H").unpack_from
+_new_variant: Callable[..., Any] = ua.Variant.__new__
+_VARIANT_TYPES = tuple(ua.VariantType(number) for number in range(26))
+_PLAIN: dict[int, tuple[Any, int, Any]] = {
+    number: (struct.Struct("<" + FIXED[kind.__name__][0]).unpack_from, FIXED[kind.__name__][1], _VARIANT_TYPES[number])
+    for number, kind in _VARIANT_KINDS.items()
+    if number <= 11
+}
+"""Encoding byte of a scalar Boolean or number -> how it is unpacked, its size, its type."""
 _VARIANT_READERS: dict[int, Read] = {number: decoder(kind) for number, kind in _VARIANT_KINDS.items()}
 _VARIANT_ARRAY_READERS: dict[int, Read] = {number: array_reader(kind) for number, kind in _VARIANT_KINDS.items()}

@@ -27,6 +27,7 @@ Write = Callable[[Any, Out], Any]
 
 _INT32 = struct.Struct("<i").pack
 _UINT32 = struct.Struct("<I").pack
+_UINT16 = struct.Struct("<H").pack
 _INT64 = struct.Struct("<q").pack
 _NULL = b"\xff\xff\xff\xff"
 _BYTE = [bytes((number,)) for number in range(256)]
@@ -251,6 +252,22 @@ def write_variant(value: Any, out: Out) -> None:
         _VARIANT_ARRAY_WRITERS[6](value.Dimensions, out)
 
 
+def write_data_value(value: Any, out: Out) -> None:
+    """A DataValue (OPC 10000-6, 5.2.2.17). Picoseconds follow their own timestamp; asyncua has them both at the end."""
+    fields = (value.Value, value.StatusCode, value.SourceTimestamp, value.ServerTimestamp)
+    picoseconds = (value.SourcePicoseconds, value.ServerPicoseconds)
+    out(_BYTE[sum(1 << bit for bit, one in enumerate((*fields, *picoseconds)) if one is not None)])
+    if value.Value is not None:
+        write_variant(value.Value, out)
+    if value.StatusCode is not None:
+        out(_UINT32(value.StatusCode.value))
+    for time, fraction in zip(fields[2:], picoseconds, strict=True):
+        if time is not None:
+            out(_INT64(to_ticks(time)))
+        if fraction is not None:
+            out(_UINT16(fraction))
+
+
 def write_extension_object(value: Any, out: Out) -> None:
     """A structure in its ExtensionObject; None is the null one."""
     if value is None:
@@ -309,6 +326,7 @@ _HAND_WRITTEN: dict[Any, Write] = {
     ua.NodeId: write_node_id,
     ua.ExpandedNodeId: write_node_id,
     ua.Variant: write_variant,
+    ua.DataValue: write_data_value,
     ua.ExtensionObject: write_extension_object,
     ua.DiagnosticInfo: write_diagnostic_info,
     ua.StatusCode: write_status_code,

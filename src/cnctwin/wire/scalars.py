@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import struct
 import uuid
 from collections.abc import Callable
@@ -33,6 +34,9 @@ _FIRST_TICK: Final = 0
 _LAST_TICK: Final = 2_650_467_743_990_000_000
 """9999-12-31T23:59:59Z in 100 ns since 1601; at and beyond it a time means "no end" (OPC 10000-6, 5.2.2.5)."""
 _LAST: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+_FORMS: Final = tuple(ua.NodeIdType(form) for form in range(6))
+_FOUR_BYTES: Final = struct.Struct("<BH").unpack_from
+_SEVEN_BYTES: Final = struct.Struct("<HI").unpack_from
 _NULL_NODE_IDS: Final = {number: ua.NodeId(number, 0, ua.NodeIdType.TwoByte) for number in range(256)}
 
 
@@ -57,8 +61,14 @@ def read_date_time(b: Any, p: int, _budget: Budget) -> tuple[datetime, int]:
     return to_datetime(INT64(b, p)[0]), p + 8
 
 
+@functools.lru_cache(maxsize=1_024)
+def _status_code(number: int) -> Any:
+    """One object per code: they are never changed."""
+    return ua.StatusCode(number)
+
+
 def read_status_code(b: Any, p: int, _budget: Budget) -> tuple[Any, int]:
-    return ua.StatusCode(UINT32(b, p)[0]), p + 4
+    return _status_code(UINT32(b, p)[0]), p + 4
 
 
 def read_bytes(b: Any, p: int, budget: Budget) -> tuple[bytes | None, int]:
@@ -89,6 +99,12 @@ def read_qualified_name(b: Any, p: int, budget: Budget) -> tuple[Any, int]:
     return ua.QualifiedName(name, index), p
 
 
+@functools.lru_cache(maxsize=16_384)
+def _numeric(namespace: int, identifier: int, form: int) -> Any:
+    """One object per id and form: the same nodes are asked for again and again, and NodeIds are never changed."""
+    return ua.NodeId(identifier, namespace, _FORMS[form])
+
+
 def read_node_id(b: Any, p: int, budget: Budget) -> tuple[Any, int]:
     """A NodeId or ExpandedNodeId; which of them is told by the two flags of the first byte."""
     flags = b[p]
@@ -99,11 +115,15 @@ def read_node_id(b: Any, p: int, budget: Budget) -> tuple[Any, int]:
             return _NULL_NODE_IDS[identifier], p + 2
         namespace, p = 0, p + 2
     elif form == 1:
-        namespace, identifier = struct.unpack_from("<BH", b, p + 1)
+        namespace, identifier = _FOUR_BYTES(b, p + 1)
         p += 4
+        if flags == 1:
+            return _numeric(namespace, identifier, 1), p
     elif form == 2:
-        namespace, identifier = struct.unpack_from("<HI", b, p + 1)
+        namespace, identifier = _SEVEN_BYTES(b, p + 1)
         p += 7
+        if flags == 2:
+            return _numeric(namespace, identifier, 2), p
     elif form <= 5:
         (namespace,) = struct.unpack_from("<H", b, p + 1)
         p += 3
@@ -115,7 +135,7 @@ def read_node_id(b: Any, p: int, budget: Budget) -> tuple[Any, int]:
             identifier, p = read_bytes(b, p, budget)
     else:
         raise DecodingError(f"a NodeId of form {form}")
-    kind = ua.NodeIdType(form)
+    kind = _FORMS[form]
     if not flags & 0xC0:
         return ua.NodeId(identifier, namespace, kind), p
     uri, server = None, None

@@ -109,6 +109,16 @@ def test_a_data_value_is_written_as_asyncua_writes_it_and_read_back(
     assert encode(again) == written
 
 
+def test_picoseconds_follow_their_own_timestamp() -> None:
+    """OPC 10000-6, 5.2.2.17; node-opcua sends them with each value."""
+    second = 10_000_000
+    written = bytes((0x3D, 1, 1)) + struct.pack("<qHqH", 13_000_000_000 * second, 5, 13_000_000_001 * second, 7)
+    value = decode(ua.DataValue, written)
+    assert (value.SourcePicoseconds, value.ServerPicoseconds) == (5, 7)
+    assert (value.ServerTimestamp - value.SourceTimestamp).total_seconds() == 1.0
+    assert encode(value) == written
+
+
 @given(st.lists(st.tuples(node_ids, st.integers(0, 30), text), max_size=20))
 def test_a_request_is_read_as_asyncua_reads_it(items: list[tuple[Any, int, Any]]) -> None:
     request = ua.ReadRequest()
