@@ -27,7 +27,7 @@ from opcua_server.engine.contract import Limits
 from opcua_server.engine.discovery import Application
 from opcua_server.engine.engine import Engine
 from opcua_server.engine.subscriptions.columns import Column, Columns
-from opcua_server.engine.subscriptions.service import room, ticks_now
+from opcua_server.engine.subscriptions.service import services, ticks_now
 from opcua_server.security.rights import Rights
 from opcua_server.security.users import Person, Users
 
@@ -113,7 +113,7 @@ def engine_of(server: Any, columns: Columns, port: int, limits: Limits | None = 
     settings: dict[str, Any] = {"trust": None, "users": Users(nobody, "Admin"), "rights": Rights(), **options}
     return Engine(
         server, host="127.0.0.1", port=port, own=own, application=lambda: application, limits=limits,
-        rooms=[room(columns)], **settings,
+        columns=columns, rooms=[services], **settings,
     )  # fmt: skip
 
 
