@@ -9,8 +9,10 @@ A connection takes a bounded slice of the loop; what it sent beyond it waits. On
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import time
+from collections.abc import Callable, Coroutine, Generator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -67,6 +69,28 @@ class Reply:
 
     def fault(self, status: int) -> None:
         self.send(services.SERVICE_FAULT, b"", status=status)
+
+
+class _Rest:
+    """A coroutine that was begun, from where it waits for ``awaited``."""
+
+    __slots__ = ("_awaited", "_work")
+
+    def __init__(self, work: Coroutine[Any, Any, Any], awaited: Any) -> None:
+        self._work = work
+        self._awaited = awaited
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        awaited = self._awaited
+        while True:
+            try:
+                step: Callable[[], Any] = functools.partial(self._work.send, (yield awaited))
+            except BaseException as error:  # a cancellation, above all, is the coroutine's own affair
+                step = functools.partial(self._work.throw, error)
+            try:
+                awaited = step()
+            except StopIteration as done:
+                return done.value
 
 
 class Connection(asyncio.Protocol):
@@ -288,11 +312,10 @@ class Connection(asyncio.Protocol):
                 return
             if type(result) is bytes:
                 reply.send(row.service.response_type, result)
+            elif inspect.iscoroutine(result):
+                self._begin(row, reply, result)
             elif inspect.isawaitable(result):
-                if len(self._tasks) >= MAX_RUNNING:
-                    if inspect.iscoroutine(result):
-                        result.close()
-                    raise ServiceFault(_C.BadTooManyOperations)
+                self._bounded()
                 self._run(self._later(row, reply, result))
             else:
                 reply.send(row.service.response_type, services.encoded(result))
@@ -317,6 +340,25 @@ class Connection(asyncio.Protocol):
             if not session.is_activated:
                 raise ServiceFault(_C.BadSessionNotActivated)
         return row, session
+
+    def _begin(self, row: services.Row, reply: Reply, work: Coroutine[Any, Any, Any]) -> None:
+        """Run a coroutine up to where it first waits: most answer before, and need no task. There is no current task until then."""
+        try:
+            awaited = work.send(None)
+        except StopIteration as done:
+            if done.value is not None:
+                reply.send(row.service.response_type, services.encoded(done.value))
+            return
+        try:
+            self._bounded()
+        except ServiceFault:
+            work.close()
+            raise
+        self._run(self._later(row, reply, _Rest(work, awaited)))
+
+    def _bounded(self) -> None:
+        if len(self._tasks) >= MAX_RUNNING:
+            raise ServiceFault(_C.BadTooManyOperations)
 
     async def _later(self, row: services.Row, reply: Reply, result: Any) -> None:
         try:
