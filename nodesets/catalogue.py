@@ -160,6 +160,7 @@ def _rows() -> Iterator[Signal]:
     yield Signal("Channel/ActProgramName", "String", "Program or subprogram that is active", historized=True, nodes=(_CHANNEL + "ActProgramName", _CHANNEL + "ActProgramFile"))
     yield Signal("Channel/ActMainProgramName", "String", "Main program that is loaded",
                  nodes=(_CHANNEL + "ActMainProgramName", _CHANNEL + "ActMainProgramFile", _PROGRAM + "Name"))
+    yield Signal("Channel/ProgramNames", "String[]", "Programs on the machine that LoadProgram takes, by name")
     yield Signal("Channel/ActProgramLine", "String", "Number of the line that is executed, from 1, as text (OPC 40502 types it String)",
                  nodes=(_CHANNEL + "ActProgramLine", _CHANNEL + "ActMainProgramLine"))
     yield Signal("Channel/ActProgramBlock", "String[]", "The block that is executed and the two after it", nodes=(_CHANNEL + "ActProgramBlock",))

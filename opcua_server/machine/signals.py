@@ -163,6 +163,7 @@ ROWS: Final[dict[str, Row]] = {
     "Channel/BlockSkip": lambda v: v.controller.modifiers["BlockSkip"],
     "Channel/ActProgramName": lambda v: (v.move.program if v.move else "") or v.main_name(),
     "Channel/ActMainProgramName": lambda v: v.main_name(),
+    "Channel/ProgramNames": lambda v: v.controller.library.names(),
     "Channel/ActProgramLine": lambda v: str(v.move.line if v.move else 0),
     "Channel/ActProgramBlock": lambda v: v.block_text(),
     "Channel/ActGFunctions": lambda v: list(v.controller.modal.g_codes),

@@ -18,6 +18,7 @@ _TEXTS: dict[str, Value] = {
     "Machine/AlarmText": "",
     "Channel/ActProgramName": "pocket.nc",
     "Channel/ActMainProgramName": "pocket.nc",
+    "Channel/ProgramNames": ["contour.nc", "pocket.nc"],
     "Channel/ActProgramLine": "12",
     "Channel/ActProgramBlock": ["G1 X-350. F800", "Y-220.", "X-410."],
     "Channel/ActGFunctions": [10, 170, 210, 540, 900],

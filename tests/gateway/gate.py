@@ -23,7 +23,7 @@ T = TypeVar("T")
 SETTINGS_KEY = "key-of-old"
 
 
-def until(condition: Callable[[], T], timeout_s: float = 15.0) -> T:
+def until(condition: Callable[[], T], timeout_s: float = 60.0) -> T:
     """The first true answer of ``condition``; fails when there is none in time."""
     deadline = time.monotonic() + timeout_s
     while not (answer := condition()):

@@ -99,6 +99,42 @@ def test_an_override_is_sent_once_and_follows_the_machine(watched: Watched, gate
     expect(slider).to_have_value("40")
 
 
+def test_the_programs_to_choose_from_are_those_the_machine_offers(watched: Watched, gate: Gate) -> None:
+    page = show(watched, gate)
+    offered = page.locator("#programs option")
+    expect(offered).to_have_count(2)
+    assert [option.get_attribute("value") for option in offered.all()] == ["contour.nc", "pocket.nc"]
+    gate.play({"Channel/ProgramNames": ["bracket.nc", "contour.nc", "pocket.nc"]})
+    expect(offered).to_have_count(3)
+    assert offered.first.get_attribute("value") == "bracket.nc"
+
+
+def test_a_slider_stays_where_the_hand_is_until_the_machine_shows_it(watched: Watched, gate: Gate) -> None:
+    page = show(watched, gate)
+    log_in(page, gate, "operator")
+    slider = page.get_by_label("Feed override, percent")
+    slider.focus()
+    # The machine takes the first and does not show it; the second goes on from there, not from what the machine shows.
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator(".results li", has_text="done")).to_have_count(2)
+    assert [arguments for _, _, arguments in gate.link.calls] == [(95.0,), (90.0,)]
+    gate.play({"Channel/FeedOverride": 90.0})
+    gate.play({"Channel/FeedOverride": 55.0})
+    expect(slider).to_have_value("55")
+
+
+def test_a_slider_goes_back_where_the_machine_refused(watched: Watched, gate: Gate) -> None:
+    page = show(watched, gate)
+    log_in(page, gate, "operator")
+    gate.link.refusal = MethodFailed(0x80AF0000, "BadInvalidState", "door is open")
+    slider = page.get_by_label("Feed override, percent")
+    slider.focus()
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator(".results li").first).to_contain_text("Feed override 95 %: refused")
+    expect(slider).to_have_value("100")
+
+
 def test_a_program_is_loaded_by_name(watched: Watched, gate: Gate) -> None:
     page = show(watched, gate)
     log_in(page, gate, "operator")

@@ -13,18 +13,19 @@ const OVERRIDES = [
   ["Rapid", "SetRapidOverride", "Channel/RapidOverride", 0, 100],
   ["Spindle", "SetSpindleOverride", "Spindle/Override", 50, 120],
 ];
-/** Programs that come with the simulated machine; what was loaded before joins them. */
-const PROGRAMS = ["pocket.nc", "contour.nc", "flange.nc"];
+/** A slider that was moved waits so long for the machine to show what it was told, milliseconds. */
+const PATIENCE = 10000;
 const WORDS = { EmergencyStop: "Emergency stop", LoadProgram: "Load", SetFeedOverride: "Feed override", SetRapidOverride: "Rapid override",
   SetSpindleOverride: "Spindle override", InjectFault: "Inject fault", ClearFault: "Clear faults" };
 const RESULTS = 3;
 
 export class Panel {
   #controls = []; // [element, role]
-  #sliders = []; // {input, output, signal, held}
+  #sliders = []; // {input, output, signal, held, wanted, until}
   #names = "";
-  #programs = [...PROGRAMS];
+  #programs = "";
   #usable = null;
+  #shown = null;
 
   constructor(root, model) {
     this.model = model;
@@ -54,14 +55,21 @@ export class Panel {
   #slider(label, method, signal, low, high) {
     const input = this.#control(el("input", { type: "range", min: low, max: high, step: 5, value: 100, "aria-label": `${label} override, percent` }), "Operator");
     const output = el("output", {}, "–");
-    const slider = { input, output, signal, held: false };
+    const slider = { input, output, signal, held: 0, wanted: null, until: 0 };
     this.#sliders.push(slider);
     input.addEventListener("input", () => {
-      slider.held = true;
+      slider.held += 1;
+      slider.wanted = null;
       setText(output, `${input.value} %`);
     });
-    // The slider goes back to what the machine shows once the command is through, refused or not.
-    input.addEventListener("change", () => this.give(method, { Percent: Number(input.value) }).finally(() => setTimeout(() => { slider.held = false; }, 500)));
+    // The slider follows the machine again once the machine shows what it was told, or after a while; at once where it refused. A hand
+    // that has moved it on meanwhile keeps it.
+    input.addEventListener("change", async () => {
+      const [move, wanted] = [slider.held, Number(input.value)];
+      const done = await this.give(method, { Percent: wanted });
+      if (slider.held !== move) return;
+      [slider.wanted, slider.until] = [wanted, done ? performance.now() + PATIENCE : 0];
+    });
     return el("label", { class: "field" }, el("span", {}, label), input, output);
   }
 
@@ -109,9 +117,10 @@ export class Panel {
     setText(this.locked, words);
   }
 
+  /** Give a command and say what became of it; whether the machine took it. */
   async give(method, values) {
     const { chosen } = this.model;
-    if (chosen === null) return;
+    if (chosen === null) return false;
     const said = [WORDS[method] ?? method, typeof values.Percent === "number" ? `${values.Percent} %` : values.Name?.replaceAll("_", " ")].filter(Boolean).join(" ");
     const words = el("span", {}, `${said} …`);
     const line = el("li", { "data-state": "pending" }, el("time", {}, clock(Date.now())), words);
@@ -121,27 +130,39 @@ export class Panel {
       await api.command(chosen, method, values);
       setText(words, `${said}: done`);
       setData(line, "state", "done");
-      if (method === "LoadProgram" && !this.#programs.includes(values.Name)) this.#programs.push(values.Name);
+      return true;
     } catch (error) {
       setText(words, `${said}: refused, ${error.message}`);
       words.title = words.textContent;
       setData(line, "state", "failed");
+      return false;
     }
   }
 
   /** Follow the machine: sliders that nobody holds, the names of the faults, and which are active. */
   draw(machine) {
     this.#allow();
-    for (const { input, output, signal, held } of this.#sliders) {
+    if (this.#shown !== this.model.chosen) {
+      // Another machine: no hand is on its sliders.
+      this.#shown = this.model.chosen;
+      for (const slider of this.#sliders) [slider.held, slider.wanted] = [0, null];
+    }
+    for (const slider of this.#sliders) {
+      const { input, output, signal } = slider;
       const value = machine?.last(signal);
+      if (slider.wanted !== null && (value === slider.wanted || performance.now() > slider.until)) [slider.held, slider.wanted] = [0, null];
       setClass(input.parentElement, "absent", machine?.heard === true && value === undefined);
-      if (held || typeof value !== "number") continue;
+      if (slider.held > 0 || typeof value !== "number") continue;
       if (Number(input.value) !== value) input.value = value;
       setText(output, `${Math.round(value)} %`);
     }
+    // What the machine offers; a server that does not say so shows at least what is loaded.
     const loaded = machine?.last("Channel/ActMainProgramName");
-    if (loaded && !this.#programs.includes(loaded)) this.#programs.push(loaded);
-    if (this.list.childElementCount !== this.#programs.length) this.list.replaceChildren(...this.#programs.map((name) => el("option", { value: name })));
+    const names = machine?.last("Channel/ProgramNames") ?? (loaded ? [loaded] : []);
+    if (names.join("\n") !== this.#programs) {
+      this.#programs = names.join("\n");
+      this.list.replaceChildren(...names.map((name) => el("option", { value: name })));
+    }
     this.#drawFaults(machine);
   }
 
