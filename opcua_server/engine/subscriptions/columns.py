@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from cnctwin.wire import encode
 from cnctwin.wire.scalars import to_datetime, ua
+from opcua_server.engine.subscriptions.backlog import Keeper
 
 SOURCE, SERVER, BOTH, NEITHER = range(4)
 """TimestampsToReturn (OPC 10000-4, 7.40)."""
@@ -53,6 +54,7 @@ class Rows:
         self.servers = np.zeros(size, dtype=np.int64)
         self.stamps = np.zeros(size, dtype=np.int64)
         self.last_change = 0
+        self.keeper = Keeper(self)
 
     def records(self, rows: NDArray[np.intp], handles: NDArray[np.uint32], timestamps: int) -> list[Record]:
         """The notifications of ``rows``, usable values first; rows and handles have the same length."""
@@ -147,6 +149,8 @@ class Column(Rows):
         count = int(np.count_nonzero(changed))
         if not count:
             return 0
+        if self.keeper:
+            self.keeper.spill(changed)
         self.changes.number += 1
         self.last_change = self.changes.number
         if count == len(self.values):
@@ -195,6 +199,8 @@ class Sampled(Rows):
             return
         self._seen = column.last_change
         changed = differs(column.values, self.values) | (column.statuses != self.statuses)
+        if self.keeper:
+            self.keeper.spill(changed)
         changes = column.changes
         changes.number += 1
         self.last_change = changes.number

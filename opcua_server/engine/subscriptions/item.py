@@ -1,6 +1,7 @@
 """A monitored item: what it watches, how it queues, when it has something to say.
 
 plain     Reporting, queue of one, no filter, no links: no state of its own but "not yet told"; the panel does the rest
+          on a column also with a longer queue: what is older than the column's value is in a backlog (backlog.py)
 queued    everything else that watches values: filter and queue of its own, fed by the shared feed
 events    queue of encoded event fields
 """
@@ -11,7 +12,9 @@ import struct
 from datetime import UTC, datetime
 from typing import Any
 
-from cnctwin.wire import encode
+from cnctwin.wire import decode, encode
+from cnctwin.wire.scalars import ua
+from opcua_server.engine.subscriptions.backlog import Backlog
 from opcua_server.engine.subscriptions.columns import ColumnSlot, Record
 from opcua_server.engine.subscriptions.feeds import Feed, Sampler, stamped, status_of
 from opcua_server.engine.subscriptions.filters import EventQuery
@@ -27,6 +30,7 @@ class Item:
     """``sampler`` is None for event items. ``deadband`` absolute, in the variable's unit."""
 
     __slots__ = (
+        "backlog",
         "change",
         "discard_oldest",
         "feed",
@@ -64,6 +68,7 @@ class Item:
         self.feed: Feed | None = None
         self.rows: Any = None
         self.queue: ItemQueue[Any] | None = None
+        self.backlog: Backlog | None = None
         self.fresh = False
         self.triggered = False
         self.links: dict[int, Item] = {}
@@ -74,7 +79,7 @@ class Item:
         return (
             self.query is None
             and self.mode == REPORTING
-            and self.queue_size == 1
+            and (self.queue_size == 1 or (self.discard_oldest and isinstance(self.slot, ColumnSlot)))
             and self.change.trigger == 1
             and self.change.deadband is None
             and not self.links
@@ -84,6 +89,15 @@ class Item:
     def is_direct(self) -> bool:
         """Attached as a plain item. One that has a queue keeps it, also when it could do without by now."""
         return self.queue is None and (self.feed is not None or self.rows is not None)
+
+    @property
+    def is_untold(self) -> bool:
+        """Whether a plain item's value has changed since its subscription was last served."""
+        if self.queue is not None:
+            return False
+        if self.rows is not None:
+            return bool(self.rows.stamps[self.slot.row] > self.subscription.cursor)
+        return self.feed is not None and self.feed.stamp > self.subscription.cursor
 
     def place(self) -> Place:
         """Of a plain item that is attached."""
@@ -103,6 +117,7 @@ class Item:
         if self.is_plain:
             if isinstance(self.slot, ColumnSlot):
                 self.rows = self.sampler.rows(self.slot)
+                self.fit_backlog()
             else:
                 self.feed = self.sampler.feed(self.slot)
             self.fresh = True
@@ -120,9 +135,29 @@ class Item:
                 self.feed.listeners.remove(self.offer)
             self.sampler.release(self.feed)
         if self.rows is not None and self.sampler is not None:
+            if self.backlog is not None:
+                self.rows.keeper.remove(self)
             self.sampler.release_rows(self.slot.column)
-        self.feed = self.rows = self.queue = None
+        self.feed = self.rows = self.queue = self.backlog = None
         self.fresh = self.triggered = False
+
+    def fit_backlog(self) -> None:
+        """Have a backlog of the queue's size, or none where one value is all there is."""
+        if self.queue_size == 1:
+            if self.backlog is not None:
+                self.rows.keeper.remove(self)
+                self.backlog = None
+        elif self.backlog is None:
+            self.backlog = Backlog(self.queue_size - 1)
+            self.rows.keeper.add(self)
+        else:
+            self.backlog.resize(self.queue_size - 1)
+
+    def keep(self, encoded: bytes) -> None:
+        """A value that is replaced before it was told."""
+        if self.backlog is not None:
+            self.backlog.put(encoded)
+            self.subscription.ready[self] = None
 
     def offer(self, feed: Feed, value: Any) -> None:
         """A sample of a queued item."""
@@ -142,6 +177,17 @@ class Item:
         for linked in self.links.values():
             if linked.mode == SAMPLING and linked.queue is not None and linked.queue.entries:
                 self.subscription.ready[linked] = None
+
+    def drain_backlog(self, records: list[Record]) -> None:
+        """Move what is older than the column's value into a message."""
+        if self.backlog is None:
+            return
+        handle = struct.pack("<I", self.handle)
+        for encoded, has_overflow in self.backlog.take_all():
+            if has_overflow:
+                value = decode(ua.DataValue, encoded)
+                encoded = encode(stamped(value, self.timestamps, status_of(value) | OVERFLOW))
+            records.append((1, handle + encoded, len(encoded) + 4))
 
     def drain(self, records: list[Record], events: list[bytes]) -> None:
         """Move what is queued into a message."""

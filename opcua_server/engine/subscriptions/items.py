@@ -7,7 +7,7 @@ import math
 import struct
 from typing import Any, Final
 
-from cnctwin.wire import encoder
+from cnctwin.wire import decode, encoder
 from cnctwin.wire.scalars import ua
 from opcua_server.engine.contract import Request, ServiceFault
 from opcua_server.engine.ranges import parse
@@ -179,31 +179,36 @@ class ItemServices:
         return struct_of(made, ua.MonitoredItemModifyResult)
 
     def _modify(self, item: Item, parameters: Any, timestamps: int) -> Any:
-        before = (item.sampler, item.is_plain, item.change.deadband, item.change.trigger)
+        before = _way(item)
         old_sampler = item.sampler
         result = self._apply(item, parameters)
         item.timestamps = timestamps
-        after = (item.sampler, item.is_plain, item.change.deadband, item.change.trigger)
+        after = _way(item)
         if item.mode == DISABLED:
             return _made(ua.MonitoredItemModifyResult, 0, item, result)
         if item.query is None and before != after:
             # Another way of sampling: what is queued stays queued, and the value it now sees is judged by the new filter.
-            entries = item.queue.take_all() if item.queue is not None else []
-            was_fresh = item.fresh
+            had_queue = item.queue is not None
+            entries = _queued(item)
+            was_fresh = item.fresh or item.is_untold
             item.sampler, new_sampler = old_sampler, item.sampler
             item.detach()
             item.sampler = new_sampler
             item.attach()
-            if item.queue is not None and (entries or not was_fresh):
-                item.queue.entries.clear()
-                for (value, encoded), _overflow in entries:
-                    item.queue.put((value, encoded))
-                if not entries:
+            if item.queue is not None:
+                now = [entry for entry, _overflow in item.queue.take_all()]
+                for entry in [*entries, *(now if was_fresh else ())]:
+                    item.queue.put(entry)
+                if not item.queue.entries:
                     item.subscription.ready.pop(item, None)
-            elif item.is_direct and not was_fresh and not entries:
-                item.fresh = False
+            elif item.is_direct:
+                item.fresh = bool(entries) if had_queue else was_fresh
+                for _value, encoded in entries[:-1] if had_queue else entries:
+                    item.keep(encoded)
         elif item.queue is not None:
             item.queue.resize(item.queue_size, item.discard_oldest)
+        elif item.rows is not None:
+            item.fit_backlog()
         return _made(ua.MonitoredItemModifyResult, 0, item, result)
 
     def set_mode(self, request: Request, asked: Any) -> bytes:
@@ -233,7 +238,8 @@ class ItemServices:
             elif mode != REPORTING:
                 item.subscription.ready.pop(item, None)
             return
-        queued = bool(item.queue is not None and item.queue.entries) or item.fresh
+        older = _older(item)
+        queued = bool(item.queue is not None and item.queue.entries) or item.fresh or item.is_untold or bool(older)
         came_from = item.mode
         item.detach()
         item.subscription.ready.pop(item, None)
@@ -244,6 +250,8 @@ class ItemServices:
             if item.queue is not None:
                 item.queue.entries.clear()
             item.subscription.ready.pop(item, None)
+        elif came_from != DISABLED:
+            _give_back(item, older)
 
     def set_triggering(self, request: Request, asked: Any) -> Any:
         subscription = self._hub.owned(request, asked.SubscriptionId)
@@ -256,7 +264,7 @@ class ItemServices:
             raise ServiceFault(_C.BadMonitoredItemIdInvalid)
         subscription.touch()
         removed, added = [], []
-        was_plain, was_fresh = item.is_direct, item.fresh
+        was_plain, was_fresh = item.is_direct, item.fresh or item.is_untold
         links = dict(item.links)
         for number in asked.LinksToRemove or []:
             removed.append(0 if links.pop(number, None) is not None else int(_C.BadMonitoredItemIdInvalid))
@@ -265,7 +273,9 @@ class ItemServices:
             added.append(0 if linked is not None else int(_C.BadMonitoredItemIdInvalid))
             if linked is not None:
                 links[number] = linked
+        older: list[Any] = []
         if was_plain and links and item.mode != DISABLED:
+            older = _older(item)
             item.detach()
         for number in set(item.links) - set(links):
             item.links[number].linked_from.pop(item.number, None)
@@ -277,6 +287,7 @@ class ItemServices:
             if not was_fresh and item.queue is not None:
                 item.queue.entries.clear()
                 subscription.ready.pop(item, None)
+            _give_back(item, older)
         subscription.changed_items()
         return ua.SetTriggeringResult([ua.StatusCode(one) for one in added], [], [ua.StatusCode(one) for one in removed], [])
 
@@ -314,6 +325,39 @@ class ItemServices:
             raise ServiceFault(_C.BadNothingToDo)
         if len(operations) > self._hub.limits.items_per_session:
             raise ServiceFault(_C.BadTooManyOperations)
+
+
+def _way(item: Item) -> tuple[Any, ...]:
+    """How an item watches: another one means to attach it anew."""
+    return item.sampler, item.is_plain, item.change.deadband, item.change.trigger
+
+
+def _older(item: Item) -> list[Any]:
+    """What an item on a column holds beside the value in the column, taken from it: (DataValue, encoded)."""
+    taken = item.backlog.take_all() if item.backlog is not None else []
+    return [(decode(ua.DataValue, encoded), encoded) for encoded, _ in taken]
+
+
+def _queued(item: Item) -> list[Any]:
+    """What an item holds, taken from it: (DataValue, encoded)."""
+    if item.queue is not None:
+        return [entry for entry, _overflow in item.queue.take_all()]
+    return _older(item)
+
+
+def _give_back(item: Item, older: list[Any]) -> None:
+    """Put what an item held before it was attached anew in front of what it holds now."""
+    if not older:
+        return
+    if item.queue is not None:
+        now = [entry for entry, _ in item.queue.take_all()]
+        for entry in [*older, *now]:
+            item.queue.put(entry)
+    else:
+        for _, encoded in older:
+            item.keep(encoded)
+    if item.mode == REPORTING:
+        item.subscription.ready[item] = None
 
 
 def _would_be_plain(item: Item, mode: int) -> bool:

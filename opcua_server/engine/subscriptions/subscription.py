@@ -80,6 +80,16 @@ class Subscription:
         self.ready.pop(item, None)
         self._panel = None
 
+    @property
+    def cursor(self) -> int:
+        """The change up to which everything has been told."""
+        return self._cursor
+
+    @property
+    def has_fresh(self) -> bool:
+        """Whether items may not have told their first value yet."""
+        return self._panel is None or bool(self._fresh)
+
     def resend(self) -> None:
         """Report the current value of everything that reports (TransferSubscriptions with SendInitialValues)."""
         for item in self.items.values():
@@ -109,6 +119,8 @@ class Subscription:
         else:
             records: list[Record] = []
             events: list[bytes] = []
+            for item in self.ready:
+                item.drain_backlog(records)
             if self._fresh:
                 told = [item for item in self.items.values() if item.is_direct]
                 records += Panel([item.place() for item in told if item.fresh], self._changes).records(_ALL)
