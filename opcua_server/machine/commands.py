@@ -12,17 +12,20 @@ from typing import Annotated
 
 import typer
 
-from opcua_server.machine.gcode import DIALECTS, Budget, interpret
+from opcua_server.machine.gcode import DIALECTS, Budget, interpret_steps
 from opcua_server.machine.gcode.trace import TRAVEL, alarm_record, json_lines, table_lines, trace_tools
 from opcua_server.machine.motion import estimate as cycle
 from opcua_server.machine.moves import Move, NcAlarm
 from opcua_server.machine.parameters import MACHINES, VF2
+from opcua_server.machine.program_file import NoProgramError, dialect_of, read_program
 
 app = typer.Typer(name="nc", help="NC programs: what they move, and where they stop.", no_args_is_help=True)
 
 EXIT_UNREADABLE = 2
 EXIT_ALARM = 3
 ENDINGS = ("", ".nc", ".NC", ".ngc")
+PROGRESS_S = 2.0
+"""What takes longer says how far it is, as often."""
 
 
 @app.callback()
@@ -33,7 +36,7 @@ def nc() -> None:
 @app.command()
 def trace(
     file: Annotated[Path, typer.Argument(help="NC program.")],
-    dialect: Annotated[str, typer.Option(help="fanuc or linuxcnc.")] = "fanuc",
+    dialect: Annotated[str, typer.Option(help="fanuc, linuxcnc, or auto: by the program's own statements.")] = "fanuc",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a move.")] = False,
     max_blocks: Annotated[int, typer.Option(help="Stop after so many blocks.", min=1)] = 1_000_000,
     max_seconds: Annotated[float, typer.Option(help="Stop after so many seconds.", min=0.0)] = 60.0,
@@ -53,7 +56,7 @@ def estimate(
     file: Annotated[Path, typer.Argument(help="NC program.")],
     machine: Annotated[str, typer.Option(help=f"{' or '.join(MACHINES)}.")] = VF2.name,
     exact_stop: Annotated[bool, typer.Option("--exact-stop", help="Stand at the end of every block, as under G61.")] = False,
-    dialect: Annotated[str, typer.Option(help="fanuc or linuxcnc.")] = "fanuc",
+    dialect: Annotated[str, typer.Option(help="fanuc, linuxcnc, or auto: by the program's own statements.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     max_blocks: Annotated[int, typer.Option(help="Stop after so many blocks.", min=1)] = 1_000_000,
     max_seconds: Annotated[float, typer.Option(help="Stop after so many seconds.", min=0.0)] = 60.0,
@@ -81,24 +84,44 @@ def estimate(
 
 def _moves(command: str, file: Path, dialect: str, max_blocks: int, max_seconds: float, *, block_delete: bool) -> Iterator[Move]:
     """The moves of the file; ends the command with one line if there is no such dialect or file."""
-    if dialect not in DIALECTS:
-        typer.echo(f"cnctwin nc {command}: no dialect {dialect!r}; there are {', '.join(DIALECTS)}", err=True)
+    if dialect not in (*DIALECTS, "auto"):
+        typer.echo(f"cnctwin nc {command}: no dialect {dialect!r}; there are {', '.join(DIALECTS)} and auto", err=True)
         raise typer.Exit(EXIT_UNREADABLE)
     try:
-        text = file.read_bytes().decode("utf-8-sig", errors="replace")
-    except OSError as error:
-        typer.echo(f"cnctwin nc {command}: cannot read {file}: {error.strerror or error}", err=True)
+        program = read_program(file)
+    except NoProgramError as error:
+        typer.echo(f"cnctwin nc {command}: cannot read {file}: {error}", err=True)
         raise typer.Exit(EXIT_UNREADABLE) from None
-    return interpret(
-        text,
+    if program.note:
+        typer.echo(f"cnctwin nc {command}: {file}: {program.note}", err=True)
+    steps = interpret_steps(
+        program.text,
         name=file.name,
-        dialect=dialect,
+        dialect=dialect_of(program.text) if dialect == "auto" else dialect,
         tools=trace_tools(),
         limits=TRAVEL,
         resolve=_beside(file),
         block_delete=frozenset(range(1, 10)) if block_delete else frozenset(),
         budget=Budget(blocks=max_blocks, seconds=max_seconds, clock=time.monotonic),
     )
+    return _with_progress(steps, command, program.text.count("\n") + 1)
+
+
+def _with_progress(steps: Iterator[Move | None], command: str, lines: int) -> Iterator[Move]:
+    """The moves; every two seconds a line to standard error says where the program is."""
+    due = time.monotonic() + PROGRESS_S
+    count, line = 0, 0
+    for move in steps:
+        if move is not None:
+            yield move
+            count += 1
+            line = move.line
+            if count % 1024:
+                continue
+        now = time.monotonic()
+        if now >= due:
+            due = now + PROGRESS_S
+            typer.echo(f"cnctwin nc {command}: {count} moves, at line {line} of {lines}", err=True)
 
 
 def _beside(file: Path) -> Callable[[str], str | None]:
@@ -110,10 +133,17 @@ def _beside(file: Path) -> Callable[[str], str | None]:
         for ending in ENDINGS:
             path = file.parent / f"{name}{ending}"
             if path.is_file():
-                return path.read_bytes().decode("utf-8-sig", errors="replace")
+                return _subprogram(path)
         return None
 
     return find
+
+
+def _subprogram(path: Path) -> str | None:
+    try:
+        return read_program(path).text
+    except NoProgramError:
+        return None
 
 
 def _print(lines: Iterator[str], *, as_json: bool) -> int:

@@ -17,16 +17,14 @@ from opcua_server.machine.gcode.state import State
 from opcua_server.machine.moves import Move
 
 AXIS_WORDS = frozenset("XYZABCUVW@^")
-UNUSED_WORDS = frozenset("EUVW")
+UNUSED_WORDS = {"fanuc": frozenset("EUVW"), "linuxcnc": frozenset("UVW")}
 """Addresses no axis or function of this machine has; a macro call may use them."""
 END_CODES = frozenset((2, 30))
 FLOW_CODES = frozenset((98, 99))
 NO_MOTION_WITH = frozenset((40, 100, 280, 281, 300, 301, 520, 920, 650, 270, 290))
 """Codes that use the block's axis words themselves."""
-
-
-class Done(Exception):
-    """The program has ended (M2, M30)."""
+TAKES_AXES = frozenset((100, 280, 300, 520, 920))
+"""Those of them that LinuxCNC accepts beside no motion code."""
 
 
 def group_codes(state: State, block: Block) -> tuple[dict[str, int], list[int]]:
@@ -57,8 +55,9 @@ def execute(state: State, block: Block, words: dict[str, float], *, optional_sto
     groups, once = group_codes(state, block)
     for code in block.m:
         _check_m(state, code)
-    if state.dialect.strict_addresses and not UNUSED_WORDS.isdisjoint(words) and 40 not in once:
-        raise BlockFault("PS0009", "".join(sorted(UNUSED_WORDS.intersection(words))))
+    unused = UNUSED_WORDS[state.dialect.name]
+    if not unused.isdisjoint(words) and 40 not in once:
+        raise BlockFault("PS0009", "".join(sorted(unused.intersection(words))))
     has_axes = not AXIS_WORDS.isdisjoint(words)
     for message in block.messages:
         state.emit_still(out, "message", text=message)
@@ -160,7 +159,8 @@ def _act(
     """Non-modal codes with axis words, rotation, and motion. A cycle comes back as a generator."""
     code = groups.get("motion", -1)
     users = [each for each in once if each in NO_MOTION_WITH and each != 40]
-    if len(users) > 1:
+    both = code >= 0 and code != 800 and not state.dialect.macro_b and not TAKES_AXES.isdisjoint(users)
+    if len(users) > 1 or both:
         raise BlockFault("PS0010", "two G codes that use the axis words")
     if "rotation" in groups:
         if state.compensation is not None:

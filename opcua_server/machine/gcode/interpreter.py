@@ -73,7 +73,7 @@ class Interpreter:
         )
         self.state.probe = probe
         self.variables = VariableStore(self.state, variables)
-        self.flow = Flow(Program(name, text), self.variables, resolve, name=name)
+        self.flow = Flow(Program(name, text, closed=chosen.o_words), self.variables, resolve, name=name)
         self.parser = Parser(chosen)
         self.block_delete = block_delete
         self.optional_stop = optional_stop

@@ -25,13 +25,18 @@ def bare(line: str) -> str:
 
 
 class Program:
-    """Lines of one text. ``blocks`` keeps parsed lines once ``keep`` is set, which the first jump back does."""
+    """Lines of one text. ``blocks`` keeps parsed lines once ``keep`` is set, which the first jump back does.
 
-    def __init__(self, name: str, text: str) -> None:
+    ``closed``: what stands behind a second line of % does not belong to it.
+    """
+
+    def __init__(self, name: str, text: str, *, closed: bool = False) -> None:
         self.name = name
         self.lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
         if self.lines and not self.lines[-1]:
             self.lines.pop()
+        if closed:
+            self._close()
         self.blocks: list[Block | None] = [None] * len(self.lines)
         self.keep = False
         self._numbers: dict[int, list[int]] | None = None
@@ -39,6 +44,12 @@ class Program:
         self._programs: dict[int, int] = {}
         self._labels: dict[str, list[tuple[int, str]]] | None = None
         self._loop_ends: dict[int, int | None] = {}
+
+    def _close(self) -> None:
+        first = next((line.strip() for line in self.lines if line.strip()), "")
+        marks = [index for index, line in enumerate(self.lines) if line.strip() == "%"]
+        if first == "%" and len(marks) > 1:
+            del self.lines[marks[1] + 1 :]
 
     def sections(self) -> list[int]:
         """Lines that begin with a program number, ascending."""

@@ -24,9 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opcua_server.machine.motion.block import MotionBlock, MotionEvent
+from opcua_server.machine.motion.corner import part
 from opcua_server.machine.motion.filter import Average
 from opcua_server.machine.motion.profile import brake, plan
-from opcua_server.machine.motion.segment import Rules, Segment, part
+from opcua_server.machine.motion.segment import Rules, Segment
 from opcua_server.machine.motion.track import Track
 from opcua_server.machine.motion.window import PATH, Window
 from opcua_server.machine.moves import Move, NcAlarm, Point

@@ -27,8 +27,8 @@ from opcua_server.machine.parameters import MachineParameters
 TANGENTIAL = 0.5
 """Share of the acceleration kept for changing speed where the path bends; across the path remains sqrt(1 - 0.5^2) = 0.866."""
 
-_NORMAL = sqrt(1.0 - TANGENTIAL**2)
-_TINY = 1e-12
+NORMAL = sqrt(1.0 - TANGENTIAL**2)
+TINY = 1e-12
 
 Piece = tuple[float, float, float, float]
 """(s where it begins, length, greatest v^2, acceleration along the path): limits are constant within a piece."""
@@ -47,11 +47,12 @@ class Rules:
         "block_time",
         "corner",
         "corner_filter_v",
+        "cycle",
         "dry_run",
         "filter_samples",
         "max_override",
+        "overlap",
         "rapid",
-        "rapid_reserve",
         "stops_at_m_codes",
         "velocity",
     )
@@ -64,7 +65,8 @@ class Rules:
         self.max_override = path.max_feed_override
         self.dry_run = path.dry_run_mm_s
         self.rapid = hypot(*self.velocity)
-        self.rapid_reserve = path.rapid_corner_reserve
+        self.overlap = path.overlap
+        self.cycle = sample_s
         self.stops_at_m_codes = path.stops_at_m_codes
         self.corner = path.corner_tolerance_mm
         self.corner_filter_v = inf
@@ -85,6 +87,8 @@ class Segment:
     """One move as a curve with its limits. Not frozen: ``join`` fills in the corner zones when the next move is known."""
 
     __slots__ = (
+        "_blocks2",
+        "_plane",
         "acceleration",
         "bend",
         "blend_in",
@@ -95,9 +99,12 @@ class Segment:
         "from_stand",
         "full_acceleration",
         "length",
+        "merged",
         "move",
+        "overlaps",
         "pieces",
         "rapid",
+        "reserve",
         "share",
         "soft",
         "start",
@@ -123,10 +130,15 @@ class Segment:
         self.zone_in = self.zone_out = (0.0, inf, 0.0)  # length, v^2, acceleration along
         self.curve: Curve | None = None
         """Of an arc."""
+        self._plane: tuple[float, float, float, float] | None = None
+        """Of an arc: acceleration that all directions of its plane have, parts of the path's speed and its square that lie in
+        the plane, along and across, and the part of the acceleration that an axis upright to it needs."""
         self.top2: float
         """Greatest v^2, mm2/s2."""
         self.acceleration: float
         """Along the path, outside the corner zones, mm/s2."""
+        self.full_acceleration: float
+        """The same if nothing else needed any."""
         self.share: Point
         """Per axis, the greatest part of the path speed it can get."""
         self.bend: Point
@@ -140,7 +152,14 @@ class Segment:
         if self.length > 0.0:
             limit = self.length / rules.block_time
             self.top2 = min(self.top2, limit * limit)
-        self.full_acceleration = self.acceleration
+        self._blocks2 = inf if rules.overlap is None else 1.0 / rules.block_time**2
+        self.merged = False
+        """What is left of it between two corners belongs to the corner after it."""
+        self.reserve = 0.0
+        """Share of its acceleration that it keeps back for its corners."""
+        self.overlaps = False
+        """It goes at the same time as a neighbour, each with half of its acceleration."""
+        self.share_out()
         self.pieces: tuple[Piece, ...] = ()
 
     def _as_line(self, rules: Rules) -> None:
@@ -150,7 +169,7 @@ class Segment:
         self.length = length
         if length <= 0.0:
             self.u0 = self.u1 = self.share = self.bend = (0.0, 0.0, 0.0)
-            self.top2 = self.acceleration = 0.0
+            self.top2 = self.acceleration = self.full_acceleration = 0.0
             return
         self.u0 = self.u1 = u = (dx / length, dy / length, dz / length)
         sx, sy, sz = self.share = (abs(u[0]), abs(u[1]), abs(u[2]))
@@ -158,7 +177,7 @@ class Segment:
         # Reciprocals: an axis that does not move sets no limit.
         top = 1.0 / max(sx / vx, sy / vy, sz / vz)
         self.top2 = top * top
-        self.acceleration = 1.0 / max(sx / ax, sy / ay, sz / az)
+        self.full_acceleration = 1.0 / max(sx / ax, sy / ay, sz / az)
         self.bend = (0.0, 0.0, 0.0)
 
     def _as_arc(self, centre: Point, normal: Point, turns: float, rules: Rules) -> None:
@@ -170,14 +189,14 @@ class Segment:
         hb = b[0] * n[0] + b[1] * n[1] + b[2] * n[2]
         a, b = _minus(a, n, ha), _minus(b, n, hb)
         r0, r1 = hypot(*a), hypot(*b)
-        if r0 < _TINY or turns == 0.0:
+        if r0 < TINY or turns == 0.0:
             self._as_line(rules)
             return
         e1 = (a[0] / r0, a[1] / r0, a[2] / r0)
         e2 = (n[1] * e1[2] - n[2] * e1[1], n[2] * e1[0] - n[0] * e1[2], n[0] * e1[1] - n[1] * e1[0])
         # ``turns`` says which way and how often; the angle between the two radii is what makes the arc end where it must.
         theta = 2.0 * pi * turns
-        if r1 > _TINY:
+        if r1 > TINY:
             exact = _angle(b, e1, e2)
             theta = exact + 2.0 * pi * round((theta - exact) / (2.0 * pi))
         foot = (centre[0] + ha * n[0], centre[1] + ha * n[1], centre[2] + ha * n[2])
@@ -200,14 +219,40 @@ class Segment:
         self.bend = (across * flat[0], across * flat[1], across * flat[2])
         # Along and across the path add up as vectors in the plane of the arc. An axis that both turns and rises (only in a
         # tilted plane) gives half of its acceleration to each.
-        part = [0.5 if f > _TINY and q > _TINY else 1.0 for f, q in zip(flat, upright, strict=True)]
+        part = [0.5 if f > TINY and q > TINY else 1.0 for f, q in zip(flat, upright, strict=True)]
         limits = [p * limit for p, limit in zip(part, rules.acceleration, strict=True)]
         plane = 1.0 / max(f / limit for f, limit in zip(flat, limits, strict=True))
         rising = max(q / limit for q, limit in zip(upright, limits, strict=True))
         vx, vy, vz = rules.velocity
         top = 1.0 / max(sx / vx, sy / vy, sz / vz)
-        self.top2 = min(top * top, _NORMAL * plane / across, rules.arc_filter_v2 * widest / along**2)
-        self.acceleration = 1.0 / max(along / (TANGENTIAL * plane), rising)
+        self.top2 = min(top * top, NORMAL * plane / across, rules.arc_filter_v2 * widest / along**2)
+        self._plane = plane, along, across, rising
+        self.full_acceleration = plane / along
+
+    def run_on(self, share: float) -> None:
+        """Another move follows without a stand: as an arc it gets only this share of the acceleration across the path.
+
+        The more of a helix is its rise, the less of that applies.
+        """
+        if self._plane is not None and self.curve is not None:
+            plane, _, across, _ = self._plane
+            _, _, _, _, radius, _, _, rise = self.curve
+            share = min(NORMAL, share * (1.0 + (rise / radius) ** 2))
+            self.top2 = min(self.top2, share * plane / across)
+            self.share_out()
+
+    def share_out(self) -> None:
+        """Find the acceleration along the path: what the corners and, on an arc, the way round leave of it."""
+        scale = (1.0 - self.reserve) * (0.5 if self.overlaps else 1.0)
+        if self._plane is None:
+            self.acceleration = scale * self.full_acceleration
+            return
+        plane, along, across, rising = self._plane
+        plane *= scale
+        self.top2 = min(self.top2, NORMAL * plane / across)
+        # Across and along add up as vectors.
+        part = self.top2 * across / plane
+        self.acceleration = 1.0 / max(along / (plane * sqrt(1.0 - part * part)), rising / scale)
 
     def _direction(self, curve: Curve, f: float) -> Point:
         _, e1, e2, n, r0, dr, theta, h = curve
@@ -220,6 +265,19 @@ class Segment:
             (e1[2] * c + e2[2] * s) * radial + (e2[2] * c - e1[2] * s) * across + n[2] * rise,
         )
 
+    @property
+    def rises(self) -> bool:
+        """A helix."""
+        return self.curve is not None and abs(self.curve[7]) > TINY
+
+    def curvature(self, f: float) -> Point:
+        """Second derivative of the position by s at ``f`` (0 begin, 1 end), 1/mm, as of a circle of the first radius."""
+        if self.curve is None:
+            return (0.0, 0.0, 0.0)
+        _, e1, e2, _, r0, _, theta, _ = self.curve
+        c, s = cos(theta * f) / r0, sin(theta * f) / r0
+        return (-e1[0] * c - e2[0] * s, -e1[1] * c - e2[1] * s, -e1[2] * c - e2[2] * s)
+
     def close(self) -> None:
         """Cut the segment into pieces of constant limits; to be called once both ends are joined."""
         zone_in, v2_in, a_in = self.zone_in
@@ -230,7 +288,10 @@ class Segment:
             pieces.append((0.0, zone_in, min(v2_in, top2), a_in))
         middle = length - zone_in - zone_out
         if middle > 0.0:
-            pieces.append((zone_in, middle, top2, self.acceleration))
+            if self.merged:
+                pieces.append((zone_in, middle, min(top2, v2_out), min(self.acceleration, a_out)))
+            else:
+                pieces.append((zone_in, middle, min(top2, middle * middle * self._blocks2), self.acceleration))
         if zone_out > 0.0:
             pieces.append((length - zone_out, zone_out, min(v2_out, top2), a_out))
         self.pieces = tuple(pieces)
@@ -258,72 +319,3 @@ def _angle(b: Point, e1: Point, e2: Point) -> float:
         b[0] * e2[0] + b[1] * e2[1] + b[2] * e2[2],
         b[0] * e1[0] + b[1] * e1[1] + b[2] * e1[2],
     )
-
-
-def join(before: Segment, after: Segment, rules: Rules) -> None:
-    """Round the corner between two cutting moves, and bound the speed through it.
-
-    Junction deviation: v^2 = a d s / (1 - s) with s the sine of half the angle between the curves; also the zones end at the
-    middle of each segment, which bounds the speed along a chain of short segments as the curvature of the part would.
-    """
-    (px, py, pz), (qx, qy, qz) = before.u1, after.u0
-    kx, ky, kz = qx - px, qy - py, qz - pz
-    turn = sqrt(kx * kx + ky * ky + kz * kz)
-    if turn <= _TINY:
-        return
-    zone = min(0.5 * before.length, 0.5 * after.length, 4.0 * rules.corner / turn)
-    (sx, sy, sz), (tx, ty, tz) = before.share, after.share
-    (bx, by, bz), (cx, cy, cz) = before.bend, after.bend
-    ex, ey, ez = max(bx, cx), max(by, cy), max(bz, cz)
-    # An arc turns while the parabola is added to it, so that the direction may grow a little longer than 1.
-    grow = 1.0 + 0.5 * zone * max(ex, ey, ez)
-    along = TANGENTIAL * min(before.acceleration, after.acceleration) / grow
-    ax, ay, az = rules.acceleration
-    ax -= along * grow * max(sx, tx)
-    ay -= along * grow * max(sy, ty)
-    az -= along * grow * max(sz, tz)
-    kx, ky, kz = abs(kx), abs(ky), abs(kz)
-    # What is left of each axis is for v^2 (k / (2 zone) + bend). No longer zone than the fastest feed needs.
-    fastest = rules.max_override * max(before.soft, after.soft)
-    top2 = min(before.top2, after.top2) / (grow * grow)
-    wanted2 = min(fastest * fastest, top2)
-    need = (
-        0.5
-        * wanted2
-        * max(kx / max(ax - wanted2 * ex, 0.1 * ax), ky / max(ay - wanted2 * ey, 0.1 * ay), kz / max(az - wanted2 * ez, 0.1 * az))
-    )
-    zone = min(zone, need)
-    w = 0.5 / zone
-    v2 = min(top2, 1.0 / max((kx * w + ex) / ax, (ky * w + ey) / ay, (kz * w + ez) / az))
-    if rules.corner_filter_v < inf:
-        v2 = min(v2, (rules.corner_filter_v / turn) ** 2)
-    quarter = 0.25 / zone
-    blend = ((qx - px) * quarter, (qy - py) * quarter, (qz - pz) * quarter)
-    before.blend_out = after.blend_in = blend
-    before.zone_out = after.zone_in = (zone, v2, along)
-
-
-_STRAIGHT = 0.9999
-_BACK = -0.9999
-
-
-def meet(before: Segment, after: Segment, rules: Rules) -> None:
-    """Two rapids in a row, on a machine that looks beyond a rapid: run through if straight on, else prepare for the corner."""
-    if rules.rapid_reserve is None:
-        return
-    cosine = sum(p * q for p, q in zip(before.u1, after.u0, strict=True))
-    if cosine > _STRAIGHT:
-        before.exact = False
-        join(before, after, rules)
-    elif cosine > _BACK:
-        for one in (before, after):
-            one.acceleration = one.full_acceleration * (1.0 - rules.rapid_reserve)
-
-
-def part(before: Segment, after: Segment) -> None:
-    """Take the rounding of the corner back: the path will stand in it."""
-    before.exact = True
-    before.blend_out = after.blend_in = (0.0, 0.0, 0.0)
-    before.zone_out = after.zone_in = (0.0, inf, 0.0)
-    before.close()
-    after.close()

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final
 
-from opcua_server.machine.motion.segment import Rules, Segment, join, meet
+from opcua_server.machine.motion.corner import join, meet
+from opcua_server.machine.motion.segment import Rules, Segment
 from opcua_server.machine.moves import Move, NcAlarm, Point
 
 PATH: Final = frozenset({"rapid", "feed", "arc", "tap", "probe"})
@@ -77,7 +78,7 @@ class Window:
     def _complete(self, first: int) -> bool:
         """Whether a stand is queued from ``first`` on, and nothing behind it matters any more."""
         queue = self._queue
-        ahead = len(queue) - 1 if self._rules.rapid_reserve is not None else len(queue)
+        ahead = len(queue) - 1 if self._rules.overlap is not None else len(queue)
         for k, one in enumerate(islice(queue, first, None), first):
             if not isinstance(one, Segment):
                 return True

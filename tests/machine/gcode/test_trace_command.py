@@ -80,3 +80,30 @@ def test_block_delete_skips_marked_blocks(tmp_path: Path) -> None:
     file.write_text("/G0 X1\nG0 X2\nM30\n")
     assert len(trace(file, "--json")[1].splitlines()) == 2
     assert len(trace(file, "--json", "--block-delete")[1].splitlines()) == 1
+
+
+def test_what_is_no_text_is_one_clear_line(tmp_path: Path) -> None:
+    file = tmp_path / "picture.nc"
+    file.write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\1\0")
+    code, out, err = trace(file, "--json")
+    assert (code, out) == (2, "")
+    assert err.strip() == f"cnctwin nc trace: cannot read {file}: is a binary file and no NC program"
+
+
+def test_a_long_run_says_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("opcua_server.machine.commands.PROGRESS_S", 0.0)
+    file = tmp_path / "long.nc"
+    file.write_text("G0 X0\n" + "X1\nX0\n" * 3000 + "M30\n")
+    code, out, err = trace(file, "--json")
+    assert code == 0
+    assert len(out.splitlines()) == 6001
+    assert "moves, at line" in err
+
+
+def test_the_dialect_can_be_told_from_the_program(tmp_path: Path) -> None:
+    file = tmp_path / "own.ngc"
+    file.write_text("#<_far> = 7\no1 sub\nG0 X#<_far>\no1 endsub\no1 call\nM2\n")
+    assert trace(file)[0] == 3
+    code, out, _ = trace(file, "--json", "--dialect", "auto")
+    assert code == 0
+    assert json.loads(out)["m"] == [7.0, 0.0, 0.0]

@@ -97,6 +97,39 @@ def run(moves: list[Move], machine: MachineParameters = REFERENCE, step: int = 1
     return start(moves, machine).until("done", "alarm", step=step).run
 
 
+ACTIONS = ("feed 0", "feed 0.1", "feed 0.5", "feed 1.5", "rapid 0", "rapid 0.25", "hold", "start", "single", "dry")
+"""What an operator can do; see ``act``."""
+
+
+def act(recorder: Recorder, action: str) -> None:
+    motion = recorder.motion
+    match action.split():
+        case ["feed", ratio]:
+            motion.feed_override = float(ratio)
+        case ["rapid", ratio]:
+            motion.rapid_override = float(ratio)
+        case ["hold"]:
+            motion.feed_hold()
+        case ["start"]:
+            motion.cycle_start()
+        case ["single"]:
+            motion.single_block = not motion.single_block
+        case ["dry"]:
+            motion.dry_run = not motion.dry_run
+
+
+def let_run(recorder: Recorder, longest: int | None = None) -> None:
+    """Everything back to normal, to the end of the program or for ``longest`` samples."""
+    motion = recorder.motion
+    motion.feed_override = motion.rapid_override = 1.0
+    motion.single_block = motion.dry_run = False
+    motion.cycle_start()
+    if longest is not None:
+        recorder.advance(longest)
+    elif not motion.idle:
+        recorder.until("done", "alarm")
+
+
 coordinate = st.floats(-30.0, 30.0, allow_nan=False).map(lambda value: round(value, 3))
 feeds = st.sampled_from((60.0, 400.0, 3000.0, 30000.0))
 

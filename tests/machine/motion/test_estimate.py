@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import random
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,9 +16,9 @@ from opcua_server.machine.gcode import interpret
 from opcua_server.machine.gcode.trace import TRAVEL, trace_tools
 from opcua_server.machine.motion.estimate import estimate
 from opcua_server.machine.motion.motion import Motion
-from opcua_server.machine.moves import Move
+from opcua_server.machine.moves import Move, NcAlarm
 from opcua_server.machine.parameters import REFERENCE, VF2
-from tests.machine.motion.paths import Recorder, arc, assert_within_limits, feed, rapid, still
+from tests.machine.motion.paths import ACTIONS, Recorder, act, arc, assert_within_limits, feed, let_run, rapid, still
 
 PROGRAM = """%
 O100
@@ -125,20 +128,74 @@ def test_no_limit_is_exceeded_over_the_corpus(shared_data: Path) -> None:
     assert ran > 150
 
 
-def test_cycle_time_is_that_of_the_reference_planners_where_they_agree(shared_data: Path) -> None:
-    corpus = shared_data / "gcode"
-    wrong, judged = [], 0
-    for file in sorted((corpus / "expected").glob("*.json")):
+def test_an_operator_at_play_exceeds_no_limit_over_the_corpus(shared_data: Path) -> None:
+    """Overrides, hold, single block and dry run at any moment; every program with CNCTWIN_FULL=1, else every fourth."""
+    files = sorted((shared_data / "gcode" / "expected").glob("*.json"))[:: 1 if os.environ.get("CNCTWIN_FULL") else 4]
+    chance = random.Random(40)  # noqa: S311
+    ran = 0
+    for file in files:
+        expected = json.loads(file.read_text())
+        if not expected.get("motion_s") or expected["n_moves"] > 2000:
+            continue
+        for machine in (REFERENCE, VF2):
+            motion = Motion(machine, wait=lambda move: 0.0)
+            motion.load(Listed.read(shared_data, expected["program"]))
+            recorder = Recorder(motion)
+            while not motion.idle and recorder.samples < 5_000:
+                act(recorder, chance.choice(ACTIONS))
+                recorder.advance(chance.randint(1, 150))
+            let_run(recorder, 5_000)
+            assert_within_limits(recorder.run, machine)
+            ran += 1
+    assert ran > 60
+
+
+class Listed:
+    """A corpus program's moves, interpreted once, with the alarm at their end."""
+
+    def __init__(self, moves: Iterable[Move]) -> None:
+        self.moves: list[Move] = []
+        self.alarm: NcAlarm | None = None
+        try:
+            self.moves.extend(moves)
+        except NcAlarm as alarm:
+            self.alarm = alarm
+
+    def __iter__(self) -> Iterator[Move]:
+        yield from self.moves
+        if self.alarm is not None:
+            raise self.alarm
+
+    @classmethod
+    def read(cls, shared_data: Path, name: str) -> Listed:
+        text = (shared_data / "gcode" / "programs" / name).read_bytes().decode("utf-8", errors="replace")
+        return cls(interpret(text, name=name, dialect="linuxcnc", tools=trace_tools(), limits=TRAVEL))
+
+
+def share(errors: dict[str, float], most: float) -> float:
+    return sum(abs(error) <= most for error in errors.values()) / len(errors)
+
+
+def test_cycle_times_are_those_of_the_reference_planner(shared_data: Path) -> None:
+    """Within 2 % on 90 % of all timed programs, and within 1 % wherever the two reference planners agree to 1 %."""
+    errors: dict[str, float] = {}
+    agreed: dict[str, float] = {}
+    for file in sorted((shared_data / "gcode" / "expected").glob("*.json")):
         expected = json.loads(file.read_text())
         time = (expected.get("motion_s") or {}).get("cont0.01_trap")
-        other = (expected.get("grbl") or {}).get("motion_s")
-        if not time or not other or abs(other - time) > 0.01 * time or expected["class"] == "reject":
+        if not time:
             continue
-        judged += 1
-        text = (corpus / "programs" / expected["program"]).read_bytes().decode("utf-8", errors="replace")
-        moves = interpret(text, name=expected["program"], dialect="linuxcnc", tools=trace_tools(), limits=TRAVEL)
-        error = estimate(moves, REFERENCE).motion_s / time - 1.0
-        if abs(error) > 0.01:
-            wrong.append((expected["program"], error))
-    assert judged > 40
-    assert not wrong
+        name = expected["program"]
+        error = estimate(Listed.read(shared_data, name), REFERENCE).motion_s / time - 1.0
+        errors[name] = error
+        other = (expected.get("grbl") or {}).get("motion_s")
+        if other and abs(other - time) <= 0.01 * time:
+            agreed[name] = error
+    print(
+        f"within 2 %: {share(errors, 0.02):.4f} of {len(errors)}; "
+        f"within 1 % where the planners agree: {share(agreed, 0.01):.4f} of {len(agreed)}"
+    )
+    assert len(errors) > 200
+    assert len(agreed) > 40
+    assert share(errors, 0.02) >= 0.9, sorted(errors.items(), key=lambda item: -abs(item[1]))[:30]
+    assert share(agreed, 0.01) == 1.0, {name: error for name, error in agreed.items() if abs(error) > 0.01}

@@ -1,0 +1,70 @@
+"""NC programs as files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from opcua_server.machine import program_file
+from opcua_server.machine.program_file import NoProgramError, dialect_of, read_program
+
+TEXT = "%\nO1 (Größe)\nG1 X10 F100\nM30\n%\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_unicode_is_read_as_written(tmp_path: Path, encoding: str) -> None:
+    file = tmp_path / "part.nc"
+    file.write_bytes(TEXT.encode(encoding))
+    program = read_program(file)
+    assert (program.text, program.note) == (TEXT, "")
+
+
+def test_an_office_code_is_read_with_a_note_that_names_the_line(tmp_path: Path) -> None:
+    file = tmp_path / "part.nc"
+    file.write_bytes(TEXT.encode("latin-1"))
+    program = read_program(file)
+    assert program.text == TEXT
+    assert program.note == "line 2 is not UTF-8; read as Latin-1"
+
+
+@pytest.mark.parametrize("data", [b"\x7fELF\x02\x01\x01\0\0\0\0\x03", bytes(range(256)) * 9, b"\xff\xfe\x00", b"G1 X\0\x001\0Y2\n"])
+def test_a_binary_file_is_refused(tmp_path: Path, data: bytes) -> None:
+    file = tmp_path / "part.nc"
+    file.write_bytes(data)
+    with pytest.raises(NoProgramError, match=r"binary|UTF-16"):
+        read_program(file)
+
+
+def test_blank_tape_before_and_behind_is_no_harm(tmp_path: Path) -> None:
+    file = tmp_path / "tape.nc"
+    file.write_bytes(b"\0" * 40 + TEXT.encode() + b"\0" * 40)
+    assert TEXT in read_program(file).text
+
+
+def test_what_is_no_file_or_too_large_is_refused_with_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "part.nc"
+    with pytest.raises(NoProgramError, match="No such file"):
+        read_program(file)
+    with pytest.raises(NoProgramError, match="folder"):
+        read_program(tmp_path)
+    file.write_text(TEXT)
+    monkeypatch.setattr(program_file, "LARGEST_BYTES", 10)
+    with pytest.raises(NoProgramError, match="at most"):
+        read_program(file)
+
+
+@pytest.mark.parametrize(
+    ("text", "dialect"),
+    [
+        (TEXT, "fanuc"),
+        ("O100 (o200 sub)\n#100=5\nIF[#100GT3]GOTO5\nN5M30\n", "fanuc"),
+        ("O1 M98 P2\n", "fanuc"),
+        ("o100 sub\nG1 X1\no100 endsub\n", "linuxcnc"),
+        ("N10 O<face> CALL [3]\n", "linuxcnc"),
+        ("#<depth> = 3\n", "linuxcnc"),
+        ("o1 WHILE [#1 LT 3]\n", "linuxcnc"),
+    ],
+)
+def test_the_dialect_shows_in_statements_that_only_one_control_reads(text: str, dialect: str) -> None:
+    assert dialect_of(text) == dialect
