@@ -97,9 +97,9 @@ def test_a_full_queue_loses_at_the_end_that_was_chosen_and_says_so(
 ) -> None:
     async def act(call: Caller) -> None:
         made = await call.subscribe()
-        await call.monitor(made, monitored("Count", 1, queue=queue, discard_oldest=discard_oldest, mode=1))
+        (one,) = await call.monitor(made, monitored("Count", 1, queue=queue, discard_oldest=discard_oldest, mode=1))
         plant.show("Count", 1, 2, 3, 4, 5, 6)
-        assert await mode(call, made, 2, 1) == ["Good"]
+        assert await mode(call, made, 2, one) == ["Good"]
         found = await call.gather(len(expected))
         assert [(value, status & 0xFFF) for _handle, value, status in found] == expected
 
