@@ -206,8 +206,7 @@ class Holding:
             await subscribe(link, self._terms[2], self._terms[4])
 
     async def stop(self) -> dict[str, float]:
-        for link in self._links:
-            await link.end()
+        await asyncio.gather(*(link.end() for link in self._links))
         return {"operations": len(self._links), "seconds": 0.0}
 
 

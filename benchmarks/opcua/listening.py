@@ -6,6 +6,7 @@ what is missing between the first and the last tick it saw. Latency is from Sour
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import struct
 import time
@@ -187,8 +188,7 @@ class Listening:
         seconds = time.perf_counter() - self._seconds
         failed = next((one.failed for one in self._listeners if one.failed), "")
         gone = sum(link.lost.done() for link in self._links)
-        for link in self._links:
-            await link.end()
+        await asyncio.gather(*(link.end() for link in self._links))
         if failed or gone:
             raise Refused(failed or f"the server closed {gone} connections")
         p50, p99 = np.percentile(tally.latencies, (50, 99)) if tally.latencies else (float("nan"), float("nan"))

@@ -1,0 +1,63 @@
+"""``cnctwin bench opcua``: one measurement through real processes, and what is made of measurements."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from asyncua import ua
+from rich.console import Console
+
+from benchmarks.opcua.chart import chart
+from benchmarks.opcua.listening import read_notification
+from benchmarks.opcua.report import Results, show
+from benchmarks.opcua.rounds import Rounds
+from benchmarks.opcua.scenarios import SCENARIOS
+from cnctwin.wire import encode
+
+
+def test_our_server_is_measured_encrypted_and_its_answers_are_checked(tmp_path: Path) -> None:
+    scenarios = [one for one in SCENARIOS if one.name == "Write 60, encrypted"]
+    results = Results(["cnctwin"], [one.name for one in scenarios])
+    Rounds(results, scenarios, 0.2, tmp_path, None, variables=1).run(1, lambda: None)
+    assert results.failed == {}
+    (found,) = results.found["Write 60, encrypted", "cnctwin"]
+    assert found["cpu_us"] > 0
+    assert found["rate"] > 0
+
+
+def test_measurements_come_back_from_json_as_the_same_tables_and_drawing() -> None:
+    names = [one.name for one in SCENARIOS]
+    results = Results(["cnctwin", "asyncua"], names)
+    for number, name in enumerate(names, 1):
+        for core in (0.01 * number, 0.02 * number):
+            results.add(name, "cnctwin", {"cpu_us": 2.0 * number, "rate": 10.0, "core": core, "client_core": 0.1})
+    results.add("Read 1", "asyncua", {"cpu_us": 1_000.0, "rate": 1.0, "core": 1.0, "client_core": 0.1})
+    results.failed["Call", "asyncua"] = "did not answer"
+    again = Results.of(json.loads(json.dumps(results.plain())))
+    shown = []
+    for one in (results, again):
+        output = io.StringIO()
+        show(Console(file=output, width=150), one, list(SCENARIOS))
+        shown.append(output.getvalue())
+    assert shown[0] == shown[1]
+    assert "Call, asyncua: not measured, did not answer" in shown[0]
+    ratio = 1_000.0 / (2.0 * (names.index("Read 1") + 1))
+    assert f"{ratio:.1f}" in shown[0]
+    assert chart(results) == chart(again)
+    assert chart(results).count("<circle") == sum("session" in name and "encrypted" not in name for name in names) + 1
+
+
+@pytest.mark.parametrize("fraction", [None, 7])
+def test_notifications_are_read_whatever_form_each_has(fraction: int | None) -> None:
+    moment = ua.uatypes.win_epoch_to_datetime(134_000_000_000_000_000)
+    value = ua.DataValue(ua.Variant(5.0, ua.VariantType.Double), ua.StatusCode(0), moment)
+    other = ua.DataValue(ua.Variant(6.0, ua.VariantType.Double), ua.StatusCode(0), moment, SourcePicoseconds=fraction)
+    told = [ua.MonitoredItemNotification(2, value), ua.MonitoredItemNotification(3, other)]
+    handles, ticks, source = read_notification(encode(ua.DataChangeNotification(told, [])))
+    assert handles.tolist() == [2, 3]
+    assert np.array_equal(ticks, [3.0, 3.0])
+    assert source == 134_000_000_000_000_000
