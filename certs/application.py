@@ -99,6 +99,39 @@ def renew_application(
     return _issue(folder, name, uri, dict.fromkeys(known), key, now or datetime.now(UTC))
 
 
+def install_application(folder: Path, certificate: x509.Certificate, key: rsa.RSAPrivateKey) -> None:
+    """Put a certificate that somebody else signed, and its key, in the place of ours; the old files go to ``own/previous``."""
+    certificate_path, key_path = _paths(folder)
+    if not key_path.exists() or load_key(key_path).public_key() != key.public_key():
+        if key_path.exists():
+            _keep(key_path)
+        write_atomically(key_path, key_pem(key))
+    if certificate_path.exists():
+        _keep(certificate_path)
+    write_atomically(certificate_path, certificate.public_bytes(serialization.Encoding.DER))
+
+
+def key_pem(key: rsa.RSAPrivateKey) -> bytes:
+    """PKCS #8 without a passphrase."""
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+
+
+def signing_request(certificate: x509.Certificate, key: rsa.RSAPrivateKey, subject: str = "") -> bytes:
+    """A PKCS #10 request (DER) for a certificate like ``certificate``: its names and its subject, or another one (RFC 4514).
+
+    Raises CertificateProblem when ``subject`` cannot be read.
+    """
+    try:
+        name = x509.Name.from_rfc4514_string(subject.strip("/").replace("/", ",")) if subject else certificate.subject
+        builder = x509.CertificateSigningRequestBuilder().subject_name(name)
+        names = _alternative_names(certificate)
+        if names is not None:
+            builder = builder.add_extension(names, critical=False)
+        return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+    except ValueError as error:
+        raise CertificateProblem(f"{subject!r}: is no subject of a certificate: {error}") from error
+
+
 def load_certificate(path: Path) -> x509.Certificate:
     """The certificate of a DER or PEM file. Raises CertificateProblem."""
     try:
@@ -180,10 +213,7 @@ def _issue(
     if key is None:
         key = rsa.generate_private_key(public_exponent=65537, key_size=KEY_BITS)
         # The key first: a crash between the two leaves a key without a certificate, for which one is made at the next start.
-        write_atomically(
-            key_path,
-            key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
-        )
+        write_atomically(key_path, key_pem(key))
     certificate = _self_signed(name, uri, _reachable((*hosts, socket.gethostname())), key, now)
     if certificate_path.exists():
         _keep(certificate_path)

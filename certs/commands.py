@@ -13,6 +13,7 @@ import typer
 from certs.application import application_uri, ensure_application, load_certificate, renew_application, thumbprint, uris
 from certs.errors import CertificateProblem
 from certs.trust import Trust
+from certs.users import Role, UserCertificates
 
 app = typer.Typer(help="Certificates of this installation, and whose certificates its server trusts.", no_args_is_help=True)
 
@@ -89,6 +90,10 @@ def show_all(data: Data = Path(".data")) -> None:
     for entry in _trust(data).entries():
         why = ", ".join(str(entry.note[key]) for key in ("how", "reason", "since", "peer") if entry.note.get(key))
         typer.echo(f"{entry.store:8}  {entry.thumbprint}  until {entry.ends:%Y-%m-%d}  {entry.uri or entry.subject}  ({why})")
+    for entry in _users(data).entries():
+        who = " ".join(str(entry.note[key]) for key in ("user", "role") if entry.note.get(key)) or "nobody"
+        why = f"{who}, {entry.note.get('reason') or entry.store}"
+        typer.echo(f"{'user':8}  {entry.thumbprint}  until {entry.ends:%Y-%m-%d}  {entry.subject}  ({why})")
 
 
 @app.command()
@@ -105,6 +110,31 @@ def reject(thumbprint_: Annotated[str, typer.Argument(metavar="THUMBPRINT")], da
     """Let the owner of a trusted certificate in no longer."""
     entry = _trust(data).reject(thumbprint_)
     typer.echo(f"rejected  {entry.thumbprint}  {entry.uri or entry.subject}")
+
+
+@app.command()
+@_one_line_problems
+def user(
+    name: Annotated[str, typer.Argument(help="whose certificate it is")],
+    thumbprint_or_file: Wanted,
+    role: Annotated[Role, typer.Option(help="what the user may do, as for passwords")],
+    data: Data = Path(".data"),
+) -> None:
+    """Let a user log in with a certificate: one in a file (.der, .pem), or one that was tried and turned away."""
+    entry = _users(data).give(name, role, thumbprint_or_file)
+    typer.echo(f"user      {entry.thumbprint}  {name} is {role.value}  {entry.subject}")
+
+
+@app.command("no-user")
+@_one_line_problems
+def no_user(thumbprint_: Annotated[str, typer.Argument(metavar="THUMBPRINT")], data: Data = Path(".data")) -> None:
+    """Let nobody log in with a user's certificate any longer."""
+    entry = _users(data).take(thumbprint_)
+    typer.echo(f"rejected  {entry.thumbprint}  {entry.subject}")
+
+
+def _users(data: Path) -> UserCertificates:
+    return UserCertificates(data / "pki" / "server" / "users")
 
 
 def _trust(data: Path) -> Trust:

@@ -53,13 +53,17 @@ class Trust:
 
     ``first_use``: an unknown certificate that is valid becomes trusted and is recorded. ``own_applications`` is the folder of
     all our applications (``<data>/pki``): who can write there owns the keys anyway, so their certificates are trusted.
+    ``people``: the certificates are those of users, not of applications.
     """
 
-    def __init__(self, folder: Path, *, first_use: bool = False, own_applications: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, first_use: bool = False, own_applications: Path | None = None, people: bool = False
+    ) -> None:
         self.trusted = folder / "trusted"
         self.rejected = folder / "rejected"
         self.issuers = folder / "issuers"
         self.first_use = first_use
+        self._people = people
         self._own_applications = own_applications
         for store in (self.trusted, self.rejected, self.issuers):
             store.mkdir(parents=True, exist_ok=True)
@@ -76,13 +80,15 @@ class Trust:
         try:
             sent = parse_chain(certificate_der)
             leaf = sent[0]
-            trusted = list(_certificates(self.trusted))
-            chain = build_chain(sent, [*_certificates(self.issuers), *trusted])
-            judge(chain, [*_revocation_lists(self.issuers), *_revocation_lists(self.trusted)], now, application_uri)
+            trusted = list(certificates(self.trusted))
+            chain = build_chain(sent, [*certificates(self.issuers), *trusted])
+            revoked = [*revocation_lists(self.issuers), *revocation_lists(self.trusted)]
+            judge(chain, revoked, now, application_uri, person=self._people)
             if any(certificate in trusted for certificate in chain) or leaf in self._own():
                 return Verdict(True, "Good", "trusted", thumbprint(leaf))
             if not self.first_use:
-                raise Refused("BadCertificateUntrusted", f"is not trusted; to trust it: cnctwin certs trust {thumbprint(leaf)}")
+                command = f"user NAME {thumbprint(leaf)} --role ROLE" if self._people else f"trust {thumbprint(leaf)}"
+                raise Refused("BadCertificateUntrusted", f"is not trusted; to trust it: cnctwin certs {command}")
             return self._trust_first_use(leaf, peer, now)
         except (Refused, OSError, *UNREADABLE) as problem:
             if isinstance(problem, Refused):
@@ -100,16 +106,19 @@ class Trust:
         """All trusted and rejected certificates. A file that is none is left out and logged."""
         found: list[Entry] = []
         for store, folder in (("trusted", self.trusted), ("rejected", self.rejected)):
-            for path in _files(folder):
+            for path in files(folder):
                 try:
                     found.append(_entry(path, "trusted" if store == "trusted" else "rejected"))
                 except (CertificateProblem, *UNREADABLE) as problem:
                     _logger.warning("%s", problem)
         return found
 
-    def trust(self, wanted: str, *, now: datetime | None = None) -> Entry:
-        """Trust a rejected certificate (``wanted``: its thumbprint, or its first 8 characters or more) or one in a file."""
-        return self._decide(wanted, self.rejected, self.trusted, {"how": "operator"}, now)
+    def trust(self, wanted: str, *, now: datetime | None = None, **note: str) -> Entry:
+        """Trust a rejected certificate (``wanted``: its thumbprint, or its first 8 characters or more) or one in a file.
+
+        ``note`` is kept in the record beside it. Raises CertificateProblem.
+        """
+        return self._decide(wanted, self.rejected, self.trusted, {"how": "operator", **note}, now)
 
     def reject(self, wanted: str, *, now: datetime | None = None) -> Entry:
         """Trust a certificate no longer; first use does not bring it back. Raises CertificateProblem."""
@@ -118,13 +127,13 @@ class Trust:
     def _decide(self, wanted: str, source: Path, target: Path, note: dict[str, Any], now: datetime | None) -> Entry:
         path = self._find(wanted, source)
         certificate = load_certificate(path)
-        _store(target, certificate, {**note, "since": _stamp(now or datetime.now(UTC))})
+        keep(target, certificate, {**note, "since": _stamp(now or datetime.now(UTC))})
         # The new place first: a crash in between leaves the certificate in both, never in none. A rejection by an operator wins.
         for folder in {self.trusted, self.rejected} - {target}:
-            for other in list(_files(folder)):
+            for other in list(files(folder)):
                 with contextlib.suppress(CertificateProblem):
                     if load_certificate(other) == certificate:
-                        _remove(other)
+                        remove(other)
         name = thumbprint(certificate)
         return next(entry for entry in self.entries() if entry.thumbprint == name and (target.name == entry.store))
 
@@ -135,7 +144,7 @@ class Trust:
         if len(name) < 8:
             raise CertificateProblem(f"{wanted}: give at least 8 characters of the thumbprint; cnctwin certs list shows them")
         matches = []
-        for path in _files(folder):
+        for path in files(folder):
             with contextlib.suppress(CertificateProblem):
                 if thumbprint(load_certificate(path)).startswith(name):
                     matches.append(path)
@@ -159,8 +168,8 @@ class Trust:
             raise Refused(
                 "BadCertificateUntrusted", f"{MAX_FIRST_USE} are trusted already; to trust it: cnctwin certs trust {name}"
             )
-        _store(self.trusted, leaf, {"how": "first use", "since": _stamp(now), "peer": peer})
-        _remove(self.rejected / f"{name}.der")
+        keep(self.trusted, leaf, {"how": "first use", "since": _stamp(now), "peer": peer})
+        remove(self.rejected / f"{name}.der")
         return Verdict(True, "Good", "trusted on first use", name, newly_trusted=True)
 
     def _keep_rejected(self, leaf: x509.Certificate, reason: str, status: str, peer: str, now: datetime) -> None:
@@ -171,7 +180,7 @@ class Trust:
                 os.utime(path)
             return
         try:
-            _store(self.rejected, leaf, {"since": _stamp(now), "reason": reason, "status": status, "peer": peer})
+            keep(self.rejected, leaf, {"since": _stamp(now), "reason": reason, "status": status, "peer": peer})
             self._drop_oldest()
         except OSError as error:
             _logger.warning("rejected certificate %s could not be kept: %s", path.stem, error)
@@ -181,7 +190,7 @@ class Trust:
         strangers = [path for path in self.rejected.glob("*.der") if _note(path).get("how") != "operator"]
         strangers.sort(key=lambda path: path.stat().st_mtime_ns)
         for path in strangers[: max(0, len(strangers) - MAX_REJECTED)]:
-            _remove(path)
+            remove(path)
 
 
 def _entry(path: Path, store: Literal["trusted", "rejected"]) -> Entry:
@@ -191,19 +200,19 @@ def _entry(path: Path, store: Literal["trusted", "rejected"]) -> Entry:
     return Entry(thumbprint(certificate), store, certificate.subject.rfc4514_string(), uri, ends, _note(path))
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def files(folder: Path) -> Iterator[Path]:
     yield from (path for path in sorted(folder.glob("*")) if path.suffix in (".der", ".pem", ".crt", ".cer"))
 
 
-def _certificates(folder: Path) -> Iterator[x509.Certificate]:
-    for path in _files(folder):
+def certificates(folder: Path) -> Iterator[x509.Certificate]:
+    for path in files(folder):
         try:
             yield load_certificate(path)
         except CertificateProblem as problem:
             _logger.warning("%s", problem)
 
 
-def _revocation_lists(folder: Path) -> Iterator[x509.CertificateRevocationList]:
+def revocation_lists(folder: Path) -> Iterator[x509.CertificateRevocationList]:
     for path in sorted(folder.glob("*.crl")):
         try:
             content = path.read_bytes()
@@ -213,7 +222,7 @@ def _revocation_lists(folder: Path) -> Iterator[x509.CertificateRevocationList]:
             _logger.warning("%s: is no revocation list that can be read: %s", path, error)
 
 
-def _store(folder: Path, certificate: x509.Certificate, note: dict[str, Any]) -> None:
+def keep(folder: Path, certificate: x509.Certificate, note: dict[str, Any]) -> None:
     path = folder / f"{thumbprint(certificate)}.der"
     write_atomically(path.with_suffix(".json"), json.dumps(note, indent=1).encode())
     write_atomically(path, certificate.public_bytes(Encoding.DER))
@@ -227,7 +236,7 @@ def _note(path: Path) -> dict[str, Any]:
     return note if isinstance(note, dict) else {}
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
     for gone in (path, path.with_suffix(".json")):
         with contextlib.suppress(FileNotFoundError):
             gone.unlink()

@@ -94,24 +94,41 @@ def judge(
     revocation_lists: Iterable[x509.CertificateRevocationList],
     now: datetime,
     application_uri: str | None = None,
+    *,
+    person: bool = False,
 ) -> None:
-    """Raise Refused for the first thing that is wrong with a whole chain; ``application_uri`` is what the peer says it is."""
+    """Raise Refused for the first thing that is wrong with a whole chain; ``application_uri`` is what the peer says it is.
+
+    ``person``: the certificate of a user, who has no ApplicationUri and only signs (OPC 10000-4, 7.40.5).
+    """
     leaf = chain[0]
     for depth, certificate in enumerate(chain):
         _check_algorithms(certificate, depth)
     for depth, certificate in enumerate(chain):
         _check_times(certificate, depth, now)
-    _check_usage(leaf)
+    _check_usage(leaf, person)
     names = uris(leaf)
-    if not names:
+    if not names and not person:
         raise Refused("BadCertificateUriInvalid", "it carries no ApplicationUri")
-    if application_uri is not None and application_uri != names[0]:
-        raise Refused("BadCertificateUriInvalid", f"it is for {names[0]}, but its owner says it is {application_uri}")
+    if application_uri is not None and application_uri not in names[:1]:
+        raise Refused("BadCertificateUriInvalid", f"it is for {', '.join(names[:1])}, but its owner says it is {application_uri}")
     for depth, issuer in enumerate(chain[1:]):
         _check_issuer(issuer, depth)
     lists = list(revocation_lists)
     for depth, (certificate, issuer) in enumerate(itertools.pairwise(chain)):
         _check_revocation(certificate, issuer, lists, now, depth)
+
+
+def judge_own(chain: Sequence[x509.Certificate], now: datetime, application_uri: str) -> None:
+    """Raise Refused for what makes a certificate useless for us as a server. Revocation lists are the clients' matter."""
+    for depth, certificate in enumerate(chain):
+        _check_algorithms(certificate, depth)
+        _check_times(certificate, depth, now)
+    if application_uri not in uris(chain[0]):
+        raise Refused("BadCertificateUriInvalid", f"it is not for {application_uri}")
+    _check_usage(chain[0], False, ExtendedKeyUsageOID.SERVER_AUTH)
+    for depth, issuer in enumerate(chain[1:]):
+        _check_issuer(issuer, depth)
 
 
 def _der_size(content: bytes) -> int:
@@ -161,19 +178,24 @@ def _check_times(certificate: x509.Certificate, depth: int, now: datetime) -> No
         raise Refused(status, f"{whose} ended on {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC")
 
 
-def _check_usage(leaf: x509.Certificate) -> None:
+def _check_usage(leaf: x509.Certificate, person: bool, purpose: x509.ObjectIdentifier = ExtendedKeyUsageOID.CLIENT_AUTH) -> None:
     try:
         usage = leaf.extensions.get_extension_for_class(x509.KeyUsage).value
     except x509.ExtensionNotFound:
         raise Refused("BadCertificateUseNotAllowed", "it does not say what its key may be used for") from None
-    if not (usage.digital_signature and (usage.key_encipherment or usage.data_encipherment)):
+    if person and not usage.digital_signature:
+        raise Refused("BadCertificateUseNotAllowed", "its key may not sign")
+    if not person and not (usage.digital_signature and (usage.key_encipherment or usage.data_encipherment)):
         raise Refused("BadCertificateUseNotAllowed", "its key may not sign and encrypt")
     try:
         purposes = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except x509.ExtensionNotFound:
         return
-    if not {ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE} & set(purposes):
-        raise Refused("BadCertificateUseNotAllowed", "it is not for clients")
+    if not {purpose, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE} & set(purposes):
+        raise Refused(
+            "BadCertificateUseNotAllowed",
+            "it is not for clients" if purpose == ExtendedKeyUsageOID.CLIENT_AUTH else "it is not for servers",
+        )
 
 
 def _check_issuer(issuer: x509.Certificate, depth: int) -> None:

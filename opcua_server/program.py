@@ -31,6 +31,7 @@ from nodesets.methods import BY_NAME
 from nodesets.nodeset_xml import NodesetError
 from nodesets.official import OfficialNodesetMissing
 from opcua_server import space
+from opcua_server.engine.configuration import room as configuration
 from opcua_server.engine.contract import Limits
 from opcua_server.engine.engine import Engine
 from opcua_server.engine.subscriptions import service as subscriptions
@@ -40,6 +41,7 @@ from opcua_server.run.machine import RunningMachine
 from opcua_server.run.programs import ProgramFolder, read_program_file
 from opcua_server.run.results import ResultsWatch
 from opcua_server.run.schedule import Schedule
+from opcua_server.security.roles import show_permissions, show_role_set
 from opcua_server.security.server import SecureServer, make
 from opcua_server.sources.simulated import SHIPPED, SimulatedSource, read_programs
 from opcua_server.sources.source import Source
@@ -141,6 +143,9 @@ class Plant:
             give_rights(server, machine_id, shown)
             remake = functools.partial(make_source, machine_id)
             plant.machines.append(RunningMachine(machine_id, source, shown, remake, programs))
+        await show_role_set(server)
+        configuration.claim(server)
+        show_permissions(server.iserver.aspace, server.rights)
         server.rights.on_results = plant._results_written
         plant._schedule = Schedule(settings.publication_period, clock.steady_s(), clock.wall_ns())
         return plant
@@ -266,7 +271,7 @@ def give_rights(server: SecureServer, machine_id: str, shown: space.MachineSpace
 
 def make_front(server: SecureServer) -> Engine:
     """What listens: the engine with its rooms."""
-    return Engine.of(server, limits=LIMITS, rooms=[subscriptions.services])
+    return Engine.of(server, limits=LIMITS, rooms=[subscriptions.services, configuration.services])
 
 
 async def _listen(engine: Engine, settings: Settings) -> None:

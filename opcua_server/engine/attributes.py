@@ -29,8 +29,10 @@ from opcua_server.engine.contract import Limits, Request, Service, ServiceFault
 from opcua_server.engine.fits import Fits
 from opcua_server.engine.subscriptions.columns import Column, ColumnSlot
 from opcua_server.engine.values import ATTRIBUTES, VALUE, Values, encode_data_value, failed, stamped, without_times
-from opcua_server.security.access import may_call, may_write_results
+from opcua_server.security.access import may_call, may_configure, may_write_results
+from opcua_server.security.audit import Audit
 from opcua_server.security.rights import Rights
+from opcua_server.security.roles import permissions_of
 from opcua_server.space.publish import put
 
 _C = ua.StatusCodes
@@ -46,7 +48,8 @@ SLICE: Final = 250
 MAX_PLAN_BYTES: Final = 32 << 20
 PLAN_OVERHEAD: Final = 200
 """About what one node of a plan costs in memory, beside the request's bytes."""
-_USER_ATTRIBUTES: Final = (int(_A.UserAccessLevel), int(_A.UserExecutable))
+_ROLES: Final = (int(_A.RolePermissions), int(_A.UserRolePermissions))
+_USER_ATTRIBUTES: Final = (int(_A.UserAccessLevel), int(_A.UserExecutable), *_ROLES)
 _BINARY: Final = "Default Binary"
 
 
@@ -151,13 +154,16 @@ class Plan:
 class Attributes:
     """The attribute services over one address space."""
 
-    def __init__(self, values: Values, rights: Rights, limits: Limits, for_everybody: Container[Any] = ()) -> None:
-        """``for_everybody``: methods that every session may call."""
+    def __init__(
+        self, values: Values, rights: Rights, limits: Limits, for_everybody: Container[Any] = (), audit: Audit | None = None
+    ) -> None:
+        """``for_everybody``: methods that every session may call, but for those of administrators."""
         self._values = values
         self._aspace = values.aspace
         self._rights = rights
         self._limits = limits
         self._for_everybody = for_everybody
+        self._audit = audit
         self._plans: OrderedDict[bytes, Plan] = OrderedDict()
         self._plan_bytes = 0
         self._nodes = 0
@@ -235,7 +241,7 @@ class Attributes:
                 raise ServiceFault(_C.BadDataEncodingInvalid)
         if item.IndexRange:
             plan.add_special((item, slot, ranges.parse(item.IndexRange)))
-        elif item.AttributeId in _USER_ATTRIBUTES or getattr(slot, "is_live", False):
+        elif item.AttributeId in _USER_ATTRIBUTES or getattr(slot, "is_live", False) or item.NodeId in self._rights.private:
             plan.add_special((item, slot, None))
         else:
             plan.add(slot)
@@ -254,6 +260,8 @@ class Attributes:
     def _work_out(self, planned: Any, request: Request) -> Any:
         """The DataValue of an item that no cache holds: a range, a live value, what depends on the user."""
         item, slot, bounds = planned
+        if not may_read(self._rights, item, request):
+            return failed(_C.BadUserAccessDenied)
         value = slot.value
         if value is None:
             return failed(_C.BadAttributeIdInvalid)
@@ -269,14 +277,22 @@ class Attributes:
     def _for_user(self, item: Any, variant: Any, request: Request) -> Any:
         role = request.session.role if request.session is not None else None
         value = variant.Value
-        if item.AttributeId == int(_A.UserAccessLevel):
+        if item.AttributeId in _ROLES:
+            value = value if item.AttributeId == int(_A.RolePermissions) else permissions_of(request.session, value)
+        elif item.AttributeId == int(_A.UserAccessLevel):
+            if item.NodeId in self._rights.private and not may_configure(role):
+                return ua.Variant(0, variant.VariantType)
             if item.NodeId not in self._rights.results or not may_write_results(role):
                 value = int(value) & ~(1 << int(ua.AccessLevel.CurrentWrite))
         else:
             rows = self._rights.methods.items()
             allowed = any(node == item.NodeId and may_call(role, method) for (_, node), (_, method) in rows)
-            value = bool(value) and (allowed or item.NodeId in self._for_everybody)
-        return ua.Variant(value, variant.VariantType)
+            if item.NodeId in self._rights.admin_methods:
+                allowed = may_configure(role) and request.security == "SignAndEncrypt"
+            else:
+                allowed = allowed or item.NodeId in self._for_everybody
+            value = bool(value) and allowed
+        return ua.Variant(value, variant.VariantType, is_array=variant.is_array)
 
     # Write ----------------------------------------------------------------------------------------------------------
 
@@ -290,15 +306,24 @@ class Attributes:
         statuses = []
         machines = set()
         for item in items:
+            old = self._before(item)
             try:
                 statuses.append(self._write(request, item, now))
                 machines.add(self._rights.results[item.NodeId])
             except ServiceFault as fault:
                 statuses.append(fault.status)
+            if self._audit is not None:
+                self._audit.wrote(request, item, old, statuses[-1])
         if self._rights.on_results is not None:
             for machine_id in machines:
                 self._rights.on_results(machine_id, request.session)  # type: ignore[arg-type]
         return struct.pack(f"<i{len(statuses)}Ii", len(statuses), *statuses, 0)
+
+    def _before(self, item: Any) -> Any:
+        """The DataValue of a result before it is written, for the audit."""
+        node = self._aspace.get(item.NodeId) if item.NodeId in self._rights.results else None
+        held = node.attributes.get(ATTRIBUTES.get(item.AttributeId)) if node is not None else None
+        return held.value if held is not None else None
 
     def _write(self, request: Request, item: Any, now: datetime) -> int:
         """Put one value; its status. Raises ServiceFault with the reason why not."""
@@ -333,3 +358,9 @@ class Attributes:
         status = given.StatusCode if given.StatusCode is not None else ua.StatusCode()
         put(held, ua.DataValue(variant, status, source, given.ServerTimestamp or now))
         return int(_C.Good)
+
+
+def may_read(rights: Rights, item: Any, request: Request) -> bool:
+    """Whether a session may know an attribute: roles, and the values of private nodes, are for administrators."""
+    hidden = item.AttributeId == int(_A.RolePermissions) or (item.AttributeId == VALUE and item.NodeId in rights.private)
+    return not hidden or may_configure(request.session.role if request.session is not None else None)

@@ -74,15 +74,18 @@ class Opening:
 
 
 class Channel:
-    """``certificate``: the client's leaf (DER), None over policy None. ``key``: the client's public key."""
+    """``own``: what we were when it was opened, for as long as it lives. ``certificate``: the client's leaf (DER), None over
+    policy None. ``key``: the client's public key."""
 
     def __init__(self, own: Own) -> None:
         self.number = 0
         self.policy: Policy | None = None
         self.mode: Literal["None", "Sign", "SignAndEncrypt"] = "None"
         self.certificate: bytes | None = None
+        self.chain = b""
+        """The certificate with what was sent behind it."""
         self.key: rsa.RSAPublicKey | None = None
-        self._own = own
+        self.own = own
         self._tokens: dict[int, Token] = {}
         self._sending: Token | None = None
         self._heard: int | None = None
@@ -120,7 +123,7 @@ class Channel:
         leaf, key = _leaf(sender)
         if self.certificate is not None and not hmac.compare_digest(leaf, self.certificate):
             raise ProtocolError(_C.BadSecurityChecksFailed, "another certificate on an open channel")
-        if thumb is None or not hmac.compare_digest(thumb, self._own.thumbprint):
+        if thumb is None or not hmac.compare_digest(thumb, self.own.thumbprint):
             raise ProtocolError(_C.BadCertificateInvalid, "not encrypted for our certificate")
         plain = self._decrypt(policy, frame, p, key)
         return self._decode(plain, p, sender or b"", leaf, policy, key)
@@ -128,14 +131,14 @@ class Channel:
     def _decrypt(self, policy: Policy, frame: bytes, p: int, key: rsa.RSAPublicKey) -> bytes:
         """The frame in clear, its signature verified, without padding and signature."""
         try:
-            plain = frame[:p] + policy.decrypt(self._own.key, frame[p:])
+            plain = frame[:p] + policy.decrypt(self.own.key, frame[p:])
             size = key.key_size // 8
             policy.verify(key, plain[-size:], plain[:-size])
         except (ValueError, InvalidSignature) as error:
             raise ProtocolError(_C.BadSecurityChecksFailed, "wrong signature") from error
         plain = plain[:-size]
         padding = plain[-1]
-        if self._own.key.key_size > 2048:
+        if self.own.key.key_size > 2048:
             padding = (padding << 8 | plain[-2]) + 1
         if len(plain) - padding - 1 < p + 8:
             raise ProtocolError(_C.BadSecurityChecksFailed, "wrong padding")
@@ -180,7 +183,7 @@ class Channel:
         if not renew:
             self.number = secrets.randbelow(2**32 - 2) + 1
             self.policy, self.mode, self.key = policy, mode, opening.key
-            self.certificate = opening.leaf or None
+            self.certificate, self.chain = opening.leaf or None, opening.chain
         self._last_token += 1
         token = Token(self._last_token, now_s + lifetime_ms * 1.25 / 1000, theirs, ours)
         if renew and self._sending is not None:
@@ -211,14 +214,14 @@ class Channel:
             head += _block(None) + _block(None)
             return frames.HEADER.pack(b"OPN", b"F", 8 + len(head) + len(plain)) + head + plain
         digest = x509.load_der_x509_certificate(self.certificate).fingerprint(SHA1())  # noqa: S303 - an identifier
-        head += _block(self._own.certificate) + _block(digest)
-        block, signature = policy.plain_block(key), self._own.key.key_size // 8
+        head += _block(self.own.certificate) + _block(digest)
+        block, signature = policy.plain_block(key), self.own.key.key_size // 8
         extra = 1 if key.key_size > 2048 else 0
         padding = -(len(plain) + 1 + extra + signature) % block
         plain += bytes((padding & 0xFF,)) * (padding + 1) + (bytes((padding >> 8,)) if extra else b"")
         size = 8 + len(head) + (len(plain) + signature) // block * (key.key_size // 8)
         head = frames.HEADER.pack(b"OPN", b"F", size) + head
-        plain += policy.sign(self._own.key, head + plain)
+        plain += policy.sign(self.own.key, head + plain)
         return head + policy.encrypt(key, plain)
 
     # Messages -------------------------------------------------------------------------------------------------------

@@ -125,6 +125,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, _error: Exception | None) -> None:
         self._closing = True
+        if self.channel.is_open:
+            self.engine.audit.channel_closed(self.channel)
         for task in self._tasks:
             task.cancel()
         self._assembler.clear()
@@ -265,6 +267,7 @@ class Connection(asyncio.Protocol):
     async def _open(self, frame: bytes) -> None:
         """OpenSecureChannel: what takes long is done in a thread, and nothing else of this connection meanwhile."""
         engine = self.engine
+        opening: Opening | None = None
         try:
             opening = await engine.in_thread(self.channel.examine, frame)
             if opening.policy is not None and not self.channel.is_open:
@@ -277,20 +280,29 @@ class Connection(asyncio.Protocol):
                 answer = await engine.in_thread(self.channel.open, *terms)
             self._write(answer)
         except ProtocolError as problem:
-            self._refuse(problem)
+            self._not_opened(opening, problem)
             return
         except Exception as error:  # what the crypto library makes of a stranger's bytes has no common base
-            self._refuse(ProtocolError(frames.BAD_SECURITY_CHECKS_FAILED, f"{type(error).__name__} while opening"))
+            text = f"{type(error).__name__} while opening"
+            self._not_opened(opening, ProtocolError(frames.BAD_SECURITY_CHECKS_FAILED, text))
             return
+        engine.audit.channel_opened(self.channel, opening)
         self._go_on()
+
+    def _not_opened(self, opening: Opening | None, problem: ProtocolError) -> None:
+        self.engine.audit.channel_opened(self.channel, opening, problem.status, str(problem), problem.event)
+        self._refuse(problem)
 
     async def _admit(self, opening: Opening) -> None:
         # The peer has proved by now that it has the certificate's key: strangers' certificates do not fill the folder.
         verdict = await self.engine.judge(opening.chain, self.address)
-        if verdict is not None:
+        if not verdict.accepted:
             # The standard lets a stranger see no more than this (OPC 10000-4, 6.1.3); the reason is in the log and the folder.
-            text = "client certificate refused; see the server's rejected certificates"
-            raise ProtocolError(_C.BadSecurityChecksFailed, text) from ServiceFault(_C.BadSecurityChecksFailed, verdict)
+            problem = ProtocolError(
+                _C.BadSecurityChecksFailed, "client certificate refused; see the server's rejected certificates"
+            )
+            problem.event = self.engine.audit.certificate_refused(opening.leaf, verdict.status, verdict.text)
+            raise problem
 
     # Services -------------------------------------------------------------------------------------------------------
 

@@ -155,6 +155,17 @@ class Core(Protocol):
     server: Any
     """asyncua's Server, for its nodes and its internal events; its listener is not open."""
     limits: Limits
+    rights: Any
+    """security.rights.Rights: what roles may see, change and call."""
+    audit: Any
+    """security.audit.Audit: where security is reported."""
+    own: Any
+    """channel.Own: our certificate and key; ``use(own)`` replaces it for channels that are opened from then on."""
+    trust: Any
+    """certs.trust.Trust: whose certificates get in."""
+    use: Callable[[Any], None]
+    judge_again: Callable[[], Awaitable[None]]
+    """Closes the channels of clients whose certificates no longer get in."""
     sessions: dict[bytes, Session]
     """By encoded authentication token; activated or not."""
     methods: dict[Any, MethodHandler]

@@ -52,7 +52,7 @@ class Discovery:
     def find_servers(self, request: Request, params: Any) -> Any:
         own = self._application()
         named = not params.ServerUris or own.uri in params.ServerUris
-        return _array(_write_servers, [self._describe(self._url(params.EndpointUrl, request))] if named else [])
+        return _array(_write_servers, [self._describe(own, self._url(params.EndpointUrl, request))] if named else [])
 
     def endpoints(self, url: str) -> list[Any]:
         """EndpointDescriptions, the strongest first."""
@@ -60,13 +60,12 @@ class Discovery:
         found = []
         for policy in sorted(POLICIES.values(), key=lambda policy: -_LEVEL[policy.name]):
             for mode, level in ((3, 100), (2, 10)):
-                found.append(self._endpoint(url, policy.uri, mode, level + _LEVEL[policy.name]))
+                found.append(self._endpoint(own, url, policy.uri, mode, level + _LEVEL[policy.name]))
         if own.insecure:
-            found.append(self._endpoint(url, NONE, 1, 0))
+            found.append(self._endpoint(own, url, NONE, 1, 0))
         return found
 
-    def _endpoint(self, url: str, policy: str, mode: int, level: int) -> Any:
-        own = self._application()
+    def _endpoint(self, own: Application, url: str, policy: str, mode: int, level: int) -> Any:
         encrypts = policy if policy != NONE else next(iter(POLICIES))
         tokens = []
         if own.anonymous:
@@ -75,13 +74,12 @@ class Discovery:
         if own.certificates:
             tokens.append(_token("certificate_" + encrypts.rpartition("#")[2], ua.UserTokenType.Certificate, encrypts))
         made = ua.EndpointDescription()
-        made.EndpointUrl, made.Server, made.ServerCertificate = url, self._describe(url), own.certificate
+        made.EndpointUrl, made.Server, made.ServerCertificate = url, self._describe(own, url), own.certificate
         made.SecurityMode, made.SecurityPolicyUri = ua.MessageSecurityMode(mode), policy
         made.UserIdentityTokens, made.TransportProfileUri, made.SecurityLevel = tokens, BINARY, level
         return made
 
-    def _describe(self, url: str) -> Any:
-        own = self._application()
+    def _describe(self, own: Application, url: str) -> Any:
         made = ua.ApplicationDescription()
         made.ApplicationUri, made.ProductUri = own.uri, own.product_uri
         made.ApplicationName = ua.LocalizedText(own.name, "en")

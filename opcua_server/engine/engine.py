@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
-from certs.pki import Trust
-from opcua_server.engine import services
+from certs.pki import Trust, Verdict
+from opcua_server.engine import frames, services
 from opcua_server.engine.attributes import Attributes
 from opcua_server.engine.channel import Own
 from opcua_server.engine.connection import Connection
@@ -29,6 +29,7 @@ from opcua_server.engine.sessions import CertificateUser, Sessions
 from opcua_server.engine.subscriptions.columns import Columns
 from opcua_server.engine.values import Values
 from opcua_server.engine.view import View
+from opcua_server.security.audit import Audit
 from opcua_server.security.rights import Rights
 from opcua_server.security.server import SecureServer
 from opcua_server.security.users import Users
@@ -73,6 +74,9 @@ class Engine:
         self.own = own
         self.clock = clock
         self.columns = columns or Columns()
+        self.rights = rights
+        self.trust = trust
+        self.audit = Audit(lambda: application().uri)
         self.values = Values(self.aspace, self.columns)
         self.methods: dict[Any, MethodHandler] = {}
         self.starting: list[Callable[[], None]] = []
@@ -80,7 +84,6 @@ class Engine:
         self.high_water = 64 << 10
         self.connections: set[Connection] = set()
         self._host, self._port = host, port
-        self._trust = trust
         self._complaints: deque[float] = deque(maxlen=COMPLAINTS_PER_S)
         self._listener: asyncio.Server | None = None
         self._sweeper: asyncio.Task[None] | None = None
@@ -90,15 +93,15 @@ class Engine:
         self._pool = ThreadPoolExecutor(CRYPTO_THREADS, "opcua-crypto")
         discovery = Discovery(application, self._own_url)
         self._sessions = Sessions(
-            own, users, self.limits, discovery, clock, self.complain, strict=strict, certificate_user=certificate_user
+            users, self.limits, discovery, clock, self.complain, self.audit, strict=strict, certificate_user=certificate_user
         )
         self.sessions: dict[bytes, Session] = self._sessions.by_token
         rows = [
             *discovery.services(),
             *self._sessions.services(),
-            *Attributes(self.values, rights, self.limits, self.methods).services(),
+            *Attributes(self.values, rights, self.limits, self.methods, self.audit).services(),
             *View(self.aspace, self.limits).services(),
-            *Methods(self.aspace, rights, self.limits, self.methods).services(),
+            *Methods(self.aspace, rights, self.limits, self.methods, self.audit).services(),
         ]
         for room in rooms:
             rows += room(self)
@@ -108,24 +111,25 @@ class Engine:
     def of(cls, server: SecureServer, *, rooms: Iterable[Room] = (), limits: Limits | None = None, **options: Any) -> Engine:
         """The front of a server: with its certificate, users, trust and rights, on its address."""
         host, port = server.address
-        own = server.own
+        known = server.users.certificates
+        given = options.setdefault("certificate_user", server.users.with_certificate) != server.users.with_certificate
 
         def application() -> Application:
             return Application(
                 uri=server.application_uri,
                 product_uri=server.product_uri,
                 name=server.name,
-                certificate=own.certificate,
-                insecure=own.insecure,
+                certificate=server.own.certificate,
+                insecure=server.own.insecure,
                 anonymous=not server.strict,
-                certificates=options.get("certificate_user") is not None,
+                certificates=given or (known is not None and known.has_any()),
             )
 
         return cls(
             server,
             host=host,
             port=port,
-            own=own,
+            own=server.own,
             application=application,
             trust=server.trust,
             users=server.users,
@@ -211,15 +215,25 @@ class Engine:
     async def in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work, *arguments)
 
-    async def judge(self, chain: bytes, peer: str) -> str | None:
-        """None when the owner of a certificate gets in, else why not."""
-        verdict = await self.in_thread(lambda: self._trust.check(chain, peer=peer))
-        if verdict.accepted:
-            if verdict.newly_trusted:
-                _audit.warning("certificate %s from %s: trusted on first use", verdict.thumbprint, peer)
-            return None
-        self.complain("certificate %s from %s: refused, %s", verdict.thumbprint, peer, verdict.text)
-        return str(verdict.text)
+    async def judge(self, chain: bytes, peer: str) -> Verdict:
+        """Whether the owner of a certificate gets in."""
+        verdict = await self.in_thread(lambda: self.trust.check(chain, peer=peer))
+        if verdict.newly_trusted:
+            _audit.warning("certificate %s from %s: trusted on first use", verdict.thumbprint, peer)
+        elif not verdict.accepted:
+            self.complain("certificate %s from %s: refused, %s", verdict.thumbprint, peer, verdict.text)
+        return verdict
+
+    async def judge_again(self) -> None:
+        """Close the channels of clients whose certificates no longer get in."""
+        for connection in list(self.connections):
+            chain = connection.channel.chain
+            if chain and not (await self.in_thread(lambda chain=chain: self.trust.check(chain))).accepted:
+                connection.close(frames.BAD_SECURITY_CHECKS_FAILED, "client certificate is no longer trusted")
+
+    def use(self, own: Own) -> None:
+        """Be somebody with another certificate from now on; channels that are open go on with the one they know."""
+        self.own = self.server.own = own
 
     def complain(self, text: str, *arguments: Any) -> None:
         """Log what a stranger does wrong, a few lines a second at most."""

@@ -37,11 +37,15 @@ BAD_TIMEOUT: Final = 0x800A0000
 
 
 class ProtocolError(Exception):
-    """The peer broke a rule of the transport or of the channel; ``status`` is what the ERR message says."""
+    """The peer broke a rule of the transport or of the channel; ``status`` is what the ERR message says.
+
+    ``event``: EventId of an audit event that says more.
+    """
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
         self.status = status
+        self.event = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from cnctwin.wire.encode import array_writer
 from cnctwin.wire.scalars import ua
 from opcua_server.engine.contract import Limits, MethodHandler, Request, Service, ServiceFault
 from opcua_server.engine.fits import Fits, has_rank
-from opcua_server.security.access import may_call
+from opcua_server.security.access import may_call, may_configure
+from opcua_server.security.audit import Audit
 from opcua_server.security.rights import Rights
 
 _C = ua.StatusCodes
@@ -27,12 +28,13 @@ _EXECUTABLE: Final = ua.AttributeIds.Executable
 class Methods:
     """``handlers``: methods that a room of the engine carries out, for every session; they change nothing of a machine."""
 
-    def __init__(self, aspace: Any, rights: Rights, limits: Limits, handlers: dict[Any, MethodHandler]) -> None:
+    def __init__(self, aspace: Any, rights: Rights, limits: Limits, handlers: dict[Any, MethodHandler], audit: Audit) -> None:
         self._aspace = aspace
         self._rights = rights
         self._limits = limits
         self._handlers = handlers
         self._fits = Fits(aspace, limits.array_elements)
+        self._audit = audit
 
     def services(self) -> list[Service]:
         return [Service("Call", 712, 715, self.call, ua.CallParameters)]
@@ -48,9 +50,19 @@ class Methods:
         return b"".join([*parts, b"\x00\x00\x00\x00"])
 
     async def _one(self, request: Request, one: Any) -> Any:
+        result = await self._result(request, one)
+        if one.MethodId in self._rights.secret_arguments:
+            self._audit.called(request, one.ObjectId, one.MethodId, [], result.StatusCode.value)
+        elif one.MethodId not in self._handlers or one.MethodId in self._rights.admin_methods:
+            self._audit.called(request, one.ObjectId, one.MethodId, list(one.InputArguments or []), result.StatusCode.value)
+        return result
+
+    async def _result(self, request: Request, one: Any) -> Any:
         given = list(one.InputArguments or [])
         try:
             own = self._handlers.get(one.MethodId)
+            if one.MethodId in self._rights.admin_methods:
+                self._for_admins(request, one)
             if own is not None:
                 result = self._checked(one, given) or own(request, one.ObjectId, given)
             else:
@@ -106,6 +118,15 @@ class Methods:
                 held = self._aspace.get(reference.NodeId).attributes[ua.AttributeIds.Value].value
                 return list(held.Value.Value or []) if held.Value is not None else []
         return []
+
+    def _for_admins(self, request: Request, one: Any) -> None:
+        """Security is configured by its administrators, over an encrypted channel only (OPC 10000-12, 7.10)."""
+        role = request.session.role if request.session is not None else None
+        if not may_configure(role):
+            _audit.warning("%s by %s: refused", one.MethodId.to_string(), _who(request))
+            raise ServiceFault(_C.BadUserAccessDenied)
+        if request.security != "SignAndEncrypt":
+            raise ServiceFault(_C.BadSecurityModeInsufficient)
 
     async def _run(self, request: Request, one: Any, given: list[Any]) -> Any:
         node = self._aspace.get(one.MethodId)

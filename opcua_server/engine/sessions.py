@@ -26,10 +26,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from certs.application import uris
 from cnctwin.wire.encode import node_id_bytes
 from cnctwin.wire.scalars import ua
-from opcua_server.engine.channel import Own
+from opcua_server.engine.channel import MAX_RSA_BITS
 from opcua_server.engine.contract import Limits, Request, Service, ServiceFault, Session
 from opcua_server.engine.discovery import Discovery
 from opcua_server.engine.policies import POLICIES
+from opcua_server.security.audit import Audit
+from opcua_server.security.roles import roles_of
 from opcua_server.security.users import NotThem, Person, Users
 
 _C = ua.StatusCodes
@@ -71,23 +73,23 @@ class Sessions:
 
     def __init__(
         self,
-        own: Own,
         users: Users,
         limits: Limits,
         discovery: Discovery,
         clock: Callable[[], float],
         complain: Callable[..., None],
+        audit: Audit,
         *,
         strict: bool,
         certificate_user: CertificateUser | None = None,
     ) -> None:
         self.by_token: dict[bytes, Session] = {}
-        self._own = own
         self._users = users
         self._limits = limits
         self._discovery = discovery
         self._clock = clock
         self._complain = complain
+        self._audit = audit
         self._strict = strict
         self._certificate_user = certificate_user
         self._numbers = 0
@@ -102,6 +104,17 @@ class Sessions:
     # Create ---------------------------------------------------------------------------------------------------------
 
     def create(self, request: Request, params: Any) -> Any:
+        """A session, not activated yet; made or refused, it is audited."""
+        channel = request.answer.connection.channel  # type: ignore[attr-defined]
+        try:
+            session, result = self._create(request, params)
+        except ServiceFault as fault:
+            self._audit.session_created(request, channel, None, fault.status)
+            raise
+        self._audit.session_created(request, channel, session)
+        return result
+
+    def _create(self, request: Request, params: Any) -> tuple[OpenSession, Any]:
         connection = request.answer.connection  # type: ignore[attr-defined]
         channel = connection.channel
         if len(connection.sessions) >= PER_CONNECTION:
@@ -130,17 +143,17 @@ class Sessions:
         result = ua.CreateSessionResult()
         result.SessionId, result.AuthenticationToken = session.session_id, token_id
         result.RevisedSessionTimeout, result.ServerNonce = timeout_ms, session.nonce
-        result.ServerCertificate = self._own.certificate
+        result.ServerCertificate = channel.own.certificate
         result.ServerEndpoints = self._discovery.endpoints(self._discovery._url(params.EndpointUrl, request))
         result.ServerSignature = ua.SignatureData()
         if channel.policy is not None:
             signed = bytes(params.ClientCertificate or b"") + (params.ClientNonce or b"")
             result.ServerSignature.Algorithm = channel.policy.signature_uri
-            result.ServerSignature.Signature = channel.policy.sign(self._own.key, signed)
+            result.ServerSignature.Signature = channel.policy.sign(channel.own.key, signed)
         result.MaxRequestMessageSize = self._limits.message_bytes
         self.by_token[session.token] = session
         connection.sessions[session.token] = session
-        return result
+        return session, result
 
     def _check_client(self, request: Request, channel: Any, params: Any) -> None:
         if channel.policy is None:
@@ -170,6 +183,19 @@ class Sessions:
     # Activate -------------------------------------------------------------------------------------------------------
 
     async def activate(self, request: Request, params: Any) -> Any:
+        """Bind a session to this channel and to a person, or to another person; done or refused, it is audited."""
+        channel = request.answer.connection.channel  # type: ignore[attr-defined]
+        known = self.by_token.get(request.header.token)
+        try:
+            result = await self._activate(request, params)
+        except ServiceFault as fault:
+            self._audit.session_activated(request, channel, known, params.UserIdentityToken, [], fault.status)
+            raise
+        roles = roles_of(known.user, known.role) if known is not None else []
+        self._audit.session_activated(request, channel, known, params.UserIdentityToken, roles)
+        return result
+
+    async def _activate(self, request: Request, params: Any) -> Any:
         connection = request.answer.connection  # type: ignore[attr-defined]
         channel = connection.channel
         session = self.by_token.get(request.header.token)
@@ -183,7 +209,7 @@ class Sessions:
         nonce = session.nonce
         if channel.policy is not None:
             try:
-                channel.policy.verify(channel.key, params.ClientSignature.Signature or b"", self._own.certificate + nonce)
+                channel.policy.verify(channel.key, params.ClientSignature.Signature or b"", channel.own.certificate + nonce)
             except InvalidSignature:
                 raise ServiceFault(_C.BadApplicationSignatureInvalid) from None
         person = await self._identify(params, channel, nonce, request.peer)
@@ -216,7 +242,7 @@ class Sessions:
             if isinstance(token, ua.UserNameIdentityToken):
                 secret = token.Password if isinstance(token.Password, bytes) else (token.Password or "").encode()
                 return await self._users.with_password(
-                    token.UserName, secret, token.EncryptionAlgorithm, self._own.key, nonce, peer
+                    token.UserName, secret, token.EncryptionAlgorithm, channel.own.key, nonce, peer
                 )
             if isinstance(token, ua.X509IdentityToken) and self._certificate_user is not None:
                 return await self._certified(token, params.UserTokenSignature, channel, nonce, peer)
@@ -231,9 +257,9 @@ class Sessions:
         try:
             der = bytes(token.CertificateData or b"")
             key = x509.load_der_x509_certificate(der).public_key()
-            if not isinstance(key, rsa.RSAPublicKey):
-                raise ValueError("no RSA key")
-            policy.verify(key, signature.Signature or b"", self._own.certificate + nonce)
+            if not isinstance(key, rsa.RSAPublicKey) or key.key_size > MAX_RSA_BITS:
+                raise ValueError("no RSA key of a size that is accepted")
+            policy.verify(key, signature.Signature or b"", channel.own.certificate + nonce)
         except (ValueError, InvalidSignature, AttributeError) as error:
             _audit.warning("login by certificate from %s: refused, its key is not proved", peer)
             raise ServiceFault(_C.BadUserSignatureInvalid) from error
@@ -250,15 +276,16 @@ class Sessions:
         session = connection.sessions.get(request.header.token)
         if session is None:
             raise ServiceFault(_C.BadSessionIdInvalid)
-        self.end(session, delete_subscriptions=raw[:1] != b"\x00")
+        self.end(session, delete_subscriptions=raw[:1] != b"\x00", why="CloseSession")
         return b""
 
-    def end(self, session: OpenSession, *, delete_subscriptions: bool) -> None:
+    def end(self, session: OpenSession, *, delete_subscriptions: bool, why: str = "Terminated") -> None:
         """Close a session, for whatever reason; a second time does nothing."""
         if session.is_closed:
             return
         session.is_closed = True
         self.by_token.pop(session.token, None)
+        self._audit.session_ended(session, why)
         if session.connection is not None:
             session.connection.sessions.pop(session.token, None)
             session.connection = None
@@ -272,7 +299,7 @@ class Sessions:
             if isinstance(session, OpenSession):
                 allowed_s = session.timeout_ms / 1000 if session.is_activated else UNACTIVATED_S
                 if now_s - session.last_s > allowed_s:
-                    self.end(session, delete_subscriptions=True)
+                    self.end(session, delete_subscriptions=True, why="Timeout")
 
     def forget_connection(self, connection: Any) -> None:
         """A connection is gone: activated sessions wait for another one until they time out."""

@@ -5,7 +5,7 @@
     Operator        x            x
     Engineer        x            x                  x
     Gateway         x            x                  x            carries out what its own users were allowed to
-    Admin           x            x                  x            and manages trust, by command on the host
+    Admin           x            x                  x            and manages trust; sees roles and audit events
     Analytics       x                                                  x
 
 Nobody adds or deletes nodes, and no value but the analytics' results is written: a machine is moved by its commands.
@@ -40,3 +40,8 @@ def may_call(role: Role | None, method: Method) -> bool:
 def may_write_results(role: Role | None) -> bool:
     """Whether a role may write the nodes of the analytics' results."""
     return role == "Analytics"
+
+
+def may_configure(role: Role | None) -> bool:
+    """Whether a role may see and change the server's security: certificates, trust, roles, audit events."""
+    return role == "Admin"

@@ -17,11 +17,17 @@ class Rights:
 
     ``methods``: (object, method) -> its machine and the command it is. ``results``: nodes only the Analytics role writes -> their
     machine. ``on_results``: told which machine's results were written, and by which session, for the watchdog.
+
+    ``private``: nodes whose values only administrators read. ``admin_methods``: methods of the server that only they call, and
+    encrypted; ``secret_arguments``: those of them whose arguments no audit event may carry.
     """
 
     methods: dict[tuple[ua.NodeId, ua.NodeId], tuple[str, Method]] = field(default_factory=dict)
     results: dict[ua.NodeId, str] = field(default_factory=dict)
     on_results: Callable[[str, Any], None] | None = None
+    private: set[ua.NodeId] = field(default_factory=set)
+    admin_methods: set[ua.NodeId] = field(default_factory=set)
+    secret_arguments: set[ua.NodeId] = field(default_factory=set)
 
     def add_machine(
         self, machine_id: str, methods: Mapping[Method, tuple[ua.NodeId, ua.NodeId]], results: Iterable[ua.NodeId]

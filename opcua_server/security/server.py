@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.application import load_certificate, load_key
 from certs.pki import Trust
+from certs.users import UserCertificates
 from cnctwin.secrets import Vault
 from cnctwin.settings import Settings
 from opcua_server.engine.channel import Own
@@ -63,7 +64,8 @@ async def make(settings: Settings, vault: Vault, certificate: Path, key: Path, u
     pki = settings.data / "pki"
     server.own = Own(load_certificate(certificate).public_bytes(Encoding.DER), load_key(key), settings.insecure)
     server.trust = Trust(pki / "server", first_use=not settings.is_strict, own_applications=pki)
-    server.users = Users(vault, ANONYMOUS_INSECURE if settings.insecure else None if settings.is_strict else ANONYMOUS)
+    anonymous = ANONYMOUS_INSECURE if settings.insecure else None if settings.is_strict else ANONYMOUS
+    server.users = Users(vault, anonymous, certificates=UserCertificates(pki / "server" / "users"))
     server.rights = Rights()
     server.columns = Columns()
     server.strict = settings.is_strict

@@ -2,6 +2,8 @@
 
     token --encrypted with our key, with the session's nonce--> password --counted, delayed--> argon2id --> role
 
+    token --certificate, whose key has signed our nonce--> whose an operator says it is --> role
+
 A password in clear is refused on every channel: the endpoints ask for it encrypted (OPC 10000-4, 7.36.2.2).
 """
 
@@ -20,6 +22,8 @@ from weakref import WeakValueDictionary
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from certs.users import UserCertificates
+from certs.verdict import Refused
 from cnctwin.secrets import Role, Vault
 from opcua_server.security.lockout import LockedOut, Lockout
 
@@ -81,21 +85,43 @@ def open_password(secret: bytes, algorithm: str | None, key: rsa.RSAPrivateKey, 
 class Users:
     """Everybody who may log in. ``anonymous`` is the role without a login, None where there is none."""
 
-    def __init__(self, vault: Vault, anonymous: Role | None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        vault: Vault,
+        anonymous: Role | None,
+        clock: Callable[[], float] = time.monotonic,
+        certificates: UserCertificates | None = None,
+    ) -> None:
+        self.certificates = certificates
+        self.anonymous = anonymous
         self._vault = vault
-        self._anonymous = anonymous
         self._clock = clock
         self._lockout = Lockout()
         self._verifying = asyncio.Semaphore(2)
         self._lines: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._waiting = 0
 
+    def passwords(self) -> dict[str, Role]:
+        """Who logs in with a password, and with which role."""
+        return self._vault.users()
+
     def without_login(self, peer: str) -> Person:
         """The person of an anonymous token. Raises NotThem where a login is needed."""
-        if self._anonymous is None:
+        if self.anonymous is None:
             _audit.warning("anonymous from %s: refused, a login is needed", peer)
             raise NotThem("BadIdentityTokenRejected", "a login is needed")
-        return Person(None, self._anonymous)
+        return Person(None, self.anonymous)
+
+    def with_certificate(self, der: bytes, peer: str) -> Person:
+        """The person of a certificate (DER) whose key is proved. Raises NotThem. Reads files: call it in a thread."""
+        try:
+            if self.certificates is None:
+                raise Refused("BadCertificateUntrusted", "no user has a certificate")
+            name, role = self.certificates.owner(der, peer=peer)
+        except Refused as problem:
+            _audit.warning("login by certificate from %s: refused, %s", peer, problem)
+            raise NotThem("BadIdentityTokenRejected", str(problem)) from None
+        return Person(name, role.value)
 
     async def with_password(
         self, user: str | None, secret: bytes | None, algorithm: str | None, key: rsa.RSAPrivateKey, nonce: bytes, peer: str

@@ -95,6 +95,10 @@ class Vault:
             return None
         return cast(Role, entry["role"]) if entry else None
 
+    def users(self) -> dict[str, Role]:
+        """Who has a password, and with which role."""
+        return {user: cast(Role, entry["role"]) for user, entry in self._read("users").items()}
+
     def key_role(self, key: str) -> Role | None:
         """The role of a REST key, else None."""
         digest = _digest(key)

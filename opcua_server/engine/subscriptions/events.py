@@ -12,12 +12,21 @@ from typing import Any, Final
 from cnctwin.wire.scalars import ua
 from opcua_server.engine.contract import Core
 from opcua_server.engine.subscriptions.item import DISABLED, Item
+from opcua_server.security.access import may_configure
+from opcua_server.security.audit import SERVER
 
 _logger = logging.getLogger(__name__)
 _HAS_SUBTYPE: Final = ua.NodeId(45, 0)
 _HAS_PROPERTY: Final = ua.NodeId(46, 0)
 _NUMBER: Final = ua.NodeId(26, 0)
 _BASE_EVENT: Final = ua.NodeId(2041, 0)
+_AUDIT_EVENT: Final = ua.NodeId(2052, 0)
+
+
+def _may_audit(item: Item) -> bool:
+    """Audit events are for administrators (OPC 10000-5, 6.4.3), whoever else listens to the Server object."""
+    session = item.subscription.owner.session
+    return session is not None and may_configure(session.role)
 
 
 class EventHub:
@@ -37,11 +46,14 @@ class EventHub:
                 self.tell(event)
 
         service.trigger_event = trigger_event
+        audit = self._core.audit
+        audit.tell, audit.listening = self.tell, lambda: SERVER in self._items
 
     def stop(self) -> None:
         if self._original is not None:
             self._core.server.iserver.subscription_service.trigger_event = self._original
             self._original = None
+            self._core.audit.tell = None
 
     def add(self, item: Item) -> None:
         self._items.setdefault(item.slot.node_id, {})[item] = None
@@ -57,8 +69,11 @@ class EventHub:
         items = self._items.get(event.emitting_node)
         if not items:
             return
+        is_audit = self.is_subtype(getattr(event, "EventType", None), _AUDIT_EVENT)
         for item in list(items):
             if item.mode == DISABLED or item.query is None:
+                continue
+            if is_audit and not _may_audit(item):
                 continue
             try:
                 if item.query.passes(event):

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from cnctwin.wire import decode, encoder
 from cnctwin.wire.scalars import ua
+from opcua_server.engine.attributes import may_read
 from opcua_server.engine.contract import Request, ServiceFault
 from opcua_server.engine.ranges import parse
 from opcua_server.engine.subscriptions import revise
@@ -60,6 +61,8 @@ class ItemServices:
             raise ServiceFault(_C.BadTooManyMonitoredItems)
         mode = _mode(wanted.MonitoringMode)
         target, parameters = wanted.ItemToMonitor, wanted.RequestedParameters
+        if not may_read(hub.core.rights, target, request):
+            raise ServiceFault(_C.BadUserAccessDenied)
         is_event = target.AttributeId == _EVENT_NOTIFIER
         slot = self._slot(target, is_event)
         item = Item(subscription, subscription.next_item, slot, parameters.ClientHandle, mode, timestamps)

@@ -38,10 +38,11 @@ class Waiting:
 
 
 class Desk:
-    """A session's publish requests and subscriptions."""
+    """A session's publish requests and subscriptions. ``session``: whose rights count for what its subscriptions tell."""
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, session: Any = None) -> None:
         self.capacity = capacity
+        self.session = session
         self.requests: deque[Waiting] = deque()
         self.subscriptions: dict[int, Subscription] = {}
         self.notices: deque[tuple[int, bytes]] = deque()

@@ -141,7 +141,7 @@ class Hub:
         if found is None:
             if session.is_closed:
                 raise ServiceFault(_C.BadSessionClosed)
-            found = self.desks[session] = Desk(self.limits.publish_requests_per_session)
+            found = self.desks[session] = Desk(self.limits.publish_requests_per_session, session)
             session.closing.append(self._session_closed)
         return found
 
@@ -306,7 +306,9 @@ class Hub:
 
     def cancel(self, request: Request, asked: Any) -> Any:
         """Publish requests are the only ones that wait (OPC 10000-4, 5.7.5)."""
-        return ua.CancelResult(self.desk(request).cancel(asked.RequestHandle))
+        count = self.desk(request).cancel(asked.RequestHandle)
+        self.core.audit.cancelled(request, asked.RequestHandle)
+        return ua.CancelResult(count)
 
 
 def _identity(request: Request) -> tuple[Any, ...]:

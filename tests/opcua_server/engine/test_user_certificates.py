@@ -9,45 +9,48 @@ from pathlib import Path
 import pytest
 from asyncua import Client, ua
 from asyncua.crypto.security_policies import SecurityPolicyBasic256Sha256
+from typer.testing import CliRunner
 
-from certs.application import load_certificate, uris
+from certs.commands import app
 from certs.pki import ensure_application
-from cnctwin.secrets import Role
-from opcua_server.engine.engine import Engine
-from opcua_server.security.users import NotThem, Person
-from tests.opcua_server.bench import Bench
-from tests.opcua_server.engine.bench import running
+from tests.opcua_server.bench import Bench, machine, running
 
 
-def test_a_certificate_is_a_user_only_when_it_is_known_and_its_key_is_there(tmp_path: Path) -> None:
-    made = {name: ensure_application(tmp_path / name, name, f"urn:test:{name}", ["127.0.0.1"]) for name in ("known", "other")}
-    role: Role = "Operator"
+async def log_in(bench: Bench, folder: Path, name: str, key: str | None = None, *, call: bool = False) -> None:
+    """As the owner of ``name``'s certificate, with ``key``'s key."""
+    client = Client(bench.settings.endpoint, timeout=20)
+    client.application_uri = "urn:test:client"
+    certificate, own_key = ensure_application(folder / "client", "client", client.application_uri, ["127.0.0.1"])
+    await client.set_security(SecurityPolicyBasic256Sha256, str(certificate), str(own_key))
+    await client.load_client_certificate(str(folder / name / "own" / "cert.der"))
+    await client.load_private_key(str(folder / (key or name) / "own" / "key.pem"))
+    async with client:
+        assert isinstance(await client.get_node(ua.NodeId(2258)).read_value(), datetime)
+        if call:
+            await (await machine(client)).call("Hold")
 
-    def certificate_user(der: bytes, _peer: str) -> Person:
-        path = tmp_path / "seen.der"
-        path.write_bytes(der)
-        if "urn:test:known" not in list(uris(load_certificate(path))):
-            raise NotThem("BadUserAccessDenied", "unknown")
-        return Person("known", role)
 
-    async def connect(bench: Bench, name: str, key: str) -> None:
-        client = Client(bench.settings.endpoint, timeout=20)
-        client.application_uri = "urn:test:client"
-        certificate, own_key = ensure_application(tmp_path / "client", "client", client.application_uri, ["127.0.0.1"])
-        await client.set_security(SecurityPolicyBasic256Sha256, str(certificate), str(own_key))
-        await client.load_client_certificate(str(made[name][0]))
-        await client.load_private_key(str(made[key][1]))
-        async with client:
-            assert isinstance(await client.get_node(ua.NodeId(2258)).read_value(), datetime)
+def kinds_of_tokens(bench: Bench) -> set[ua.UserTokenType]:
+    endpoints = asyncio.run(Client(bench.settings.endpoint).connect_and_get_server_endpoints())
+    return {token.TokenType for endpoint in endpoints for token in endpoint.UserIdentityTokens}
 
-    async def run(bench: Bench) -> None:
-        await connect(bench, "known", "known")
-        assert engines[0].sessions == {}
+
+def test_a_certificate_is_a_user_only_when_an_operator_says_whose_it_is_and_its_key_is_there(tmp_path: Path) -> None:
+    made = {name: ensure_application(tmp_path / name, name, f"urn:test:{name}", ["127.0.0.1"]) for name in ("alice", "bob")}
+    with running(tmp_path / "server") as bench:
+        data = ["--data", str(bench.settings.data)]
+        assert ua.UserTokenType.Certificate not in kinds_of_tokens(bench)
+        for name, role in (("alice", "Operator"), ("bob", "Viewer")):
+            given = CliRunner().invoke(app, ["user", name, str(made[name][0]), "--role", role, *data])
+            assert given.exit_code == 0, given.output
+        assert ua.UserTokenType.Certificate in kinds_of_tokens(bench), "without a restart"
+        asyncio.run(log_in(bench, tmp_path, "alice", call=True))
         with pytest.raises(ua.uaerrors.BadUserAccessDenied):
-            await connect(bench, "other", "other")
+            asyncio.run(log_in(bench, tmp_path, "bob", call=True))
         with pytest.raises(ua.uaerrors.BadUserSignatureInvalid):
-            await connect(bench, "known", "other")
-
-    engines: list[Engine] = []
-    with running(tmp_path / "server", engines, engine_options={"certificate_user": certificate_user}) as bench:
-        asyncio.run(run(bench))
+            asyncio.run(log_in(bench, tmp_path, "alice", "bob"))
+        thumbprint = next((bench.settings.data / "pki" / "server" / "users" / "trusted").glob("*.der")).stem
+        assert CliRunner().invoke(app, ["no-user", thumbprint, *data]).exit_code == 0
+        gone = "alice" if b"alice" in (bench.settings.data / f"pki/server/users/rejected/{thumbprint}.der").read_bytes() else "bob"
+        with pytest.raises(ua.uaerrors.BadIdentityTokenRejected):
+            asyncio.run(log_in(bench, tmp_path, gone))

@@ -1,0 +1,177 @@
+"""A new certificate for the server itself (OPC 10000-12, 7.10.3 to 7.10.10).
+
+    CreateSigningRequest --(a new key, if asked for, waits)--> an authority signs --> UpdateCertificate --checked--> staged
+    staged --ApplyChanges--> in own/, used by every channel that is opened from then on     --CancelChanges, session over--> gone
+
+Nothing is staged that would leave the server without a certificate that works: key, signatures, times, ApplicationUri are checked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+
+from certs.application import KEY_BITS, install_application, signing_request, thumbprint, uris
+from certs.errors import CertificateProblem
+from certs.lists import add_certificate
+from certs.trust import Trust, certificates
+from certs.verdict import MAX_KEY_BITS, MIN_KEY_BITS, UNREADABLE, Refused, build_chain, judge_own, parse_chain
+from cnctwin.wire.scalars import ua
+from opcua_server.engine.channel import Own
+from opcua_server.engine.configuration.arguments import answer, values
+from opcua_server.engine.contract import Core, Request, ServiceFault
+
+_C = ua.StatusCodes
+_audit = logging.getLogger("opcua_server.audit")
+GROUP: Final = ua.NodeId(14156, 0)
+KIND: Final = ua.NodeId(12560, 0)
+"""DefaultApplicationGroup, and RsaSha256ApplicationCertificateType: the only ones there are."""
+MAX_ISSUERS: Final = 5
+MAX_BYTES: Final = 65_536
+MIN_NONCE: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A certificate that waits for ApplyChanges."""
+
+    session: Any
+    certificate: x509.Certificate
+    key: rsa.RSAPrivateKey
+    issuers: tuple[x509.Certificate, ...]
+    method: Any
+
+
+class OwnCertificate:
+    """``folder``: of the application (``<data>/pki/server``)."""
+
+    def __init__(self, core: Core, folder: Path) -> None:
+        self._core = core
+        self._folder = folder
+        self._new_key: tuple[Any, rsa.RSAPrivateKey] | None = None
+        self._staged: Staged | None = None
+
+    async def create_signing_request(self, request: Request, _object: Any, given: list[Any]) -> Any:
+        """-> a PKCS #10 request, DER; with a new key, which the next UpdateCertificate of this session brings into use."""
+        group, kind, subject, new_key, nonce = values(given, "NodeId", "NodeId", "String", "Boolean", "ByteString")
+        _ours(group, kind)
+        if new_key and len(nonce or b"") < MIN_NONCE:
+            raise ServiceFault(_C.BadInvalidArgument)
+        own = self._core.own
+        key = own.key
+        if new_key:
+            key = await asyncio.to_thread(rsa.generate_private_key, 65537, KEY_BITS)
+            self._new_key = (request.session, key)
+            self._watch(request.session)
+        certificate = x509.load_der_x509_certificate(own.certificate)
+        try:
+            made = await asyncio.to_thread(signing_request, certificate, key, (subject or "")[:512])
+        except CertificateProblem as problem:
+            raise ServiceFault(_C.BadInvalidArgument, str(problem)) from problem
+        return answer(ua.Variant(made, ua.VariantType.ByteString))
+
+    async def update(self, request: Request, _object: Any, given: list[Any]) -> Any:
+        """-> True: ApplyChanges is needed. Raises ServiceFault with what is wrong with the certificate."""
+        kinds = ("NodeId", "NodeId", "ByteString", "ByteString[]", "String", "ByteString")
+        group, kind, der, issuers, key_format, key_bytes = values(given, *kinds)
+        _ours(group, kind)
+        if self._staged is not None and self._staged.session is not request.session:
+            raise ServiceFault(_C.BadTransactionPending)
+        if not der or len(der) > MAX_BYTES or len(issuers) > MAX_ISSUERS or any(len(one or b"") > MAX_BYTES for one in issuers):
+            raise ServiceFault(_C.BadInvalidArgument)
+        given_key = _load_key(key_format, key_bytes) if key_format or key_bytes else None
+        try:
+            chosen = await asyncio.to_thread(self._check, request.session, der, issuers, given_key)
+        except Refused as refused:
+            _audit.warning("UpdateCertificate from %s: refused, %s", request.peer, refused)
+            raise ServiceFault(getattr(_C, refused.status)) from refused
+        except UNREADABLE as error:
+            raise ServiceFault(_C.BadCertificateInvalid) from error
+        (certificate, *above), key = chosen
+        method = ua.NodeId(ua.ObjectIds.ServerConfiguration_UpdateCertificate)
+        self._staged = Staged(request.session, certificate, key, tuple(above), method)
+        self._watch(request.session)
+        return answer(ua.Variant(True, ua.VariantType.Boolean))
+
+    def _check(
+        self, session: Any, der: bytes, issuers: list[bytes], given: rsa.RSAPrivateKey | None
+    ) -> tuple[list[x509.Certificate], rsa.RSAPrivateKey]:
+        own: Own = self._core.own
+        trust: Trust = self._core.trust
+        sent = parse_chain(der)
+        for issuer in issuers:
+            sent += parse_chain(issuer)
+        chain = build_chain(sent, [*certificates(trust.issuers), *certificates(trust.trusted)])
+        judge_own(chain, datetime.now(UTC), uris(x509.load_der_x509_certificate(own.certificate))[0])
+        keys = [own.key] if given is None else [given]
+        if given is None and self._new_key is not None and self._new_key[0] is session:
+            keys.append(self._new_key[1])
+        key = next((one for one in keys if one.public_key() == chain[0].public_key()), None)
+        if key is None:
+            raise Refused("BadSecurityChecksFailed", "it is for another key")
+        return chain, key
+
+    async def apply(self, request: Request, _object: Any, given: list[Any]) -> Any:
+        """Use what is staged: files first, so that a restart finds the same."""
+        values(given)
+        staged = self._staged
+        if staged is None:
+            raise ServiceFault(_C.BadNothingToDo)
+        if staged.session is not request.session:
+            raise ServiceFault(_C.BadTransactionPending)
+        self._staged = self._new_key = None
+        own: Own = self._core.own
+        await asyncio.to_thread(self._install, staged)
+        self._core.use(Own(staged.certificate.public_bytes(Encoding.DER), staged.key, own.insecure))
+        user = request.session.user if request.session is not None else None
+        _audit.warning("own certificate replaced by %s from %s: %s", user, request.peer, thumbprint(staged.certificate))
+        self._core.audit.changed_certificate(request, GROUP, KIND, staged.method)
+        return answer()
+
+    def _install(self, staged: Staged) -> None:
+        for issuer in staged.issuers:
+            der = issuer.public_bytes(Encoding.DER)
+            add_certificate(self._core.trust, der, is_trusted=False, how="issuer of our own")
+        install_application(self._folder, staged.certificate, staged.key)
+
+    def cancel(self, request: Request, _object: Any, given: list[Any]) -> Any:
+        values(given)
+        if self._staged is None or self._staged.session is not request.session:
+            raise ServiceFault(_C.BadNothingToDo)
+        self._staged = None
+        return answer()
+
+    def _watch(self, session: Any) -> None:
+        if self._forget not in session.closing:
+            session.closing.append(self._forget)
+
+    def _forget(self, session: Any, _delete: bool) -> None:
+        if self._staged is not None and self._staged.session is session:
+            self._staged = None
+        if self._new_key is not None and self._new_key[0] is session:
+            self._new_key = None
+
+
+def _ours(group: Any, kind: Any) -> None:
+    if not (group.is_null() or group == GROUP) or not (kind.is_null() or kind == KIND):
+        raise ServiceFault(_C.BadInvalidArgument)
+
+
+def _load_key(key_format: str | None, content: bytes | None) -> rsa.RSAPrivateKey:
+    if key_format != "PEM" or not content or len(content) > MAX_BYTES:
+        raise ServiceFault(_C.BadNotSupported if key_format != "PEM" else _C.BadInvalidArgument)
+    try:
+        key = load_pem_private_key(content, password=None)
+    except UNREADABLE as error:
+        raise ServiceFault(_C.BadInvalidArgument) from error
+    if not isinstance(key, rsa.RSAPrivateKey) or not MIN_KEY_BITS <= key.key_size <= MAX_KEY_BITS:
+        raise ServiceFault(_C.BadInvalidArgument)
+    return key

@@ -1,0 +1,123 @@
+"""The methods of ServerConfiguration on their objects, and what the objects show.
+
+``claim`` is called when the address space is built: what is not offered goes, the rest is for administrators. ``services`` is the
+engine's room: it carries the methods out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from certs.lists import rejected
+from cnctwin.wire.scalars import ua
+from opcua_server.engine.configuration import trust_file
+from opcua_server.engine.configuration.arguments import answer, values
+from opcua_server.engine.configuration.own import GROUP, KIND, OwnCertificate
+from opcua_server.engine.configuration.trust_file import TRUST_LIST, TrustFile
+from opcua_server.engine.contract import Core, MethodHandler, Request, Service, ServiceFault
+
+_C = ua.StatusCodes
+_A: Final = ua.AttributeIds
+_V: Final = ua.VariantType
+CONFIGURATION: Final = ua.NodeId(12637, 0)
+UPDATE_CERTIFICATE: Final = ua.NodeId(13737, 0)
+NOT_OFFERED: Final = (14088, 14122, 15892, 32336, 25709, 23597)
+"""Groups for HTTPS and for users, ConfigurationFile, TransactionDiagnostics, ResetToServerDefaults, HasSecureElement."""
+_OWN_METHODS: Final = {"create_signing_request": 12737, "update": 13737, "apply": 12740, "cancel": 25708}
+_FILE_METHODS: Final = {
+    "open": 12647, "close": 12650, "read": 12652, "write": 12655, "get_position": 12657, "set_position": 12660,
+    "open_with_masks": 12663, "close_and_update": 12666, "add": 12668, "remove": 12670,
+}  # fmt: skip
+_PARTS: Final = (ua.NodeId(46, 0), ua.NodeId(47, 0))
+"""HasProperty, HasComponent."""
+_REJECTED: Final = 12777
+
+
+def claim(server: Any) -> None:
+    """Take away what is not offered, and give the rest to administrators."""
+    rights = server.rights
+    for number in NOT_OFFERED:
+        _take_away(server.iserver.aspace, ua.NodeId(number, 0))
+    rights.admin_methods |= {ua.NodeId(number, 0) for number in (*_OWN_METHODS.values(), *_FILE_METHODS.values(), _REJECTED)}
+    rights.secret_arguments.add(UPDATE_CERTIFICATE)
+    aspace = server.iserver.aspace
+    for number, value, kind in (
+        (12710, ["DA"], _V.String),
+        (12639, ["PEM"], _V.String),
+        (12640, trust_file.MAX_BYTES, _V.UInt32),
+        (12641, False, _V.Boolean),
+        (14161, [KIND], _V.NodeId),
+        (14157, True, _V.Boolean),
+        (25706, server.application_uri, _V.String),
+        (25725, server.product_uri, _V.String),
+        (25707, 0, _V.Int32),
+    ):
+        aspace[ua.NodeId(number, 0)].attributes[_A.Value].value = _shown(value, kind)
+    for number in (12643, 14158, 12646, 12662):
+        rights.private.add(ua.NodeId(number, 0))
+
+
+def _take_away(aspace: Any, node_id: Any) -> None:
+    """Remove a node with what is below it. asyncua's own way walks the whole address space for each."""
+    node = aspace.get(node_id)
+    if node is None:
+        return
+    for reference in list(node.references):
+        if reference.IsForward and reference.ReferenceTypeId in _PARTS:
+            _take_away(aspace, reference.NodeId)
+        other = aspace.get(reference.NodeId)
+        if other is not None:
+            other.references[:] = [one for one in other.references if one.NodeId != node_id]
+    del aspace[node_id]
+
+
+def services(core: Core) -> list[Service]:
+    """The room: no services of its own, methods for the Call service."""
+    own = OwnCertificate(core, core.trust.trusted.parent)
+    file = TrustFile(core)
+    for name, number in _OWN_METHODS.items():
+        core.methods[ua.NodeId(number, 0)] = _on(CONFIGURATION, getattr(own, name))
+    for name, number in _FILE_METHODS.items():
+        core.methods[ua.NodeId(number, 0)] = _on(TRUST_LIST, getattr(file, name))
+    core.methods[ua.NodeId(_REJECTED, 0)] = _on(CONFIGURATION, _rejected_list(core.trust))
+    live: tuple[tuple[int, Callable[[], Any], Any], ...] = (
+        (12643, lambda: file.size, _V.UInt64),
+        (14158, lambda: True, _V.Boolean),
+        (12646, lambda: file.open_count, _V.UInt16),
+        (12662, lambda: file.updated, _V.DateTime),
+    )
+    for number, value, kind in live:
+        held = core.aspace[ua.NodeId(number, 0)].attributes[_A.Value]
+        held.value_callback = lambda _node, _attribute, value=value, kind=kind: _shown(value(), kind)
+    return []
+
+
+def _on(own: Any, handler: MethodHandler) -> MethodHandler:
+    """A method answers on its own object only."""
+
+    def run(request: Request, object_id: Any, given: list[Any]) -> Any:
+        if object_id != own:
+            raise ServiceFault(_C.BadMethodInvalid)
+        return handler(request, object_id, given)
+
+    return run
+
+
+def _rejected_list(trust: Any) -> MethodHandler:
+    async def get(_request: Request, _object: Any, given: list[Any]) -> Any:
+        values(given)
+        return answer(ua.Variant(await asyncio.to_thread(rejected, trust), _V.ByteString, is_array=True))
+
+    return get
+
+
+def _shown(value: Any, kind: Any) -> Any:
+    now = datetime.now(UTC)
+    variant = ua.Variant(value, kind, is_array=isinstance(value, list))
+    return ua.DataValue(variant, SourceTimestamp=now, ServerTimestamp=now)
+
+
+__all__ = ["GROUP", "KIND", "claim", "services"]
