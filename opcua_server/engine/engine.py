@@ -198,10 +198,19 @@ class Engine:
     # For connections ------------------------------------------------------------------------------------------------
 
     def admit(self, connection: Connection) -> bool:
-        """Whether there is room for one more connection, in all and of its address."""
-        pending = sum(1 for other in self.connections if other.address == connection.address and other.is_pending)
-        if len(self.connections) >= self.limits.connections or pending >= self.limits.pending_per_address:
+        """Whether there is room for one more connection, in all and of its address.
+
+        When all are taken, who has waited longest without a session makes room: silence of many addresses keeps nobody out.
+        """
+        waiting = [other for other in self.connections if other.is_pending]
+        if sum(other.address == connection.address for other in waiting) >= self.limits.pending_per_address:
             return False
+        if len(self.connections) >= self.limits.connections:
+            if not waiting:
+                return False
+            oldest = min(waiting, key=lambda other: other.since_s)
+            self.connections.discard(oldest)
+            oldest.abort()
         self.connections.add(connection)
         self._all_gone.clear()
         return True

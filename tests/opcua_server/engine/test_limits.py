@@ -1,0 +1,237 @@
+"""Limits and turns: what one client may ask for, and that others are served meanwhile. Limits are small, to be reached fast."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+from asyncua import Client, ua
+from asyncua.ua.ua_binary import struct_from_binary
+
+from opcua_server.engine.configuration import room as configuration
+from opcua_server.engine.contract import Limits
+from opcua_server.engine.engine import COMPLAINTS_PER_S, Engine
+from opcua_server.engine.subscriptions import service as subscriptions
+from tests.harness import wait_for
+from tests.opcua_server.bench import Bench, machine
+from tests.opcua_server.engine.bench import running
+from tests.opcua_server.engine.raw import Raw
+
+C = ua.StatusCodes
+SMALL = Limits(
+    connections=30, subscriptions_per_session=3, items_per_session=20, nodes_per_browse=1_000, nodes_per_read=50, nodes_per_write=5,
+    methods_per_call=4, message_bytes=1 << 20, array_elements=2_000, string_bytes=2_000, continuation_points=4, handshake_s=60.0,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def engines() -> list[Engine]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory, engines: list[Engine]) -> Iterator[Bench]:
+    rooms = [subscriptions.services, configuration.services]
+    with running(tmp_path_factory.mktemp("limits"), engines, limits=SMALL, rooms=rooms) as made:
+        yield made
+
+
+def run(coroutine: Callable[[], Awaitable[Any]]) -> Any:
+    return asyncio.run(asyncio.wait_for(coroutine(), 90))  # type: ignore[arg-type]
+
+
+def test_limits_are_those_of_the_page() -> None:
+    limits = Limits()
+    assert (limits.connections, limits.pending_per_address, limits.sessions) == (100, 10, 100)
+    assert (limits.subscriptions_per_session, limits.items_per_session) == (50, 10_000)
+    assert (limits.nodes_per_browse, limits.nodes_per_read) == (1_000, 10_000)
+    assert (limits.message_bytes, limits.array_elements, limits.string_bytes) == (4 << 20, 64 << 10, 1 << 20)
+
+
+def _reads(count: int) -> Any:
+    return ua.ReadRequest(
+        Parameters=ua.ReadParameters(NodesToRead=[ua.ReadValueId(ua.NodeId(2258), ua.AttributeIds.Value)] * count)
+    )
+
+
+def _writes(value: ua.Variant, count: int = 1) -> Any:
+    one = ua.WriteValue(ua.NodeId(2258), ua.AttributeIds.Value, None, ua.DataValue(value))
+    return ua.WriteRequest(Parameters=ua.WriteParameters([one] * count))
+
+
+def _browses(count: int, most: int = 0) -> Any:
+    one = ua.BrowseDescription(ua.NodeId(84), ua.BrowseDirection.Both, ua.NodeId(), True, 0, 63)
+    return ua.BrowseRequest(Parameters=ua.BrowseParameters(ua.ViewDescription(), most, [one] * count))
+
+
+def _calls(count: int) -> Any:
+    one = ua.CallMethodRequest(ua.NodeId(2253), ua.NodeId(11492), [])
+    return ua.CallRequest(Parameters=ua.CallParameters([one] * count))
+
+
+TOO_MUCH = {
+    "nodes to read": (_reads(51), C.BadTooManyOperations),
+    "nodes to write": (_writes(ua.Variant(1), 6), C.BadTooManyOperations),
+    "nodes to browse": (_browses(1_001), C.BadTooManyOperations),
+    "methods to call": (_calls(5), C.BadTooManyOperations),
+    "elements of an array": (_writes(ua.Variant([True] * 2_001)), C.BadEncodingLimitsExceeded),
+    "a text": (_writes(ua.Variant("x" * 2_001)), C.BadEncodingLimitsExceeded),
+}
+
+
+@pytest.mark.parametrize("name", TOO_MUCH)
+def test_a_request_for_too_much_is_refused_as_a_whole(bench: Bench, name: str) -> None:
+    asked, status = TOO_MUCH[name]
+
+    async def session() -> None:
+        async with bench.client() as client:
+            with pytest.raises(ua.UaStatusCodeError) as refused:
+                await client.uaclient.protocol.send_request(asked)
+            assert refused.value.code == status
+            assert await client.nodes.server_state.read_value() == ua.ServerState.Running
+
+    run(session)
+
+
+def test_a_message_that_is_too_large_closes_the_connection(bench: Bench) -> None:
+    async def session() -> None:
+        async with bench.client() as client:
+            with pytest.raises((ua.UaError, ConnectionError)):
+                await client.uaclient.protocol.send_request(_writes(ua.Variant(bytes(1_500_000))))
+
+    run(session)
+
+
+def test_subscriptions_items_and_continuation_points_of_a_session_are_limited(bench: Bench) -> None:
+    class Nothing:
+        def datachange_notification(self, *_: Any) -> None: ...
+
+    async def session() -> None:
+        async with bench.client() as client:
+            made = [await client.create_subscription(1_000, Nothing()) for _ in range(3)]
+            with pytest.raises(ua.uaerrors.BadTooManySubscriptions):
+                await client.create_subscription(1_000, Nothing())
+            await made[0].subscribe_data_change([client.nodes.server_state] * 15)
+            found = await made[1].subscribe_data_change([client.nodes.server_state] * 10)
+            refused = [one for one in found if isinstance(one, ua.StatusCode)]
+            assert [one.value for one in refused] == [C.BadTooManyMonitoredItems] * 5
+            results = await client.uaclient.protocol.send_request(_browses(6, most=1))
+            assert sum(one.is_good() for one in _statuses(results)) == 4
+
+    def _statuses(data: Any) -> list[ua.StatusCode]:
+        return [one.StatusCode for one in struct_from_binary(ua.BrowseResponse, data).Results]
+
+    run(session)
+
+
+def test_what_may_not_be_read_or_executed_is_refused_to_everybody(bench: Bench, engines: list[Engine]) -> None:
+    """Also to administrators: AccessLevel and Executable are no matter of roles."""
+
+    async def session() -> None:
+        async with bench.client("admin") as client:
+            mill = await machine(client)
+            signal, hold = await mill.signal("Axes/X/ActPos"), await mill._at("Commands", "Hold")
+            aspace = engines[0].aspace
+            for node_id, attribute, value in (
+                (signal.nodeid, ua.AttributeIds.AccessLevel, ua.Variant(0, ua.VariantType.Byte)),
+                (hold.nodeid, ua.AttributeIds.Executable, ua.Variant(False, ua.VariantType.Boolean)),
+            ):
+                held = aspace.get(node_id).attributes[attribute]
+                before, held.value = held.value, ua.DataValue(value)
+                try:
+                    with pytest.raises((ua.uaerrors.BadNotReadable, ua.uaerrors.BadNotExecutable)):
+                        await (signal.read_value() if node_id == signal.nodeid else mill.call("Hold"))
+                finally:
+                    held.value = before
+            await mill.call("Hold")
+
+    run(session)
+
+
+def test_others_are_served_while_somebody_browses_everything(bench: Bench) -> None:
+    """Twenty browses of a thousand nodes, asked for at once: a read that comes after them is answered before the last."""
+
+    async def session() -> None:
+        async with bench.client() as greedy, bench.client(name="other") as other:
+            order: list[str] = []
+
+            async def one(number: int) -> None:
+                await greedy.uaclient.protocol.send_request(_browses(1_000), timeout=80)
+                order.append(f"browse {number}")
+
+            browses = [asyncio.create_task(one(number)) for number in range(20)]
+            await asyncio.wait(browses, return_when=asyncio.FIRST_COMPLETED)
+            await other.nodes.server_state.read_value()
+            order.append("read")
+            await asyncio.gather(*browses)
+            assert order.index("read") < len(order) - 1
+
+    run(session)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other addresses of loopback are there on Linux only")
+def test_many_addresses_that_say_nothing_keep_nobody_out(bench: Bench, engines: list[Engine]) -> None:
+    port = bench.settings.opcua_port
+    held = [
+        socket.create_connection(("127.0.0.1", port), 10, (f"127.0.0.{2 + number // 9}", 0)) for number in range(SMALL.connections)
+    ]
+    wait_for(lambda: len(engines[0].connections) >= SMALL.connections, "the house is full")
+
+    async def session() -> Any:
+        async with bench.client("operator") as client:
+            return await client.nodes.server_state.read_value()
+
+    try:
+        assert run(session) == ua.ServerState.Running
+        assert len(engines[0].connections) <= SMALL.connections
+    finally:
+        for each in held:
+            each.close()
+
+
+def test_complaints_are_short_and_few(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "opcua_server.engine.engine")
+    begun = time.monotonic()
+    for _ in range(60):
+        with Raw(bench) as raw:
+            raw.send(b"GET /" + b"\r\n" * 200)
+            assert raw.end() == C.BadTcpMessageTypeInvalid
+    took_s = time.monotonic() - begun
+    lines = [record.getMessage() for record in caplog.records if record.name == "opcua_server.engine.engine"]
+    assert 1 <= len(lines) <= COMPLAINTS_PER_S * (took_s + 2)
+    assert all(len(line) < 200 and "\n" not in line for line in lines)
+
+
+def test_a_password_is_taken_in_oaep_only(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    rsa_15 = "http://www.w3.org/2001/04/xmlenc#rsa-1_5"
+    monkeypatch.setattr(Client, "_encrypt_password", lambda self, password, policy: (bytes(256), rsa_15))
+
+    async def session() -> None:
+        async with bench.client("operator"):
+            pass
+
+    with pytest.raises(ua.uaerrors.BadIdentityTokenInvalid):
+        run(session)
+
+
+def test_a_session_whose_activation_fails_stays_as_it_was(bench: Bench) -> None:
+    """A wrong password on an activated session changes neither its user nor its connection."""
+
+    async def session() -> None:
+        async with bench.client("operator") as client:
+            nonce = client._server_nonce
+            with pytest.raises(ua.UaStatusCodeError):
+                await client.activate_session(username="engineer", password="wrong")
+            client._server_nonce = nonce
+            mill = await machine(client)
+            await mill.call("Hold")
+            with pytest.raises(ua.uaerrors.BadUserAccessDenied):
+                await mill.call("InjectFault", "coolant", 0.5, 10.0)
+
+    run(session)
