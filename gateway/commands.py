@@ -60,9 +60,12 @@ class Commands:
     def get(self, command_id: str) -> Command | None:
         return self._known.get(command_id)
 
-    def repeated(self, user: str, key: str | None) -> Command | None:
-        """The command this caller has given under the same idempotency key."""
-        return self._by_key.get((user, key)) if key else None
+    def repeated(self, user: str, key: str | None, machine_id: str, method: str, arguments: Mapping[str, Any]) -> Command | None:
+        """The command this caller has given under the same idempotency key. Raises BadArguments where that was another one."""
+        known = self._by_key.get((user, key)) if key else None
+        if known is not None and (known.machine_id, known.method, known.arguments) != (machine_id, method, dict(arguments)):
+            raise BadArguments("this idempotency key was used for another command")
+        return known
 
     def give(self, machine_id: str, method: str, arguments: Mapping[str, Any], user: str, key: str | None = None) -> Command:
         """Start a command. Raises BadArguments, KeyError for an unknown method, OverflowError when too many are under way."""

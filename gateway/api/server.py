@@ -17,6 +17,9 @@ from gateway.api.guard import PER_ADDRESS, App, is_this_machine
 
 HEADER_S: Final = 10.0
 """From the connection, or the first byte of a request, to the end of its header."""
+HEADER_LIMIT: Final = 64 * 1024
+REQUEST_LIMIT: Final = 512 * 1024
+"""Bytes of one request with everything, trailers too: the parser itself keeps any number of header lines."""
 KEEP_ALIVE_S: Final = 30
 CONNECTIONS: Final = 4000
 GOODBYE_S: Final = 0.4
@@ -24,10 +27,13 @@ GOODBYE_S: Final = 0.4
 
 
 class TimedProtocol(HttpToolsProtocol):
-    """HTTP/1.1 whose header must arrive in time, with a bound on connections of one address (other than this machine)."""
+    """HTTP/1.1 whose header must arrive in time and within some size, with a bound on connections of one address (other than this
+    machine)."""
 
     _deadline: asyncio.TimerHandle | None = None
     _address: str | None = None
+    _bytes = 0
+    _in_header = True
     _counts: dict[str, int] = {}  # noqa: RUF012 - one per process, as connections are
 
     def connection_made(self, transport: Any) -> None:
@@ -38,6 +44,14 @@ class TimedProtocol(HttpToolsProtocol):
             transport.abort()
             return
         self._arm()
+
+    def data_received(self, data: bytes) -> None:
+        self._bytes += len(data)
+        super().data_received(data)
+        if self._bytes > (HEADER_LIMIT if self._in_header else REQUEST_LIMIT) and not self.transport.is_closing():
+            if self._in_header:
+                self.transport.write(_TOO_LARGE)
+            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._leave()
@@ -60,10 +74,12 @@ class TimedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._bytes, self._in_header = 0, True
         self._arm()
 
     def on_headers_complete(self) -> None:
         self._disarm()
+        self._in_header = False
         super().on_headers_complete()
 
     def on_response_complete(self) -> None:
@@ -83,6 +99,9 @@ class TimedProtocol(HttpToolsProtocol):
         self._deadline = None
         if self.transport is not None and not self.transport.is_closing():
             self.transport.close()
+
+
+_TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
 class _NoRefusals(logging.Filter):

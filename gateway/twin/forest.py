@@ -41,6 +41,8 @@ YOUNG: Final = 240.0
 """times (1 + YOUNG / n): a quantile of few rows lies too low."""
 LEAST: Final = 0.03
 DRAWN: Final = 2048
+LARGEST: Final = 1e9
+"""Numbers beyond it are no measurement of a mill, and would not fit into the trees."""
 FLOORS: Final[Row] = np.array([100.0, 2.0, 2.0, 0.15, 1.0, 2.0, 0.3, 0.3, 0.2, 0.1])
 """Least spread that is believed of each field, in its unit (vibration: logarithm); minutes have not shown all there is."""
 MACHINES: Final = 200
@@ -61,7 +63,8 @@ class Model:
 
     def anomaly(self, row: Row) -> Anomaly | None:
         """What is wrong with a row (n_fields,), NaN where it says nothing; None where nothing is."""
-        off = (np.where(np.isnan(row), self.usual, _straight(row)) - self.usual) / self.spread
+        within = np.clip(row, -LARGEST, LARGEST)
+        off = (np.where(np.isnan(row), self.usual, _straight(within)) - self.usual) / self.spread
         raw = self.forest.score(off @ self.axes)
         score = (raw - self.middle) / self.width
         if score <= 1.0:
@@ -96,7 +99,7 @@ class MachineForest:
     def learn(self, document: Mapping[str, Any]) -> None:
         """Take a document for normal, unless it breaks a limit or shows nothing of a spindle."""
         row = row_of(document)
-        if np.isnan(row).sum() > len(FIELDS) // 2 or limit_rules(document):
+        if np.isnan(row).sum() > len(FIELDS) // 2 or np.nanmax(np.abs(row)) > LARGEST or limit_rules(document):
             return
         self._rows.append(row.astype(np.float32))
         self._seen += 1

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from fake_link import FakeLink
 from gate import SETTINGS_KEY, Gate, opened, until
+from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from gateway.api.limits import Buckets
@@ -120,6 +121,17 @@ def test_the_same_idempotency_key_gives_the_command_once(gate: Gate) -> None:
     ids = {gate.http.post(f"{COMMANDS}/Stop", headers={"idempotency-key": "k1"}).json()["id"] for _ in range(3)}
     assert len(ids) == 1
     assert len(gate.link.calls) == before + 1
+    other = gate.http.post(f"{COMMANDS}/Hold", headers={"idempotency-key": "k1"})
+    assert (other.status_code, len(gate.link.calls)) == (422, before + 1)
+
+
+def test_the_first_surface_takes_an_idempotency_key_too(gate: Gate) -> None:
+    before = len(gate.link.calls)
+    ask = {"url": "/machines/CNC-001/commands", "headers": {"idempotency-key": "k2"}}
+    ids = {gate.http.post(**ask, json={"command": "pause"}).json()["data"]["id"] for _ in range(3)}
+    assert len(ids) == 1
+    assert len(gate.link.calls) == before + 1
+    assert gate.http.post(**ask, json={"command": "stop"}).status_code == 422
 
 
 def test_every_command_is_in_the_audit(gate: Gate) -> None:
@@ -183,6 +195,37 @@ def test_half_a_request_is_not_waited_for_for_ever(gate: Gate, monkeypatch: pyte
     with socket.create_connection(("127.0.0.1", gate.port), 5) as silent:
         silent.settimeout(10)
         assert silent.recv(100) == b""
+
+
+ENDLESS = {
+    "header": (b"GET /health HTTP/1.1\r\nHost: x\r\n", b"X-Line: " + b"a" * 1000 + b"\r\n"),
+    "address": (b"GET /health?", b"a" * 1024),
+    "trailer": (
+        b"POST /detect HTTP/1.1\r\nHost: x\r\nx-api-key: " + SETTINGS_KEY.encode() + b"\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n",
+        b"X-Line: " + b"a" * 1000 + b"\r\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("part", ENDLESS)
+def test_a_request_without_end_is_cut_off(gate: Gate, part: str) -> None:
+    begins, goes_on = ENDLESS[part]
+    sent = 0
+    with socket.create_connection(("127.0.0.1", gate.port), 30) as endless, contextlib.suppress(ConnectionError):
+        endless.sendall(begins)
+        while sent < 100_000_000:
+            endless.sendall(goes_on)
+            sent += len(goes_on)
+    # What the kernel's buffers hold was sent too; the gateway itself has taken half a megabyte at most.
+    assert sent < 20_000_000
+    assert gate.bare.get("/health").status_code == 200
+
+
+def test_a_key_in_the_address_opens_nothing(gate: Gate) -> None:
+    for query in (f"?x-api-key={SETTINGS_KEY}", f"?api_key={SETTINGS_KEY}", f"?key={SETTINGS_KEY}"):
+        assert gate.bare.get(f"/machines{query}").status_code == 401
+        with pytest.raises(InvalidStatus):
+            connect(f"ws://127.0.0.1:{gate.port}/ws/machines/CNC-001/telemetry{query}", proxy=None)
 
 
 def test_half_a_body_is_not_waited_for_for_ever(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 import orjson
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Header, Query
 from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -16,7 +16,7 @@ from gateway.alerts import Alert
 from gateway.api.given import KEY, Caller, TheAlerts, TheCommands, TheGateway, TheRecords, TheStore, require
 from gateway.api.replies import OPTIONS, Refusal, now_iso, success
 from gateway.api.seed.models import AggregateBody, AlertBody, CommandBody, TelemetryBody
-from gateway.api.v1.commands import raise_if_refused
+from gateway.api.v1.commands import given, raise_if_refused
 from gateway.commands import BadArguments
 from gateway.core import Gateway
 from nodesets import methods
@@ -74,21 +74,26 @@ async def history(machine_id: str, gateway: TheGateway) -> Response:
 
 
 @router.post("/machines/{machine_id}/commands", summary="Give a command; it becomes a method call on the OPC UA server")
-async def command(machine_id: str, body: CommandBody, caller: Caller, gateway: TheGateway, commands: TheCommands) -> Response:
+async def command(
+    machine_id: str,
+    body: CommandBody,
+    caller: Caller,
+    gateway: TheGateway,
+    commands: TheCommands,
+    idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
+) -> Response:
     _known(gateway, machine_id)
     if machine_id not in gateway.twin.machines:
         raise Refusal(409, "the machine only sends telemetry: it takes no commands")
     try:
         method, arguments = method_of(body.command, body.params)
-        access = require(caller, methods.BY_NAME[method].role)
-        given = commands.give(machine_id, method, arguments, access.user or "")
     except BadArguments as error:
         raise Refusal(422, str(error)) from error
-    except OverflowError as error:
-        raise Refusal(503, str(error), {"Retry-After": "1"}) from error
-    await commands.settled(given)
-    raise_if_refused(gateway, given)
-    told = {"machine_id": machine_id, "command": body.command, "params": body.params, "id": given.id, "state": given.state}
+    access = require(caller, methods.BY_NAME[method].role)
+    called = given(commands, machine_id, method, arguments, access.user or "", idempotency_key)
+    await commands.settled(called)
+    raise_if_refused(gateway, called)
+    told = {"machine_id": machine_id, "command": body.command, "params": body.params, "id": called.id, "state": called.state}
     return success(told)
 
 

@@ -13,12 +13,33 @@ MachineId = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00
 Window = Literal["1min", "5min", "1hour"]
 
 
+FIRST_MOMENT = datetime(1970, 1, 1, tzinfo=UTC)
+LAST_MOMENT = datetime(2262, 1, 1, tzinfo=UTC)
+"""Source times are nanoseconds since 1970 in 64 bits."""
+
+
 def _aware(moment: datetime) -> datetime:
-    """A time without zone is UTC, so that naive and aware times sort together."""
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    """A time without zone is UTC, so that naive and aware times sort together. Raises ValueError outside of 1970 to 2261."""
+    aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    if not FIRST_MOMENT <= aware < LAST_MOMENT:
+        raise ValueError("must lie between 1970 and 2261")
+    return aware.astimezone(UTC)
 
 
 Moment = Annotated[datetime, AfterValidator(_aware)]
+
+
+def _fits(value: Any) -> Any:
+    """What is told back as it came: whole numbers fit in 64 bits. Raises ValueError."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for item in inner:
+        _fits(item)
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError("whole numbers must fit in 64 bits")
+    return value
+
+
+Anything = Annotated[dict[str, Any], AfterValidator(_fits)]
 
 
 class Body(BaseModel):
@@ -30,7 +51,7 @@ class TelemetryBody(Body):
 
     timestamp: Moment
     machine_id: MachineId
-    data: dict[str, Any]
+    data: Anything
 
     @model_validator(mode="after")
     def _sections_are_objects(self) -> TelemetryBody:
@@ -58,7 +79,7 @@ class CommandBody(Body):
     """``params`` of set_speed: rpm (the spindle by MDI) or percent (spindle override); of tool_change: tool or number."""
 
     command: Literal["start", "stop", "pause", "set_speed", "tool_change"]
-    params: dict[str, Any] = Field(default_factory=dict)
+    params: Anything = Field(default_factory=dict)
 
 
 class AlertBody(Body):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Header
@@ -11,7 +12,7 @@ from starlette.responses import Response
 from gateway.api.given import KEY_OR_LOGIN, Caller, TheCommands, TheGateway, TheMachine, require
 from gateway.api.replies import NEW_API, Json, Refusal
 from gateway.api.v1.machines import shown
-from gateway.commands import BadArguments, Command
+from gateway.commands import BadArguments, Command, Commands
 from gateway.core import Gateway
 from nodesets import methods
 
@@ -52,18 +53,22 @@ async def give(
     access = require(caller, known.role)
     if machine.methods and method not in machine.methods:
         raise Refusal(404, f"{machine.machine_id} has no command {method}")
-    user = access.user or ""
-    command = commands.repeated(user, idempotency_key)
-    if command is None:
-        try:
-            command = commands.give(machine.machine_id, method, body.arguments if body else {}, user, idempotency_key)
-        except BadArguments as error:
-            raise Refusal(422, str(error)) from error
-        except OverflowError as error:
-            raise Refusal(503, str(error), {"Retry-After": "1"}) from error
+    command = given(commands, machine.machine_id, method, body.arguments if body else {}, access.user or "", idempotency_key)
     await commands.settled(command)
     raise_if_refused(gateway, command)
     return Json(told(command), 202)
+
+
+def given(commands: Commands, machine_id: str, method: str, arguments: Mapping[str, Any], user: str, key: str | None) -> Command:
+    """The command, given now or before under the same idempotency key. Raises the Refusal that fits."""
+    try:
+        return commands.repeated(user, key, machine_id, method, arguments) or commands.give(
+            machine_id, method, arguments, user, key
+        )
+    except BadArguments as error:
+        raise Refusal(422, str(error)) from error
+    except OverflowError as error:
+        raise Refusal(503, str(error), {"Retry-After": "1"}) from error
 
 
 @router.get("/commands/{command_id}", summary="What became of a command")
