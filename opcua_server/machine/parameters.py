@@ -210,5 +210,28 @@ REFERENCE: Final = MachineParameters(
     axes=VF2_AXES,
 )
 
-MACHINES: Final = MappingProxyType({machine.name: machine for machine in (VF2, REFERENCE)})
+
+def _rated(
+    name: str, travel_mm: tuple[float, float, float], rapid_m_min: float, acceleration_m_s2: tuple[float, float, float], jerk: float
+) -> MachineParameters:
+    """A machine of which only the rated figures are known: for cycle times. Servo, friction and screws are those of ``VF2``.
+
+    ``jerk`` in mm/s3 is of the class of the machine and no data sheet's. Travels from 0 downwards, as on ``VF2``.
+    """
+    x, y, z = (
+        AxisLimits((-reach, 0.0), rapid_m_min * 1000.0 / 60.0, a * 1000.0)
+        for reach, a in zip(travel_mm, acceleration_m_s2, strict=True)
+    )
+    path = PathParameters(corner_tolerance_mm=0.02, jerk_mm_s3=jerk, exact_stop_s=0.005)
+    return MachineParameters(name=name, limits=(x, y, z), path=path, axes=VF2_AXES)
+
+
+DMU50: Final = _rated("dmu50", (500.0, 450.0, 400.0), 42.0, (6.0, 6.0, 5.0), 300_000.0)
+"""DMG Mori DMU 50, its three linear axes: 42 m/min, 5-6 m/s2 (handbook)."""
+VCN530C: Final = _rated("vcn530c", (1050.0, 530.0, 510.0), 42.0, (5.0, 5.0, 5.0), 250_000.0)
+"""Mazak VCN-530C: 42 m/min (handbook). Its acceleration is not published; 5 m/s2 is of mills with that rapid."""
+ROBODRILL: Final = _rated("robodrill", (500.0, 400.0, 330.0), 54.0, (10.0, 10.0, 15.0), 800_000.0)
+"""FANUC Robodrill class, a 30-taper drilling centre: 54 m/min, 10-15 m/s2 (handbook)."""
+
+MACHINES: Final = MappingProxyType({machine.name: machine for machine in (VF2, REFERENCE, DMU50, VCN530C, ROBODRILL)})
 """Machines by name, as ``--machine`` takes them."""

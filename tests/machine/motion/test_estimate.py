@@ -17,8 +17,8 @@ from opcua_server.machine.gcode.trace import TRAVEL, trace_tools
 from opcua_server.machine.motion.estimate import estimate
 from opcua_server.machine.motion.motion import Motion
 from opcua_server.machine.moves import Move, NcAlarm
-from opcua_server.machine.parameters import REFERENCE, VF2
-from tests.machine.motion.paths import ACTIONS, Recorder, act, arc, assert_within_limits, feed, let_run, rapid, still
+from opcua_server.machine.parameters import MACHINES, REFERENCE, VF2
+from tests.machine.motion.paths import ACTIONS, Recorder, act, arc, assert_within_limits, feed, let_run, rapid, run, still
 
 PROGRAM = """%
 O100
@@ -70,6 +70,17 @@ def test_it_says_which_limit_kept_a_block_from_its_feed() -> None:
 def test_exact_stop_takes_longer() -> None:
     moves: list[Move] = [feed(k, k * 1.0, 0.05 * (k % 2), f=3000.0) for k in range(1, 60)]
     assert estimate(moves, REFERENCE, exact_stop=True).motion_s > 1.2 * estimate(moves, REFERENCE).motion_s
+
+
+def test_a_livelier_machine_is_faster_and_none_exceeds_its_limits() -> None:
+    moves: list[Move] = [rapid(1, -100, -50)]
+    moves += [feed(k, -100 + k % 7, -50 - 0.4 * k, f=8000.0) for k in range(2, 60)]
+    moves += [arc(60, moves[-1].end, (-90.0, -80.0, 0.0), 1.0, f=12000.0), rapid(61, 0, 0, -100)]
+    times = {name: estimate(moves, machine).motion_s for name, machine in MACHINES.items()}
+    assert times["robodrill"] < times["dmu50"] < times["vf2"]
+    assert times["dmu50"] < times["vcn530c"] < times["vf2"]
+    for machine in MACHINES.values():
+        assert_within_limits(run(moves, machine), machine)
 
 
 def test_an_axis_too_short_for_the_program_is_named() -> None:
