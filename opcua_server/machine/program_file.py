@@ -20,7 +20,9 @@ _MOST_CONTROLS: Final = 0.02
 """Of the bytes at the beginning: a damaged transfer has a few, other files many."""
 _LINUXCNC_ONLY: Final = re.compile(
     r"^[ \t]*(?:/\d?[ \t]*)?(?:N\d+[ \t]*)?O[ \t]*(?:<[^>\n]*>|\d+)[ \t]*"
-    r"(?:SUB|CALL|RETURN|ENDSUB|IF|ELSE|ELSEIF|ENDIF|WHILE|ENDWHILE|DO|REPEAT|BREAK|CONTINUE)\b|#[ \t]*<",
+    r"(?:SUB|CALL|RETURN|ENDSUB|IF|ELSE|ELSEIF|ENDIF|WHILE|ENDWHILE|DO|REPEAT|BREAK|CONTINUE)\b|#[ \t]*<"
+    # Splines, rigid tapping, probing, radius in D, work offsets 7 to 9, tolerance of blending.
+    r"|G0*(?:5\.[23]|33\.1|38\.[2-5]|4[12]\.1|59\.[123])(?!\d)|G0*64[ \t]*P",
     re.IGNORECASE | re.MULTILINE,
 )
 _COMMENT: Final = re.compile(r"\([^()\n]*\)|;[^\n]*")
@@ -70,7 +72,5 @@ def _decoded(data: bytes) -> ProgramFile:
 
 
 def dialect_of(text: str) -> str:
-    """``linuxcnc`` if the text has statements or names that only LinuxCNC reads (``o100 sub``, ``#<depth>``), else ``fanuc``."""
-    if "#" not in text and "o" not in text and "O" not in text:
-        return "fanuc"
+    """``linuxcnc`` if the text has what only LinuxCNC reads (``o100 sub``, ``#<depth>``, ``G38.2``), else ``fanuc``."""
     return "linuxcnc" if _LINUXCNC_ONLY.search(_COMMENT.sub(" ", text)) else "fanuc"

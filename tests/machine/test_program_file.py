@@ -63,6 +63,9 @@ def test_what_is_no_file_or_too_large_is_refused_with_a_reason(tmp_path: Path, m
         ("o100 sub\nG1 X1\no100 endsub\n", "linuxcnc"),
         ("N10 O<face> CALL [3]\n", "linuxcnc"),
         ("#<depth> = 3\n", "linuxcnc"),
+        ("G5.1 Q1 X640 (G64 P1)\n", "fanuc"),
+        ("g64p0.01\n", "linuxcnc"),
+        ("N3 G38.2 Z-10\n", "linuxcnc"),
         ("o1 WHILE [#1 LT 3]\n", "linuxcnc"),
     ],
 )
