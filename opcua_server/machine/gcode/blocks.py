@@ -91,6 +91,12 @@ class Parser:
             return " "
 
         text = COMMENT.sub(note, text)
+        while self._keep_last and "(" in text and ")" in text:
+            # A FANUC takes a comment within a comment; LinuxCNC does not.
+            outer = COMMENT.sub(note, text)
+            if outer == text:
+                break
+            text = outer
         if "(" in text:
             raise BlockFault("PS0009", "comment not closed")
         return text

@@ -275,10 +275,15 @@ class Compensation:
             self.position = segment.end
 
     def finish(self, state: State, out: list[Move]) -> None:
-        """G40: the tool stays where it is; the programmed point becomes the tool's."""
+        """G40: the tool stays where it is; its place becomes the programmed point.
+
+        On a FANUC the next move in the plane takes the whole offset back, also of an axis that it does not name.
+        """
         self.flush(state, out)
         if self.position is not None and self._from is not None:
+            programmed = (state.x, state.y, state.z)
             state.x, state.y, state.z = state.from_work(self.position)
+            state.exit_place = programmed if state.dialect.macro_b else None
 
     def set_radius(self, radius: float) -> None:
         if radius < 0.0:

@@ -249,9 +249,9 @@ def _bore_stop(strokes: _Strokes, hole: _Hole) -> Iterator[Move]:
 
 
 def _fine_bore(strokes: _Strokes, hole: _Hole) -> Iterator[Move]:
-    """G76: oriented stop, the tip leaves the wall by Q against the first axis, out, back over the hole."""
+    """G76: oriented stop, the tip leaves the wall by Q along the first axis (FANUC parameter 5101 as delivered), out, back."""
     direction = strokes.state.direction
-    aside = (hole.at[0] - hole.q, hole.at[1])
+    aside = (hole.at[0] + hole.q, hole.at[1])
     yield from strokes.feed(hole.at, hole.bottom)
     yield from strokes.dwell(hole.dwell_s)
     yield from strokes.spindle(0)
@@ -267,7 +267,7 @@ def _back_bore(strokes: _Strokes, hole: _Hole) -> Iterator[Move]:
     state = strokes.state
     direction = state.direction
     top = state.initial_level if state.initial_level is not None else hole.clear
-    aside = (hole.at[0] - hole.q, hole.at[1])
+    aside = (hole.at[0] + hole.q, hole.at[1])
     yield from strokes.spindle(0)
     yield from strokes.rapid(aside, hole.r)
     yield from strokes.rapid(hole.at, hole.r)

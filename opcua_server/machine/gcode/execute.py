@@ -13,7 +13,7 @@ from opcua_server.machine.gcode.alarms import BlockFault
 from opcua_server.machine.gcode.blocks import Block
 from opcua_server.machine.gcode.codes import GROUPS
 from opcua_server.machine.gcode.compensation import Compensation
-from opcua_server.machine.gcode.state import State
+from opcua_server.machine.gcode.state import PLANES, State
 from opcua_server.machine.moves import Move
 
 AXIS_WORDS = frozenset("XYZABCUVW@^")
@@ -159,6 +159,8 @@ def _act(
     """Non-modal codes with axis words, rotation, and motion. A cycle comes back as a generator."""
     code = groups.get("motion", -1)
     users = [each for each in once if each in NO_MOTION_WITH and each != 40]
+    if 920 in users and "S" in words and not has_axes and state.dialect.macro_b:
+        users.remove(920)  # G92 S: the greatest spindle speed under G96, on which no move depends.
     both = code >= 0 and code != 800 and not state.dialect.macro_b and not TAKES_AXES.isdisjoint(users)
     if len(users) > 1 or both:
         raise BlockFault("PS0010", "two G codes that use the axis words")
@@ -198,6 +200,8 @@ def _act(
     if users:
         return None
     active = state.motion
+    if state.exit_place is not None and has_axes:
+        _take_offset_back(state, words)
     if active in (20, 30):
         if has_axes or "I" in words or "J" in words or "K" in words:
             motion.arc(state, out, words, clockwise=active == 20)
@@ -233,6 +237,18 @@ def _act(
         out.clear()
         return _chain(before, following if following is not None else iter(made), out)
     return None
+
+
+def _take_offset_back(state: State, words: dict[str, float]) -> None:
+    """The first move in the plane after G40 (FANUC) starts, in its program's eyes, from the programmed point."""
+    first, second, _ = PLANES[state.plane]
+    if state.exit_place is None or ("XYZ"[first] not in words and "XYZ"[second] not in words):
+        return
+    place = [state.x, state.y, state.z]
+    place[first], place[second] = state.exit_place[first], state.exit_place[second]
+    state.x, state.y, state.z = place
+    state.exit_place = None
+    state.changed()
 
 
 def _chain(before: list[Move], moves: Iterator[Move], after: list[Move]) -> Iterator[Move]:

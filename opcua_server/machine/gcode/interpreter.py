@@ -43,6 +43,11 @@ class Budget:
     clock: Callable[[], float] | None = None
 
 
+def _comment(line: str) -> str:
+    """What stands in the first comment of a line."""
+    return line.partition("(")[2].partition(")")[0].strip()
+
+
 class Interpreter:
     """One run of one program. ``steps`` may be stopped at any time by dropping the iterator."""
 
@@ -105,8 +110,7 @@ class Interpreter:
         state = self.state
         text = fault.text
         if isinstance(fault, MacroAlarm):
-            comment = state.block_text.partition("(")[2].partition(")")[0].strip()
-            text = comment or text
+            text = _comment(state.block_text) or text
         return NcAlarm(fault.number, text, state.line, self.flow.name, state.block_text)
 
     def _run(self) -> Iterator[Move | None]:
@@ -281,6 +285,12 @@ class Interpreter:
             block, words = self._computed(block)
         if block.assignments:
             self._assign(block)
+            if self.variables.stop:
+                self.variables.stop = False
+                stopped: list[Move] = []
+                state.emit_still(stopped, "message", text=_comment(state.block_text))
+                state.emit_still(stopped, "stop")
+                yield from stopped
             if not (words or block.g or block.m):
                 return
         if 98 in block.m or 99 in block.m or 650 in block.g or 660 in block.g or 661 in block.g or 670 in block.g:

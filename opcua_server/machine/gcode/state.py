@@ -42,6 +42,7 @@ class State:
         "direction",
         "exact_once",
         "exact_stop",
+        "exit_place",
         "feed",
         "feed_mode",
         "flood",
@@ -136,6 +137,8 @@ class State:
         self.rigid_tap = False
         self.cycle: dict[str, float] = {}
         self.compensation: Compensation | None = None
+        self.exit_place: Point | None = None
+        """Programmed point at G40, program coordinates, until a move in the plane has gone there."""
         self.control_points: list[ControlPoint] = []
         self.spline_order = 3
         self.spline_tail = (0.0, 0.0)
@@ -160,6 +163,7 @@ class State:
 
     def refresh(self) -> None:
         """Recompute what is kept of the chain after one of its links changed."""
+        self.exit_place = None
         zero, g92, g52, tool = self.offsets.zero(self.system), self.g92, self.g52, self.tool_offset
         self.ox = zero[0] + g92[0] + g52[0] + tool[0]
         self.oy = zero[1] + g92[1] + g52[1] + tool[1]
@@ -178,6 +182,7 @@ class State:
             and self.compensation is None
             and self.feed_mode == 940
             and not self.diameter_mode
+            and self.exit_place is None
         )
 
     def to_work(self, point: Point) -> Point:
@@ -231,6 +236,7 @@ class State:
     def stand_at(self, machine: Point) -> None:
         """Set the program coordinates so that the programmed point's machine position is ``machine``."""
         work = self.from_machine(machine)
+        self.exit_place = None
         if self.compensation is not None:
             before = self.work_now()
             self.compensation.shift((work[0] - before[0], work[1] - before[1], work[2] - before[2]))

@@ -40,6 +40,8 @@ class VariableStore:
         self.frame = Frame()
         self.common: dict[int, Value] = dict(start or {})
         self.global_names: dict[str, Value] = {}
+        self.stop = False
+        """#3006 was written: the program stops with a message."""
         self.locals = LOCALS_FANUC if self.macro_b else LOCALS_LINUXCNC
 
     def get(self, number: float | None) -> Value:
@@ -93,6 +95,8 @@ class VariableStore:
             self.common[index] = value
         elif index in (3001, 3002, 3003, 3004, 3901, 3902) or 1100 <= index <= 1135:
             self.common[index] = value or 0.0
+        elif index == 3006:
+            self.stop = True
         elif index == 3000:
             number = round(value or 0.0)
             if not 0 <= number <= 999:
@@ -116,6 +120,8 @@ class VariableStore:
             return self._tool(index - 12000, "radius_wear") / unit
         if 13001 <= index <= 13999:
             return self._tool(index - 13000, "radius") / unit
+        if index == 3006:
+            raise BlockFault("PS0115", "#3006 can only be written")
         if 3001 <= index <= 3012 or index in (3901, 3902):
             return 0.0
         if 4001 <= index <= 4130:

@@ -57,6 +57,25 @@ def test_after_cancelling_the_next_move_goes_to_the_programmed_point() -> None:
     assert ends(ENTRY + "X40|G40|X50 Y10|M30")[-1] == (50, 10, 0)
 
 
+@pytest.mark.parametrize(
+    ("exit_block", "end"),
+    [
+        ("G40 X50", (50, 0, 0)),
+        ("G40|X50", (50, 0, 0)),
+        ("G40|G91 X10|G90", (50, 0, 0)),
+        ("G40 Y9", (40, 9, 0)),
+        ("G40 Z5", (40, 3, 5)),
+        ("G40 Z5|X50", (50, 0, 5)),
+    ],
+)
+def test_the_move_that_cancels_takes_back_the_offset_of_both_axes(exit_block: str, end: tuple[float, float, float]) -> None:
+    assert ends(f"{ENTRY}X40|{exit_block}|M30")[-1] == end
+
+
+def test_after_cancelling_linuxcnc_keeps_an_axis_that_is_not_named() -> None:
+    assert ends("G90 G21 T3 M6|G41 D3 G1 X20 Y0 F100|X40|G40|X50|M2", dialect="linuxcnc")[-1] == (50, 3, 0)
+
+
 def test_inside_arc_smaller_than_the_tool_is_alarm_41() -> None:
     assert alarm_of(ENTRY + "X40|G3 X42 Y2 J2|G40|M30")[0] == "PS0041"
 

@@ -60,7 +60,7 @@ def test_floating_tap_reverses_the_spindle_at_the_bottom() -> None:
 
 def test_fine_boring_leaves_the_wall_before_it_draws_out() -> None:
     moves, _ = run(START + "G99 G76 X5 Z-10 R2 Q0.5 F50|M30")
-    assert [(m.end[0], m.end[2]) for m in moves if m.kind in MOTION][-3:] == [(4.5, -10.0), (4.5, 2.0), (5.0, 2.0)]
+    assert [(m.end[0], m.end[2]) for m in moves if m.kind in MOTION][-3:] == [(5.5, -10.0), (5.5, 2.0), (5.0, 2.0)]
 
 
 @pytest.mark.parametrize("code", ["G81", "G82", "G85", "G86", "G89"])

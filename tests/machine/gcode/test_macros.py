@@ -94,6 +94,12 @@ def test_system_variables_read_and_write_the_machine() -> None:
     assert ends(program)[-1] == (201, 1, 97)
 
 
+def test_the_programs_own_stop_shows_its_comment_and_goes_on() -> None:
+    moves, alarm = run("#3006=1(TURN THE PART)|G0 X1|M30")
+    assert alarm is None
+    assert [(move.kind, move.text) for move in moves] == [("message", "TURN THE PART"), ("stop", ""), ("rapid", ""), ("end", "")]
+
+
 def test_the_programs_own_alarm_carries_its_comment() -> None:
     _, alarm = run("G0 X1|#3000=5(TOOL WORN)|M30")
     assert alarm is not None

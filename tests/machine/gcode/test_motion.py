@@ -153,3 +153,11 @@ def test_what_happens_beside_motion_is_told_in_order() -> None:
 def test_moves_know_their_line_block_and_program() -> None:
     moves, _ = run("%|O0007 (TITLE)|G0 X1|M30|%")
     assert (moves[0].line, moves[0].block, moves[0].program) == (3, "G0 X1", "O0007")
+
+
+def test_a_comment_within_a_comment_is_one_comment() -> None:
+    assert ends("G0 X1 (A (B) C) Y2|M30") == [(1, 2, 0)]
+
+
+def test_g92_with_s_alone_limits_the_spindle_and_moves_no_zero() -> None:
+    assert ends("G0 X5|G92 S2000|G96 S100|G0 X6|M30") == [(5, 0, 0), (6, 0, 0)]
