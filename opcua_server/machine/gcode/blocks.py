@@ -64,8 +64,9 @@ class Block:
 
 
 class Parser:
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, dialect: Dialect, block_delete: frozenset[int] = frozenset()) -> None:
         self.dialect = dialect
+        self._block_delete = block_delete
         self.compiler = Compiler(dialect.macro_b)
         self._keep_last = dialect.macro_b
 
@@ -187,6 +188,8 @@ class Parser:
             if letter == "/":
                 # A slash inside the block: the rest is skipped with the switch of that number on; off, it runs.
                 digit = text[at + 1 : at + 2]
+                if (int(digit) if digit.isdigit() else 1) in self._block_delete:
+                    break
                 at += 2 if digit.isdigit() else 1
                 continue
             if letter == "," and self.dialect.macro_b:

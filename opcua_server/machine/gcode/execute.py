@@ -109,6 +109,8 @@ def execute(state: State, block: Block, words: dict[str, float], *, optional_sto
             coordinates.new_length(state, words)
         elif not 0 <= words["H"] <= state.tools.largest_offset:
             raise BlockFault("PS0030", f"H{words['H']:g}")
+        else:
+            state.h = round(words["H"])
     if "work" in groups:
         coordinates.select_system(state, groups["work"], words)
     if "path" in groups:

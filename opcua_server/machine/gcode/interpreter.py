@@ -79,7 +79,8 @@ class Interpreter:
         self.state.probe = probe
         self.variables = VariableStore(self.state, variables)
         self.flow = Flow(Program(name, text, closed=chosen.o_words), self.variables, resolve, name=name)
-        self.parser = Parser(chosen)
+        self.parser = Parser(chosen, block_delete)
+        self.state.label_of = self._label_of
         self.block_delete = block_delete
         self.optional_stop = optional_stop
         self.budget = budget if budget is not None else Budget()
@@ -303,6 +304,13 @@ class Interpreter:
         yield from execute(state, block, words, optional_stop=self.optional_stop)
         if self._modal_call is not None and not AXIS_WORDS.isdisjoint(words) and not END_CODES.intersection(block.m):
             self._call_modal()
+
+    def _label_of(self, letter: str) -> int:
+        """N: the last sequence number up to the present block; O: the program's number; 0 without."""
+        if letter == "N":
+            return self.flow.program.sequence_before(self.state.line)
+        digits = self.flow.name.lstrip("O")
+        return int(digits) if digits.isdigit() else 0
 
     def _enter(self, block: Block) -> None:
         """A line with a program number: the title of the main program, or, run into from above, a foreign program."""

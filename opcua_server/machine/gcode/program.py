@@ -90,6 +90,15 @@ class Program:
         later = [place for place in places if place > from_index]
         return later[0] if later else places[0] if places else None
 
+    def sequence_before(self, line: int) -> int:
+        """The last N number up to a line (from 1) of its program; 0 without."""
+        first, _ = self._section(line - 1)
+        for text in reversed(self.lines[first:line]):
+            found = _SEQUENCE.match(text)
+            if found:
+                return int(found[1])
+        return 0
+
     def loop_end(self, index: int, number: int) -> int | None:
         """Line of the END that closes the DO ``number`` on line ``index``."""
         if index not in self._loop_ends:

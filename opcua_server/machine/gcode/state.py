@@ -55,6 +55,7 @@ class State:
         "ijk_absolute",
         "initial_level",
         "inverse_time",
+        "label_of",
         "limits",
         "line",
         "m_codes",
@@ -147,6 +148,8 @@ class State:
         self.skip: Point = ZERO
         self.skip_hit = False
         self.probe: Callable[[Point, Point], Point | None] | None = None
+        self.label_of: Callable[[str], int] = lambda letter: 0
+        """Number of the last N, or of the program (O)."""
         self.groups: dict[str, int] = {}
         self.m_codes: tuple[int, ...] = ()
         self.modal_cache: Modal | None = None
@@ -329,8 +332,10 @@ class State:
             107: float(self.offset_number or 0),
             109: self.feed / self.unit,
             111: float(self.h),
-            114: float(self.line),
+            114: float(self.label_of("N")) if group == 114 else 0.0,
+            115: float(self.label_of("O")) if group == 115 else 0.0,
             119: self.speed,
+            130: float(self.system - 100) if self.system > 100 else 0.0,
             120: float(self.next_tool),
         }
         return by_group.get(group, 0.0)

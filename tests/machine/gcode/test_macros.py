@@ -94,6 +94,26 @@ def test_system_variables_read_and_write_the_machine() -> None:
     assert ends(program)[-1] == (201, 1, 97)
 
 
+@pytest.mark.parametrize(
+    ("program", "value"),
+    [
+        ("G91|G0 X#4003|M30", 91),
+        ("D3|G0 X#4107|M30", 3),
+        ("H2|G0 X#4111|M30", 2),
+        ("S700|G0 X#4119|M30", 700),
+        ("T4|G0 X#4120|M30", 4),
+        ("N5|N77 (A)|G0 X#4114|M30", 77),
+        ("O0012|G0 X#4115|M30", 12),
+        ("G54.1 P7|G0 X#4130|M30", 7),
+        ("G16|G0 X#4017|M30", 16),
+        ("G68 R0|G0 X#4016|M30", 68),
+        ("G96|G0 X#4013|M30", 96),
+    ],
+)
+def test_modal_variables_tell_what_holds(program: str, value: float) -> None:
+    assert ends(program)[0][0] == value
+
+
 def test_the_programs_own_stop_shows_its_comment_and_goes_on() -> None:
     moves, alarm = run("#3006=1(TURN THE PART)|G0 X1|M30")
     assert alarm is None

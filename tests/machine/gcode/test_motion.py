@@ -161,3 +161,12 @@ def test_a_comment_within_a_comment_is_one_comment() -> None:
 
 def test_g92_with_s_alone_limits_the_spindle_and_moves_no_zero() -> None:
     assert ends("G0 X5|G92 S2000|G96 S100|G0 X6|M30") == [(5, 0, 0), (6, 0, 0)]
+
+
+@pytest.mark.parametrize(
+    ("switches", "end"),
+    [(frozenset(), (5, 7, 4)), (frozenset({3}), (5, 0, 0)), (frozenset({2}), (5, 7, 4)), (frozenset({1}), (5, 7, 4))],
+)
+def test_a_slash_within_a_block_skips_the_rest_of_it(switches: frozenset[int], end: tuple[float, float, float]) -> None:
+    assert ends("N10 /2 G0 X1|G0 X5 /3 Y7|/3 G0 Z4|M30", block_delete=switches)[-1] == end
+    assert ends("#1=6/2|G0 X#1|M30", block_delete=frozenset(range(1, 10))) == [(3, 0, 0)]
