@@ -9,7 +9,7 @@ Whatever goes wrong in a block becomes an ``NcAlarm`` at that block; moves of ea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from opcua_server.machine.gcode import flow as flow_module
@@ -27,6 +27,8 @@ from opcua_server.machine.gcode.variables import MacroAlarm, VariableStore
 from opcua_server.machine.moves import Move, NcAlarm, Point
 
 CHECK_EVERY = 256
+MOST_STROKES = 16
+"""Moves for each block of the budget that cycles and calls may make."""
 ALWAYS_SKIPPED: frozenset[int] = frozenset()
 
 
@@ -86,6 +88,7 @@ class Interpreter:
         self.budget = budget if budget is not None else Budget()
         self._modal_call: tuple[int, int, list[tuple[str, float | None]]] | None = None
         self._percent = 0
+        self._strokes = 0
         self._seen = False
         self._titled = False
 
@@ -157,7 +160,7 @@ class Interpreter:
                         yield move
                         idle = 0
                 else:
-                    for move in execute(state, block, block.words, optional_stop=False):
+                    for move in self._within(execute(state, block, block.words, optional_stop=False), deadline):
                         yield move
                         idle = 0
                 if self._modal_call is not None and not AXIS_WORDS.isdisjoint(block.words):
@@ -165,12 +168,27 @@ class Interpreter:
                 continue
             if block.empty and not block.messages:
                 continue
-            for each in self._general(block):
+            for each in self._within(self._general(block), deadline):
                 yield each
                 idle = 0
                 if each.kind == "end":
                     return
             state.program = flow.name
+
+    def _within(self, moves: Iterable[Move], deadline: float | None) -> Iterator[Move]:
+        """The moves of one block; a cycle may ask for millions, so that the budget counts here too."""
+        if isinstance(moves, list):
+            yield from moves
+            return
+        budget = self.budget
+        for move in moves:
+            yield move
+            self._strokes += 1
+            if not self._strokes % CHECK_EVERY:
+                if deadline is not None and budget.clock is not None and budget.clock() > deadline:
+                    raise BlockFault("EX1011", f"{budget.seconds:g} s")
+                if budget.blocks is not None and self._strokes > MOST_STROKES * budget.blocks:
+                    raise BlockFault("EX1010", f"{budget.blocks} blocks")
 
     def _flushed(self) -> Iterator[Move]:
         out: list[Move] = []

@@ -139,6 +139,19 @@ def test_an_endless_program_that_moves_ends_with_its_block_budget() -> None:
     assert alarm.number == "EX1010"
 
 
+@pytest.mark.parametrize("cycle", ["G83 X1 Z-90 R0 Q.001 K9999 F100", "G91 G81 X1 Z-1 R0 K9999 F100|M98 P2|M30|O2|M98 P1|M99"])
+def test_a_cycle_of_millions_of_strokes_ends_with_its_budget(cycle: str) -> None:
+    moves, alarm = run(f"O1|{cycle}|M30", budget=Budget(blocks=500))
+    assert alarm is not None
+    assert alarm.number in ("EX1010", "PS0077")
+    assert len(moves) < 10_000 * 30
+    ticks = iter(range(10_000))
+    moves, alarm = run(f"O1|{cycle}|M30", budget=Budget(seconds=20.0, clock=lambda: float(next(ticks))))
+    assert alarm is not None
+    assert alarm.number == "EX1011"
+    assert len(moves) < 6000
+
+
 def test_time_budget_reads_the_given_clock_only() -> None:
     ticks = iter(range(100))
     _, alarm = run("N1 G0 X1|GOTO1|M30", budget=Budget(seconds=5.0, clock=lambda: float(next(ticks))))
