@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from opcua_server.machine.faults import FAULTS
+from opcua_server.machine.parameters import MACHINES
 from opcua_server.machine.process.materials import MATERIALS
 from opcua_server.machine.process.stock import STOCK_COMMENT, read_blank
 from opcua_server.machine.tools import CUTTERS, ToolType
@@ -30,6 +31,13 @@ def test_page_lists_every_fault_material_and_program() -> None:
         assert f"| {material.name} | {material.kc11:g} | {material.mc:g} |" in PAGE
     for program in DEMOS:
         assert f"| `{program}` |" in PAGE
+
+
+def test_page_lists_every_machine_of_the_estimate() -> None:
+    for machine in MACHINES.values():
+        rapid = machine.limits[0].velocity_mm_s * 60.0 / 1000.0
+        accelerations = ", ".join(f"{limit.acceleration_mm_s2 / 1000.0:g}" for limit in machine.limits)
+        assert f"| `{machine.name}` | {rapid:.4g} | {accelerations} |" in PAGE
 
 
 def test_stock_comment_on_the_page_is_one_the_machine_reads() -> None:
