@@ -154,7 +154,7 @@ class Audit:
 
     def wrote(self, request: Any, item: Any, old: Any, status: int) -> None:
         """One node of a Write. ``old``: its DataValue before, None where it had none or the writer may not know it."""
-        if not self._wanted:
+        if not self.is_heard:
             return
         fields: Fields = {
             "AttributeId": (item.AttributeId, _V.UInt32),
@@ -175,7 +175,7 @@ class Audit:
 
     def called(self, request: Any, object_id: Any, method_id: Any, given: list[Any], status: int) -> None:
         """A method that changes something was called, or refused. ``given``: input arguments, without secrets."""
-        if not self._wanted:
+        if not self.is_heard:
             return
         small = [_LEFT_OUT if _is_long(one.Value) else one for one in given[:20]]
         fields: Fields = {
@@ -212,7 +212,8 @@ class Audit:
     # ----------------------------------------------------------------------------------------------------------------
 
     @property
-    def _wanted(self) -> bool:
+    def is_heard(self) -> bool:
+        """Whether anybody listens who may see the events."""
         return self.tell is not None and self.listening()
 
     def _say(
