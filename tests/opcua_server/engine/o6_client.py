@@ -1,0 +1,61 @@
+"""o6's client (open62541) against a server; run in a process of its own, prints one JSON line for each connection.
+
+Free use of it ends ten minutes after the process has begun; this takes seconds. Standard input is JSON: endpoint, certificate, key,
+server (certificate), uri, connections [[policy, mode, user, password]], object and method to call.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Any
+
+import o6
+
+MODES = {"None": 1, "Sign": 2, "SignAndEncrypt": 3}
+WAIT_S = 20.0
+
+
+def connect(given: dict[str, Any], policy: str, mode: str, user: str, password: str) -> o6.Client:
+    login = {"username": user, "password": password} if user else {}
+    return o6.Client(
+        given["endpoint"], certificate=given["certificate"], privateKey=given["key"], trustList=[given["server"]],
+        applicationUri=given["uri"], securityMode=MODES[mode],
+        securityPolicy="http://opcfoundation.org/UA/SecurityPolicy#" + policy, **login,
+    )  # fmt: skip
+
+
+def look(client: o6.Client, given: dict[str, Any], values: int) -> dict[str, Any]:
+    """Browse, read, subscribe until so many values of the clock are heard, call."""
+    heard: list[Any] = []
+    item = client.monitor("i=2258", heard.append, samplingInterval=100.0)
+    deadline = time.monotonic() + WAIT_S
+    while len(set(map(str, heard))) < values and time.monotonic() < deadline:
+        client.read("i=2258")  # serves its loop too
+        time.sleep(0.02)
+    try:
+        client.read("ns=2;s=nothing")
+        missing = "Good"
+    except o6.StatusCodeError as error:
+        missing = str(error)
+    return {
+        "browsed": len(client.browse("i=85")),
+        "namespaces": [str(one) for one in client.read("i=2255")],
+        "range": [str(one) for one in client.read("i=2255", range="0:1")],
+        "many": len(client.read(["i=2258"] * 100)),
+        "heard": len(set(map(str, heard))),
+        "item": item is not None,
+        "missing": missing,
+        "called": str(client.call(given["object"], given["method"], [])[0]),
+    }
+
+
+def main() -> None:
+    given = json.load(sys.stdin)
+    for number, connection in enumerate(given["connections"]):
+        with connect(given, *connection) as client:
+            print(json.dumps({"connection": connection[:3], **look(client, given, 1 if number else 3)}), flush=True)
+
+
+main()

@@ -1,0 +1,95 @@
+"""A client on open62541 (pip ``o6``), with every policy and mode. Its package is put beside, into a folder of the test's own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from certs.pki import ensure_application
+from tests.opcua_server.bench import Bench, machine, running
+
+PROGRAM = Path(__file__).with_name("o6_client.py")
+PACKAGE = "o6==2.2.0"
+URI = "urn:test:o6"
+POLICIES = ("Basic256Sha256", "Aes128_Sha256_RsaOaep", "Aes256_Sha256_RsaPss")
+SECURE = [(policy, mode) for policy in POLICIES for mode in ("Sign", "SignAndEncrypt")]
+
+
+@pytest.fixture(scope="module")
+def o6(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where o6 is: O6_PACKAGES, or a temporary folder."""
+    given = os.environ.get("O6_PACKAGES")
+    if given:
+        return Path(given)
+    folder = tmp_path_factory.mktemp("o6")
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--only-binary",
+        ":all:",
+        "--target",
+        str(folder),
+        PACKAGE,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    if done.returncode:
+        pytest.skip(f"o6 is not tried: pip cannot install {PACKAGE}: {done.stderr.strip()[-200:]}")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    with running(tmp_path_factory.mktemp("engine")) as made:
+        yield made
+
+
+def foreign(bench: Bench, o6: Path, folder: Path, connections: list[list[str]], hold: tuple[str, str]) -> list[dict[str, Any]]:
+    """What o6 found on each connection; fails with what it said otherwise."""
+    certificate, key = ensure_application(folder, "o6", URI, ["127.0.0.1"])
+    given = {
+        "endpoint": bench.settings.endpoint, "certificate": str(certificate), "key": str(key), "uri": URI,
+        "server": str(next((bench.settings.data / "pki" / "server").glob("own/*.der"))), "connections": connections,
+        "object": hold[0], "method": hold[1],
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, str(PROGRAM)], input=json.dumps(given), env={**os.environ, "PYTHONPATH": str(o6), "HOME": str(folder)},
+        capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:] + done.stdout[-1000:]
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+def test_o6_connects_browses_reads_subscribes_and_calls_with_every_policy_and_mode(bench: Bench, o6: Path, tmp_path: Path) -> None:
+    async def find_hold() -> tuple[str, str]:
+        async with bench.client() as client:
+            commands = await (await machine(client))._at("Commands")
+            for method in await commands.get_methods():
+                if (await method.read_browse_name()).Name == "Hold":
+                    return commands.nodeid.to_string(), method.nodeid.to_string()
+        raise AssertionError("no Hold")
+
+    connections = [[*one, user, bench.password(user) if user else ""] for one in SECURE for user in ("", "operator")]
+    found = foreign(bench, o6, tmp_path, connections, asyncio.run(find_hold()))
+    assert [one["connection"] for one in found] == [one[:3] for one in connections]
+    assert found[0]["heard"] >= 3
+    for one in found:
+        assert one["browsed"] > 2
+        assert one["namespaces"][0] == "http://opcfoundation.org/UA/"
+        assert one["range"] == one["namespaces"][:2]
+        assert one["many"] == 100
+        assert one["heard"] >= 1
+        assert "BadNodeIdUnknown".lower() in one["missing"].replace("_", "").lower()
+        wanted = "good" if one["connection"][2] else "baduseraccessdenied"
+        assert wanted in one["called"].replace("_", "").lower()
