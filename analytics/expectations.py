@@ -22,7 +22,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from analytics.features import FLOORS
+from analytics.features import FLOORS, OF_AN_EDGE
 from analytics.frames import Mask, Row
 
 LEARN: Final = 240
@@ -145,6 +145,8 @@ class Expectations:
             median, spread = self._of(key, baseline)
             residuals = (values - median) / spread
             judged = valid & ~np.isnan(residuals)
+            if level == len(situation.levels) - 1:
+                judged[list(OF_AN_EDGE)] = False  # other tools say nothing about this one
             residuals = np.where(judged, np.clip(residuals, -CLIP, CLIP) - self._own, 0.0)
             if level > 0:
                 residuals /= COARSE

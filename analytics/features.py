@@ -67,8 +67,8 @@ FEATURES: Final[tuple[Feature, ...]] = (
     _as_is("Power/Servo", 0.01),
     _as_is("Power/Auxiliary", 0.01),
     *(
-        # The motor follows its load within minutes: a heavier program warms it by half a kelvin a minute, and nothing is wrong.
-        Feature(signal, "rate", 0.5 if signal == "Spindle/MotorTemperature" else 0.2, 1)
+        # The motor follows its load within minutes: a heavier program warms it by a kelvin a minute, and nothing is wrong.
+        Feature(signal, "rate", 1.0 if signal == "Spindle/MotorTemperature" else 0.2, 1)
         for signal in (
             "Spindle/Temperature",
             "Spindle/MotorTemperature",
@@ -81,6 +81,8 @@ FEATURES: Final[tuple[Feature, ...]] = (
 )
 NAMES: Final = tuple(feature.signal for feature in FEATURES)
 SIDES: Final[Row] = np.array([float(feature.side) for feature in FEATURES])
+OF_AN_EDGE: Final = tuple(i for i, f in enumerate(FEATURES) if f.signal in ("Spindle/VibrationUnbalance", "Spindle/VibrationTooth"))
+"""Features that a tool and its edge decide: another one is balanced otherwise and runs out otherwise, which is no fault."""
 FLOORS: Final[Row] = np.array([feature.floor for feature in FEATURES])
 
 CONTEXT: Final = (

@@ -42,6 +42,9 @@ class Fusion:
 
     def __init__(self) -> None:
         self.anomalous = False
+        self.unusual = False
+        """Whether this row or the present anomaly is about more than a fixed limit. A limit, such as that of wear, says nothing
+        against taking the rest for normal; what is unusual must not be learned."""
         self._since_ns: int | None = None
         self._explanation = ""
 
@@ -49,12 +52,13 @@ class Fusion:
         """None while neither z-score nor forest can judge and no limit is broken: a 0 would be made up."""
         if not scores or (set(scores) == {"limits"} and scores["limits"].value <= 1.0):
             return None
-        parts = [scores[name].value for name in ("limits", "zscore") if name in scores]
+        learned = [score.value for name, score in scores.items() if name not in ("limits", "forest")]
         if "forest" in scores and "zscore" in scores:
-            parts.append((scores["forest"].value + scores["zscore"].value) / 2.0)
-        parts += [score.value for name, score in scores.items() if name not in ("limits", "zscore", "forest")]
-        fused = max(parts) if parts else scores["forest"].value
+            learned.append((scores["forest"].value + scores["zscore"].value) / 2.0)
+        limits = [scores["limits"].value] if "limits" in scores else []
+        fused = max(limits + learned) if limits or learned else scores["forest"].value
         self._latch(time_ns, fused)
+        self.unusual = max(learned, default=0.0) >= 1.0 or (self.unusual and self.anomalous)
         if not self.anomalous:
             self._explanation = ""
         elif fused > 1.0 or not self._explanation:
@@ -76,10 +80,15 @@ class Fusion:
             self._since_ns = None
 
     def state(self) -> dict[str, Any]:
-        return {"anomalous": self.anomalous, "since": self._since_ns, "explanation": self._explanation}
+        return {
+            "anomalous": self.anomalous,
+            "unusual": self.unusual,
+            "since": self._since_ns,
+            "explanation": self._explanation,
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        self.anomalous = bool(state["anomalous"])
+        self.anomalous, self.unusual = bool(state["anomalous"]), bool(state["unusual"])
         self._since_ns = None if state["since"] is None else int(state["since"])
         self._explanation = str(state["explanation"])
 

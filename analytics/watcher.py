@@ -20,7 +20,7 @@ import numpy as np
 
 from analytics.detectors import DETECTORS, Detector, Sample, Score
 from analytics.expectations import Expectations, Judged, Situation
-from analytics.features import FEATURES, SIGNALS, TEXTS, Extractor, number
+from analytics.features import FEATURES, OF_AN_EDGE, SIGNALS, TEXTS, Extractor, number
 from analytics.frames import Frame, Frames
 from analytics.fusion import Fused, Fusion
 from analytics.rul import MODELS, Estimate, RulModel
@@ -36,8 +36,6 @@ SETTLE_ROWS: Final = 3
 RUNNING: Final = 3.0
 _BANDS_RPM: Final = (60.0, 2000.0, 4000.0, 8000.0)
 """Standing, and four speed bands an octave apart: noise, power and balance follow the speed."""
-OF_AN_EDGE: Final = tuple(i for i, f in enumerate(FEATURES) if f.signal in ("Spindle/VibrationUnbalance", "Spindle/VibrationTooth"))
-"""Features that a tool's edge decides: a new one is balanced otherwise and runs out otherwise, which is no fault."""
 ABNORMAL_STATES: Final = frozenset((0.0, 6.0, 7.0, 8.0))
 """Off, alarm, emergency stop, maintenance: what happens then is no baseline of anything."""
 
@@ -107,7 +105,7 @@ class Watcher:
         self.fused = self._fusion.fuse(frame.time_ns, scores)
         self._sure = bool(valid.any())
         usual = number(frame, "Machine/State") not in ABNORMAL_STATES
-        calm = not self._fusion.anomalous and (self.fused is None or self.fused.score < 1.0)
+        calm = not self._fusion.unusual
         if self._settling == 0 and usual and valid.any() and (calm or judged is None or not judged.known):
             self._expectations.learn(situation, values, valid, judged)
             if judged is not None and calm:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from analytics.detectors.detector import Sample, Score, Threshold
 from analytics.features import SIDES
@@ -31,6 +32,9 @@ KEEP: Final = 2400
 LEAST_WIDTH: Final = 1.0
 """Distance of the threshold from the median level that is believed at the least."""
 MEASURE: Final = 120
+LAG: Final = 600
+"""Means that wait, twenty minutes of them, before they count as what is usual: a fault that grows slowly must not take its own
+first minutes for the measure. What waits when an alarm begins never counts."""
 EVERY: Final = 4
 """Of the means, which change slowly, every fourth is kept: KEEP of them are 80 minutes at 2 Hz."""
 
@@ -44,7 +48,8 @@ class ZScoreDetector:
         self._mean: Row = np.zeros(n_features)
         self._sides = SIDES if n_features == len(SIDES) else np.zeros(n_features)
         self._rows: Row = np.zeros(n_features)
-        self._means: deque[Row] = deque(maxlen=KEEP)
+        self._means: deque[npt.NDArray[np.float32]] = deque(maxlen=KEEP)
+        self._waiting: deque[npt.NDArray[np.float32]] = deque()
         self._learned = 0
         self._usual: Row = np.full(n_features, LEAST_USUAL)
         self._threshold = Threshold(size=KEEP, need=1, least=LEAST_WIDTH)
@@ -53,7 +58,10 @@ class ZScoreDetector:
         if not (sample.known and sample.settled):
             return
         if self._learned % EVERY == 0:
-            self._means.append(np.abs(self._harm()).astype(np.float32))
+            self._waiting.append(np.abs(self._harm()).astype(np.float32))
+            # A young measure is made of what there is.
+            while self._waiting and len(self._waiting) > min(LAG, len(self._means) - LAG // 2):
+                self._means.append(self._waiting.popleft())
         self._learned += 1
         if self._learned >= WARM_UP and self._learned % MEASURE == 0:
             means = np.array(self._means, dtype=np.float64)
@@ -72,6 +80,8 @@ class ZScoreDetector:
             return None
         level = self._level()
         score = self._threshold.score(level)
+        if score > 1.0:
+            self._waiting.clear()
         shares = np.zeros_like(self._mean) if level == 0.0 else self._harm() / self._usual / level * score
         return Score(score, shares, sure=sample.known)
 
@@ -93,6 +103,7 @@ class ZScoreDetector:
             "mean": self._mean.copy(),
             "rows": self._rows.copy(),
             "means": np.array(self._means, dtype=np.float32).reshape(-1, self._n_features),
+            "waiting": np.array(self._waiting, dtype=np.float32).reshape(-1, self._n_features),
             "learned": self._learned,
             "usual": self._usual.copy(),
             "threshold": self._threshold.state(),
@@ -100,10 +111,10 @@ class ZScoreDetector:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         mean, rows, usual = (np.array(state[name], dtype=np.float64) for name in ("mean", "rows", "usual"))
-        means = np.array(state["means"], dtype=np.float32)
-        if means.ndim != 2 or {mean.shape, rows.shape, usual.shape, means.shape[1:]} != {(self._n_features,)}:
+        means, waiting = (np.array(state[name], dtype=np.float32) for name in ("means", "waiting"))
+        if means.ndim != 2 or {mean.shape, rows.shape, usual.shape, means.shape[1:], waiting.shape[1:]} != {(self._n_features,)}:
             raise ValueError("other features")
         self._threshold.restore(state["threshold"])
         self._mean, self._rows, self._usual = mean, rows, usual
-        self._means = deque(means, maxlen=KEEP)
+        self._means, self._waiting = deque(means, maxlen=KEEP), deque(waiting)
         self._learned = int(state["learned"])

@@ -1,0 +1,97 @@
+"""How soon the analytics find a fault of the simulated machine, and how often they alarm without one: machine and watcher in one
+process, as fast as they go (half a minute to a minute of CPU for an hour of the machine).
+
+python benchmarks/faults_found.py --machine 11 --seed 11 --healthy 60 --fault thermal_drift --after 60
+python benchmarks/faults_found.py --machine 12 --seed 12 --program contour.nc --healthy 180
+
+Each anomaly is a line: when it began and ended, in minutes of the machine, and what was said. "worn" is the limit on measured wear,
+which is a true word about the tool and no false alarm.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+
+from analytics.features import SIGNALS, TEXTS
+from analytics.watcher import Watcher
+from cnctwin.reading import Batch, Reading
+from nodesets.catalogue import BY_NAME, NUMERIC
+from opcua_server.machine.faults import FAULTS
+from opcua_server.machine.machine import Machine
+from opcua_server.machine.signals import View, numbers, objects
+from opcua_server.sources.simulated import SHIPPED, read_programs
+
+START_NS = 1_760_000_000_000_000_000
+BLOCKS_A_MINUTE = 600
+PLACE = {signal.name: index for index, signal in enumerate(NUMERIC)}
+
+
+@dataclass
+class Raised:
+    begun_min: float
+    said: str
+    ended_min: float | None = None
+
+    @property
+    def is_worn(self) -> bool:
+        return "Tool/WearPercent" in self.said and "above 80" in self.said
+
+
+def batch(machine: Machine) -> Batch:
+    view = View(machine)
+    row, texts = numbers(view), objects(view)
+    now_ns = START_NS + machine.block * 100_000_000
+    shown = [(name, row[PLACE[name]]) for name in SIGNALS] + [(name, texts[name]) for name in TEXTS]
+    return Batch("M", now_ns, tuple(Reading(name, _value(name, value), 0, now_ns, now_ns) for name, value in shown))
+
+
+def _value(name: str, value: object) -> object:
+    return value if BY_NAME[name].type in ("Double", "String") else int(value)  # type: ignore[call-overload]
+
+
+def run(arguments: argparse.Namespace) -> list[Raised]:
+    machine = Machine(arguments.machine, arguments.seed, read_programs(SHIPPED), arguments.program)
+    machine.controller.start_program()
+    watcher, raised = Watcher("M", arguments.seed), list[Raised]()
+    for block in range(int((arguments.healthy + (arguments.after if arguments.fault else 0.0)) * BLOCKS_A_MINUTE)):
+        if arguments.fault and block == int(arguments.healthy * BLOCKS_A_MINUTE):
+            machine.controller.call("InjectFault", [arguments.fault, arguments.severity, arguments.onset * 60.0])
+        machine.step()
+        if machine.block % 5:
+            continue
+        for pending in watcher.add(batch(machine)):
+            pending.done(pending.run())
+        now, is_on = machine.block / BLOCKS_A_MINUTE, watcher.fused is not None and watcher.fused.anomalous
+        last = raised[-1] if raised and raised[-1].ended_min is None else None
+        if is_on and last is None and watcher.fused is not None:
+            raised.append(Raised(now, watcher.fused.explanation))
+        elif not is_on and last is not None:
+            last.ended_min = now
+    return raised
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--machine", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--program", help="one of the shipped programs; else the machine takes them in turn")
+    parser.add_argument("--healthy", type=float, default=60.0, help="minutes before the fault, or of the whole run")
+    parser.add_argument("--fault", choices=list(FAULTS))
+    parser.add_argument("--severity", type=float, default=0.6)
+    parser.add_argument("--onset", type=float, default=30.0, help="minutes until the severity is reached")
+    parser.add_argument("--after", type=float, default=60.0, help="minutes after the fault was injected")
+    arguments = parser.parse_args()
+    raised = run(arguments)
+    for one in raised:
+        end = "end" if one.ended_min is None else f"{one.ended_min:.1f}"
+        print(f"{one.begun_min:7.1f} - {end:>6} min  {'worn' if one.is_worn else '    '}  {one.said}")
+    false = [one for one in raised if not one.is_worn and (not arguments.fault or one.begun_min < arguments.healthy)]
+    print(f"false alarms: {len(false)} in {arguments.healthy / 60.0:.1f} h")
+    if arguments.fault:
+        found = [one for one in raised if not one.is_worn and one.begun_min >= arguments.healthy]
+        print(f"{arguments.fault}: {'not found' if not found else f'found after {found[0].begun_min - arguments.healthy:.1f} min'}")
+
+
+if __name__ == "__main__":
+    main()
