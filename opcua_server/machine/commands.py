@@ -59,7 +59,7 @@ def estimate(
     dialect: Annotated[str, typer.Option(help="fanuc, linuxcnc, or auto: by the program's own statements.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     max_blocks: Annotated[int, typer.Option(help="Stop after so many blocks.", min=1)] = 1_000_000,
-    max_seconds: Annotated[float, typer.Option(help="Stop after so many seconds.", min=0.0)] = 60.0,
+    max_seconds: Annotated[float, typer.Option(help="Stop after so many seconds.", min=0.0)] = 300.0,
     block_delete: Annotated[bool, typer.Option("--block-delete", help="Skip blocks that begin with /.")] = False,
 ) -> None:
     """Print how long a program takes: motion, dwells, each tool, travel of each axis, and what keeps it from its feed.
