@@ -214,6 +214,11 @@ def _rows() -> Iterator[Signal]:
     yield Signal("Coolant/Pressure", "Double", "Coolant pressure behind the pump", u.BAR, 0.0, 40.0, historized=True)
     yield Signal("Coolant/Temperature", "Double", "Temperature in the coolant tank", u.CELSIUS, 0.0, 80.0, historized=True)
     yield Signal("Coolant/Level", "Double", "Fill level of the coolant tank", u.PERCENT, 0.0, 100.0, historized=True)
+    yield Signal("Air/Pressure", "Double", "Pressure of the compressed air behind the regulator", u.BAR, 0.0, 12.0, historized=True)
+    yield Signal("ChipConveyor/Current", "Double", "Current of the chip conveyor's motor", u.AMPERE, 0.0, 10.0, historized=True)
+    yield Signal("Part/Roughness", "Double", "Roughness Ra of the last finished part, as gauged beside the machine; 0 before the first one",
+                 u.MICROMETRE, 0.0, 25.0, historized=True)
+    yield Signal("Power/EnergyState", "Int32", "Operating state by ISO 14955-1: off 0, standby 1, ready 2, working 3", historized=True)
     yield Signal("Power/Total", "Double", "Electrical power of the whole machine", u.KILOWATT, 0.0, 60.0, historized=True)
     yield Signal("Power/Spindle", "Double", "Electrical power of the spindle drive", u.KILOWATT, 0.0, 30.0)
     yield Signal("Power/Servo", "Double", "Electrical power of the axis drives together", u.KILOWATT, -24.0, 24.0)

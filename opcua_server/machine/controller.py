@@ -8,8 +8,8 @@
          |  <--- Stop --- HELD                      any --EmergencyStop--> EMERGENCY_STOP --Reset--> IDLE
          '---- Reset ---- ALARM  <-- NC alarm, machine alarm
 
-``ALLOWED`` is the table; ``Controller`` carries it out. It owns motion, spindle, coolant valve and magazine as far as they are
-commanded; what they then do is physics and happens in ``machine``.
+``ALLOWED`` (in ``allowed``) is the table; ``Controller`` carries it out. It owns motion, spindle, coolant valve and magazine as far
+as they are commanded; what they then do is physics and happens in ``machine``.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Final
 from cnctwin.reading import Value
 from nodesets.methods import BY_NAME
 from nodesets.states import MachineState
+from opcua_server.machine.allowed import ALLOWED
 from opcua_server.machine.arguments import checked
 from opcua_server.machine.coolant import CoolantUnit
 from opcua_server.machine.faults import FAULTS
@@ -35,28 +36,6 @@ from opcua_server.machine.work import Job, Library
 from opcua_server.sources.source import CommandRefused, EventKind
 
 S = MachineState
-_ANY: Final = frozenset(S) - {S.OFF}
-_STANDING: Final = frozenset({S.IDLE, S.MANUAL})
-
-ALLOWED: Final[dict[str, frozenset[MachineState]]] = {
-    "LoadProgram": frozenset({S.IDLE, S.LOADING}),
-    "LoadProgramText": frozenset({S.IDLE, S.LOADING}),
-    "Start": frozenset({S.IDLE, S.HELD}),
-    "Hold": frozenset({S.RUNNING}),
-    "Stop": frozenset({S.RUNNING, S.HELD, S.LOADING, S.MANUAL}),
-    "Reset": _ANY,
-    "EmergencyStop": _ANY,
-    "ChangeTool": _STANDING,
-    "SetFeedOverride": _ANY,
-    "SetRapidOverride": _ANY,
-    "SetSpindleOverride": _ANY,
-    "SetSpindleSpeed": _STANDING,
-    "SetModifier": _ANY,
-    "ReplaceTool": _ANY,
-    "InjectFault": _ANY,
-    "ClearFault": _ANY,
-}
-
 TOOL_CHANGE_S: Final = 4.5
 """Chip to chip."""
 PART_CHANGE_S: Final = 8.0
@@ -88,6 +67,10 @@ class Controller:
         self.operation_s = 0.0
         self.cycles_started = self.parts = 0
         self.cycle_s = self.last_cycle_s = 0.0
+        self.tool_changes = 0
+        """Since the machine was first switched on: each one seats its holder anew."""
+        self.clamping_s = 0.0
+        """How much longer a tool change takes for want of air."""
         self.new_blank = True
         """A fresh blank is on the table, and has to be made when the program is known."""
         self._ahead: deque[Move] = deque()
@@ -229,6 +212,9 @@ class Controller:
         if name != "All" and name not in FAULTS:
             raise CommandRefused("not_found", f"There is no fault {name}")
         for ended in self.faults.clear(name, self.now_s):
+            for tool in self.magazine.values() if FAULTS[ended].renews_tools else ():
+                if tool.broken:
+                    self._renew(tool)
             self._report("fault", 100, ended, f"Fault {FAULTS[ended].title} cleared", {"Severity": 0.0})
 
     _COMMANDS: Final[dict[str, Callable[..., None]]] = {
@@ -276,7 +262,7 @@ class Controller:
     def _wait(self, move: Move) -> float | None:
         """How long motion waits at a synchronising move; None until ``resume``."""
         if move.kind == "toolchange":
-            return TOOL_CHANGE_S if move.tool != self.tool_number else 0.3
+            return TOOL_CHANGE_S + self.clamping_s if move.tool != self.tool_number else 0.3
         if move.kind in ("coolant", "message"):
             return 0.0
         if move.kind == "spindle":
@@ -335,16 +321,19 @@ class Controller:
 
     def _begin_tool_change(self, number: int, modal: Modal | None) -> None:
         self.spindle.command(0.0, 0)
-        self._tool_change = (self.now_s + TOOL_CHANGE_S, number, modal)
+        self._tool_change = (self.now_s + TOOL_CHANGE_S + self.clamping_s, number, modal)
 
     def _end_tool_change(self, number: int, modal: Modal | None) -> None:
         self._tool_change = None
         if self.tool_number in self.magazine:
             old = self.magazine[self.tool_number]
             old.measure()
-            if old.measured_percent >= 100.0:
+            if old.broken:
+                self._report("message", 333, "2002", f"TOOL {old.type.number} BROKEN", {"Tool": old.type.number})
+            elif old.measured_percent >= 100.0:
                 self._report("message", 300, "2001", f"LIFE OF TOOL {old.type.number} EXPIRED", {"Tool": old.type.number})
         self.tool_number = number if number in self.magazine else 0
+        self.tool_changes += 1
         name = self.magazine[number].type.name if number in self.magazine else "none"
         self._report("tool_changed", 100, f"T{number}", f"Tool {number} ({name}) in spindle", {"Tool": number})
         if modal is not None and modal.spindle_direction:
@@ -432,6 +421,10 @@ class Controller:
     def _report(self, kind: EventKind, severity: int, code: str, text: str, details: dict[str, Value] | None = None) -> None:
         self.happened.append(Happened(kind, self.now_s, severity, code, text, details or {}))
         del self.happened[:-1000]  # nobody takes them: keep the newest
+
+    @property
+    def changing_tool(self) -> bool:
+        return self._tool_change is not None
 
     @property
     def tool(self) -> Tool | None:

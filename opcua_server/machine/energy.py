@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 EnergyState = Literal["off", "standby", "ready", "working"]
+ENERGY_STATES: Final[tuple[EnergyState, ...]] = ("off", "standby", "ready", "working")
+"""In the order of the numbers that ``Power/EnergyState`` shows."""
 
 CONTROL_W: Final = 420.0
 LIGHTS_FANS_W: Final = 130.0

@@ -6,7 +6,7 @@
                      '--> Process (stock, forces, wear) <-----'
                              |--> Axes: actual positions, torque, power
                              |--> Spindle: speed, torque, power
-                             '--> Thermal, Vibration, Coolant, Energy --> Shown: what the sensors say
+                             '--> Thermal, Coolant, Air, Chips, Energy --> Sensing --> Shown: what the sensors say
 
 A block is always 100 ms of machine time and always sees the same random numbers, so how ``advance`` is cut into calls changes
 nothing. Pure: no clock, no files.
@@ -24,6 +24,8 @@ import numpy.typing as npt
 
 from nodesets.states import MachineState
 from opcua_server.machine import energy
+from opcua_server.machine.burst import burst
+from opcua_server.machine.chips import IDLE_A, W_PER_A, ChipConveyor
 from opcua_server.machine.controller import Controller
 from opcua_server.machine.coolant import CoolantUnit
 from opcua_server.machine.faults.active import ActiveFaults
@@ -31,13 +33,16 @@ from opcua_server.machine.motion.axes import Axes as FeedDrives
 from opcua_server.machine.motion.axes import AxisBlock
 from opcua_server.machine.motion.block import MotionBlock
 from opcua_server.machine.motion.motion import Motion
-from opcua_server.machine.noise import PERSONALITY, Channel, Noise, generator
-from opcua_server.machine.parameters import VF2
+from opcua_server.machine.noise import BURST, GAUGE, PERSONALITY, Channel, Noise, generator
+from opcua_server.machine.parameters import SAMPLE_S, VF2
 from opcua_server.machine.physics import Physics
+from opcua_server.machine.pneumatics import AirUnit
 from opcua_server.machine.process.process import SAMPLES_PER_TICK, TICK_S, TICKS, CutBlock, Process
 from opcua_server.machine.process.stock import Stock
+from opcua_server.machine.sensing import Sensing
+from opcua_server.machine.sensors import DataLink
 from opcua_server.machine.shown import Shown
-from opcua_server.machine.spindle import EFFICIENCY, Spindle, friction_nm, rated_power_w, rated_torque_nm
+from opcua_server.machine.spindle import EFFICIENCY, Spindle, rated_torque_nm
 from opcua_server.machine.thermal import (
     BEARING,
     BEARING_SHARE,
@@ -54,7 +59,6 @@ from opcua_server.machine.thermal import (
     shop_floor_c,
 )
 from opcua_server.machine.tools import magazine
-from opcua_server.machine.vibration import features
 from opcua_server.machine.work import Library
 
 BLOCK_S: Final = 0.1
@@ -86,19 +90,26 @@ class Machine:
         self.mean_ambient_c = 21.5 + 0.8 * float(born.standard_normal())
         self._day_phase = float(born.uniform(0.0, 2.0 * math.pi))
         self._bearing_preload = 1.0 + 0.06 * float(born.standard_normal())
-        self._balance = 0.9 + 0.3 * float(born.uniform())
+        self.balance = 0.9 + 0.3 * float(born.uniform())
+        """Of the unbalance of tool and holder: how well this spindle and its balancing rings take it."""
         order = [str(name) for name in born.permutation(sorted(programs))]
         self.noise = Noise(seed, number)
         self.block = 0
         """Blocks since the machine was first switched on: the step of every random stream."""
         self.spindle, self.coolant = Spindle(), CoolantUnit(level_percent=80.0 + 14.0 * float(born.uniform()))
         self.coolant.filter_load = float(born.uniform())
+        self.air, self.conveyor, self.link, self.sensing = AirUnit(), ChipConveyor(), DataLink(), Sensing()
+        self._air_phase = (0.618 * number) % 1.0
         self.magazine, self.faults = magazine(seed, number), ActiveFaults()
         self.process, self.meter = Process(), energy.EnergyMeter()
         self.thermal = Thermal(self.ambient_c)
         self._heat: Floats = np.zeros(NODES)
         self.axes = FeedDrives(VF2.axes, PARKED)
-        self._axis_faults: tuple[tuple[float, float, float], tuple[float, float, float]] = ((0.0,) * 3, (1.0,) * 3)
+        self._axis_faults = _SOUND_AXES
+        self._lost_mm = 0.0
+        """Counts that the scale of Y has lost since the axes were referenced."""
+        self._ra_sum = self._ra_weight = 0.0
+        self._parts_seen = 0
         self.controller = Controller(
             lambda wait: Motion(VF2, PARKED, wait),
             Library(programs, order, program), self.spindle, self.coolant, self.magazine, self.faults, repeat=repeat,
@@ -129,16 +140,18 @@ class Machine:
             self.process.new_stock(Stock(controller.job.blank) if controller.job.blank else None)
         cut = self._cut(motion, physics)
         spindle_w, shaft_w, friction_w, torque = self._turn(cut, physics, noise[Channel.CUT_VARIATION])
-        axes = self._move(motion, cut, physics)
-        self.coolant.step(BLOCK_S, physics.pump_delivery, physics.pump_ripple, physics.coolant_leak_percent_h)
+        axes = self._move(motion, cut, physics, noise)
+        self._surround(cut, physics)
         servo_w = float(axes.power_w.sum()) / SAMPLES
         auxiliary_w = energy.AUXILIARIES_W[self.energy_state] * (1.0 + 0.01 * noise[Channel.AUXILIARY_POWER])
-        auxiliary_w += self.coolant.pump_power_w
+        auxiliary_w += self.coolant.pump_power_w + W_PER_A * max(self.conveyor.current_a - IDLE_A, 0.0)
         shown_power = self._spindle_power_noise(spindle_w, cut.power_w, noise)
         self.meter.step(BLOCK_S, shown_power, servo_w, auxiliary_w)
         self._warm(spindle_w, shaft_w, friction_w, cut, axes, physics)
         self._watch(cut)
-        self._sense(motion, axes, cut, torque, physics, noise)
+        self._gauge(cut)
+        self.link.step(physics.link_loss, self.block, self.seed, self.number)
+        self.sensing.sense(self, motion, axes, cut, torque, physics, noise)
 
     @property
     def energy_state(self) -> energy.EnergyState:
@@ -189,19 +202,51 @@ class Machine:
             torque += spindle.torque_nm
         return power / TICKS, shaft / TICKS, friction_w / TICKS, torque / TICKS
 
-    def _move(self, motion: MotionBlock, cut: CutBlock, physics: Physics) -> AxisBlock:
-        faults = (physics.extra_backlash_mm, physics.extra_friction)
+    def _surround(self, cut: CutBlock, physics: Physics) -> None:
+        """Coolant, air and chips."""
+        controller, process = self.controller, self.process
+        chips_kg = cut.removed_mm3 * process.stock.blank.material.kg_mm3 if process.stock else 0.0
+        self.conveyor.step(
+            BLOCK_S, self.energy_state == "working", chips_kg, physics.conveyor_drag, physics.conveyor_slip
+        )  # fmt: skip
+        delivery = physics.pump_delivery * self.conveyor.strainer_share
+        self.coolant.step(BLOCK_S, delivery, physics.pump_ripple, physics.coolant_leak_percent_h)
+        self.air.step(
+            BLOCK_S, self.time_s, self._air_phase, self.spindle.speed_rpm > 0.0, controller.changing_tool, physics.air_loss
+        )  # fmt: skip
+        controller.clamping_s = self.air.clamping_s
+
+    def _move(self, motion: MotionBlock, cut: CutBlock, physics: Physics, noise: list[float]) -> AxisBlock:
+        faults = (physics.extra_backlash_mm, physics.extra_friction, physics.stick)
         if faults != self._axis_faults:
             self._axis_faults = faults
             self.axes.parameters = tuple(
                 dataclasses.replace(
-                    axis, backlash_mm=axis.backlash_mm + play, coulomb_friction_n=axis.coulomb_friction_n * friction
+                    axis,
+                    backlash_mm=axis.backlash_mm + play,
+                    coulomb_friction_n=axis.coulomb_friction_n * friction,
+                    static_friction_ratio=axis.static_friction_ratio * stick,
                 )
-                for axis, play, friction in zip(VF2.axes, *faults, strict=True)
+                for axis, play, friction, stick in zip(VF2.axes, *faults, strict=True)
             )
         force = cut.force_n if cut.force_n is not None else _NO_FORCE
         screws: list[float] = self.thermal.nodes[SCREW_X : SCREW_Z + 1].tolist()
-        return self.axes.step(motion.position_mm, motion.velocity_mm_s, force, screws)
+        block = self.axes.step(motion.position_mm, motion.velocity_mm_s, force, screws)
+        return self._as_counted(block, physics, noise) if physics.lost_counts_per_m or self._lost_mm else block
+
+    def _as_counted(self, block: AxisBlock, physics: Physics, noise: list[float]) -> AxisBlock:
+        """The axes as a soiled scale of Y says they are: each loss leaves it behind the way that was really made."""
+        way_mm = float(block.velocity_mm_s[:, Y].sum()) * SAMPLE_S
+        chance = math.erfc(abs(noise[Channel.LOST_COUNTS]) / math.sqrt(2.0))  # uniform in 0..1
+        if chance < physics.lost_counts_per_m * abs(way_mm) / 1000.0:
+            self._lost_mm -= math.copysign(physics.lost_counts_mm, way_mm)
+        if physics.lost_counts_per_m == 0.0 or self.controller.state is MachineState.EMERGENCY_STOP:
+            self._lost_mm = 0.0  # repaired, or switched on anew: the axes are referenced
+        lost = np.zeros(3)
+        lost[Y] = self._lost_mm
+        return dataclasses.replace(
+            block, position_mm=block.position_mm + lost, following_error_mm=block.following_error_mm - lost
+        )  # fmt: skip
 
     def _warm(self, spindle_w: float, shaft_w: float, friction_w: float, cut: CutBlock, axes: AxisBlock, physics: Physics) -> None:
         heat = self._heat
@@ -210,7 +255,8 @@ class Machine:
         heat[HOUSING] += HOUSING_SHARE * friction_w
         heat[COLUMN] += physics.column_heat_w
         heat[COOLANT] += CUT_TO_COOLANT * cut.power_w * (self.coolant.flow_l_min > 1.0) + 0.6 * self.coolant.pump_power_w
-        heat[SCREW_X : SCREW_Z + 1] += _SCREW_FRICTION_N * np.abs(axes.velocity_mm_s).sum(axis=0) / SAMPLES / 1000.0
+        rubbing = _SCREW_FRICTION_N if physics.extra_friction == _EVEN else _SCREW_FRICTION_N * np.array(physics.extra_friction)
+        heat[SCREW_X : SCREW_Z + 1] += rubbing * np.abs(axes.velocity_mm_s).sum(axis=0) / SAMPLES / 1000.0
         if self.block % THERMAL_BLOCKS == 0:
             heat /= THERMAL_BLOCKS
             self.thermal.step(BLOCK_S * THERMAL_BLOCKS, heat, self.ambient_c, physics.spindle_cooling, physics.coolant_exchange)
@@ -230,6 +276,26 @@ class Machine:
             controller.raise_alarm("EX1005", "SPINDLE OVERLOAD", details={"Tool": controller.tool_number})
         if self.coolant.level_percent < 8.0 and self.coolant.on and controller.state is MachineState.RUNNING:
             controller.raise_alarm("EX1020", "COOLANT LEVEL LOW")
+        if controller.state is MachineState.RUNNING:
+            if self.air.low_s > 0.5:
+                controller.raise_alarm("EX1030", "AIR PRESSURE LOW")
+            if self.conveyor.over_s > 5.0:
+                controller.raise_alarm("EX1040", "CHIP CONVEYOR OVERLOAD")
+            if abs(self._lost_mm) > LOST_LIMIT_MM:
+                controller.raise_alarm("SV0445", "SOFT DISCONNECT ALARM (Y)")  # motor encoder and scale disagree
+                self._lost_mm = 0.0
+
+    def _gauge(self, cut: CutBlock) -> None:
+        """Mean roughness of what a part's cuts left; the gauge beside the machine reads it when the part is done."""
+        if cut.roughness_um > 0.0:
+            self._ra_sum += cut.roughness_um * cut.in_cut_s
+            self._ra_weight += cut.in_cut_s
+        parts = self.controller.parts
+        if parts != self._parts_seen:
+            if self._ra_weight > 0.0:
+                error = float(generator(self.seed, self.number, GAUGE, parts).standard_normal())
+                self.shown.part_roughness_um = self._ra_sum / self._ra_weight * math.exp(0.06 * error)
+            self._parts_seen, self._ra_sum, self._ra_weight = parts, 0.0, 0.0
 
     def _spindle_power_noise(self, power_w: float, cut_w: float, noise: list[float]) -> float:
         """What the drive's power signal adds: 12 % of the power without cut, and the current controller's own swing.
@@ -245,53 +311,13 @@ class Machine:
         self._power_error = fresh
         return max(power_w + error * math.hypot(0.11 * min(idle, 2500.0), 0.045 * power_w), 0.0)
 
-    # --- sensors --------------------------------------------------------------------------------------------------
-    def _sense(
-        self, motion: MotionBlock, axes: AxisBlock, cut: CutBlock, torque_nm: float, physics: Physics, noise: list[float]
-    ) -> None:
-        """Fill ``shown`` with what the sensors say, each with its own error."""
-        c, shown, spindle = Channel, self.shown, self.spindle
-        tool = self.controller.tool
-        nodes: list[float] = self.thermal.nodes.tolist()
-        shown.motion, shown.axes, shown.cut = motion, axes, cut
-        ripple = 1.0 + 0.0018 * noise[c.SPINDLE_SPEED]
-        shown.spindle_rpm = spindle.speed_rpm * ripple if spindle.speed_rpm > 0.0 else 0.0
-        turning = spindle.speed_rpm > 0.0
-        friction = friction_nm(spindle.speed_rpm, 1.0, nodes[BEARING])
-        shown.spindle_torque_nm = torque_nm + (0.05 * friction + 0.02 * abs(torque_nm)) * noise[c.SPINDLE_TORQUE]
-        shown.spindle_w = self.meter.spindle_w
-        mechanical = max(self.meter.spindle_w - 55.0, 0.0) * EFFICIENCY if turning else 0.0
-        shown.spindle_load_percent = 100.0 * mechanical / rated_power_w(spindle.speed_rpm) if turning else 0.0
-        shown.bearing_c = nodes[BEARING] + 0.08 * noise[c.SPINDLE_TEMPERATURE]
-        shown.motor_c = nodes[MOTOR] + 0.15 * noise[c.MOTOR_TEMPERATURE]
-        vibration = features(
-            spindle.speed_rpm,
-            (tool.unbalance_mm_s if tool else 0.2) * self._balance,
-            cut.tooth_force_n,
-            tool.type.teeth if tool else 0,
-            float(motion.feed_mm_s[-1]),
-            tool.flank_wear_mm if tool else 0.0,
-            physics.bearing_defect,
-        )
-        # Each is an estimate from a 100 ms window: the spread of such estimates, not of the state.
-        shown.velocity_rms = vibration.velocity_rms_mm_s * math.exp(0.05 * noise[c.VIBRATION_VELOCITY])
-        shown.acceleration_rms = vibration.acceleration_rms_m_s2 * math.exp(0.04 * noise[c.VIBRATION_ACCELERATION])
-        shown.kurtosis = max(vibration.kurtosis * math.exp(0.05 * noise[c.VIBRATION_KURTOSIS]), 1.2)
-        shown.bearing_line = vibration.bearing_line_m_s2 * math.exp(0.22 * noise[c.VIBRATION_BEARING])
-        shown.tooth_line = vibration.tooth_line_m_s2 * math.exp(0.09 * noise[c.VIBRATION_TOOTH])
-        shown.unbalance = vibration.unbalance_mm_s * math.exp(0.06 * noise[c.VIBRATION_UNBALANCE])
-        coolant = self.coolant
-        flow = coolant.flow_l_min
-        shown.coolant_flow = max(flow * (1.0 + 0.012 * noise[c.COOLANT_FLOW]), 0.0)
-        shown.coolant_bar = max(coolant.pressure_bar + coolant.ripple_bar * noise[c.COOLANT_PRESSURE], 0.0)
-        shown.coolant_c = nodes[COOLANT] + 0.07 * noise[c.COOLANT_TEMPERATURE]
-        shown.coolant_level = min(max(coolant.level_percent + 0.15 * noise[c.COOLANT_LEVEL], 0.0), 100.0)
-        shown.ambient_c = self.ambient_c + 0.06 * noise[c.AMBIENT_SENSOR]
-        shown.column_c = nodes[COLUMN] + 0.05 * noise[c.COLUMN_TEMPERATURE]
-        shown.growth_um = self.thermal.growth_z_um + 0.25 * noise[c.GROWTH]
-        shown.screws_c = tuple(nodes[SCREW_X + k] + 0.06 * noise[c.SCREW_X + k] for k in range(3))  # type: ignore[assignment]
-        shown.axis_load_noise = (noise[c.AXIS_X_LOAD], noise[c.AXIS_Y_LOAD], noise[c.AXIS_Z_LOAD])
-        shown.fault_severities = self.faults.severities(self.time_s)
+    # --- on demand ------------------------------------------------------------------------------------------------
+    def vibration_burst(self, seconds: float) -> Floats:
+        """Acceleration at the front bearing in m/s2 at 25.6 kHz, as of the last block: the signal behind the features.
+
+        Asking for it changes nothing: its random numbers are those of the block and of no other stream.
+        """
+        return burst(self.sensing.vibration, seconds, generator(self.seed, self.number, BURST, self.block))
 
     # --- what survives a restart ----------------------------------------------------------------------------------
     def save(self) -> dict[str, Any]:
@@ -314,6 +340,9 @@ class Machine:
             "temperatures_c": self.thermal.nodes.tolist(),
             "coolant_level_percent": self.coolant.level_percent,
             "coolant_filter_load": self.coolant.filter_load,
+            "tool_changes": controller.tool_changes,
+            "part_roughness_um": self.shown.part_roughness_um,
+            "chips_kg": [self.conveyor.belt_kg, self.conveyor.pile_kg],
         }
 
     def restore(self, saved: Mapping[str, Any]) -> None:
@@ -338,11 +367,21 @@ class Machine:
         self.thermal.nodes[:] = saved["temperatures_c"]
         self.coolant.level_percent = float(saved["coolant_level_percent"])
         self.coolant.filter_load = float(saved["coolant_filter_load"])
+        # What later versions added has a default: a state from before them is taken up as well.
+        controller.tool_changes = int(saved.get("tool_changes", 0))
+        self.shown.part_roughness_um = float(saved.get("part_roughness_um", 0.0))
+        self.conveyor.belt_kg, self.conveyor.pile_kg = (float(kg) for kg in saved.get("chips_kg", (0.0, 0.0)))
+        self._parts_seen = controller.parts
         controller.job = None
         controller.prepare()
         controller.happened.clear()
 
 
+Y: Final = 1
+LOST_LIMIT_MM: Final = 0.12
+"""Difference of motor encoder and scale, beyond growth and play, at which the control trips."""
+_EVEN: Final = (1.0, 1.0, 1.0)
+_SOUND_AXES: Final = ((0.0, 0.0, 0.0), _EVEN, _EVEN)
 _NO_FORCE: Final[Floats] = np.zeros((SAMPLES, 3))
 _SCREW_FRICTION_N: Final[Floats] = np.array([260.0, 300.0, 280.0])
 """Part of each axis' friction that heats nut and screw."""

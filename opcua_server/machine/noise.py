@@ -45,12 +45,22 @@ class Channel(IntEnum):
     AXIS_Y_LOAD = 24
     AXIS_Z_LOAD = 25
     SPINDLE_TORQUE = 26
+    AIR_PRESSURE = 27
+    CONVEYOR_CURRENT = 28
+    LOST_COUNTS = 29
+    LOOSE_PLUG = 30
+    LOOSE_PLUG_SIZE = 31
 
 
 PERSONALITY: Final = 1000
 """Channel of what a machine is born with; tool lives and tool measurements have channels of their own above it."""
 TOOL_LIFE: Final = 2000
 TOOL_SETTER: Final = 3000
+TAPER_SEAT: Final = 4000
+STICKING: Final = 5000
+LINK: Final = 6000
+GAUGE: Final = 7000
+BURST: Final = 8000
 
 
 def generator(seed: int, machine: int, channel: int, step: int = 0) -> np.random.Generator:

@@ -40,4 +40,10 @@ class Shown:
     growth_um: float = 0.0
     screws_c: tuple[float, float, float] = (20.0, 20.0, 20.0)
     axis_load_noise: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    air_bar: float = 6.0
+    conveyor_a: float = 0.0
+    energy_state: int = 0
+    part_roughness_um: float = 0.0
+    statuses: dict[str, int] = field(default_factory=dict)
+    """Status codes of signals that the control knows to be wrong; all others are good."""
     fault_severities: list[float] = field(default_factory=list)

@@ -20,6 +20,7 @@ from opcua_server.machine.machine import BLOCK_S, SAMPLES, Machine
 from opcua_server.machine.moves import Move
 
 STANDING_MM_S: Final = 0.02
+CURRENT_RIPPLE_NM: Final = 0.3
 _PROGRAM_STATES: Final = frozenset({MachineState.RUNNING, MachineState.HELD, MachineState.ALARM})
 _NONE: Final = (0.0, 0.0, 0.0)
 
@@ -72,6 +73,18 @@ class View:
         noise = self.shown.axis_load_noise[axis]
         return min(max(self.load[axis] * (1.0 + 0.03 * noise) + 0.4 * noise, 0.0), 200.0)
 
+    def axis_power_w(self, axis: int) -> float:
+        """Mean of the block as the drive's meter has it, bounded by what the drive can give or take back."""
+        noise = self.shown.axis_load_noise[axis]
+        return min(max(self.power[axis] * (1.0 + 0.03 * noise) + 4.0 * noise, -8000.0), 8000.0)
+
+    def axis_torque_nm(self, axis: int) -> float:
+        """At this moment, from the current: with the current controller's ripple, which a mill's telemetry shows unfiltered."""
+        torque, noise = self.torque[axis], self.shown.axis_load_noise[axis]
+        torque += (0.03 * abs(torque) + CURRENT_RIPPLE_NM) * noise
+        # The drive's current limit: what a crash would need beyond it, the motor does not give.
+        return min(max(torque, -40.0), 40.0)
+
     def axis_status(self, axis: int) -> int:
         if self.state is MachineState.EMERGENCY_STOP:
             return 2
@@ -121,9 +134,8 @@ def _axis(axis: str, i: int) -> dict[str, Row]:
         name + "ActVelocity": lambda v: v.velocity[i] * 60.0,
         name + "FollowingError": lambda v: v.lag[i],
         name + "ActLoad": lambda v: v.axis_load_percent(i),
-        # The drive's current limit: what a crash would need beyond it, the motor does not give.
-        name + "ActTorque": lambda v: min(max(v.torque[i], -40.0), 40.0),
-        name + "ActPower": lambda v: min(max(v.power[i], -8000.0), 8000.0),
+        name + "ActTorque": lambda v: v.axis_torque_nm(i),
+        name + "ActPower": lambda v: v.axis_power_w(i),
         name + "Temperature": lambda v: v.shown.screws_c[i],
         name + "ActStatus": lambda v: v.axis_status(i),
         name + "IsReferenced": lambda v: True,
@@ -204,6 +216,10 @@ ROWS: Final[dict[str, Row]] = {
     "Coolant/Pressure": lambda v: v.shown.coolant_bar,
     "Coolant/Temperature": lambda v: v.shown.coolant_c,
     "Coolant/Level": lambda v: v.shown.coolant_level,
+    "Air/Pressure": lambda v: min(max(v.shown.air_bar, 0.0), 12.0),
+    "ChipConveyor/Current": lambda v: min(max(v.shown.conveyor_a, 0.0), 10.0),
+    "Part/Roughness": lambda v: min(v.shown.part_roughness_um, 25.0),
+    "Power/EnergyState": lambda v: v.shown.energy_state,
     "Power/Total": lambda v: v.meter.total_w / 1000.0,
     "Power/Spindle": lambda v: min(v.meter.spindle_w, 30_000.0) / 1000.0,
     "Power/Servo": lambda v: v.meter.servo_w / 1000.0,

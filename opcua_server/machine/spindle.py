@@ -22,7 +22,7 @@ INERTIA_KG_M2: Final = 0.042
 EFFICIENCY: Final = 0.88
 EXCITATION_W: Final = 55.0
 """What the drive draws at standstill while the spindle is on; with friction this gives 175 W at 3200 r/min (UMich data)."""
-COULOMB_NM: Final = 0.20
+COULOMB_NM: Final = 0.18
 VISCOUS_NM_PER_RPM: Final = 4.4e-5
 BELT_STAGE: Final = 1
 

@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.float64]
 MOTOR, BEARING, HOUSING, COLUMN, SCREW_X, SCREW_Y, SCREW_Z, COOLANT = range(8)
 NODES: Final = 8
 
-CAPACITY: Final[Floats] = np.array([9000.0, 8000.0, 80e3, 300e3, 6000.0, 6000.0, 6000.0, 780e3])
+CAPACITY: Final[Floats] = np.array([9000.0, 8000.0, 108e3, 300e3, 6000.0, 6000.0, 6000.0, 780e3])
 _TO_FLOOR: Final[Floats] = np.array([14.0, 0.0, 6.0, 20.0, 3.0, 3.0, 3.0, 260.0])
 _LINKS: Final = (
     (MOTOR, HOUSING, 7.0),

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
-from cnctwin.reading import Columns, Value
+from cnctwin.reading import BAD_NOT_READABLE, GOOD, UNCERTAIN_NO_COMMUNICATION, Columns, Value
 from nodesets.catalogue import MACHINE
+from opcua_server.machine.faults.active import TruthEvent
 from opcua_server.machine.happened import Happened
 from opcua_server.machine.machine import BLOCK_S, SAMPLES, Machine
 from opcua_server.machine.signals import View, numbers, objects
@@ -22,6 +24,7 @@ PROGRAM_SUFFIXES: Final = (".nc", ".ngc", ".gcode", ".tap", ".cnc", ".txt")
 SHIPPED: Final = Path(__file__).resolve().parent.parent / "programs"
 """The programs that come with the product."""
 
+_AT: Final = {signal.name: index for index, signal in enumerate(MACHINE)}
 _COMPONENTS: Final = ("Spindle1", "AxisX", "AxisY", "AxisZ", "ToolMagazine", "CoolantUnit")
 _MAKER: Final = "cnctwin"
 
@@ -50,7 +53,8 @@ class SimulatedSource:
 
     ``programs``: NC programs by name, or the folder they lie in. ``program``: the one that is cut; None lets the machine take
     them in an order of its own, in batches. With ``repeat`` the first cycle starts at once and each finished part is
-    followed by the next. ``state``: a ``checkpoint`` to go on from. ``speed`` is only shown (Simulation/Speed).
+    followed by the next. ``state``: a ``checkpoint`` to go on from. ``speed`` is only shown (Simulation/Speed). Without
+    ``ground_truth`` nothing says which faults are active: no severities, no events of theirs.
 
     Raises KeyError for a ``program`` that is not in ``programs``, ValueError for a ``state`` of another version.
     """
@@ -58,6 +62,7 @@ class SimulatedSource:
     def __init__(
         self, machine_id: str, seed: int, programs: Mapping[str, str] | Path | str = SHIPPED, program: str | None = None,
         repeat: bool = True, state: Mapping[str, object] | None = None, *, speed: float = 1.0,
+        ground_truth: bool = True,
     ) -> None:  # fmt: skip
         if isinstance(programs, str | Path):
             programs = read_programs(Path(programs))
@@ -74,6 +79,11 @@ class SimulatedSource:
         """Wall-clock time of the last ``advance``; 0 before the first."""
         self._events: list[SourceEvent] = []
         self._statuses = np.zeros(len(MACHINE), dtype=np.uint32)
+        self._ground_truth = ground_truth
+        if not ground_truth:
+            self._statuses[_AT["Simulation/FaultSeverities"]] = BAD_NOT_READABLE
+        self._marked: list[int] = []
+        self._shown: Columns | None = None
         number = self._machine.number
         self._identity = Identity(
             machine_id=machine_id,
@@ -108,8 +118,31 @@ class SimulatedSource:
         self._collect()
 
     def columns(self) -> Columns:
+        """While the line to the control is down: what was read last, with the time it had, marked as no longer current."""
+        link = self._machine.link
+        if not link.up and self._shown is not None:
+            last = self._shown
+            statuses = np.where(last.statuses == GOOD, UNCERTAIN_NO_COMMUNICATION, last.statuses).astype(np.uint32)
+            return Columns(last.numbers, last.objects, statuses, last.source_time_ns)
         view = self._view()
-        return Columns(numbers(view), objects(view), self._statuses, self._now_ns)
+        shown = objects(view)
+        if not self._ground_truth:
+            shown["Simulation/FaultSeverities"] = []
+        late_ns = round(link.late_s * 1e9)
+        if self._shown is not None and late_ns:
+            late_ns = min(late_ns, max(self._now_ns - self._shown.source_time_ns, 0))  # stamps never go back
+        self._shown = Columns(numbers(view), shown, self._mark(), self._now_ns - late_ns)
+        return self._shown
+
+    def _mark(self) -> npt.NDArray[np.uint32]:
+        """Statuses of all signals: good, but for what the control itself finds wrong."""
+        found = self._machine.shown.statuses
+        if found or self._marked:
+            self._statuses = self._statuses.copy()
+            self._statuses[self._marked] = GOOD
+            self._marked = [_AT[name] for name in found]
+            self._statuses[self._marked] = list(found.values())
+        return self._statuses
 
     def _view(self) -> View:
         sample = (self._due_ns - (self._done_ns - BLOCK_NS)) // SAMPLE_NS - 1
@@ -146,7 +179,7 @@ class SimulatedSource:
     def _collect(self) -> None:
         happened = self._machine.controller.happened
         if happened and self._now_ns:  # before the first advance there is no wall-clock time to stamp them with
-            self._events.extend(self._stamped(one) for one in happened)
+            self._events.extend(self._stamped(one) for one in happened if self._ground_truth or one.kind != "fault")
             del self._events[:-1000]  # a server that never takes them must not grow
             happened.clear()
 
@@ -158,6 +191,10 @@ class SimulatedSource:
     def call(self, method: str, arguments: Sequence[Value]) -> None:
         """Carry out a method of ``nodesets.methods``; it acts from the next block of 100 ms on."""
         self._machine.controller.call(method, arguments)
+
+    def ground_truth(self) -> list[TruthEvent]:
+        """The record of what was injected and cleared when, oldest first: the stream that detectors are judged by."""
+        return list(self._machine.faults.record)
 
     def checkpoint(self) -> dict[str, object]:
         return self._machine.save()

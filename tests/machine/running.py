@@ -39,12 +39,15 @@ def source(
     return SimulatedSource("CNC-001", seed, {"short.nc": SHORT} if programs is None else programs, program, repeat)
 
 
-def run(machine: SimulatedSource, seconds: float) -> npt.NDArray[np.float64]:
-    """Let it run in steps of 100 ms; what it showed after each: (n_steps, n_numeric)."""
+def run(machine: SimulatedSource, seconds: float, *, through_link: bool = False) -> npt.NDArray[np.float64]:
+    """Let it run in steps of 100 ms; what it showed after each: (n_steps, n_numeric).
+
+    ``through_link``: what a client sees of it, which is the same unless the line to the control fails.
+    """
     rows = []
     for _ in range(round(seconds * 10)):
         machine.advance(0.1, round(machine.machine.time_s * 1e9))
-        rows.append(numbers(View(machine.machine)))
+        rows.append(machine.columns().numbers if through_link else numbers(View(machine.machine)))
     return np.array(rows)
 
 

@@ -212,12 +212,23 @@ def test_tool_that_is_not_in_the_magazine_is_an_alarm() -> None:
 
 def test_a_cut_that_is_too_heavy_stalls_the_spindle_and_is_an_alarm() -> None:
     heavy = SHORT.replace("C45", "42CrMo4").replace("G1 Z-2 F1500\nG1 X72 F1000", "G1 Z-18 F1500\nG1 X72 F6000")
+    heavy = heavy.replace("T4 M6", "T1 M6").replace("G43 H4", "G43 H1")  # an end mill would break before the spindle stalls
     machine = source({"heavy.nc": heavy})
     run_until(machine, "Machine/State", S.ALARM)
     assert machine.columns().objects["Machine/AlarmCode"] == "EX1005"
     run(machine, 5.0)
     assert now(machine, "Spindle/ActSpeed") == 0
     assert now(machine, "Channel/ActFeedrate") == 0
+
+
+def test_a_cut_that_is_too_heavy_for_its_tool_breaks_it_and_the_program_goes_on_through_air() -> None:
+    heavy = SHORT.replace("C45", "42CrMo4").replace("G1 Z-2 F1500\nG1 X72 F1000", "G1 Z-18 F1500\nG1 X72 F6000")
+    machine = source({"heavy.nc": heavy}, repeat=False)
+    machine.call("Start", [])
+    run_until(machine, "Machine/PartsProduced", 1.0)
+    assert now(machine, "Machine/AlarmCount") == 0
+    assert now(machine, "Tool/WearPercent") in (0.0, 200.0)  # the setter found it, and it may be renewed already
+    assert machine.machine.magazine[4].edges + machine.machine.magazine[4].broken == 1
 
 
 def test_dry_run_moves_at_its_own_feed_and_cuts_nothing() -> None:

@@ -26,7 +26,9 @@ def test_page_lists_the_tool(t: ToolType) -> None:
 def test_page_lists_every_fault_material_and_program() -> None:
     for fault in FAULTS.values():
         shows = ", ".join(f"`{one.signal}` {one.direction}" for one in fault.expected)
-        assert f"| `{fault.name}` | {fault.title} | `{fault.root_cause}` | {shows} |" in PAGE
+        assert f"| `{fault.name}` | {fault.title} | `{fault.root_cause}` | {shows} | " in PAGE
+        for code in fault.alarms:
+            assert f"| `{code}` |" in PAGE
     for material in MATERIALS.values():
         assert f"| {material.name} | {material.kc11:g} | {material.mc:g} |" in PAGE
     for program in DEMOS:

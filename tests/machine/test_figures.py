@@ -158,7 +158,7 @@ def test_the_wider_cut_in_an_inside_corner_is_felt() -> None:
     tool, process, ap, r = _tool(10.0, 4), _process("C45"), 5.0, 5.0
     for wall in (40.0, 42.0):
         x, y = 90.0 - r + wall - 42.0, wall
-        along = _cut(process, tool, _line((20.0, y, -ap), (x - 12.0, y, -ap), 600.0), 4000.0)
+        along = _cut(process, tool, _line((-12.0, y, -ap), (x - 12.0, y, -ap), 600.0), 4000.0)
         corner = _cut(process, tool, _line((x - 12.0, y, -ap), (x, y, -ap), 600.0), 4000.0)
         _cut(process, tool, _line((x, y, -ap), (x, y - 20.0, -ap), 600.0), 4000.0)
     steady = np.mean([block.area_mm2 for block in along[-50:]])

@@ -129,31 +129,6 @@ def test_spindle_draws_more_in_cut_than_in_air() -> None:
     assert np.median(power[cut & steady]) > 3 * np.median(power[~cut & steady])
 
 
-def test_spindle_signals_have_the_statistics_of_real_data() -> None:
-    machine = source()
-    machine.call("Stop", [])
-    machine.call("SetSpindleSpeed", [3200.0])
-    run(machine, 5.0)
-    rows = run(machine, 120.0)
-    speed, power = rows[:, COLUMN["Spindle/ActSpeed"]], rows[:, COLUMN["Spindle/ActPower"]]
-    assert 0.001 <= speed.std() / speed.mean() <= 0.003
-    assert 0.08 <= power.std() / power.mean() <= 0.18
-    centred = power - power.mean()
-    lag_one = float((centred[1:] * centred[:-1]).mean() / centred.var())
-    assert -0.5 <= lag_one <= 0.0
-
-
-def test_following_error_is_proportional_to_velocity() -> None:
-    rows = run(source(DEMOS, program="pocket.nc"), 80.0)
-    cut = rows[:, COLUMN["Tool/InCut"]] > 0
-    velocity = rows[cut, COLUMN["Axes/X/ActVelocity"]] / 60.0
-    error = rows[cut, COLUMN["Axes/X/FollowingError"]]
-    slope, offset = np.polyfit(velocity, error, 1)
-    assert 0.0075 <= slope <= 0.0083
-    left = error - slope * velocity - offset
-    assert 1.0 - (left**2).sum() / ((error - error.mean()) ** 2).sum() >= 0.99
-
-
 def test_checkpoint_is_json_and_brings_back_counters_wear_faults_and_overrides() -> None:
     machine = source()
     machine.call("SetFeedOverride", [80.0])
@@ -182,6 +157,21 @@ def test_checkpoint_is_json_and_brings_back_counters_wear_faults_and_overrides()
     assert again.columns().objects["Simulation/FaultSeverities"] == machine.columns().objects["Simulation/FaultSeverities"]
     assert again.columns().objects["Channel/ActMainProgramName"] == "mine.nc"
     assert again.program_names() == ["mine.nc", "short.nc"]
+
+
+def test_a_state_from_before_later_fields_is_taken_up_with_their_defaults() -> None:
+    machine = source()
+    run(machine, 30.0)
+    saved = json.loads(json.dumps(machine.checkpoint()))
+    for added in ("tool_changes", "part_roughness_um", "chips_kg"):
+        del saved[added]
+    for tool in saved["tools"].values():
+        del tool["broken"]
+    again = SimulatedSource("CNC-001", 1, {"short.nc": "M30\n"}, None, False, saved)
+    again.advance(0.1, 1)
+    assert now(again, "Part/Roughness") == 0.0
+    assert [tool.wear_percent for tool in again.tools()] == [tool.wear_percent for tool in machine.tools()]
+    assert all(math.isfinite(value) for value in again.columns().numbers)
 
 
 def test_state_of_another_version_is_refused() -> None:

@@ -34,7 +34,7 @@ def test_a_fault_is_injected_and_shows_as_ground_truth(start: Starter) -> None:
     installation = start("--speed", "5")
     names = value(installation, "Simulation/FaultNames")
     assert isinstance(names, list)
-    assert len(names) == 5
+    assert len(names) == 16
     arguments = {"Name": names[0], "Severity": 0.5, "Onset": 1.0}
     status, _body = installation.post("/api/v1/machines/CNC-001/commands/InjectFault", {"arguments": arguments})
     assert status == 202

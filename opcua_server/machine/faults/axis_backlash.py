@@ -20,5 +20,5 @@ FAULT = Fault(
     "axis.x.ball_screw_nut",
     linear,
     _act,
-    (Expected("Axes/X/MotorPos", "spreads"),),
+    (Expected("Axes/X/MotorPos", "parts"),),
 )

@@ -40,7 +40,8 @@ class Expected:
     """What the fault does to a signal while the machine works: for the conformance test and for the docs."""
 
     signal: str
-    direction: Literal["up", "down", "spreads"]
+    direction: Literal["up", "down", "spreads", "parts", "departs"]
+    """spreads: varies more. parts: from the scale of its axis. departs: from what the same machine would show healthy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,10 @@ class Fault:
     growth: Growth
     act: Callable[[Physics, float], None]
     expected: tuple[Expected, ...]
+    alarms: tuple[str, ...] = ()
+    """Codes of alarms it may lead to."""
+    renews_tools: bool = False
+    """Whether a tool that it broke is replaced when it is cleared."""
 
     def severity(self, final: float, age_s: float, onset_s: float) -> float:
         """Severity 0 to ``final`` at an age; an onset of 0 is there at once."""

@@ -7,12 +7,15 @@
 
 The engagement angle is that of a cut from the side of the tool, cos(phi_s) = 1 - 2 ae / D. Wear adds a rubbing force on the
 flank, Kw * VB per mm of engaged edge, which removes nothing but costs power, so that a worn tool draws more at any feed.
+
+A chipped edge leaves its chip to the next tooth, which cuts twice the thickness there: as kc falls with thickness, the mean power
+falls a little, while once per turn the force is up.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from opcua_server.machine.process.materials import Material
@@ -35,6 +38,8 @@ class Cut:
     peak_n: float
     """Tangential force of one tooth at its mean chip: what excites the tooth-passing line."""
     teeth_in_cut: float
+    once_per_turn_n: float = 0.0
+    """Amplitude of the force that comes back with each turn: one tooth has more to do than the others."""
 
 
 NO_CUT: Final = Cut(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
@@ -45,24 +50,27 @@ def engagement_angle(ae_mm: float, diameter_mm: float) -> float:
     return math.acos(max(-1.0, min(1.0, 1.0 - 2.0 * ae_mm / diameter_mm)))
 
 
-def mean_chip(fz_mm: float, ae_mm: float, diameter_mm: float) -> float:
-    """h_m in mm: feed per tooth averaged over the engagement angle (edge at 90 degrees)."""
-    angle = engagement_angle(ae_mm, diameter_mm)
-    return fz_mm * 2.0 * min(ae_mm, diameter_mm) / (diameter_mm * angle) if angle > 0.0 else 0.0
+def mean_chip(fz_mm: float, ae_mm: float, diameter_mm: float, angle: float) -> float:
+    """h_m in mm: feed per tooth averaged over the engagement ``angle`` of a width ae (edge at 90 degrees)."""
+    return fz_mm * 2.0 * ae_mm / (diameter_mm * angle) if angle > 0.0 else 0.0
 
 
 def milling(
     material: Material, diameter_mm: float, teeth: int, speed_rpm: float, feed_mm_min: float,
-    ap_mm: float, ae_mm: float, flank_wear_mm: float = 0.0,
+    ap_mm: float, ae_mm: float, flank_wear_mm: float = 0.0, chipped: float = 0.0,
 ) -> Cut:  # fmt: skip
-    """A cut of a milling cutter: depth ap, width ae (at most the diameter), in mm; flank wear VB in mm."""
+    """A cut of a milling cutter: depth ap, width ae (at most the diameter), in mm; flank wear VB in mm.
+
+    ``chipped``: share of one tooth's edge that is gone.
+    """
     if speed_rpm < 1.0 or ap_mm <= 0.0 or ae_mm <= 0.0 or feed_mm_min <= 0.0:
         return NO_CUT
     ae_mm = min(ae_mm, diameter_mm)
-    fz = feed_mm_min / (speed_rpm * teeth)
-    chip = mean_chip(fz, ae_mm, diameter_mm)
-    in_cut = teeth * engagement_angle(ae_mm, diameter_mm) / (2.0 * math.pi)
-    return _cut(material, chip, ap_mm * ae_mm * feed_mm_min / 60.0, diameter_mm, speed_rpm, in_cut, ap_mm, flank_wear_mm)
+    angle = engagement_angle(ae_mm, diameter_mm)
+    chip = mean_chip(feed_mm_min / (speed_rpm * teeth), ae_mm, diameter_mm, angle)
+    in_cut = teeth * angle / (2.0 * math.pi)
+    cut = _cut(material, chip, ap_mm * ae_mm * feed_mm_min / 60.0, diameter_mm, speed_rpm, in_cut, ap_mm, flank_wear_mm)
+    return _with_chipped_tooth(cut, material, teeth, chipped) if chipped > 0.0 and teeth > 1 else cut
 
 
 def drilling(
@@ -97,4 +105,18 @@ def _cut(
         tangential_n=tangential_n,
         peak_n=tangential_n / max(teeth_in_cut, 0.05),
         teeth_in_cut=teeth_in_cut,
+    )
+
+
+def _with_chipped_tooth(cut: Cut, material: Material, teeth: int, chipped: float) -> Cut:
+    """On the chipped share of the depth one tooth is missing and the next one cuts double."""
+    double = 2.0 ** (1.0 - material.mc)
+    less = 1.0 - chipped * (2.0 - double) / teeth
+    return replace(
+        cut,
+        power_w=cut.power_w * less,
+        torque_nm=cut.torque_nm * less,
+        tangential_n=cut.tangential_n * less,
+        # From the mean of its neighbours down by the missing tooth and up by the double one.
+        once_per_turn_n=cut.peak_n * 0.5 * chipped * double * min(cut.teeth_in_cut, 1.0),
     )

@@ -25,6 +25,8 @@ class Material:
     taylor_c: float
     abrasion: float = 1.0
     """Flank pressure and wear force against C45 = 1."""
+    kg_mm3: float = 7.85e-6
+    """Density."""
 
     def specific_force(self, chip_mm: float) -> float:
         """kc in N/mm2 (= W per mm3/s times 1000) at a chip thickness in mm."""
@@ -38,9 +40,9 @@ MATERIALS: Final[dict[str, Material]] = {
         Material("16MnCr5", 2100.0, 0.26, 570.0, 1.05),
         Material("St50", 1990.0, 0.26, 600.0),
         Material("C45", 2110.0, 0.17, 530.0),
-        Material("GG25", 1160.0, 0.26, 470.0, 0.9),
-        Material("AlMgSi", 700.0, 0.25, 1300.0, 0.35),
-        Material("TiAl6V4", 1370.0, 0.22, 210.0, 1.1),
+        Material("GG25", 1160.0, 0.26, 470.0, 0.9, 7.2e-6),
+        Material("AlMgSi", 700.0, 0.25, 1300.0, 0.35, 2.7e-6),
+        Material("TiAl6V4", 1370.0, 0.22, 210.0, 1.1, 4.43e-6),
     )
 }
 

@@ -18,7 +18,9 @@ import numpy.typing as npt
 
 from opcua_server.machine.physics import Physics
 from opcua_server.machine.process.cutting import NO_CUT, Cut, drilling, milling
+from opcua_server.machine.process.stability import QUIET, Chatter, chatter
 from opcua_server.machine.process.stock import Engagement, Stock
+from opcua_server.machine.process.surface import roughness_um
 from opcua_server.machine.process.wear import life_min
 from opcua_server.machine.tools import Tool
 
@@ -34,6 +36,10 @@ NORMAL_FORCE: Final = 0.35
 AXIAL_FORCE: Final = 0.20
 """Forces on the axes against the tangential force of the edge, mean over a turn (sharp 30 degree helix)."""
 DRILL_THRUST: Final = 1.1
+CHATTER_WEAR: Final = 0.8
+"""How much faster an edge wears in fully grown chatter."""
+BREAKING_SPIKE: Final = 2.5
+"""Torque in the moment a tool breaks, of that of the cut that broke it."""
 
 
 @dataclass(slots=True)
@@ -52,6 +58,13 @@ class CutBlock:
     chip_mm: float
     area_mm2: float
     depth_mm: float
+    once_per_turn_n: float = 0.0
+    chatter: Chatter = QUIET
+    """The strongest of the block."""
+    roughness_um: float = 0.0
+    """Ra that the cut leaves; 0 without a cut."""
+    broke: bool = False
+    """Whether the tool broke in this block."""
 
 
 IDLE: Final = [0.0] * TICKS
@@ -79,7 +92,7 @@ class Process:
         self._last_tip = tips_mm[-1].copy()
         edge_speed = math.pi * tool.type.diameter_mm * speeds_rpm[-1] / 1000.0 if tool else 0.0
         stock = self.stock
-        if tool is None or stock is None or tool.type.teeth == 0 or not _may_touch(tips_mm, tool, stock):
+        if tool is None or stock is None or tool.type.teeth == 0 or tool.broken or not _may_touch(tips_mm, tool, stock):
             self.engagement.clear()
             return CutBlock(IDLE, None, 0.0, 0.0, edge_speed, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
         steps = np.diff(tips_mm, axis=0, prepend=previous[None, :])
@@ -102,45 +115,70 @@ class Process:
         kind, material, engagement = tool.type, stock.blank.material, self.engagement
         smoothing = 2.0 * stock.cell_mm
         wear_mm = tool.flank_wear_mm
-        torques, directions = [0.0] * TICKS, np.zeros((TICKS, 3))
+        torques, forces = [0.0] * TICKS, [_NO_FORCE] * TICKS
+        rises, widths = steps[:, 2].tolist(), 0.0
         in_cut, power, chip_load, chip, tooth, speed_sum = 0, 0.0, 0.0, 0.0, 0.0, 0.0
-        life_used = 0.0
+        turn_n, broke = 0.0, False
+        heaviest: tuple[Cut, float, float] | None = None
+        strength = tool.strength_n * physics.tool_strength
         for tick in range(TICKS):
+            if broke:
+                break
             travel, speed = travels[tick], speeds_rpm[tick]
             engagement.follow(volume[tick], moment[tick], travel, smoothing)
             if travel <= 1e-6 or engagement.area_mm2 <= 0.0 or speed < 30.0:
                 continue
             feed = travel / TICK_S * 60.0
             area = engagement.area_mm2
-            axial = kind.cuts_along_axis or abs(float(steps[tick, 2])) > AXIAL_SHARE * travel
+            axial = kind.cuts_along_axis or abs(rises[tick]) > AXIAL_SHARE * travel
             depth = max(engagement.depth_mm, 1e-3)
             width = min(area / depth, kind.diameter_mm)
             if axial:
                 cut = drilling(material, kind.diameter_mm, kind.teeth, speed, feed, area, wear_mm)
             else:
-                cut = milling(material, kind.diameter_mm, kind.teeth, speed, feed, area / width, width, wear_mm)
+                cut = milling(
+                    material, kind.diameter_mm, kind.teeth, speed, feed, area / width, width, wear_mm, physics.edge_chipped
+                )
             if cut is NO_CUT:
                 continue
+            if not axial:
+                if heaviest is None or cut.power_w > heaviest[0].power_w:
+                    heaviest = (cut, area / width, speed)
+                turn_n = max(turn_n, cut.once_per_turn_n)
+                broke = cut.peak_n * max(cut.teeth_in_cut, 1.0) > strength
             in_cut += 1
             fz = feed / (speed * kind.teeth)
-            torques[tick] = cut.torque_nm
+            torques[tick] = cut.torque_nm * (BREAKING_SPIKE if broke else 1.0)
             power += cut.power_w
             chip_load += fz * cut.power_w  # a retract at rapid still shares its first tick with the cut
             chip += cut.chip_mm
             speed_sum += speed
             tooth = max(tooth, cut.peak_n if not axial else 0.15 * cut.peak_n)
-            directions[tick] = _axis_force(cut, steps[tick] / travel, axial)
-            vc = math.pi * kind.diameter_mm * speed / 1000.0
-            life = 60.0 * life_min(material.taylor_c, kind.edge, vc, fz, kind.nominal_fz_mm, width / kind.diameter_mm)
-            life_used += TICK_S / life
+            forces[tick] = _axis_force(cut, steps[tick] / travel, axial)
+            widths += width
+        worst = QUIET
+        if heaviest is not None:
+            cut, depth, speed = heaviest
+            tooth_hz = speed / 60.0 * kind.teeth
+            worst = chatter(depth, material.specific_force(cut.chip_mm), cut.teeth_in_cut, tooth_hz, physics.damping)
+        if broke:
+            tool.broken = True
+            engagement.clear()
+        life_used = 0.0
+        if in_cut:
+            # Conditions hardly change within a block: its means decide how much of the edge's life it takes.
+            vc = math.pi * kind.diameter_mm * speed_sum / in_cut / 1000.0
+            share = widths / in_cut / kind.diameter_mm
+            life = life_min(material.taylor_c, kind.edge, vc, chip_load / power, kind.nominal_fz_mm, share)
+            life_used = in_cut * TICK_S / (60.0 * life)
         tool.nominal_used += life_used
-        tool.used += life_used / tool.life_scatter * physics.wear_rate * coolant_wear
+        tool.used += life_used / tool.life_scatter * physics.wear_rate * coolant_wear * (1.0 + CHATTER_WEAR * worst.growth)
         tool.cutting_time_s += in_cut * TICK_S
         n = max(in_cut, 1)
         edge_speed = math.pi * kind.diameter_mm * (speed_sum / n if in_cut else speeds_rpm[-1]) / 1000.0
         return CutBlock(
             torque_nm=torques,
-            force_n=np.repeat(directions, SAMPLES_PER_TICK, axis=0) if in_cut else None,
+            force_n=np.repeat(np.array(forces), SAMPLES_PER_TICK, axis=0) if in_cut else None,
             in_cut_s=in_cut * TICK_S,
             chip_load_mm=min(chip_load / power, 2.0) if power > 0.0 else 0.0,
             cutting_speed_m_min=edge_speed,
@@ -150,6 +188,10 @@ class Process:
             chip_mm=chip / n,
             area_mm2=engagement.area_mm2,
             depth_mm=engagement.depth_mm,
+            once_per_turn_n=turn_n,
+            chatter=worst,
+            roughness_um=roughness_um(kind, chip_load / power, wear_mm, physics.edge_chipped, worst.growth) if power > 0.0 else 0.0,
+            broke=broke,
         )
 
 
@@ -163,6 +205,9 @@ def _may_touch(tips_mm: Floats, tool: Tool, stock: Stock) -> bool:
         and high[1] > blank.low[1] - r
         and low[1] < blank.high[1] + r
     )
+
+
+_NO_FORCE: Final = (0.0, 0.0, 0.0)
 
 
 def _axis_force(cut: Cut, along: Floats, axial: bool) -> tuple[float, float, float]:

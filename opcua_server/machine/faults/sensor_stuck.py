@@ -1,0 +1,23 @@
+"""The turbine of the coolant flow meter hangs for longer and longer spells: it says the same flow with the pump on and off.
+
+The control does not notice, as the value is possible: the flow only no longer fits pump, pressure and level.
+"""
+
+from __future__ import annotations
+
+from opcua_server.machine.faults.fault import Expected, Fault, linear
+from opcua_server.machine.physics import Physics
+
+
+def _act(physics: Physics, severity: float) -> None:
+    physics.flow_sensor_sticks = max(physics.flow_sensor_sticks, severity)
+
+
+FAULT = Fault(
+    "sensor_stuck",
+    "Sensor stuck",
+    "sensor.coolant.flow",
+    linear,
+    _act,
+    (Expected("Coolant/Flow", "departs"),),
+)

@@ -1,0 +1,107 @@
+"""What the sensors of a machine say after a block, each with its own error, and what a broken one says.
+
+The state goes in, ``Shown`` comes out. Sensors that fail do so here: the state behind them stays as it is.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+from opcua_server.machine.energy import ENERGY_STATES
+from opcua_server.machine.motion.axes import AxisBlock
+from opcua_server.machine.motion.block import MotionBlock
+from opcua_server.machine.noise import TAPER_SEAT, Channel, generator
+from opcua_server.machine.physics import Physics
+from opcua_server.machine.process.process import CutBlock
+from opcua_server.machine.sensors import StickingSensor, loose_plug
+from opcua_server.machine.spindle import EFFICIENCY, EXCITATION_W, friction_nm, rated_power_w
+from opcua_server.machine.thermal import BEARING, COLUMN, COOLANT, MOTOR, SCREW_X
+from opcua_server.machine.vibration import STILL, Parts, features, parts
+
+if TYPE_CHECKING:
+    from opcua_server.machine.machine import Machine
+
+BARE_UNBALANCE_MM_S: Final = 0.2
+"""Of the spindle without a holder."""
+
+
+class Sensing:
+    """Sensors of one machine that have a memory, and the vibration of the last block."""
+
+    def __init__(self) -> None:
+        self.vibration: Parts = STILL
+        self._flow_meter = StickingSensor()
+        self._seat = (-1, 0.0)
+        """Which tool change, and the angle between dirt in the taper and the tool's own unbalance."""
+
+    def sense(
+        self, machine: Machine, motion: MotionBlock, axes: AxisBlock, cut: CutBlock, torque_nm: float, physics: Physics,
+        noise: list[float],
+    ) -> None:  # fmt: skip
+        """Fill ``machine.shown``."""
+        c, shown, spindle = Channel, machine.shown, machine.spindle
+        nodes: list[float] = machine.thermal.nodes.tolist()
+        shown.motion, shown.axes, shown.cut = motion, axes, cut
+        shown.statuses.clear()
+        turning = spindle.speed_rpm > 0.0
+        shown.spindle_rpm = spindle.speed_rpm * (1.0 + 0.0018 * noise[c.SPINDLE_SPEED]) if turning else 0.0
+        friction = friction_nm(spindle.speed_rpm, 1.0, nodes[BEARING])
+        shown.spindle_torque_nm = torque_nm + (0.05 * friction + 0.02 * abs(torque_nm)) * noise[c.SPINDLE_TORQUE]
+        shown.spindle_w = machine.meter.spindle_w
+        mechanical = max(machine.meter.spindle_w - EXCITATION_W, 0.0) * EFFICIENCY if turning else 0.0
+        shown.spindle_load_percent = 100.0 * mechanical / rated_power_w(spindle.speed_rpm) if turning else 0.0
+        shown.bearing_c = nodes[BEARING] + 0.08 * noise[c.SPINDLE_TEMPERATURE] + physics.bearing_sensor_drift_k
+        shown.motor_c = nodes[MOTOR] + 0.15 * noise[c.MOTOR_TEMPERATURE]
+        self.vibration = self._parts(machine, motion, cut, physics)
+        found = features(self.vibration)
+        # Each is an estimate from a 100 ms window: the spread of such estimates, not of the state.
+        shown.velocity_rms = found.velocity_rms_mm_s * math.exp(0.05 * noise[c.VIBRATION_VELOCITY])
+        shown.acceleration_rms = found.acceleration_rms_m_s2 * math.exp(0.04 * noise[c.VIBRATION_ACCELERATION])
+        shown.kurtosis = max(found.kurtosis * math.exp(0.05 * noise[c.VIBRATION_KURTOSIS]), 1.2)
+        shown.bearing_line = found.bearing_line_m_s2 * math.exp(0.22 * noise[c.VIBRATION_BEARING])
+        shown.tooth_line = found.tooth_line_m_s2 * math.exp(0.09 * noise[c.VIBRATION_TOOTH])
+        shown.unbalance = found.unbalance_mm_s * math.exp(0.06 * noise[c.VIBRATION_UNBALANCE])
+        self._fluids(machine, nodes, physics, noise)
+        shown.ambient_c = machine.ambient_c + 0.06 * noise[c.AMBIENT_SENSOR]
+        shown.column_c, status = loose_plug(
+            nodes[COLUMN] + 0.05 * noise[c.COLUMN_TEMPERATURE], shown.column_c, physics.column_sensor_loose,
+            noise[c.LOOSE_PLUG], noise[c.LOOSE_PLUG_SIZE],
+        )  # fmt: skip
+        if status:
+            shown.statuses["Structure/Temperature"] = status
+        shown.growth_um = machine.thermal.growth_z_um + 0.25 * noise[c.GROWTH]
+        shown.screws_c = tuple(nodes[SCREW_X + k] + 0.06 * noise[c.SCREW_X + k] for k in range(3))  # type: ignore[assignment]
+        shown.axis_load_noise = (noise[c.AXIS_X_LOAD], noise[c.AXIS_Y_LOAD], noise[c.AXIS_Z_LOAD])
+        shown.energy_state = ENERGY_STATES.index(machine.energy_state)
+        shown.fault_severities = machine.faults.severities(machine.time_s)
+
+    def _fluids(self, machine: Machine, nodes: list[float], physics: Physics, noise: list[float]) -> None:
+        c, shown, coolant = Channel, machine.shown, machine.coolant
+        flow = max(coolant.flow_l_min * (1.0 + 0.012 * noise[c.COOLANT_FLOW]), 0.0)
+        shown.coolant_flow = self._flow_meter.read(flow, physics.flow_sensor_sticks, machine.block, machine.seed, machine.number)
+        shown.coolant_bar = max(coolant.pressure_bar + coolant.ripple_bar * noise[c.COOLANT_PRESSURE], 0.0)
+        shown.coolant_c = nodes[COOLANT] + 0.07 * noise[c.COOLANT_TEMPERATURE]
+        shown.coolant_level = min(max(coolant.level_percent + 0.15 * noise[c.COOLANT_LEVEL], 0.0), 100.0)
+        shown.air_bar = machine.air.pressure_bar + 0.02 * noise[c.AIR_PRESSURE]
+        current = machine.conveyor.current_a
+        # Chips come in clumps: the torque of the belt varies by a tenth.
+        shown.conveyor_a = current * (1.0 + 0.1 * noise[c.CONVEYOR_CURRENT])
+
+    def _parts(self, machine: Machine, motion: MotionBlock, cut: CutBlock, physics: Physics) -> Parts:
+        tool, chattering = machine.controller.tool, cut.chatter
+        own = (tool.unbalance_mm_s if tool else BARE_UNBALANCE_MM_S) * machine.balance
+        if physics.taper_dirt_mm_s > 0.0:
+            own = abs(own + physics.taper_dirt_mm_s * complex(math.cos(angle := self._seat_angle(machine)), math.sin(angle)))
+        return parts(
+            machine.spindle.speed_rpm, own, cut.tooth_force_n, tool.type.teeth if tool else 0, float(motion.feed_mm_s[-1]),
+            tool.flank_wear_mm if tool else 0.0, physics.bearing_defect, once_per_turn_n=cut.once_per_turn_n,
+            chatter=chattering.growth, chatter_hz=chattering.frequency_hz, chip_mm=cut.chip_mm,
+        )  # fmt: skip
+
+    def _seat_angle(self, machine: Machine) -> float:
+        change = machine.controller.tool_changes
+        if self._seat[0] != change:
+            born = generator(machine.seed, machine.number, TAPER_SEAT, change)
+            self._seat = (change, float(born.uniform(0.0, 2.0 * math.pi)))
+        return self._seat[1]
