@@ -43,6 +43,7 @@ from opcua_server.run.results import ResultsWatch
 from opcua_server.run.schedule import Schedule
 from opcua_server.security.roles import show_permissions, show_role_set
 from opcua_server.security.server import SecureServer, make
+from opcua_server.sources.recording import ReplaySource, load
 from opcua_server.sources.simulated import SHIPPED, SimulatedSource, read_programs
 from opcua_server.sources.source import Source
 
@@ -94,7 +95,13 @@ async def serve(settings: Settings, status: Status, *, clock: Clock | None = Non
 
 
 def simulated(settings: Settings) -> MakeSource:
-    """Makes simulated machines with the programs of the product and the user's. Raises ConfigurationError."""
+    """Makes simulated machines with the programs of the product and the user's, or replays. Raises ConfigurationError."""
+    if settings.replay is not None:
+        try:
+            recording = load(settings.replay)
+        except (OSError, ValueError) as error:
+            raise ConfigurationError([f"replay: {error}"]) from error
+        return lambda machine_id, state: ReplaySource(machine_id, recording)
     library = read_programs(SHIPPED)
     chosen: str | None = None
     if settings.program is not None:
@@ -102,7 +109,9 @@ def simulated(settings: Settings) -> MakeSource:
         library = {**library, chosen: text}
 
     def make_one(machine_id: str, state: Mapping[str, object] | None) -> Source:
-        return SimulatedSource(machine_id, settings.seed, library, chosen, True, state, speed=settings.speed)
+        return SimulatedSource(
+            machine_id, settings.seed, library, chosen, True, state, speed=settings.speed, ground_truth=settings.ground_truth
+        )
 
     return make_one
 

@@ -62,11 +62,11 @@ class RunningMachine:
             self._fail(error, tick, steady_s)
 
     def checkpoint(self) -> Mapping[str, object] | None:
-        """What must survive; None while it is out of service: a broken state must not replace a good one."""
+        """What must survive; None when there is nothing, and while it is out of service: no state must replace a good one."""
         if self.problem:
             return None
         try:
-            self.good_state = self._source.checkpoint()
+            self.good_state = self._source.checkpoint() or None
         except Exception:
             _logger.exception("%s: its state cannot be taken", self.machine_id)
             return None

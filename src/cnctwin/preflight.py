@@ -32,7 +32,7 @@ def ports(settings: Settings) -> dict[str, int]:
 
 def check(settings: Settings) -> None:
     """Raises StartError that lists everything that stands in the way."""
-    problems = [*_python(), *_folder(settings.data), *_program(settings.program), *_ports(settings)]
+    problems = [*_python(), *_folder(settings.data), *_program(settings.program), *_replay(settings.replay), *_ports(settings)]
     if problems:
         raise StartError("\n".join(problems))
 
@@ -84,6 +84,11 @@ def _program(program: Path | None) -> Iterator[str]:
             program.read_bytes()
         except OSError as error:
             yield f"{program}: cannot be read: {error.strerror}; name an NC program with --program"
+
+
+def _replay(recording: Path | None) -> Iterator[str]:
+    if recording is not None and not recording.is_file():
+        yield f"{recording}: there is no such recording; make one with `cnctwin machine record`"
 
 
 def _ports(settings: Settings) -> Iterator[str]:

@@ -72,6 +72,37 @@ def test_simulated_machine_cuts_a_program_from_the_start_and_stores_programs(tmp
         until_read(bench, "Channel/ActMainProgramName", lambda value: value.Value.Value == "mine.nc", "CNC-002")
 
 
+def test_a_recording_is_served_as_if_it_were_the_machine_and_takes_no_commands(tmp_path: Path) -> None:
+    from opcua_server.program import simulated
+    from opcua_server.sources.recording import record
+    from opcua_server.sources.simulated import SimulatedSource
+
+    kept = record(SimulatedSource("CNC-001", 1, program="contour.nc"), 12.0)
+    kept.save(tmp_path / "run.npz")
+    with running(tmp_path, simulated(Settings(data=tmp_path / "data", replay=tmp_path / "run.npz"))) as bench:
+        until_read(bench, "Machine/State", lambda value: value.Value.Value == 3)
+        until_read(bench, "Channel/ActMainProgramName", lambda value: value.Value.Value == "contour.nc")
+
+        async def start() -> None:
+            async with bench.client("operator") as client:
+                with pytest.raises(BadInvalidState):
+                    await (await machine(client)).call("Hold")
+
+        run(start)
+    assert not list(tmp_path.rglob("CNC-001*.json"))
+    (tmp_path / "run.npz").write_bytes(b"G0 X0")
+    with pytest.raises(ConfigurationError, match=r"run\.npz is no recording"):
+        simulated(Settings(data=tmp_path / "data", replay=tmp_path / "run.npz"))
+
+
+def test_without_ground_truth_severities_are_not_readable_and_names_still_are(tmp_path: Path) -> None:
+    from opcua_server.program import simulated
+
+    with running(tmp_path, simulated(Settings(data=tmp_path / "data", ground_truth=False))) as bench:
+        until_read(bench, "Simulation/FaultSeverities", lambda value: value.StatusCode.value == ua.StatusCodes.BadNotReadable)
+        until_read(bench, "Simulation/FaultNames", lambda value: "coolant" in (value.Value.Value or []))
+
+
 async def _when_allowed(mill: Any, method: str, *arguments: Any) -> None:
     """Call until the machine stands: a stop brakes first."""
     while True:
