@@ -122,8 +122,8 @@ def parts(
         + (0.9 * (speed_rpm / 10_000.0) ** 1.2) ** 2
         + (0.0021 * tooth_force_n * (1.0 + 1.4 * flank_wear_mm / 0.3)) ** 2
     )
-    # The force of an impact follows ball load and surface speed; a spall of half size rings clearly.
-    impacts = 4.6 * bearing_defect**2.5 * (speed_rpm / 6000.0) ** 1.5 if bearing_defect > 0.0 else 0.0
+    # The force of an impact follows ball load and surface speed; a spall of a third is hardly heard, one of half rings clearly.
+    impacts = 4.6 * bearing_defect**2.8 * (speed_rpm / 6000.0) ** 1.5 if bearing_defect > 0.0 else 0.0
     overlap = bearing_defect**3
     return Parts(
         turn_hz=turn_hz,
