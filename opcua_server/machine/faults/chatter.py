@@ -11,7 +11,7 @@ from opcua_server.machine.physics import Physics
 
 
 def _act(physics: Physics, severity: float) -> None:
-    physics.damping *= 1.0 - 0.9 * severity**0.7  # the first looseness costs most
+    physics.damping *= 1.0 - 0.9 * severity**0.4  # the first looseness costs most
 
 
 FAULT = Fault(
