@@ -18,6 +18,7 @@ FOLDER, ADD, SET = BASE - 1, BASE - 2, BASE - 100
 SETS: Final = 60
 TOGETHER: Final = 1_000
 PER_FOLDER: Final = 100
+_GOOD: Final = ua.StatusCode()
 
 
 def var(number: int, namespace: int = NAMESPACE) -> Any:
@@ -31,7 +32,7 @@ def set_node(number: int, namespace: int = NAMESPACE) -> Any:
 async def add(_parent: Any, one: Any, other: Any) -> Any:
     """The method ``Add``: the sum of two doubles."""
     result = ua.Variant(one.Value + other.Value, ua.VariantType.Double)
-    return ua.CallMethodResult(ua.StatusCode(0), [ua.StatusCode(0), ua.StatusCode(0)], [], [result])
+    return ua.CallMethodResult(_GOOD, [_GOOD, _GOOD], [], [result])
 
 
 async def space(variables: int) -> Server:

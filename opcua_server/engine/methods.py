@@ -75,7 +75,7 @@ class Methods:
             _logger.exception("method %s failed", one.MethodId.to_string())
             return ua.CallMethodResult(StatusCode=ua.StatusCode(_C.BadInternalError))
         known = self._rights.methods.get((one.ObjectId, one.MethodId))
-        if known is not None:
+        if known is not None and _audit.isEnabledFor(logging.INFO):
             _audit.info("%s on %s by %s: %s", known[1].name, known[0], _who(request), result.StatusCode.name)
         return result
 

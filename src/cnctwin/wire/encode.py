@@ -88,6 +88,8 @@ def array_writer(kind: Any) -> Write:
                 out(struct.pack(f"<i{len(values)}{code}", len(values), *values))
 
         return write_numbers
+    if kind is ua.StatusCode:
+        return lambda values, out: write_codes(None if values is None else [value.value for value in values], out)
     write: Write | None = write_extension_object if get_origin(kind) is type else None
 
     def write_array(values: Any, out: Out) -> None:
@@ -314,6 +316,7 @@ def write_diagnostic_info(value: Any, out: Out) -> None:
         write_diagnostic_info(value.InnerDiagnosticInfo, out)
 
 
+write_codes = array_writer(ua.UInt32)
 _IDENTIFIER_WRITERS: dict[int, Write] = {3: write_string, 4: write_guid, 5: write_bytes}
 _BY_NAME: dict[str, Write] = {
     "String": write_string,
