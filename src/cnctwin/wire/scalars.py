@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import struct
 import uuid
 from collections.abc import Callable
@@ -34,6 +33,11 @@ _FIRST_TICK: Final = 0
 _LAST_TICK: Final = 2_650_467_743_990_000_000
 """9999-12-31T23:59:59Z in 100 ns since 1601; at and beyond it a time means "no end" (OPC 10000-6, 5.2.2.5)."""
 _LAST: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+_GOOD: Final = ua.StatusCode()
+"""Never changed, so one is enough."""
+_NodeId: Final = ua.NodeId
+_new_node_id: Final = ua.NodeId.__new__
+_set: Final = object.__setattr__
 _FORMS: Final = tuple(ua.NodeIdType(form) for form in range(6))
 _FOUR_BYTES: Final = struct.Struct("<BH").unpack_from
 _SEVEN_BYTES: Final = struct.Struct("<HI").unpack_from
@@ -61,14 +65,9 @@ def read_date_time(b: Any, p: int, _budget: Budget) -> tuple[datetime, int]:
     return to_datetime(INT64(b, p)[0]), p + 8
 
 
-@functools.lru_cache(maxsize=1_024)
-def _status_code(number: int) -> Any:
-    """One object per code: they are never changed."""
-    return ua.StatusCode(number)
-
-
 def read_status_code(b: Any, p: int, _budget: Budget) -> tuple[Any, int]:
-    return _status_code(UINT32(b, p)[0]), p + 4
+    (number,) = UINT32(b, p)
+    return (ua.StatusCode(number) if number else _GOOD), p + 4
 
 
 def read_bytes(b: Any, p: int, budget: Budget) -> tuple[bytes | None, int]:
@@ -99,10 +98,13 @@ def read_qualified_name(b: Any, p: int, budget: Budget) -> tuple[Any, int]:
     return ua.QualifiedName(name, index), p
 
 
-@functools.lru_cache(maxsize=16_384)
 def _numeric(namespace: int, identifier: int, form: int) -> Any:
-    """One object per id and form: the same nodes are asked for again and again, and NodeIds are never changed."""
-    return ua.NodeId(identifier, namespace, _FORMS[form])
+    """A NodeId whose form is known to fit, so that its constructor need not try. Kept in no cache, which strangers would fill."""
+    made = _new_node_id(_NodeId)
+    _set(made, "Identifier", identifier)
+    _set(made, "NamespaceIndex", namespace)
+    _set(made, "NodeIdType", _FORMS[form])
+    return made
 
 
 def read_node_id(b: Any, p: int, budget: Budget) -> tuple[Any, int]:
