@@ -7,7 +7,7 @@ from opcua_server.machine.physics import Physics
 
 
 def _act(physics: Physics, severity: float) -> None:
-    physics.conveyor_drag *= 1.0 + 0.5 * severity
+    physics.conveyor_drag *= 1.0 + 0.6 * severity**2
     physics.conveyor_slip = max(physics.conveyor_slip, 0.9 * severity**2)
 
 

@@ -10,7 +10,7 @@ from opcua_server.machine.physics import Physics
 
 
 def _act(physics: Physics, severity: float) -> None:
-    physics.bearing_sensor_drift_k += 4.0 * severity
+    physics.bearing_sensor_drift_k += 3.6 * severity
 
 
 FAULT = Fault(
