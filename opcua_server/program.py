@@ -31,6 +31,7 @@ from nodesets.methods import BY_NAME
 from nodesets.nodeset_xml import NodesetError
 from nodesets.official import OfficialNodesetMissing
 from opcua_server import space
+from opcua_server.engine import diagnostics
 from opcua_server.engine.configuration import room as configuration
 from opcua_server.engine.contract import Limits
 from opcua_server.engine.engine import Engine
@@ -280,7 +281,7 @@ def give_rights(server: SecureServer, machine_id: str, shown: space.MachineSpace
 
 def make_front(server: SecureServer) -> Engine:
     """What listens: the engine with its rooms."""
-    return Engine.of(server, limits=LIMITS, rooms=[subscriptions.services, configuration.services])
+    return Engine.of(server, limits=LIMITS, rooms=[subscriptions.services, diagnostics.services, configuration.services])
 
 
 async def _listen(engine: Engine, settings: Settings) -> None:

@@ -40,14 +40,16 @@ _EPOCH_TICKS: Final = 116_444_736_000_000_000
 class Reply:
     """The answer to one request: contract.Answer."""
 
-    __slots__ = ("_done", "_handle", "_request_id", "connection", "max_size")
+    __slots__ = ("_done", "_handle", "_request_id", "connection", "kind", "max_size", "session")
 
     def __init__(self, connection: Connection, request_id: int, handle: int) -> None:
         self.connection = connection
         self._request_id = request_id
         self._handle = handle
         self._done = False
+        self.kind = 0
         self.max_size = 0
+        self.session: OpenSession | None = None
 
     @property
     def is_open(self) -> bool:
@@ -68,6 +70,10 @@ class Reply:
         self.connection.send(self._request_id, message, self._handle)
 
     def fault(self, status: int) -> None:
+        if not self._done:
+            self.connection.engine.tally.refused(self.kind, status)
+            if self.session is not None:
+                self.session.refusals[self.kind] += 1
         self.send(services.SERVICE_FAULT, b"", status=status)
 
 
@@ -314,9 +320,12 @@ class Connection(asyncio.Protocol):
             Reply(self, request_id, 0).fault(error.status)
             raise ProtocolError(error.status, f"a request that cannot be read: {error}") from error
         reply = Reply(self, request_id, header.handle)
+        reply.kind = kind
         try:
             row, session = self._row(kind, header)
             if session is not None:
+                reply.session = session
+                session.requests[kind] += 1
                 reply.max_size = session.max_response_size
             request = Request(header, session, reply, self.channel.mode, self.address)
             result = row.service.handler(request, services.parameters(row, body, p, engine.limits))

@@ -168,6 +168,12 @@ class Core(Protocol):
     """Closes the channels of clients whose certificates no longer get in."""
     sessions: dict[bytes, Session]
     """By encoded authentication token; activated or not."""
+    tally: Any
+    """Tally: what is counted for diagnostics."""
+    clock: Callable[[], float]
+    """Seconds; never goes back."""
+    subscriptions: Any
+    """The Hub of the room of subscriptions; None without."""
     methods: dict[Any, MethodHandler]
     """Method NodeId -> who carries it out instead of the node's own callback (ConditionRefresh, GetMonitoredItems ...)."""
     starting: list[Callable[[], None]]

@@ -79,6 +79,7 @@ class Engine:
         self.audit = Audit(lambda: application().uri)
         self.values = Values(self.aspace, self.columns)
         self.methods: dict[Any, MethodHandler] = {}
+        self.subscriptions: Any = None
         self.starting: list[Callable[[], None]] = []
         self.stopping: list[Callable[[], None]] = []
         self.high_water = 64 << 10
@@ -96,6 +97,7 @@ class Engine:
             users, self.limits, discovery, clock, self.complain, self.audit, strict=strict, certificate_user=certificate_user
         )
         self.sessions: dict[bytes, Session] = self._sessions.by_token
+        self.tally = self._sessions.tally
         rows = [
             *discovery.services(),
             *self._sessions.services(),

@@ -14,8 +14,10 @@ import hmac
 import logging
 import secrets
 import uuid
+from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final
 
@@ -30,6 +32,7 @@ from opcua_server.engine.channel import MAX_RSA_BITS
 from opcua_server.engine.contract import Limits, Request, Service, ServiceFault, Session
 from opcua_server.engine.discovery import Discovery
 from opcua_server.engine.policies import POLICIES
+from opcua_server.engine.tally import Tally
 from opcua_server.security.audit import Audit
 from opcua_server.security.roles import roles_of
 from opcua_server.security.users import NotThem, Person, Users
@@ -42,6 +45,7 @@ UNACTIVATED_S: Final = 30.0
 NONCE: Final = 32
 MAX_NAME: Final = 512
 PER_CONNECTION: Final = 10
+_MECHANISMS: Final = {ua.UserNameIdentityToken: "UserName", ua.X509IdentityToken: "X509"}
 
 CertificateUser = Callable[[bytes, str], Person]
 """(certificate in DER, peer's address) -> whose it is; raises NotThem. Its key is proved by then. Called in a thread."""
@@ -57,6 +61,15 @@ class OpenSession(Session):
     person: Person | None = None
     connection: Any = None
     last_s: float = 0.0
+    created: datetime | None = None
+    client_name: str = ""
+    endpoint_url: str = ""
+    mechanism: str = "Anonymous"
+    """How the person was identified, as in SessionSecurityDiagnosticsDataType."""
+    requests: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
+    """Request type -> how many there were."""
+    refusals: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
+    """Request type -> how many were answered with a ServiceFault."""
 
     @property
     def is_activated(self) -> bool:
@@ -92,7 +105,7 @@ class Sessions:
         self._audit = audit
         self._strict = strict
         self._certificate_user = certificate_user
-        self._numbers = 0
+        self.tally = Tally()
 
     def services(self) -> list[Service]:
         return [
@@ -121,13 +134,14 @@ class Sessions:
             raise ServiceFault(_C.BadTooManySessions)
         self._check_client(request, channel, params)
         self._make_room()
-        self._numbers += 1
+        self.tally.sessions += 1
+        number = self.tally.sessions
         token_id = ua.NodeId(secrets.token_bytes(32), 0)
         asked = params.RequestedSessionTimeout
         timeout_ms = min(max(asked, MIN_TIMEOUT_MS), MAX_TIMEOUT_MS) if asked == asked else MAX_TIMEOUT_MS
         session = OpenSession(
-            self._numbers,
-            (params.SessionName or "")[:MAX_NAME] or f"Session {self._numbers}",
+            number,
+            (params.SessionName or "")[:MAX_NAME] or f"Session {number}",
             (params.ClientDescription.ApplicationUri or "")[:MAX_NAME],
             None,
             None,
@@ -139,6 +153,9 @@ class Sessions:
             nonce=secrets.token_bytes(NONCE),
             connection=connection,
             last_s=self._clock(),
+            created=datetime.now(UTC),
+            client_name=(params.ClientDescription.ApplicationName.Text or "")[:MAX_NAME],
+            endpoint_url=(params.EndpointUrl or "")[:MAX_NAME],
         )
         result = ua.CreateSessionResult()
         result.SessionId, result.AuthenticationToken = session.session_id, token_id
@@ -222,6 +239,7 @@ class Sessions:
         if not connection.is_open:
             raise ServiceFault(_C.BadConnectionClosed)
         session.person, session.user, session.role = person, person.name, person.role
+        session.mechanism = _MECHANISMS.get(type(params.UserIdentityToken), "Anonymous")
         session.locale_ids = tuple(str(one)[:64] for one in (params.LocaleIds or [])[:32])
         session.nonce = secrets.token_bytes(NONCE)
         session.last_s = self._clock()
@@ -299,6 +317,7 @@ class Sessions:
             if isinstance(session, OpenSession):
                 allowed_s = session.timeout_ms / 1000 if session.is_activated else UNACTIVATED_S
                 if now_s - session.last_s > allowed_s:
+                    self.tally.timed_out_sessions += 1
                     self.end(session, delete_subscriptions=True, why="Timeout")
 
     def forget_connection(self, connection: Any) -> None:
@@ -306,6 +325,7 @@ class Sessions:
         for session in list(connection.sessions.values()):
             session.connection = None
             if not session.is_activated:
+                self.tally.aborted_sessions += 1
                 self.end(session, delete_subscriptions=True)
         connection.sessions.clear()
 

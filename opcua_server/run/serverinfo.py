@@ -71,7 +71,6 @@ def _values(limits: Limits, now: datetime) -> dict[str, tuple[Any, ua.VariantTyp
         _CAPABILITIES + "LocaleIdArray": (["en"], _V.String, True),
         _CAPABILITIES + "MinSupportedSampleRate": (revise.FASTEST_SAMPLING_MS, _V.Double, False),
         "Server_Auditing": (True, _V.Boolean, False),
-        "Server_ServerDiagnostics_EnabledFlag": (False, _V.Boolean, False),
         "Server_ServerRedundancy_RedundancySupport": (0, _V.Int32, False),
         "Server_LocalTime": (zone, _V.ExtensionObject, False),
         "Server_EstimatedReturnTime": (now, _V.DateTime, False),

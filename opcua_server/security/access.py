@@ -5,7 +5,7 @@
     Operator        x            x
     Engineer        x            x                  x
     Gateway         x            x                  x            carries out what its own users were allowed to
-    Admin           x            x                  x            and manages trust; sees roles and audit events
+    Admin           x            x                  x            and manages trust; sees roles, audit events and who is connected
     Analytics       x                                                  x
 
 Nobody adds or deletes nodes, and no value but the analytics' results is written: a machine is moved by its commands.

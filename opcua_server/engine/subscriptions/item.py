@@ -196,6 +196,7 @@ class Item:
         handle = struct.pack("<I", self.handle)
         if self.query is not None and self.queue.overflows:
             self.queue.overflows = 0
+            self.subscription.tally["EventQueueOverflowCount"] += 1
             lost = self.query.fields(overflow_event(datetime.now(UTC)))
             self.queue.beside(lost)
         for content, has_overflow in self.queue.take_all():

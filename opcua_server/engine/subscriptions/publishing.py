@@ -148,6 +148,7 @@ class Desk:
             return False
         if asked is Cycle.LATE:
             self._late[subscription] = None
+            subscription.tally["LatePublishRequestCount"] += 1
         elif asked is Cycle.SEND and waiting is not None:
             if self._late:
                 self._late[subscription] = None

@@ -66,6 +66,8 @@ class Hub:
         self._timer: asyncio.TimerHandle | None = None
         self._armed_us = 0
         self._next_id = 1
+        self.made = 0
+        """How many subscriptions there were."""
 
     # Clock -----------------------------------------------------------------------------------------------------------
 
@@ -188,6 +190,7 @@ class Hub:
         self.subscriptions[number] = made
         self.owners[number] = _identity(request)
         desk.add(made)
+        self.made += 1
         self._rhythm.add(made, round(terms.interval_ms * 1000), _PUBLISH, _now_us())
         self._arm()
         return ua.CreateSubscriptionResult(number, terms.interval_ms, terms.lifetime, terms.keep_alive)
@@ -205,6 +208,7 @@ class Hub:
         found = self.owned(request, asked.SubscriptionId)
         self._rhythm.remove(found, round(found.terms.interval_ms * 1000), _PUBLISH)
         found.terms = terms = self._terms(request, asked)
+        found.tally["ModifyCount"] += 1
         self._rhythm.add(found, round(terms.interval_ms * 1000), _PUBLISH, _now_us())
         found.touch()
         self._arm()
@@ -214,6 +218,7 @@ class Hub:
         def one(number: int) -> int:
             found = self.owned(request, number)
             found.enabled = bool(asked.PublishingEnabled)
+            found.tally["EnableCount" if found.enabled else "DisableCount"] += 1
             found.touch()
             return 0
 
@@ -269,9 +274,12 @@ class Hub:
     def republish(self, request: Request, asked: Any) -> bytes:
         found = self.owned(request, asked.SubscriptionId)
         found.touch()
+        found.tally["RepublishRequestCount"] += 1
+        found.tally["RepublishMessageRequestCount"] += 1
         message = found.again(asked.RetransmitSequenceNumber)
         if message is None:
             raise ServiceFault(_C.BadMessageNotAvailable)
+        found.tally["RepublishMessageCount"] += 1
         return message
 
     def transfer(self, request: Request, asked: Any) -> Any:
@@ -287,6 +295,7 @@ class Hub:
         found = self.subscriptions.get(number)
         if found is None:
             return ua.TransferResult(ua.StatusCode(_C.BadSubscriptionIdInvalid), [])
+        found.tally["TransferRequestCount"] += 1
         identity = _identity(request)
         if not any(identity) or identity != self.owners[number]:
             return ua.TransferResult(ua.StatusCode(_C.BadUserAccessDenied), [])
@@ -298,6 +307,7 @@ class Hub:
             old.notices.append((number, found.close_with(_C.GoodSubscriptionTransferred, ticks)))
             old.remove(found)
             desk.add(found)
+            found.tally["TransferredToSameClientCount"] += 1  # to another one it is refused
             old.serve_waiting(time.monotonic(), ticks)
         found.touch()
         if send_values:
@@ -329,7 +339,7 @@ def room(columns: Columns | None = None) -> Callable[[Core], list[Service]]:
     """The room of subscriptions; ``columns`` where they are others than the engine's."""
 
     def build(core: Core) -> list[Service]:
-        hub = Hub(core, columns or core.columns)
+        core.subscriptions = hub = Hub(core, columns or core.columns)
         core.starting.append(hub.start)
         core.stopping.append(hub.stop)
         core.methods.update(calls.methods(hub))

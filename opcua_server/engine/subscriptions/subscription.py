@@ -9,7 +9,7 @@ each publishing cycle
 from __future__ import annotations
 
 import struct
-from collections import deque
+from collections import defaultdict, deque
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
@@ -58,6 +58,8 @@ class Subscription:
         self.next_item = 1
         self.promised = 0
         """Entries that the queues of its items may hold together."""
+        self.tally: defaultdict[str, int] = defaultdict(int)
+        """Counters of SubscriptionDiagnosticsDataType, by the names of its fields."""
         self._changes = changes
         self._panels = panels
         self._retained = retained
@@ -133,6 +135,8 @@ class Subscription:
             for item in list(self.ready):
                 item.drain(records, events)
             self.ready.clear()
+            if events:
+                self.tally["EventNotificationsCount"] += len(events)
             self._pending.extend(bodies_of(records, events, limit))
         self._cursor = self._changes.number
 
@@ -175,6 +179,14 @@ class Subscription:
         """The client has shown that it is there."""
         self._without_request = 0
 
+    def cycles(self) -> tuple[int, int]:
+        """Publishing cycles since the last message, and without a request."""
+        return self._quiet, self._without_request
+
+    @property
+    def next_number(self) -> int:
+        return self._next
+
     def close_with(self, status: int, now: int) -> bytes:
         """The last message of a subscription: its StatusChangeNotification, as NotificationMessage."""
         return _MESSAGE(self._next, now, 1) + status_change(status)
@@ -185,16 +197,19 @@ class Subscription:
         if not self._pending and self.enabled:
             self._collect()
         self._has_sent = True
+        self.tally["PublishRequestCount"] += 1
         self._quiet = 0
         self._without_request = 0
         if not self._pending or not self.enabled:
             return False, (_MESSAGE(self._next, now, 0),)
-        _count, elements, data = self._pending.popleft()
+        count, elements, data = self._pending.popleft()
+        self.tally["NotificationsCount"] += count
         number = self._next
         self._next = 1 if number == _LAST_SEQUENCE else number + 1
         self.sent[number] = (now, elements, data)
         if len(self.sent) > self._retained:
             del self.sent[next(iter(self.sent))]
+            self.tally["DiscardedMessageCount"] += 1
         more = bool(self._pending)
         return more, (_MESSAGE(number, now, elements), data)
 

@@ -132,6 +132,22 @@ def test_a_polled_list_shows_each_change(bench: Bench) -> None:
     asyncio.run(run())
 
 
+def test_the_server_status_lives_and_is_one_with_its_parts(bench: Bench) -> None:
+    async def run() -> None:
+        async with bench.client() as client:
+            first = status = (await read(client, item(SERVER_STATUS)))[0].Value.Value
+            async with asyncio.timeout(30):
+                while status.CurrentTime <= first.CurrentTime:
+                    status = (await read(client, item(SERVER_STATUS)))[0].Value.Value
+            assert status.State == ua.ServerState.Running
+            assert status.StartTime == first.StartTime <= status.CurrentTime
+            started, state, build = await read(client, *[item(ua.NodeId(number)) for number in (2257, 2259, 2260)])
+            assert (started.Value.Value, state.Value.Value) == (status.StartTime, int(status.State))
+            assert build.Value.Value == status.BuildInfo
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize(
     ("change", "status"),
     [

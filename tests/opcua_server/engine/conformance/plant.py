@@ -23,6 +23,7 @@ from asyncua.ua.ua_binary import struct_from_binary
 
 from benchmarks.opcua.ours import own_certificate
 from nodesets.methods import BY_NAME
+from opcua_server.engine import diagnostics
 from opcua_server.engine.contract import Limits
 from opcua_server.engine.discovery import Application
 from opcua_server.engine.engine import Engine
@@ -206,7 +207,7 @@ async def _engine(limits: Limits) -> Engine:
     return Engine(
         server, host="127.0.0.1", port=0, own=own, application=lambda: application, trust=nobody,
         users=ByName(nobody, "Analytics"), rights=_rights(), limits=limits,
-        rooms=[subscriptions.services],
+        rooms=[subscriptions.services, diagnostics.services],
     )  # fmt: skip
 
 
@@ -352,6 +353,7 @@ def monitored(
 @contextlib.asynccontextmanager
 async def calling(plant: Plant, role: str | None = None) -> AsyncIterator[Caller]:
     client = Client(plant.url, timeout=20)
+    client.description = role or "anonymous"
     if role is not None:
         client.set_user(role)
         client.set_password("any")

@@ -393,6 +393,24 @@ def test_transfer_and_resend(node: NodeOpcua) -> None:
     end(node, number, session="Analytics.2")
 
 
+def test_diagnostics(node: NodeOpcua) -> None:
+    number = subscribe(node, "Operator.seen")
+    monitor(node, number, (read_id("Count"), {"clientHandle": 4}), session="Operator.seen")
+    targets = [read_id("i=2275"), read_id("i=3707"), read_id("i=3708"), read_id("i=2290")]
+    summary, sessions, security, subscriptions = node.ask("Read", "Admin", timestampsToReturn=2, nodesToRead=targets)["results"]
+    assert summary["value"]["value"]["currentSubscriptionCount"] >= 1
+    (mine,) = [one for one in subscriptions["value"]["value"] if one["subscriptionId"] == number]
+    assert mine["monitoredItemCount"] == 1
+    (session,) = [one for one in sessions["value"]["value"] if one["sessionId"] == mine["sessionId"]]
+    assert session["createSubscriptionCount"] == {"totalCount": 1, "errorCount": 0}
+    (secured,) = [one for one in security["value"]["value"] if one["sessionId"] == mine["sessionId"]]
+    assert (secured["clientUserIdOfSession"], secured["authenticationMechanism"]) == ("Operator", "UserName")
+    assert (secured["encoding"], secured["securityMode"]) == ("UA Binary", 1)
+    refused = node.ask("Read", "Viewer", nodesToRead=targets)["results"]
+    assert statuses(refused) == ["Good", *["BadUserAccessDenied"] * 3]
+    end(node, number, session="Operator.seen")
+
+
 @pytest.mark.parametrize("service", ["AddNodes", "DeleteNodes", "HistoryRead", "QueryFirst"])
 def test_services_that_are_not_offered(node: NodeOpcua, service: str) -> None:
     assert node.ask(service) == "BadServiceUnsupported"

@@ -1,0 +1,194 @@
+"""ServerDiagnostics (OPC 10000-5, 6.3.3 to 6.3.5 and 12.9 to 12.16): worked out when it is read.
+
+The summary is for everybody; what tells of others (sessions, their users and certificates, subscriptions) is for administrators.
+Objects for single sessions are not there: the arrays hold the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from cnctwin.wire import encode
+from cnctwin.wire.scalars import ua
+from opcua_server.engine.contract import Core, Service
+from opcua_server.engine.discovery import BINARY
+from opcua_server.engine.policies import NONE
+from opcua_server.engine.sessions import OpenSession
+
+_O = ua.ObjectIds
+_V = ua.VariantType
+_PREFIX: Final = "Server_ServerDiagnostics_"
+_SUMMARY: Final = _PREFIX + "ServerDiagnosticsSummary"
+_SESSIONS: Final = _PREFIX + "SessionsDiagnosticsSummary_"
+_SECURITY_ENCODING: Final = ua.NodeId(_O.SessionSecurityDiagnosticsDataType_Encoding_DefaultBinary, 0)
+_MODES: Final = {"None": 1, "Sign": 2, "SignAndEncrypt": 3}
+_COUNTED: Final = [
+    name.removesuffix("Count") for name in ua.SessionDiagnosticsDataType.__dataclass_fields__ if name.endswith("Count")
+]
+_REQUESTS: Final = {
+    name: int(getattr(_O, f"{name}Request_Encoding_DefaultBinary"))
+    for name in _COUNTED
+    if hasattr(_O, f"{name}Request_Encoding_DefaultBinary")
+}
+"""Services that have a counter -> request type."""
+
+
+@dataclass
+class SessionSecurity:
+    """SessionSecurityDiagnosticsDataType (12.12). asyncua's class takes the text ``Encoding`` for the mask of optional fields."""
+
+    SessionId: ua.NodeId
+    ClientUserIdOfSession: ua.String
+    ClientUserIdHistory: list[ua.String]
+    AuthenticationMechanism: ua.String
+    Encoding: ua.String
+    TransportProtocol: ua.String
+    SecurityMode: ua.MessageSecurityMode
+    SecurityPolicyUri: ua.String
+    ClientCertificate: ua.ByteString
+
+
+class Diagnostics:
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def show(self) -> None:
+        """Let the nodes of the address space answer with what is the case."""
+        for field in ua.ServerDiagnosticsSummaryDataType.__dataclass_fields__:
+            self._live(f"{_SUMMARY}_{field}", lambda field=field: getattr(self.summary(), field), _V.UInt32)
+        self._live(_SUMMARY, self.summary, _V.ExtensionObject)
+        self._live(_PREFIX + "EnabledFlag", lambda: True, _V.Boolean)
+        for name, make in (
+            (_SESSIONS + "SessionDiagnosticsArray", self.sessions),
+            (_SESSIONS + "SessionSecurityDiagnosticsArray", self.security),
+            (_PREFIX + "SubscriptionDiagnosticsArray", self.subscriptions),
+            (_PREFIX + "SamplingIntervalDiagnosticsArray", self.sampling),
+        ):
+            self._live(name, make, _V.ExtensionObject, is_array=True)
+            self._core.rights.private.add(ua.NodeId(getattr(_O, name), 0))
+
+    def _live(self, name: str, make: Callable[[], Any], kind: Any, *, is_array: bool = False) -> None:
+        node = self._core.aspace.get(ua.NodeId(getattr(_O, name), 0))
+        if node is None:
+            return
+
+        def value(_node_id: Any, _attribute: Any) -> Any:
+            now = datetime.now(UTC)
+            return ua.DataValue(ua.Variant(make(), kind, is_array=is_array), SourceTimestamp=now, ServerTimestamp=now)
+
+        node.attributes[ua.AttributeIds.Value].value_callback = value
+
+    def _activated(self) -> list[OpenSession]:
+        return [one for one in self._core.sessions.values() if isinstance(one, OpenSession) and one.is_activated]
+
+    @property
+    def _hub(self) -> Any:
+        return self._core.subscriptions
+
+    def summary(self) -> Any:
+        tally, hub = self._core.tally, self._hub
+        made = ua.ServerDiagnosticsSummaryDataType()
+        made.CurrentSessionCount = len(self._activated())
+        made.CumulatedSessionCount = tally.sessions
+        made.SecurityRejectedSessionCount = tally.security_rejected_sessions
+        made.RejectedSessionCount = tally.rejected_sessions
+        made.SessionTimeoutCount = tally.timed_out_sessions
+        made.SessionAbortCount = tally.aborted_sessions
+        made.SecurityRejectedRequestsCount = tally.security_rejected_requests
+        made.RejectedRequestsCount = tally.rejected_requests
+        if hub is not None:
+            made.CurrentSubscriptionCount = len(hub.subscriptions)
+            made.CumulatedSubscriptionCount = hub.made
+            made.PublishingIntervalCount = len({one.terms.interval_ms for one in hub.subscriptions.values()})
+        return made
+
+    def sessions(self) -> list[Any]:
+        return [self._session(one) for one in self._activated()]
+
+    def _session(self, session: OpenSession) -> Any:
+        made = ua.SessionDiagnosticsDataType()
+        made.SessionId, made.SessionName = session.session_id, session.name
+        made.ClientDescription = ua.ApplicationDescription(
+            session.client_uri, ApplicationType=ua.ApplicationType.Client, ApplicationName=ua.LocalizedText(session.client_name)
+        )
+        made.EndpointUrl, made.LocaleIds = session.endpoint_url, list(session.locale_ids)
+        made.ActualSessionTimeout = session.timeout_ms
+        made.MaxResponseMessageSize = session.max_response_size
+        made.ClientConnectionTime = session.created
+        made.ClientLastContactTime = datetime.now(UTC) - timedelta(seconds=self._core.clock() - session.last_s)
+        desk = self._hub.desks.get(session) if self._hub is not None else None
+        if desk is not None:
+            made.CurrentSubscriptionsCount = len(desk.subscriptions)
+            made.CurrentMonitoredItemsCount = desk.item_count()
+            made.CurrentPublishRequestsInQueue = len(desk.requests)
+        made.TotalRequestCount = _counter(sum(session.requests.values()), sum(session.refusals.values()))
+        for name, kind in _REQUESTS.items():
+            setattr(made, f"{name}Count", _counter(session.requests.get(kind, 0), session.refusals.get(kind, 0)))
+        return made
+
+    def security(self) -> list[Any]:
+        found = []
+        for session in self._activated():
+            channel = session.connection.channel if session.connection is not None else None
+            made = SessionSecurity(
+                session.session_id,
+                session.user,
+                [session.user] if session.user is not None else [],
+                session.mechanism,
+                "UA Binary",
+                BINARY,
+                ua.MessageSecurityMode(_MODES[channel.mode] if channel is not None else 0),
+                None if channel is None else NONE if channel.policy is None else channel.policy.uri,
+                session.certificate,
+            )
+            found.append(ua.ExtensionObject(_SECURITY_ENCODING, encode(made)))
+        return found
+
+    def subscriptions(self) -> list[Any]:
+        if self._hub is None:
+            return []
+        return [
+            self._subscription(session, one) for session, desk in self._hub.desks.items() for one in desk.subscriptions.values()
+        ]
+
+    @staticmethod
+    def _subscription(session: Any, one: Any) -> Any:
+        made, terms = ua.SubscriptionDiagnosticsDataType(), one.terms
+        made.SessionId, made.SubscriptionId = session.session_id, one.number
+        made.Priority, made.PublishingInterval = terms.priority, terms.interval_ms
+        made.MaxKeepAliveCount, made.MaxLifetimeCount = terms.keep_alive, terms.lifetime
+        made.MaxNotificationsPerPublish, made.PublishingEnabled = terms.limit, one.enabled
+        made.CurrentKeepAliveCount, made.CurrentLifetimeCount = one.cycles()
+        made.UnacknowledgedMessageCount, made.NextSequenceNumber = len(one.sent), one.next_number
+        made.MonitoredItemCount = len(one.items)
+        made.DisabledMonitoredItemCount = sum(item.mode == 0 for item in one.items.values())
+        for name, count in one.tally.items():
+            setattr(made, name, count)
+        made.DataChangeNotificationsCount = made.NotificationsCount - made.EventNotificationsCount
+        return made
+
+    def sampling(self) -> list[Any]:
+        if self._hub is None:
+            return []
+        items: dict[float, list[Any]] = {}
+        for one in self._hub.subscriptions.values():
+            for item in one.items.values():
+                if item.query is None:
+                    items.setdefault(item.interval_ms, []).append(item)
+        return [
+            ua.SamplingIntervalDiagnosticsDataType(interval, len(found), len(found), sum(item.mode == 0 for item in found))
+            for interval, found in sorted(items.items())
+        ]
+
+
+def _counter(total: int, errors: int) -> Any:
+    return ua.ServiceCounterDataType(total, errors)
+
+
+def services(core: Core) -> list[Service]:
+    """The room of diagnostics; it brings no services."""
+    Diagnostics(core).show()
+    return []
