@@ -31,7 +31,7 @@ def engines() -> list[Engine]:
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory, engines: list[Engine]) -> Iterator[Bench]:
-    with running(tmp_path_factory.mktemp("doors"), engines, limits=Limits(handshake_s=2.0, sessions=20)) as made:
+    with running(tmp_path_factory.mktemp("doors"), engines, limits=Limits(handshake_s=5.0, sessions=20)) as made:
         yield made
 
 
