@@ -60,7 +60,7 @@ class Rounds:
 
     @contextlib.contextmanager
     def _together(self) -> Iterator[dict[str, Server]]:
-        """The servers that stay up for a round; those that do not start are missing."""
+        """The servers that stay up for a round, or until a measurement fails; those that do not start are missing."""
         servers: dict[str, Server] = {}
         try:
             if any(one.action not in APART for one in self.scenarios):
@@ -82,11 +82,13 @@ class Rounds:
                     found = measure(scenario, server, self.seconds, self.folder)
                 finally:
                     server.end()
-            elif kind not in servers:
-                raise Failed("does not run")
             else:
+                if kind not in servers:
+                    servers[kind] = Server(kind, self.folder, self.variables, self.modules)
                 found = measure(scenario, servers[kind], self.seconds, self.folder)
         except Failed as problem:
+            if scenario.action not in APART and kind in servers:  # what was left of it would load the next measurement
+                servers.pop(kind).end()
             self.results.failed[scenario.name, kind] = str(problem)
             return str(problem)
         self.results.add(scenario.name, kind, found)
