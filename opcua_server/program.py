@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import functools
+import gc
 import logging
 import sys
 import time
@@ -83,6 +84,7 @@ async def serve(settings: Settings, status: Status, *, clock: Clock | None = Non
         server.iserver.method_service.stop()
         raise
     await server.start()
+    gc.freeze()  # the address space lives as long as we do: walking its half a million objects holds up everybody
     try:
         await plant.tick()
         status.ready(url=settings.endpoint, machines=len(plant.machines), **plant.facts())
@@ -90,6 +92,7 @@ async def serve(settings: Settings, status: Status, *, clock: Clock | None = Non
             tasks.create_task(plant.run(), name="machines")
             tasks.create_task(plant.keep(), name="checkpoints")
     finally:
+        gc.unfreeze()
         plant.save_all()
         await engine.stop()
         await server.stop()

@@ -15,6 +15,7 @@ from benchmarks.opcua.report import Results, machine, show
 from benchmarks.opcua.rounds import Rounds
 from benchmarks.opcua.scenarios import SCENARIOS
 from benchmarks.opcua.servers import OURS, PEERS, Failed, node_modules
+from benchmarks.security.commands import attacks
 
 app = typer.Typer(no_args_is_help=True, help="Measure against other servers.")
 
@@ -67,6 +68,9 @@ def _kinds(against: list[str] | None, data: Path) -> tuple[list[str], Path | Non
     except Failed as problem:
         typer.echo(f"node-opcua is left out: {problem}", err=True)
         return [kind for kind in kinds if kind != "node-opcua"], None
+
+
+app.command()(attacks)
 
 
 @app.callback()

@@ -136,7 +136,7 @@ class Server(Program):
 
     def __init__(self, kind: str, folder: Path, variables: int, modules: Path | None) -> None:
         self.kind = kind
-        self.port = _free_port()
+        self.port = free_port()
         self.namespace = 1 if kind == "node-opcua" else NAMESPACE
         arguments = [str(folder), str(variables), str(self.port)]
         began_s = time.perf_counter()
@@ -160,7 +160,7 @@ class Client(Program):
         return found
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])

@@ -4,7 +4,7 @@ contract      what the parts say to each other; ``Core`` and ``Room`` for servic
 frames        HEL, ACK, ERR, chunks                                     pure
 policies      security policies: signing, encrypting, keys              pure
 channel       one secure channel: tokens, sequence numbers              pure
-connection    one socket, its limits and times
+connection    one socket, its limits and times; reply: the answer to one request
 services      the table: bytes to handler and back
 sessions      who is there: create, activate, close
 discovery, attributes (values, ranges), view, methods                   the services

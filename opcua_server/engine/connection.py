@@ -9,10 +9,9 @@ A connection takes a bounded slice of the loop; what it sent beyond it waits. On
 from __future__ import annotations
 
 import asyncio
-import functools
 import inspect
 import time
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Coroutine
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,8 +21,9 @@ from cnctwin.wire import DecodingError
 from cnctwin.wire.scalars import ua
 from opcua_server.engine import frames, services
 from opcua_server.engine.channel import Channel, Opening
-from opcua_server.engine.contract import Bytes, Header, Request, ServiceFault
+from opcua_server.engine.contract import Header, Request, ServiceFault
 from opcua_server.engine.frames import ProtocolError, Sizes
+from opcua_server.engine.reply import EPOCH_TICKS, Reply, Rest
 from opcua_server.engine.sessions import OpenSession
 
 if TYPE_CHECKING:
@@ -32,71 +32,10 @@ if TYPE_CHECKING:
 _C = ua.StatusCodes
 SLICE_S: Final = 0.005
 """How long requests that came in together are served before others get their turn."""
+LONG: Final = 16_384
+"""Bytes of a request from which on decoding it could hold up others: some milliseconds, with values that are nested."""
 MAX_RUNNING: Final = 64
 """Requests of one connection that may be under way in tasks; Publish is not one of them."""
-_EPOCH_TICKS: Final = 116_444_736_000_000_000
-
-
-class Reply:
-    """The answer to one request: contract.Answer."""
-
-    __slots__ = ("_done", "_handle", "_request_id", "connection", "kind", "max_size", "session")
-
-    def __init__(self, connection: Connection, request_id: int, handle: int) -> None:
-        self.connection = connection
-        self._request_id = request_id
-        self._handle = handle
-        self._done = False
-        self.kind = 0
-        self.max_size = 0
-        self.session: OpenSession | None = None
-
-    @property
-    def is_open(self) -> bool:
-        return not self._done and self.connection.is_open
-
-    @property
-    def backlog(self) -> int:
-        return self.connection.backlog
-
-    def send(self, response_type: int, body: Bytes, *, status: int = 0) -> None:
-        if self._done:
-            return
-        self._done = True
-        ticks = _EPOCH_TICKS + time.time_ns() // 100
-        message = services.response(response_type, self._handle, status, body, ticks)
-        if 0 < self.max_size < len(message):
-            message = services.response(services.SERVICE_FAULT, self._handle, int(_C.BadResponseTooLarge), b"", ticks)
-        self.connection.send(self._request_id, message, self._handle)
-
-    def fault(self, status: int) -> None:
-        if not self._done:
-            self.connection.engine.tally.refused(self.kind, status)
-            if self.session is not None:
-                self.session.refusals[self.kind] += 1
-        self.send(services.SERVICE_FAULT, b"", status=status)
-
-
-class _Rest:
-    """A coroutine that was begun, from where it waits for ``awaited``."""
-
-    __slots__ = ("_awaited", "_work")
-
-    def __init__(self, work: Coroutine[Any, Any, Any], awaited: Any) -> None:
-        self._work = work
-        self._awaited = awaited
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        awaited = self._awaited
-        while True:
-            try:
-                step: Callable[[], Any] = functools.partial(self._work.send, (yield awaited))
-            except BaseException as error:  # a cancellation, above all, is the coroutine's own affair
-                step = functools.partial(self._work.throw, error)
-            try:
-                awaited = step()
-            except StopIteration as done:
-                return done.value
 
 
 class Connection(asyncio.Protocol):
@@ -328,22 +267,44 @@ class Connection(asyncio.Protocol):
                 session.requests[kind] += 1
                 reply.max_size = session.max_response_size
             request = Request(header, session, reply, self.channel.mode, self.address)
-            result = row.service.handler(request, services.parameters(row, body, p, engine.limits))
-            if result is None:
+            if len(body) > LONG and row.read is not None:
+                self._hold()
+                self._run(self._long(row, request, reply, body, p))
                 return
-            if type(result) is bytes:
-                reply.send(row.service.response_type, result)
-            elif inspect.iscoroutine(result):
-                self._begin(row, reply, result)
-            elif inspect.isawaitable(result):
-                self._bounded()
-                self._run(self._later(row, reply, result))
-            else:
-                reply.send(row.service.response_type, services.encoded(result))
+            stranger = session is None or not session.is_activated
+            self._serve(row, request, reply, services.parameters(row, body, p, engine.limits, stranger=stranger))
         except Exception as error:
             self._failed(reply, error)
             if isinstance(error, DecodingError) and self.is_pending:
                 raise ProtocolError(error.status, f"a request that cannot be read: {error}") from error
+
+    async def _long(self, row: services.Row, request: Request, reply: Reply, body: bytes, p: int) -> None:
+        """A request that takes long to decode is decoded in a thread, and nothing else of this connection meanwhile."""
+        try:
+            decode, limits, stranger = self.engine.in_decoder, self.engine.limits, self.is_pending
+            parameters = await decode(services.parameters, row, body, p, limits, stranger=stranger)
+            if request.session is not None and request.session.is_closed:
+                raise ServiceFault(_C.BadSessionClosed)
+            self._serve(row, request, reply, parameters)
+        except Exception as error:
+            self._failed(reply, error)
+            if isinstance(error, DecodingError) and self.is_pending:
+                self._refuse(ProtocolError(error.status, f"a request that cannot be read: {error}"))
+        self._go_on()
+
+    def _serve(self, row: services.Row, request: Request, reply: Reply, parameters: Any) -> None:
+        result = row.service.handler(request, parameters)
+        if result is None:
+            return
+        if type(result) is bytes:
+            reply.send(row.service.response_type, result)
+        elif inspect.iscoroutine(result):
+            self._begin(row, reply, result)
+        elif inspect.isawaitable(result):
+            self._bounded()
+            self._run(self._later(row, reply, result))
+        else:
+            reply.send(row.service.response_type, services.encoded(result))
 
     def _row(self, kind: int, header: Header) -> tuple[services.Row, OpenSession | None]:
         row = self.engine.table.get(kind)
@@ -375,7 +336,7 @@ class Connection(asyncio.Protocol):
         except ServiceFault:
             work.close()
             raise
-        self._run(self._later(row, reply, _Rest(work, awaited)))
+        self._run(self._later(row, reply, Rest(work, awaited)))
 
     def _bounded(self) -> None:
         if len(self._tasks) >= MAX_RUNNING:
@@ -408,7 +369,7 @@ class Connection(asyncio.Protocol):
         size = len(message)
         too_large = 0 < sizes.max_message < size
         if too_large or 0 < sizes.max_chunks < -(-size // self.channel.capacity(sizes.send)):
-            ticks = _EPOCH_TICKS + time.time_ns() // 100
+            ticks = EPOCH_TICKS + time.time_ns() // 100
             message = services.response(services.SERVICE_FAULT, handle, int(_C.BadResponseTooLarge), b"", ticks)
         sealed = self.channel.seal(request_id, message, sizes.send)
         self._write(sealed[0] if len(sealed) == 1 else b"".join(sealed))

@@ -92,6 +92,7 @@ class Engine:
         """Set while no connection is there."""
         self._all_gone.set()
         self._pool = ThreadPoolExecutor(CRYPTO_THREADS, "opcua-crypto")
+        self._decoder = ThreadPoolExecutor(1, "opcua-decoder")
         discovery = Discovery(application, self._own_url)
         self._sessions = Sessions(
             users, self.limits, discovery, clock, self.complain, self.audit, strict=strict, certificate_user=certificate_user
@@ -170,7 +171,8 @@ class Engine:
             await asyncio.wait_for(self._all_gone.wait(), STOP_S)
         for connection in list(self.connections):
             connection.abort()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._pool, self._decoder):
+            pool.shutdown(wait=False, cancel_futures=True)
         if self._listener is not None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._listener.wait_closed(), STOP_S)
@@ -225,6 +227,10 @@ class Engine:
 
     async def in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work, *arguments)
+
+    async def in_decoder(self, work: Callable[..., T], *arguments: Any, **options: Any) -> T:
+        """One after another, so that the loop is never one of many that want to run."""
+        return await asyncio.get_running_loop().run_in_executor(self._decoder, lambda: work(*arguments, **options))
 
     async def judge(self, chain: bytes, peer: str) -> Verdict:
         """Whether the owner of a certificate gets in."""

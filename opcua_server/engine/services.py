@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from cnctwin.wire import Budget, DecodingError, decoder, encode
+from cnctwin.wire.budget import MAX_ELEMENTS
 from cnctwin.wire.decode import guarded
 from cnctwin.wire.scalars import Read, read_node_id, read_string, ua
 from opcua_server.engine.contract import Bytes, Header, Limits, Service, ServiceFault
@@ -27,6 +28,8 @@ _TOKEN_HEAD: Final = b"\x05\x00\x00\x20\x00\x00\x00"
 _TOKEN_END: Final = 4 + len(_TOKEN_HEAD) + 32
 _read_extension: Final = decoder(ua.ExtensionObject)
 MAX_AUDIT_ID: Final = 4_096
+STRANGERS_ELEMENTS: Final = 2_000
+"""Array elements of a request before a session is activated, and of what stands in a request's header."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ def split(body: bytes) -> tuple[int, Header, int]:
         p += 20
         if audit == -1 and body[p + 4 : p + 7] == b"\x00\x00\x00":
             return kind, Header(token, handle, _TIMEOUT(body, p)[0], diagnostics), p + 7
-    (kind, header), p = guarded(_split, body, 0, Budget(10_000, max_string=MAX_AUDIT_ID))
+    (kind, header), p = guarded(_split, body, 0, Budget(STRANGERS_ELEMENTS, max_string=MAX_AUDIT_ID))
     return kind, header, p
 
 
@@ -70,11 +73,12 @@ def _split(body: Any, p: int, budget: Budget) -> tuple[tuple[int, Header], int]:
     return (kind, Header(token, handle, timeout, diagnostics, audit)), p
 
 
-def parameters(row: Row, body: bytes, p: int, limits: Limits) -> Any:
-    """What the handler gets. Raises DecodingError."""
+def parameters(row: Row, body: bytes, p: int, limits: Limits, *, stranger: bool = False) -> Any:
+    """What the handler gets. ``stranger``: has no session yet, and may say little. Raises DecodingError."""
     if row.read is None:
         return body[p:]
-    budget = Budget(max_array=limits.array_elements, max_string=limits.string_bytes)
+    elements = STRANGERS_ELEMENTS if stranger else MAX_ELEMENTS
+    budget = Budget(elements, max_array=limits.array_elements, max_string=limits.string_bytes)
     value, end = guarded(row.read, body, p, budget)
     if end != len(body):
         raise DecodingError(f"{len(body) - end} bytes left over after the request")

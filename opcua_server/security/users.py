@@ -98,6 +98,7 @@ class Users:
         self._clock = clock
         self._lockout = Lockout()
         self._verifying = asyncio.Semaphore(2)
+        self._addresses: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._lines: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._waiting = 0
 
@@ -153,7 +154,8 @@ class Users:
         if delay_s:
             await asyncio.sleep(delay_s)
         password = open_password(secret, algorithm, key, nonce)
-        async with self._verifying:
+        # One at a time for each address: who guesses takes one of two places, and others still get in.
+        async with self._addresses.setdefault(peer, asyncio.Lock()), self._verifying:
             role = await asyncio.to_thread(self._vault.authenticate, user, password)
         if role is None:
             raise NotThem("BadUserAccessDenied", "wrong user or password")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import struct
+import threading
 from typing import cast
 
 import pytest
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from cnctwin.secrets import Role, Vault
 from opcua_server.security.lockout import FIRST_LOCK_S, FORGET_S, FREE_FAILURES, MAX_KEYS, LockedOut, Lockout
-from opcua_server.security.users import NotThem, Users, open_password
+from opcua_server.security.users import NotThem, Person, Users, open_password
 
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 NONCE = bytes(range(32))
@@ -137,6 +138,45 @@ def test_many_right_logins_at_once_lock_nobody_out() -> None:
         return [person.role for person in people]
 
     assert asyncio.run(logins()) == ["Operator"] * 20
+
+
+def test_one_address_that_guesses_leaves_a_place_for_others() -> None:
+    """Twenty tries of one address wait in one line; somebody else's does not wait behind them."""
+    verified: list[str] = []
+    go_on = threading.Event()
+
+    class Slow(_Vault):
+        def authenticate(self, user: str, password: str) -> Role | None:
+            verified.append(user)
+            if user != "operator":
+                go_on.wait(60)
+            return super().authenticate(user, password)
+
+    async def logins() -> Person:
+        users = Users(cast(Vault, Slow()), None, lambda: 0.0)
+        guesses = [
+            asyncio.create_task(users.with_password(f"user{number}", sealed("x"), OAEP, KEY, NONCE, "a")) for number in range(20)
+        ]
+        while not verified:
+            await asyncio.sleep(0.01)
+        person = await asyncio.wait_for(users.with_password("operator", sealed("right"), OAEP, KEY, NONCE, "b"), 60)
+        assert verified == ["user0", "operator"]
+        go_on.set()
+        for guess in guesses:
+            guess.cancel()
+        await asyncio.gather(*guesses, return_exceptions=True)
+        return person
+
+    assert asyncio.run(logins()).role == "Operator"
+
+
+def test_a_login_without_a_name_is_refused_as_any_other() -> None:
+    async def login() -> None:
+        users = Users(cast(Vault, _Vault()), None, lambda: 0.0)
+        await asyncio.wait_for(users.with_password("", sealed("x"), OAEP, KEY, NONCE, "a"), 60)
+
+    with pytest.raises(NotThem, match="wrong user"):
+        asyncio.run(login())
 
 
 def test_locked_out_passwords_are_not_even_verified(monkeypatch: pytest.MonkeyPatch) -> None:

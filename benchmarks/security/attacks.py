@@ -1,0 +1,307 @@
+"""What a hostile client does to a server: python -m benchmarks.security.attacks NAME PORT SECONDS -> number of frames sent.
+
+Each comes from an address of its own (127.0.0.2 ...), as a stranger would; those that need a session log in without a name. They
+are as fast as this process can make them, so on a machine of two cores one of them is the attacker's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import random
+import struct
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA1
+
+from benchmarks.opcua.link import POLICY, Link, Refused, server_certificate
+from cnctwin.wire import encode
+from cnctwin.wire.scalars import ua
+
+SERVER = ua.NodeId(2253)
+CHUNK = 60_000
+CURRENT_TIME = ua.NodeId(2258)
+Attack = Callable[[int, float], Awaitable[int]]
+
+
+class Stranger(Link):
+    """A client from another address, with a session without a login, that cuts long requests into chunks."""
+
+    async def connect(self, port: int) -> None:
+        await asyncio.get_running_loop().create_connection(lambda: self, "127.0.0.1", port, local_addr=("127.0.0.2", 0))
+        url = b"opc.tcp://127.0.0.1"
+        hello = struct.pack("<IIIIIi", 0, 1 << 16, 1 << 16, 0, 0, len(url)) + url
+        self._transport.write(struct.pack("<4sI", b"HELF", len(hello) + 8) + hello)
+        await self._next()
+        await self._open_channel()
+
+    def send(self, body: bytes) -> None:
+        number = self._sequence + 1
+        for start in range(0, len(body), CHUNK):
+            part = body[start : start + CHUNK]
+            self._sequence += 1
+            kind = b"MSGF" if start + CHUNK >= len(body) else b"MSGC"
+            self._transport.write(struct.pack("<4sI8sII", kind, len(part) + 24, self._channel, self._sequence, number) + part)
+
+    @property
+    def transport(self) -> Any:
+        return self._transport
+
+
+async def session(port: int) -> Stranger:
+    made = Stranger()
+    await made.open(port)
+    return made
+
+
+async def connect(port: int, address: str = "127.0.0.2") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection("127.0.0.1", port, local_addr=(address, 0))
+
+
+async def slow_senders(port: int, until: float) -> int:
+    """Connections that send a byte now and then."""
+
+    async def one() -> int:
+        sent = 0
+        while time.monotonic() < until:
+            with contextlib.suppress(OSError):
+                _, writer = await connect(port)
+                for byte in b"HELF\x40\x00\x00\x00" + bytes(40):
+                    writer.write(bytes((byte,)))
+                    await writer.drain()
+                    sent += 1
+                    await asyncio.sleep(0.1)
+                    if time.monotonic() > until:
+                        break
+                writer.close()
+            await asyncio.sleep(0.05)
+        return sent
+
+    return sum(await asyncio.gather(*(one() for _ in range(20))))
+
+
+async def half_open(port: int, until: float) -> int:
+    """Connections of many addresses that say nothing."""
+    held: list[Any] = []
+    count = 0
+    for number in itertools.count():
+        if time.monotonic() > until:
+            break
+        with contextlib.suppress(OSError):
+            held.append(await connect(port, f"127.0.{1 + number % 50}.3"))
+            count += 1
+        if len(held) > 400:
+            held.pop(0)[1].close()
+        await asyncio.sleep(0.005)
+    for _, writer in held:
+        writer.close()
+    return count
+
+
+async def churn(port: int, until: float) -> int:
+    """Connect, say hello, go."""
+    count = 0
+    hello = struct.pack("<3scIIIIIIi", b"HEL", b"F", 32, 0, 65_535, 65_535, 0, 0, -1)
+    while time.monotonic() < until:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            reader, writer = await connect(port)
+            writer.write(hello)
+            await reader.readexactly(8)
+            writer.transport.abort()
+            count += 1
+    return count
+
+
+async def garbage(port: int, until: float) -> int:
+    """Random bytes, and frames that are nearly right."""
+    source = random.Random(1)  # noqa: S311 - a seed, so that it is the same again
+    count = 0
+    while time.monotonic() < until:
+        with contextlib.suppress(OSError):
+            reader, writer = await connect(port)
+            content = source.randbytes(source.choice([0, 16, 200, 8_000]))
+            kind = source.choice([b"HEL", b"OPN", b"MSG", b"CLO", b"GET"])
+            writer.write(kind + b"F" + struct.pack("<I", source.choice([len(content) + 8, 2**31])) + content)
+            await asyncio.wait_for(reader.read(), 20)
+            writer.close()
+            count += 1
+    return count
+
+
+async def open_flood(port: int, until: float) -> int:
+    """OPN after OPN that costs the server an RSA operation and is signed by nobody."""
+    own = await server_certificate(port)
+    digest = x509.load_der_x509_certificate(own).fingerprint(SHA1())  # noqa: S303 - an identifier
+    uri = b"http://opcfoundation.org/UA/SecurityPolicy#Basic256Sha256"
+    body = (
+        struct.pack("<Ii", 0, len(uri)) + uri + struct.pack("<i", len(own)) + own + struct.pack("<i", 20) + digest + os.urandom(512)
+    )
+    frames = struct.pack("<3scIIIIIIi", b"HEL", b"F", 32, 0, 65_535, 65_535, 0, 0, -1)
+    frames += struct.pack("<3scI", b"OPN", b"F", 8 + len(body)) + body
+    count = 0
+
+    async def one() -> None:
+        nonlocal count
+        while time.monotonic() < until:
+            with contextlib.suppress(OSError):
+                reader, writer = await connect(port)
+                writer.write(frames)
+                await asyncio.wait_for(reader.read(), 20)
+                writer.close()
+                count += 1
+
+    await asyncio.gather(*(one() for _ in range(5)))
+    return count
+
+
+async def never_reads(port: int, until: float) -> int:
+    """Ask for much, and read nothing of the answers."""
+
+    async def one() -> int:
+        count = 0
+        while time.monotonic() < until:
+            with contextlib.suppress(OSError, Refused):
+                link = await session(port)
+                link.transport.pause_reading()
+                body = link.built(read(1_000))
+                while time.monotonic() < until and not link.transport.is_closing():
+                    if link.transport.get_write_buffer_size() < 1 << 20:
+                        link.send(body)
+                        count += 1
+                        await asyncio.sleep(0)
+                    else:
+                        await asyncio.sleep(0.01)
+                link.transport.abort()
+        return count
+
+    return sum(await asyncio.gather(*(one() for _ in range(5))))
+
+
+def read(count: int) -> Any:
+    asked = ua.ReadRequest()
+    asked.Parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
+    asked.Parameters.NodesToRead = [ua.ReadValueId(CURRENT_TIME, ua.UInt32(13))] * count
+    return asked
+
+
+def browse(count: int) -> Any:
+    asked = ua.BrowseRequest()
+    one = ua.BrowseDescription(ua.NodeId(85), ua.BrowseDirection.Both, ua.NodeId(), True, ua.UInt32(0), ua.UInt32(63))
+    asked.Parameters.NodesToBrowse = [one] * count
+    return asked
+
+
+def values(levels: int) -> Any:
+    asked = ua.WriteRequest()
+    inner = ua.Variant()
+    for _ in range(levels):
+        inner = ua.Variant([inner], ua.VariantType.Variant, is_array=True)
+    asked.Parameters.NodesToWrite = [ua.WriteValue(SERVER, ua.UInt32(13), None, ua.DataValue(inner))] * 200
+    return asked
+
+
+def repeated(make: Callable[[], Any]) -> Attack:
+    """One big request after the other, on five sessions."""
+
+    async def run(port: int, until: float) -> int:
+        async def one() -> int:
+            link, count = await session(port), 0
+            body = link.built(make())
+            while time.monotonic() < until:
+                with contextlib.suppress(Refused):  # refused is an answer
+                    await link.answer(body)
+                count += 1
+                if link.transport.is_closing():
+                    link = await session(port)
+                    body = link.built(make())
+            return count
+
+        return sum(await asyncio.gather(*(one() for _ in range(5))))
+
+    return run
+
+
+async def many_items(port: int, until: float) -> int:
+    """10,000 items on one node, made and deleted again."""
+    link, count = await session(port), 0
+    while time.monotonic() < until:
+        create = ua.CreateSubscriptionRequest()
+        create.Parameters.RequestedPublishingInterval = 10.0
+        create.Parameters.RequestedLifetimeCount, create.Parameters.RequestedMaxKeepAliveCount = 10_000, 100
+        number = (await link.ask(create, ua.CreateSubscriptionResponse)).Parameters.SubscriptionId
+        for start in range(0, 10_000, 500):
+            asked = ua.CreateMonitoredItemsRequest()
+            asked.Parameters.SubscriptionId = number
+            for index in range(start, start + 500):
+                parameters = ua.MonitoringParameters(index, 10.0, ua.ExtensionObject(), 1, True)
+                target = ua.ReadValueId(CURRENT_TIME, ua.UInt32(13))
+                asked.Parameters.ItemsToCreate.append(
+                    ua.MonitoredItemCreateRequest(target, ua.MonitoringMode.Reporting, parameters)
+                )
+            await link.ask(asked, ua.CreateMonitoredItemsResponse)
+            count += 1
+        delete = ua.DeleteSubscriptionsRequest()
+        delete.Parameters.SubscriptionIds = [number]
+        await link.ask(delete, ua.DeleteSubscriptionsResponse)
+    return count
+
+
+async def guessing(port: int, until: float) -> int:
+    """Passwords for many users, as fast as they are answered."""
+    key: Any = x509.load_der_x509_certificate(await server_certificate(port)).public_key()
+    count = 0
+
+    async def one(number: int) -> None:
+        nonlocal count
+        link = await session(port)
+        create = ua.CreateSessionRequest()
+        create.Parameters.EndpointUrl, create.Parameters.SessionName = f"opc.tcp://127.0.0.1:{port}", "guess"
+        made = (await link.ask(create, ua.CreateSessionResponse)).Parameters
+        link.token = encode(made.AuthenticationToken)
+        while time.monotonic() < until:
+            guess = f"guess{count}".encode()
+            secret = POLICY.encrypt(key, struct.pack("<I", len(guess) + len(made.ServerNonce)) + guess + made.ServerNonce)
+            activate = ua.ActivateSessionRequest()
+            user = ua.UserNameIdentityToken("username", f"user{number}", secret, "http://www.w3.org/2001/04/xmlenc#rsa-oaep")
+            activate.Parameters.UserIdentityToken = user
+            with contextlib.suppress(Refused):
+                await link.ask(activate, ua.ActivateSessionResponse)
+            count += 1
+
+    await asyncio.gather(*(one(number) for number in range(8)))
+    return count
+
+
+async def nothing(_port: int, until: float) -> int:
+    await asyncio.sleep(max(0.0, until - time.monotonic()))
+    return 0
+
+
+ATTACKS: dict[str, Attack] = {
+    "nobody": nothing,
+    "slow senders": slow_senders,
+    "half-open": half_open,
+    "connections": churn,
+    "garbage": garbage,
+    "open flood": open_flood,
+    "never reads": never_reads,
+    "reads of 10,000": repeated(lambda: read(10_000)),
+    "browses of 1,000": repeated(lambda: browse(1_000)),
+    "nested values": repeated(lambda: values(90)),
+    "10,000 items": many_items,
+    "guessing": guessing,
+}
+
+
+async def main(name: str, port: int, seconds: float) -> None:
+    print(await ATTACKS[name](port, time.monotonic() + seconds))
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3])))

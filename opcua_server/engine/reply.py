@@ -1,0 +1,78 @@
+"""The answer to one request, and the rest of a handler that waits before it has one."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any, Final
+
+from cnctwin.wire.scalars import ua
+from opcua_server.engine import services
+from opcua_server.engine.contract import Bytes
+
+_C = ua.StatusCodes
+EPOCH_TICKS: Final = 116_444_736_000_000_000
+"""1970 in 100 ns since 1601."""
+
+
+class Reply:
+    """The answer to one request: contract.Answer."""
+
+    __slots__ = ("_done", "_handle", "_request_id", "connection", "kind", "max_size", "session")
+
+    def __init__(self, connection: Any, request_id: int, handle: int) -> None:
+        self.connection = connection
+        self._request_id = request_id
+        self._handle = handle
+        self._done = False
+        self.kind = 0
+        self.max_size = 0
+        self.session: Any = None
+
+    @property
+    def is_open(self) -> bool:
+        return not self._done and self.connection.is_open
+
+    @property
+    def backlog(self) -> int:
+        return self.connection.backlog
+
+    def send(self, response_type: int, body: Bytes, *, status: int = 0) -> None:
+        if self._done:
+            return
+        self._done = True
+        ticks = EPOCH_TICKS + time.time_ns() // 100
+        message = services.response(response_type, self._handle, status, body, ticks)
+        if 0 < self.max_size < len(message):
+            message = services.response(services.SERVICE_FAULT, self._handle, int(_C.BadResponseTooLarge), b"", ticks)
+        self.connection.send(self._request_id, message, self._handle)
+
+    def fault(self, status: int) -> None:
+        if not self._done:
+            self.connection.engine.tally.refused(self.kind, status)
+            if self.session is not None:
+                self.session.refusals[self.kind] += 1
+        self.send(services.SERVICE_FAULT, b"", status=status)
+
+
+class Rest:
+    """A coroutine that was begun, from where it waits for ``awaited``."""
+
+    __slots__ = ("_awaited", "_work")
+
+    def __init__(self, work: Coroutine[Any, Any, Any], awaited: Any) -> None:
+        self._work = work
+        self._awaited = awaited
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        awaited = self._awaited
+        while True:
+            try:
+                step: Callable[[], Any] = functools.partial(self._work.send, (yield awaited))
+            except BaseException as error:  # a cancellation, above all, is the coroutine's own affair
+                step = functools.partial(self._work.throw, error)
+            try:
+                awaited = step()
+            except StopIteration as done:
+                return done.value
