@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from pathlib import Path
 
@@ -14,8 +13,8 @@ def test_every_test_that_the_page_names_exists(clone: Path) -> None:
     named = NAMED.findall(page)
     assert len(named) > 50
     for file, test in named:
-        tree = ast.parse((clone / "tests" / "opcua_server" / file).read_text("utf-8"))
-        assert test in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}, f"{file}::{test}"
+        text = (clone / "tests" / "opcua_server" / file).read_text("utf-8")
+        assert re.search(rf"^def {test}\(", text, re.MULTILINE), f"{file}::{test}"
 
 
 def test_every_row_names_a_test(clone: Path) -> None:
