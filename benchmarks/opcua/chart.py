@@ -1,5 +1,6 @@
 """Cost over load as a drawing: server CPU per second over sessions, and over items of one session, on logarithmic scales.
 
+It is what all notifications of 10 Hz take, at the cost of those that were sent: beyond 1,000 ms a server cannot keep up.
 A straight line at 45 degrees is cost in proportion to load; a flatter one has a part that does not grow.
 """
 
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from benchmarks.opcua.report import Results
+from benchmarks.opcua.scenarios import RATE_HZ
 
 COLOURS: Final = {"cnctwin": "#0b6e4f", "asyncua": "#c8553d", "node-opcua": "#5c6b9c"}
 _WIDTH, _HEIGHT, _LEFT, _TOP, _SIDE = 760, 330, 60, 40, 270
@@ -23,8 +25,8 @@ def chart(results: Results) -> str:
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" font-family="sans-serif" font-size="11">',
         '<rect width="100%" height="100%" fill="#fff"/>',
-        *_panel(results, _SESSIONS, _LEFT, "sessions of 60 items at 10 Hz", (1, 1_000)),
-        *_panel(results, _ITEMS, _LEFT + _SIDE + 90, "items of one session at 10 Hz", (1, 10_000)),
+        *_panel(results, _SESSIONS, 60, _LEFT, "sessions of 60 items at 10 Hz", (1, 1_000)),
+        *_panel(results, _ITEMS, 1, _LEFT + _SIDE + 90, "items of one session at 10 Hz", (1, 10_000)),
     ]
     for place, kind in enumerate(results.kinds):
         x = _LEFT + 110 * place
@@ -32,14 +34,15 @@ def chart(results: Results) -> str:
     return "\n".join([*parts, "</svg>", ""])
 
 
-def _panel(results: Results, names: re.Pattern[str], left: int, title: str, x_range: tuple[int, int]) -> list[str]:
+def _panel(results: Results, names: re.Pattern[str], per: int, left: int, title: str, x_range: tuple[int, int]) -> list[str]:
     curves: dict[str, list[tuple[float, float]]] = {}
     for name in results.names:
         match = names.match(name)
         for kind in results.kinds if match else ():
-            core = results.median(name, kind, "core")
-            if match and core:
-                curves.setdefault(kind, []).append((float(match[1].replace(",", "")), core * 1_000))
+            cost_us = results.median(name, kind, "cpu_us")
+            if match and cost_us:
+                load = float(match[1].replace(",", ""))
+                curves.setdefault(kind, []).append((load, cost_us * load * per * RATE_HZ / 1_000))
     cores = [y for points in curves.values() for _, y in points] or [1.0]
     low, high = 10 ** math.floor(math.log10(min(cores))), 10 ** math.ceil(math.log10(max(cores)))
     x_of, y_of = _scale(*x_range, left, left + _SIDE), _scale(low, max(high, low * 10), _TOP + _SIDE - 20, _TOP)
