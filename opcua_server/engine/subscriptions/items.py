@@ -90,7 +90,7 @@ class ItemServices:
             return slot
         if target.IndexRange:
             return RangedSlot(slot, parse(target.IndexRange))
-        return (hub.columns.slot(target.NodeId) if target.AttributeId == _VALUE else None) or slot
+        return slot
 
     def _apply(self, item: Item, parameters: Any) -> Any:
         """Take over the requested parameters; the filter result, or None. Raises ServiceFault before anything is changed."""

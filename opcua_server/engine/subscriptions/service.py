@@ -15,7 +15,6 @@ from cnctwin.wire import DecodingError
 from cnctwin.wire.scalars import ua
 from opcua_server.engine.contract import Core, Request, Service, ServiceFault, Session
 from opcua_server.engine.subscriptions import calls, revise
-from opcua_server.engine.subscriptions.columns import Columns
 from opcua_server.engine.subscriptions.events import EventHub
 from opcua_server.engine.subscriptions.feeds import Sampler
 from opcua_server.engine.subscriptions.items import ItemServices
@@ -50,11 +49,10 @@ _PAIR: Final = struct.Struct("<II").unpack_from
 class Hub:
     """All subscriptions of an engine."""
 
-    def __init__(self, core: Core, columns: Columns) -> None:
+    def __init__(self, core: Core) -> None:
         self.core = core
         self.limits = core.limits
-        self.columns = columns
-        self.changes = columns.changes
+        self.changes = core.columns.changes
         self.panels = Panels(self.changes)
         self.subscriptions: dict[int, Subscription] = {}
         self.desks: dict[Session, Desk] = {}
@@ -335,22 +333,13 @@ def _now_us() -> int:
     return time.monotonic_ns() // 1000
 
 
-def room(columns: Columns | None = None) -> Callable[[Core], list[Service]]:
-    """The room of subscriptions; ``columns`` where they are others than the engine's."""
-
-    def build(core: Core) -> list[Service]:
-        core.subscriptions = hub = Hub(core, columns or core.columns)
-        core.starting.append(hub.start)
-        core.stopping.append(hub.stop)
-        core.methods.update(calls.methods(hub))
-        return rows(hub)
-
-    return build
-
-
 def services(core: Core) -> list[Service]:
     """The room of subscriptions over the engine's columns."""
-    return room()(core)
+    core.subscriptions = hub = Hub(core)
+    core.starting.append(hub.start)
+    core.stopping.append(hub.stop)
+    core.methods.update(calls.methods(hub))
+    return rows(hub)
 
 
 def rows(hub: Hub) -> list[Service]:
