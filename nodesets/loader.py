@@ -22,6 +22,7 @@ from nodesets import official
 from nodesets.datatypes import DataType, DataTypes
 from nodesets.metadata import add_metadata
 from nodesets.nodeset_xml import BASE_URI, NODE_CLASSES, NODESET, NodesetError, NodesetFile, open_nodeset, text
+from nodesets.sharing import SharedValues
 from nodesets.space_access import References, namespace_array, set_namespace_array
 from nodesets.values import ValueReader
 
@@ -59,7 +60,9 @@ class _Loader:
         self.nodes = 0
         self._ids: dict[tuple[str, str], ua.NodeId] = {}
         self._indexes: dict[str, list[int]] = {}
-        self._shared: dict[Any, ua.DataValue] = {}
+        self._shared = SharedValues()
+        for node_id in self.aspace.keys():  # noqa: SIM118 - no dictionary: it has no iterator
+            self._shared.take(self.aspace[node_id])
         self._interned: dict[ua.NodeId, ua.NodeId] = {}
 
     # Names of the file -> names of the server -----------------------------------------------------------------------
@@ -104,15 +107,7 @@ class _Loader:
     # Nodes ----------------------------------------------------------------------------------------------------------
 
     def _attribute(self, node: NodeData, attribute: ua.AttributeIds, value: Any, kind: ua.VariantType) -> None:
-        """Attributes are held apart per node; the DataValue inside is shared where many nodes say the same."""
-        if isinstance(value, int | float):
-            key = (attribute, value)
-            data_value = self._shared.get(key)
-            if data_value is None:
-                data_value = self._shared[key] = ua.DataValue(ua.Variant(value, kind))
-        else:
-            data_value = ua.DataValue(ua.Variant(value, kind))
-        node.attributes[attribute] = AttributeValue(data_value)
+        node.attributes[attribute] = self._shared.attribute(value, kind)
 
     def add_nodes(self, file: NodesetFile) -> None:
         for kind, element in file.nodes():

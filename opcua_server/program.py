@@ -37,7 +37,7 @@ from opcua_server.engine.configuration import room as configuration
 from opcua_server.engine.contract import Limits
 from opcua_server.engine.engine import Engine
 from opcua_server.engine.subscriptions import service as subscriptions
-from opcua_server.run import serverinfo
+from opcua_server.run import memory, serverinfo
 from opcua_server.run.checkpoints import Checkpoints
 from opcua_server.run.machine import RunningMachine
 from opcua_server.run.programs import ProgramFolder, read_program_file
@@ -75,7 +75,8 @@ async def serve(settings: Settings, status: Status, *, clock: Clock | None = Non
     clock = clock or Clock()
     make_source = make_source or simulated(settings)
     checkpoints, programs = _folders(settings)
-    server = await _make_server(settings)
+    with space.without_collector():
+        server = await _make_server(settings)
     try:
         plant = await Plant.build(settings, status, clock, server, make_source, checkpoints, programs)
         engine = make_front(server)
@@ -84,6 +85,7 @@ async def serve(settings: Settings, status: Status, *, clock: Clock | None = Non
         server.iserver.method_service.stop()
         raise
     await server.start()
+    memory.give_back()
     gc.freeze()  # the address space lives as long as we do: walking its half a million objects holds up everybody
     try:
         await plant.tick()

@@ -34,7 +34,7 @@ def build(
     ``more``: further models to load beside ours. ``live``: the engine's columns that carry the numbers.
     Raises NodesetError, OfficialNodesetMissing, or ValueError for a machine id that exists already.
     """
-    with _without_collector():
+    with without_collector():
         loader.load(server, folder=nodeset_folder, more=more)
         types = TypeSpace(server.iserver.aspace)
         tables = state_machine_tables(types)
@@ -43,7 +43,7 @@ def build(
 
 
 @contextmanager
-def _without_collector() -> Iterator[None]:
+def without_collector() -> Iterator[None]:
     """Hundreds of thousands of objects are made here that all live on: the collector would walk them again and again, which
     is two thirds of the time. A server that has them all may also call ``gc.freeze()``, for shorter pauses while it runs."""
     enabled = gc.isenabled()
@@ -55,4 +55,4 @@ def _without_collector() -> Iterator[None]:
             gc.enable()
 
 
-__all__ = ["MachineSpace", "blank_columns", "build"]
+__all__ = ["MachineSpace", "blank_columns", "build", "without_collector"]

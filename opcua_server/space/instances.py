@@ -19,6 +19,7 @@ from asyncua import ua
 from asyncua.server.address_space import AttributeValue, NodeData
 
 from nodesets.paths import Path, QName, Step, parse
+from nodesets.sharing import SharedValues
 from nodesets.space_access import References
 from opcua_server.space.types import HAS_INTERFACE, HAS_TYPE_DEFINITION, Declaration, TypeSpace
 
@@ -310,15 +311,5 @@ class Builder:
         raise KeyError(f"{parent.to_string()} has no placeholder for {step.type}")
 
 
-_shared: Final[dict[tuple[ua.VariantType, Any], ua.DataValue]] = {}
-
-
-def _held(value: Any, kind: ua.VariantType) -> AttributeValue:
-    """Each node has its own AttributeValue; the DataValue of a small number is one for all nodes, and never changed."""
-    if isinstance(value, int | float):
-        key = (kind, value)
-        data_value = _shared.get(key)
-        if data_value is None:
-            data_value = _shared[key] = ua.DataValue(ua.Variant(value, kind))
-        return AttributeValue(data_value)
-    return AttributeValue(ua.DataValue(ua.Variant(value, kind)))
+_shared: Final = SharedValues()
+_held: Final = _shared.attribute

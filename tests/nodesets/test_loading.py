@@ -74,6 +74,17 @@ def test_namespaces_are_numbered_in_a_fixed_order(loaded: tuple[Server, loader.L
     assert loaded[1].namespaces == (*official.NEEDED, URI["X"])
 
 
+def test_equal_constants_of_nodes_are_one_object_and_values_are_not(loaded: tuple[Server, loader.Loaded]) -> None:
+    aspace = loaded[0].iserver.aspace
+    attributes = [aspace[node_id].attributes for node_id in aspace.keys()]  # noqa: SIM118
+    for attribute in (A.NodeClass, A.DataType, A.WriteMask):
+        held = [node[attribute] for node in attributes if attribute in node]
+        assert len({id(one.value) for one in held}) < len(held) / 10, attribute
+        assert len({id(one) for one in held}) == len(held)
+    values = [node[A.Value].value for node in attributes if A.Value in node]
+    assert len({id(one) for one in values}) == len(values)
+
+
 def test_loading_again_changes_nothing(loaded: tuple[Server, loader.Loaded]) -> None:
     assert loader.load(loaded[0]).nodes == 0
 

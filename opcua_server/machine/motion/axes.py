@@ -26,9 +26,9 @@ from dataclasses import dataclass
 from math import exp, pi
 
 import numpy as np
-from scipy.signal import lfilter
 
 from opcua_server.machine.motion.block import Floats
+from opcua_server.machine.motion.filters import lfilter
 from opcua_server.machine.parameters import SAMPLE_S, AxisParameters
 
 
@@ -179,10 +179,10 @@ def _washout(p: AxisParameters) -> _Filter:
 def _filtered(filters: Sequence[_Filter], columns: Floats, state: Floats) -> tuple[Floats, Floats]:
     """Each column (n, axes) through its filter, and the state after it; in one go where all axes have the same."""
     if all(one == filters[0] for one in filters):
-        return lfilter(*filters[0], columns, axis=0, zi=state)  # type: ignore[no-any-return]
+        return lfilter(*filters[0], columns, state)
     out, after = np.empty_like(columns), state.copy()
     for axis, one in enumerate(filters):
-        out[:, axis], after[:, axis] = lfilter(*one, columns[:, axis], zi=state[:, axis])
+        out[:, axis], after[:, axis] = lfilter(*one, columns[:, axis], state[:, axis])
     return out, after
 
 
