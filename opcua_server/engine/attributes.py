@@ -9,27 +9,26 @@ again for as long as the DataValue is the same object. Plans hold for everybody:
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import struct
 from collections import OrderedDict
 from collections.abc import Container
 from dataclasses import replace
 from datetime import UTC, datetime
-from operator import is_
+from functools import partial
 from typing import Any, Final
-
-import numpy as np
 
 from cnctwin.wire import Budget, decode, decoder
 from cnctwin.wire.budget import DecodingError
 from cnctwin.wire.decode import guarded
 from cnctwin.wire.scalars import ua
 from opcua_server.engine import ranges
-from opcua_server.engine.contract import Limits, Request, Service, ServiceFault
+from opcua_server.engine.contract import LONG, Beside, Limits, Request, Service, ServiceFault
 from opcua_server.engine.fits import Fits
+from opcua_server.engine.plans import SLICE, Plan
 from opcua_server.engine.rewrites import Rewrites
-from opcua_server.engine.subscriptions.columns import Column, ColumnSlot
-from opcua_server.engine.values import ATTRIBUTES, VALUE, Values, encode_data_value, failed, stamped, without_times
+from opcua_server.engine.values import ATTRIBUTES, VALUE, Values, failed, stamped
 from opcua_server.security.access import may_call, may_configure, may_write_results
 from opcua_server.security.audit import Audit
 from opcua_server.security.rights import Rights
@@ -39,117 +38,14 @@ from opcua_server.space.publish import put
 _C = ua.StatusCodes
 _A = ua.AttributeIds
 _audit = logging.getLogger("opcua_server.audit")
-_COUNT: Final = struct.Struct("<i").pack
 _HEAD: Final = struct.Struct("<dIi").unpack_from
 _read_item: Final = decoder(ua.ReadValueId)
 LEAST_ITEM: Final = 16
 """Bytes of the smallest ReadValueId."""
-SLICE: Final = 250
-"""Nodes of a new request that are looked up before others are served."""
 MAX_PLAN_BYTES: Final = 32 << 20
-PLAN_OVERHEAD: Final = 200
-"""About what one node of a plan costs in memory, beside the request's bytes."""
 _ROLES: Final = (int(_A.RolePermissions), int(_A.UserRolePermissions))
 _USER_ATTRIBUTES: Final = (int(_A.UserAccessLevel), int(_A.UserExecutable), *_ROLES)
 _BINARY: Final = "Default Binary"
-
-
-class _Run:
-    """The rows of one column in a plan. ``seen``: the column's last change that ``parts`` show."""
-
-    __slots__ = ("_places", "_rows", "column", "rows", "seen")
-
-    def __init__(self, column: Column) -> None:
-        self.column = column
-        self.seen = -1
-        self.rows = np.empty(0, dtype=np.intp)
-        self._rows: list[int] = []
-        self._places: list[int] = []
-
-    def add(self, row: int, place: int) -> None:
-        self._rows.append(row)
-        self._places.append(place)
-
-    def refresh(self, parts: list[bytes], timestamps: int) -> bool:
-        """Encode what changed since the last time, all in one go; whether anything did."""
-        column = self.column
-        if column.last_change == self.seen:
-            return False
-        if len(self.rows) != len(self._rows):
-            self.rows = np.array(self._rows, dtype=np.intp)
-        fresh = np.flatnonzero(column.stamps[self.rows] > self.seen)
-        self.seen = column.last_change
-        places = self._places
-        for index, encoded in zip(fresh.tolist(), column.data_values(self.rows[fresh], timestamps), strict=True):
-            parts[places[index]] = encoded
-        return bool(len(fresh))
-
-
-class Plan:
-    """A Read request that was decoded. ``special``: position -> item that is worked out each time."""
-
-    __slots__ = ("_body", "_helds", "_parts", "_places", "_runs", "_slots", "_values", "request", "special", "timestamps")
-
-    def __init__(self, request: bytes, timestamps: int) -> None:
-        self.request = request
-        self.timestamps = timestamps
-        self.special: dict[int, Any] = {}
-        self._slots: list[Any] = []
-        self._helds: list[Any] = []
-        self._places: list[int] = []
-        self._values: list[Any] = []
-        self._runs: dict[Any, _Run] = {}
-        self._parts: list[bytes] = [b""]
-        self._body = b""
-
-    def add(self, slot: Any) -> None:
-        if isinstance(slot, ColumnSlot):
-            self._runs.setdefault(slot.column, _Run(slot.column)).add(slot.row, len(self._parts))
-            self._parts.append(b"")
-            return
-        self._slots.append(slot)
-        self._helds.append(slot.held)
-        self._places.append(len(self._parts))
-        self._values.append(None)
-        self._parts.append(b"")
-
-    def add_special(self, item: Any) -> None:
-        self.special[len(self._parts)] = item
-        self._parts.append(b"")
-
-    def add_status(self, status: int) -> None:
-        self._parts.append(encode_data_value(failed(status)))
-
-    def close(self) -> None:
-        self._parts[0] = _COUNT(len(self._parts) - 1)
-        self._parts.append(_COUNT(0))  # no DiagnosticInfos
-
-    @property
-    def cost(self) -> int:
-        return len(self.request) + PLAN_OVERHEAD * len(self._parts)
-
-    def body(self, work_out: Any) -> bytes:
-        """The response's parameters now. ``work_out(item)`` gives the DataValue of a special item."""
-        values = [held.value for held in self._helds]
-        parts = self._parts
-        if not all(map(is_, values, self._values)):
-            self._body = b""
-            timestamps, slots, places = self.timestamps, self._slots, self._places
-            for position, (new, old) in enumerate(zip(values, self._values, strict=True)):
-                if new is not old:
-                    encoded = slots[position].encoded()
-                    parts[places[position]] = encoded if timestamps == 2 else without_times(encoded, timestamps)
-            self._values = values
-        for run in self._runs.values():
-            if run.refresh(parts, self.timestamps):
-                self._body = b""
-        if self.special:
-            for place, item in self.special.items():
-                parts[place] = without_times(encode_data_value(work_out(item)), self.timestamps)
-            return b"".join(parts)
-        if not self._body:
-            self._body = b"".join(parts)
-        return self._body
 
 
 class Attributes:
@@ -188,7 +84,12 @@ class Attributes:
         plan = self._plans.get(raw)
         if plan is None:
             return self._read_new(request, raw)
-        return plan.body(lambda item: self._work_out(item, request))
+        return self._body(plan, request)
+
+    def _body(self, plan: Plan, request: Request) -> Any:
+        """The response; a coroutine where much is worked out each time."""
+        make = plan.body if len(plan.special) <= SLICE else plan.body_in_slices
+        return make(lambda item: self._work_out(item, request))
 
     def _read_new(self, request: Request, raw: bytes) -> Any:
         if len(raw) < 16:
@@ -216,7 +117,8 @@ class Attributes:
             part = min(SLICE, count - start)
             p = self._look_up(plan, raw, p, part, last=start + part == count)
             await asyncio.sleep(0)
-        return self._finish(plan, request)
+        body = self._finish(plan, request)
+        return await body if inspect.isawaitable(body) else body
 
     def _look_up(self, plan: Plan, raw: bytes, p: int, count: int, *, last: bool) -> int:
         budget = self._budget()
@@ -248,16 +150,15 @@ class Attributes:
         else:
             plan.add(slot)
 
-    def _finish(self, plan: Plan, request: Request) -> bytes:
+    def _finish(self, plan: Plan, request: Request) -> Any:
         plan.close()
-        body = plan.body(lambda item: self._work_out(item, request))
         if plan.cost <= MAX_PLAN_BYTES // 8:
             self._plans[plan.request] = plan
             self._plan_bytes += plan.cost
             while self._plan_bytes > MAX_PLAN_BYTES:
                 _, oldest = self._plans.popitem(last=False)
                 self._plan_bytes -= oldest.cost
-        return body
+        return self._body(plan, request)
 
     def _work_out(self, planned: Any, request: Request) -> Any:
         """The DataValue of an item that no cache holds: a range, a live value, what depends on the user."""
@@ -299,14 +200,19 @@ class Attributes:
     # Write ----------------------------------------------------------------------------------------------------------
 
     def write(self, request: Request, raw: bytes) -> Any:
-        """Raw bytes in, bytes out: a request that comes again with other values is not decoded (rewrites.py)."""
+        """Raw bytes in, bytes out; what comes again with other values is not decoded (rewrites.py), a long one beside the loop."""
         session = request.session
         if session is not None and may_write_results(session.role):
             shape = self._rewrites.again(raw, datetime.now(UTC))
             if shape is not None:
                 self._tell_of_results(request, shape.machines)
                 return shape.answer
-        items = decode(ua.WriteParameters, raw, self._budget()).NodesToWrite
+        read = partial(decode, ua.WriteParameters, raw, self._budget())
+        if len(raw) > LONG:
+            return Beside(read, lambda asked: self._write_all(request, raw, asked.NodesToWrite))
+        return self._write_all(request, raw, read().NodesToWrite)
+
+    def _write_all(self, request: Request, raw: bytes, items: list[Any]) -> bytes:
         if not items:
             raise ServiceFault(_C.BadNothingToDo)
         if len(items) > self._limits.nodes_per_write:

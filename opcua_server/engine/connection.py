@@ -13,6 +13,7 @@ import inspect
 import time
 from collections.abc import Coroutine
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from asyncua.ua.uaerrors import UaStatusCodeError
@@ -21,7 +22,7 @@ from cnctwin.wire import DecodingError
 from cnctwin.wire.scalars import ua
 from opcua_server.engine import frames, services
 from opcua_server.engine.channel import Channel, Opening
-from opcua_server.engine.contract import Header, Request, ServiceFault
+from opcua_server.engine.contract import LONG, Beside, Header, Request, ServiceFault
 from opcua_server.engine.frames import ProtocolError, Sizes
 from opcua_server.engine.reply import EPOCH_TICKS, Reply, Rest
 from opcua_server.engine.sessions import OpenSession
@@ -31,9 +32,7 @@ if TYPE_CHECKING:
 
 _C = ua.StatusCodes
 SLICE_S: Final = 0.005
-"""How long requests that came in together are served before others get their turn."""
-LONG: Final = 16_384
-"""Bytes of a request from which on decoding it could hold up others: some milliseconds, with values that are nested."""
+"""How long requests that came in together are served before others get their turn; connections with much to do share it."""
 MAX_RUNNING: Final = 64
 """Requests of one connection that may be under way in tasks; Publish is not one of them."""
 
@@ -146,7 +145,7 @@ class Connection(asyncio.Protocol):
         """All whole frames in ``data``; the rest waits for more."""
         start, end = 0, len(data)
         receive = self.sizes.receive if self.sizes is not None else frames.MAX_BUFFER
-        until_s = time.perf_counter() + SLICE_S
+        until_s = time.perf_counter() + SLICE_S / (1 + self.engine.taking_turns)
         self._out = []
         try:
             while end - start >= frames.HEADER_SIZE and not self._closing:
@@ -160,7 +159,8 @@ class Connection(asyncio.Protocol):
                     break
                 if start < end and time.perf_counter() > until_s:
                     self._hold()
-                    asyncio.get_running_loop().call_soon(self._go_on)
+                    self.engine.taking_turns += 1
+                    asyncio.get_running_loop().call_soon(self._turn)
                     break
         except ProtocolError as problem:
             self._flush()
@@ -173,6 +173,10 @@ class Connection(asyncio.Protocol):
     def _hold(self) -> None:
         self._held = True
         self._pause_reading(True)
+
+    def _turn(self) -> None:
+        self.engine.taking_turns -= 1
+        self._go_on()
 
     def _go_on(self) -> None:
         if self._closing:
@@ -267,33 +271,34 @@ class Connection(asyncio.Protocol):
                 session.requests[kind] += 1
                 reply.max_size = session.max_response_size
             request = Request(header, session, reply, self.channel.mode, self.address)
+            stranger, handler = session is None or not session.is_activated, row.service.handler
+            result: Any
             if len(body) > LONG and row.read is not None:
-                self._hold()
-                self._run(self._long(row, request, reply, body, p))
-                return
-            stranger = session is None or not session.is_activated
-            self._serve(row, request, reply, services.parameters(row, body, p, engine.limits, stranger=stranger))
+                result = Beside(
+                    partial(services.parameters, row, body, p, engine.limits, stranger=stranger), partial(handler, request)
+                )
+            else:
+                result = handler(request, services.parameters(row, body, p, engine.limits, stranger=stranger))
+            self._answer(row, request, reply, result)
         except Exception as error:
             self._failed(reply, error)
             if isinstance(error, DecodingError) and self.is_pending:
                 raise ProtocolError(error.status, f"a request that cannot be read: {error}") from error
 
-    async def _long(self, row: services.Row, request: Request, reply: Reply, body: bytes, p: int) -> None:
-        """A request that takes long to decode is decoded in a thread, and nothing else of this connection meanwhile."""
+    async def _beside(self, row: services.Row, request: Request, reply: Reply, beside: Beside) -> None:
         try:
-            decode, limits, stranger = self.engine.in_decoder, self.engine.limits, self.is_pending
-            parameters = await decode(services.parameters, row, body, p, limits, stranger=stranger)
+            done = await self.engine.in_decoder(beside.work)
             if request.session is not None and request.session.is_closed:
                 raise ServiceFault(_C.BadSessionClosed)
-            self._serve(row, request, reply, parameters)
+            self._answer(row, request, reply, beside.then(done))
         except Exception as error:
             self._failed(reply, error)
             if isinstance(error, DecodingError) and self.is_pending:
                 self._refuse(ProtocolError(error.status, f"a request that cannot be read: {error}"))
         self._go_on()
 
-    def _serve(self, row: services.Row, request: Request, reply: Reply, parameters: Any) -> None:
-        result = row.service.handler(request, parameters)
+    def _answer(self, row: services.Row, request: Request, reply: Reply, result: Any) -> None:
+        """Send what a handler returned, now or when it is there."""
         if result is None:
             return
         if type(result) is bytes:
@@ -303,6 +308,9 @@ class Connection(asyncio.Protocol):
         elif inspect.isawaitable(result):
             self._bounded()
             self._run(self._later(row, reply, result))
+        elif type(result) is Beside:
+            self._hold()
+            self._run(self._beside(row, request, reply, result))
         else:
             reply.send(row.service.response_type, services.encoded(result))
 

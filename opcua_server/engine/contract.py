@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from cnctwin.secrets import Role
 
@@ -91,8 +91,20 @@ class Request:
     """Address of the client, for audit and lock-out."""
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What a handler returns when there is something long to decode first: ``work`` is done beside the loop, and nothing else of
+    the connection meanwhile; ``then`` takes its result and returns what a handler does."""
+
+    work: Callable[[], Any]
+    then: Callable[[Any], Any]
+
+
 Handler = Callable[[Request, Any], Any | Awaitable[Any]]
-"""(request, parameters) -> response parameters (an asyncua dataclass), encoded ``bytes``, or None when the answer comes later."""
+"""(request, parameters) -> response parameters (an asyncua dataclass), encoded ``bytes``, ``Beside``, or None when the answer comes
+later."""
+LONG: Final = 16_384
+"""Bytes of a request from which on decoding it could hold up others: some milliseconds, with values that are nested."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,8 @@ class Engine:
         self.stopping: list[Callable[[], None]] = []
         self.high_water = 64 << 10
         self.connections: set[Connection] = set()
+        self.taking_turns = 0
+        """Connections that sent more than their slice, and wait for the next."""
         self._host, self._port = host, port
         self._complaints: deque[float] = deque(maxlen=COMPLAINTS_PER_S)
         self._listener: asyncio.Server | None = None
@@ -93,6 +95,7 @@ class Engine:
         self._all_gone.set()
         self._pool = ThreadPoolExecutor(CRYPTO_THREADS, "opcua-crypto")
         self._decoder = ThreadPoolExecutor(1, "opcua-decoder")
+        self._decoder_rests_until_s = 0.0
         discovery = Discovery(application, self._own_url)
         self._sessions = Sessions(
             users, self.limits, discovery, clock, self.complain, self.audit, strict=strict, certificate_user=certificate_user
@@ -228,9 +231,17 @@ class Engine:
     async def in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work, *arguments)
 
-    async def in_decoder(self, work: Callable[..., T], *arguments: Any, **options: Any) -> T:
-        """One after another, so that the loop is never one of many that want to run."""
-        return await asyncio.get_running_loop().run_in_executor(self._decoder, lambda: work(*arguments, **options))
+    async def in_decoder(self, work: Callable[[], T]) -> T:
+        """One after another, and half of the time at most, so that the loop is not one of many that want to run."""
+        return await asyncio.get_running_loop().run_in_executor(self._decoder, self._rested, work)
+
+    def _rested(self, work: Callable[[], T]) -> T:
+        time.sleep(max(0.0, self._decoder_rests_until_s - time.monotonic()))
+        begun_s = time.thread_time()
+        try:
+            return work()
+        finally:
+            self._decoder_rests_until_s = time.monotonic() + time.thread_time() - begun_s
 
     async def judge(self, chain: bytes, peer: str) -> Verdict:
         """Whether the owner of a certificate gets in."""

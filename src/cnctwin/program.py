@@ -21,7 +21,7 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from cnctwin.errors import CnctwinError, ConfigurationError, StartError
 from cnctwin.settings import Settings
@@ -110,7 +110,13 @@ def run(name: str, settings: Settings) -> int:
         return error.exit_code
 
 
+SWITCH_S: Final = 0.0005
+"""How long a thread may keep the interpreter while the loop wants it. Python's own 5 ms, several times a request, is what clients
+notice while something long is decoded, hashed or fitted in a thread."""
+
+
 def _loop(serve: Serve, settings: Settings, status: Status, *, supervised: bool) -> int:
+    sys.setswitchinterval(SWITCH_S)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(_until_told(serve, settings, status, supervised=supervised))
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from tests.opcua_server.engine.conformance.plant import Caller, Plant, item, node, run, ua
+from tests.opcua_server.engine.conformance.plant import Caller, Plant, calling, item, node, run, ua
 
 
 @pytest.mark.parametrize(
@@ -145,3 +146,18 @@ def test_every_attribute_of_every_node_class_is_read_or_said_to_be_none(plant: P
             assert all(result.StatusCode.is_good() for result in results[start : start + 4])
 
     run(plant, act)
+
+
+def test_who_asks_for_much_that_depends_on_the_user_gets_the_own_answer(plant: Plant) -> None:
+    """Five hundred UserAccessLevels, the same request of two users at once, again and again: one may write, the other may not."""
+    asked = [item("Double", ua.AttributeIds.UserAccessLevel), item("Count", ua.AttributeIds.UserAccessLevel)] * 250
+
+    async def main() -> None:
+        async with calling(plant, "Analytics") as writer, calling(plant, "Viewer") as viewer:
+            for _ in range(3):
+                reads = [caller.read(*asked) for caller in (writer, viewer, writer, viewer)]
+                levels = [[result.Value.Value for result in results] for results in await asyncio.gather(*reads)]
+                assert levels[0] == levels[2] == [3, 3] * 250
+                assert levels[1] == levels[3] == [1, 1] * 250
+
+    asyncio.run(main())
