@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from opcua_server.machine.gcode.budget import Budget
 from opcua_server.machine.gcode.dialect import DIALECTS, FANUC, LINUXCNC, Dialect
-from opcua_server.machine.gcode.interpreter import Budget, Interpreter
+from opcua_server.machine.gcode.interpreter import Interpreter
 from opcua_server.machine.gcode.tables import Limits, Tool, ToolTable, WorkOffsets
 from opcua_server.machine.moves import Move, Point
 

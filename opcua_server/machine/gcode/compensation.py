@@ -165,6 +165,9 @@ class Compensation:
             self._end_held_at(self._inside(corner, direction, curve, spin))
             self.flush(state, out)
             return
+        if outward > TANGENT_WITHIN_RAD and not state.dialect.corner_arcs:
+            self._straight_round(state, out, corner, direction, outward, feed, into_arc=curve is not None, rapid=rapid)
+            return
         self.flush(state, out)
         if outward > TANGENT_WITHIN_RAD:
             goal = self._point(self._beside(corner, direction), third_start)
@@ -172,6 +175,39 @@ class Compensation:
             if not rapid:
                 around.centre, around.clockwise = self._point(corner, third_start), self.side > 0
             self._emit(state, out, around)
+
+    def _straight_round(
+        self,
+        state: State,
+        out: list[Move],
+        corner: Vector,
+        direction: Vector,
+        outward: float,
+        feed: float,
+        *,
+        into_arc: bool,
+        rapid: bool,
+    ) -> None:
+        """Round an outside corner on straight lines: over the offset lines' intersection up to 90 degrees, beyond that over
+        two points, each one radius further along its line."""
+        old, new = self._direction, direction
+        a, b = self._normal(old), self._normal(new)
+        if outward <= 0.5 * math.pi + 1e-9:
+            scale = self.radius / (1.0 + a[0] * b[0] + a[1] * b[1])
+            places = [(corner[0] + scale * (a[0] + b[0]), corner[1] + scale * (a[1] + b[1]))]
+        else:
+            places = [
+                (corner[0] + self.radius * (a[0] + old[0]), corner[1] + self.radius * (a[1] + old[1])),
+                (corner[0] + self.radius * (b[0] - new[0]), corner[1] + self.radius * (b[1] - new[1])),
+            ]
+        third = self.position[self.axes[2]] if self.position is not None else 0.0
+        if self._arc is None:
+            self._end_held_at(places.pop(0))
+        self.flush(state, out)
+        if into_arc:
+            places.append(self._beside(corner, new))
+        for place in places:
+            self._emit(state, out, _segment(state, "rapid" if rapid else "feed", self._point(place, third), feed))
 
     def _inside(self, corner: Vector, direction: Vector, curve: tuple[Vector, float] | None, spin: float) -> Vector:
         """Where the last and the next offset curve meet."""

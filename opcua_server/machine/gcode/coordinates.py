@@ -6,7 +6,8 @@ import math
 
 from opcua_server.machine.gcode.alarms import BlockFault
 from opcua_server.machine.gcode.motion import target
-from opcua_server.machine.gcode.state import PLANES, State
+from opcua_server.machine.gcode.rotation import about
+from opcua_server.machine.gcode.state import NORMALS, PLANES, State
 from opcua_server.machine.gcode.tables import ZERO
 from opcua_server.machine.moves import Move, Point
 
@@ -214,14 +215,29 @@ def reference(state: State, out: list[Move], code: int, words: dict[str, float])
     if not any(axis in words for axis in ALL_AXES):
         named = [True, True, True]
     middle = target(state, words)
+    state.middle = middle
     state.emit(out, "rapid", state.to_work(middle))
     state.x, state.y, state.z = middle
-    machine = state.machine_now()
-    home = state.offsets.references.get(number, ZERO)
-    aim = [home[i] if named[i] else machine[i] for i in range(3)]
+    # Axes are those of the work coordinates: under a rotated work system the others stay where the program sees them.
+    here = state.actual_work_now()
+    home = state.from_machine(state.offsets.references.get(number, ZERO))
+    aim = [home[i] if named[i] else here[i] for i in range(3)]
     end = (aim[0], aim[1], aim[2])
-    state.emit(out, "rapid", state.from_machine(end))
-    state.stand_at(end)
+    state.emit(out, "rapid", end)
+    state.stand_at(state.to_machine(end))
+
+
+def from_reference(state: State, out: list[Move], words: dict[str, float]) -> None:
+    """G29: from the reference point over the intermediate point of the last G28 or G30 to the point given."""
+    if state.middle is None:
+        raise BlockFault("PS0305", "G29 before G28")
+    here = (state.x, state.y, state.z)
+    middle = tuple(way if axis in words else stay for axis, way, stay in zip(AXES, state.middle, here, strict=True))
+    for end in (middle, None):
+        # Incremental values count from the intermediate point.
+        x, y, z = end if end is not None else target(state, words)
+        state.emit(out, "rapid", state.to_work((x, y, z)))
+        state.x, state.y, state.z = x, y, z
 
 
 def machine_target(state: State, words: dict[str, float]) -> Point:
@@ -237,18 +253,35 @@ def machine_target(state: State, words: dict[str, float]) -> Point:
 
 
 def rotate(state: State, words: dict[str, float]) -> None:
-    """G68: turn what follows by R degrees about the centre given in the plane."""
-    first, second, _ = PLANES[state.plane]
+    """G68: turn what follows by R degrees about the centre given in the plane; with I, J, K about a line in space.
+
+    A second G68 with I, J, K stands within the first; each other one begins anew.
+    """
+    in_space = any(letter in words for letter in "IJK")
+    first, second, third = PLANES[state.plane]
     here = state.programmed_now()
-    state.g68 = None
-    state.stand_at(here)
+    outer = state.g68 if in_space else None
+    angle = words.get("R", 0.0)
+    if not in_space and state.dialect.rotation_r_incremental and not state.absolute and state.g68 is not None:
+        angle += state.g68.angle_deg
+    if not in_space:
+        state.g68 = None
+        state.stand_at(here)
     position = (state.x, state.y, state.z)
-    centre = [
-        words[AXES[axis]] * state.unit + (0.0 if state.absolute else position[axis]) if AXES[axis] in words else position[axis]
-        for axis in (first, second)
-    ]
-    angle = math.radians(words.get("R", 0.0))
-    state.g68 = (centre[0], centre[1], math.cos(angle), math.sin(angle), first, second)
+    centre = list(position)
+    for axis in (0, 1, 2) if in_space else (first, second):
+        if AXES[axis] in words:
+            centre[axis] = words[AXES[axis]] * state.unit + (0.0 if state.absolute else position[axis])
+    if in_space:
+        along = [words.get(letter, 0.0) for letter in "IJK"]
+        length = math.hypot(*along)
+        if length == 0.0:
+            raise BlockFault("PS0022", "I, J, K of G68")
+        axis_of_turn = (along[0] / length, along[1] / length, along[2] / length)
+    else:
+        axis_of_turn = NORMALS[state.plane]
+        centre[third] = 0.0
+    state.g68 = about((centre[0], centre[1], centre[2]), axis_of_turn, angle, outer)
     state.groups["rotation"] = 680
     state.changed()
     state.stand_at(here)

@@ -120,7 +120,8 @@ def cycle(state: State, words: dict[str, float], pointless: str) -> Iterator[Mov
     level = here[third]
     if state.initial_level is None:
         state.initial_level = level
-    aim = target(state, {a: v for a, v in words.items() if a != depth})
+    ways = {a: v for a, v in words.items() if a != depth}
+    aim = target(state, ways)
     if state.absolute:
         r, bottom = kept["R"] * unit, kept[depth] * unit
         at, step = (aim[first], aim[second]), (0.0, 0.0)
@@ -151,10 +152,20 @@ def cycle(state: State, words: dict[str, float], pointless: str) -> Iterator[Mov
                 check[third] = height
                 state.check_limits(state.to_machine(state.to_work((check[0], check[1], check[2]))))
     hole = _Hole(at, r, bottom, r, q, dwell_s)
-    return _repeat(state, code, hole, step, repeats, level)
+    polar = not state.absolute and (state.polar or "@" in words or "^" in words)
+    return _repeat(state, code, hole, step, repeats, level, ways if polar else None)
 
 
-def _repeat(state: State, code: int, hole: _Hole, step: tuple[float, float], repeats: int, level: float) -> Iterator[Move]:
+def _repeat(
+    state: State,
+    code: int,
+    hole: _Hole,
+    step: tuple[float, float],
+    repeats: int,
+    level: float,
+    polar: dict[str, float] | None,
+) -> Iterator[Move]:
+    """``polar``: words of which each repeat makes a further radius and angle, so that the holes lie on a circle or a ray."""
     strokes = _Strokes(state)
     first, second, _third = strokes.axes
     here = (state.x, state.y, state.z)
@@ -164,7 +175,11 @@ def _repeat(state: State, code: int, hole: _Hole, step: tuple[float, float], rep
         level = initial = hole.r
     hole.clear = initial if state.retract_initial else hole.r
     for _ in range(repeats):
-        hole.at = (hole.at[0] + step[0], hole.at[1] + step[1])
+        if polar is not None:
+            aim = target(state, polar)
+            hole.at = (aim[first], aim[second])
+        else:
+            hole.at = (hole.at[0] + step[0], hole.at[1] + step[1])
         yield from strokes.rapid(hole.at, level)
         if level != hole.r:
             yield from strokes.rapid(hole.at, hole.r)

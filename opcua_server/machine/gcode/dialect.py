@@ -21,6 +21,10 @@ class Dialect:
     """``O100 sub``, ``O100 if [..]`` and their kin, named parameters."""
     rotation_g68: bool
     """G68/G69, G15/G16, G50/G51 and the rest that LinuxCNC does not know."""
+    rotation_r_incremental: bool
+    """R of G68 adds to the angle so far under G91 (FANUC parameter 5400 RIN); else it is always absolute."""
+    corner_arcs: bool
+    """Cutter compensation goes round outside corners on an arc (FANUC parameter 19607 CCC); else on straight lines."""
     g10_fanuc: bool
     """G10 L10-L13 write tool offset memory, L20 writes G54.1 P; else they set from the current position."""
     feed_required: bool
@@ -31,6 +35,8 @@ class Dialect:
     """G28/G30 may stand in a canned cycle's mode; else PS0044."""
     motion_at_start: int | None
     """Motion G code x10 before the program gives one; None: axis words need one first."""
+    retract_initial_at_start: bool
+    """Cycles return to the initial level (G98) before the program says so; else to R (G99)."""
     tap_axes_shifted: bool
     """G84 and G74 without M29 in G18 and G19 move as LinuxCNC 2.9 moves them, by which the common subset is judged."""
     peck_clearance_mm: float
@@ -46,11 +52,14 @@ FANUC = Dialect(
     macro_b=True,
     o_words=False,
     rotation_g68=True,
+    rotation_r_incremental=False,
+    corner_arcs=True,
     g10_fanuc=True,
     feed_required=True,
     strict_addresses=True,
     reference_in_cycle=False,
     motion_at_start=0,
+    retract_initial_at_start=True,
     tap_axes_shifted=True,
     peck_clearance_mm=0.254,
     increment_mm=None,
@@ -63,11 +72,14 @@ LINUXCNC = Dialect(
     macro_b=False,
     o_words=True,
     rotation_g68=False,
+    rotation_r_incremental=False,
+    corner_arcs=True,
     g10_fanuc=False,
     feed_required=False,
     strict_addresses=False,
     reference_in_cycle=True,
     motion_at_start=None,
+    retract_initial_at_start=False,
     tap_axes_shifted=True,
     peck_clearance_mm=0.254,
     increment_mm=None,

@@ -13,10 +13,12 @@ from opcua_server.machine.gcode.alarms import BlockFault
 from opcua_server.machine.gcode.blocks import Block
 from opcua_server.machine.gcode.codes import GROUPS
 from opcua_server.machine.gcode.compensation import Compensation
+from opcua_server.machine.gcode.m_codes import check_m, dwell, early_m, select_tool
 from opcua_server.machine.gcode.state import PLANES, State
 from opcua_server.machine.moves import Move
 
 AXIS_WORDS = frozenset("XYZABCUVW@^")
+MAKES_ARC = frozenset("XYZIJKR")
 UNUSED_WORDS = {"fanuc": frozenset("EUVW"), "linuxcnc": frozenset("UVW")}
 """Addresses no axis or function of this machine has; a macro call may use them."""
 END_CODES = frozenset((2, 30))
@@ -54,7 +56,7 @@ def execute(state: State, block: Block, words: dict[str, float], *, optional_sto
     out: list[Move] = []
     groups, once = group_codes(state, block)
     for code in block.m:
-        _check_m(state, code)
+        check_m(state, code)
     unused = UNUSED_WORDS[state.dialect.name]
     if not unused.isdisjoint(words) and 40 not in once:
         raise BlockFault("PS0009", "".join(sorted(unused.intersection(words))))
@@ -76,11 +78,12 @@ def execute(state: State, block: Block, words: dict[str, float], *, optional_sto
         state.changed()
         state.emit_still(out, "spindle")
     if "T" in words:
-        _select_tool(state, words["T"])
+        select_tool(state, words["T"])
     for code in block.m:
-        _early_m(state, out, code, words)
+        early_m(state, out, code, words)
     if 40 in once:
         dwell(state, out, words, block.pointless)
+        has_axes = not AXIS_WORDS.isdisjoint(words)
     if "plane" in groups and groups["plane"] != state.plane:
         if state.compensation is not None:
             raise BlockFault("PS0037")
@@ -95,7 +98,7 @@ def execute(state: State, block: Block, words: dict[str, float], *, optional_sto
     if "arc distance" in groups:
         state.ijk_absolute = groups["arc distance"] == 901
     if "compensation" in groups:
-        if state.dialect.macro_b and groups.get("motion", state.motion) in (20, 30):
+        if state.dialect.macro_b and groups.get("motion", state.motion) in (20, 30) and not MAKES_ARC.isdisjoint(words):
             raise BlockFault("PS0034")
         _set_compensation(state, out, groups["compensation"], words)
     elif "D" in words and state.dialect.macro_b:
@@ -104,6 +107,9 @@ def execute(state: State, block: Block, words: dict[str, float], *, optional_sto
             state.compensation.radius = state.tools.radius(state.offset_number)
     if "length" in groups:
         coordinates.length_compensation(state, groups["length"], words)
+        if groups["length"] == 431:
+            words = {address: value for address, value in words.items() if address not in AXIS_WORDS}
+            has_axes = False
     elif "H" in words and state.dialect.macro_b:
         if state.groups.get("length", 490) != 490:
             coordinates.new_length(state, words)
@@ -180,6 +186,9 @@ def _act(
     for each in once:
         if each in (921, 922, 923):
             coordinates.preset(state, each, words)
+    if code in (50, 51) and has_axes:
+        # A spline leaves the motion mode as it was.
+        return extended.spline(state, words, cubic=code == 50)
     if code == 53:
         state.motion = code
         return extended.finish_nurbs(state)
@@ -193,7 +202,7 @@ def _act(
     if 530 in once:
         if state.motion not in (0, 10) and not state.dialect.macro_b:
             raise BlockFault("PS0010", "G53 with other than G0 or G1")
-        if has_axes:
+        if has_axes and (state.absolute or not state.dialect.macro_b):  # A FANUC passes over a G53 under G91.
             if state.compensation is not None:
                 raise BlockFault("PS0037", "G53 in cutter compensation")
             end = coordinates.machine_target(state, words)
@@ -293,7 +302,7 @@ def _use_axes(state: State, out: list[Move], code: int, words: dict[str, float])
             state.emit(out, "rapid", state.to_work(end))
             state.x, state.y, state.z = end
         elif code == 290:
-            raise BlockFault("PS0010", "G29")
+            coordinates.from_reference(state, out, words)
         else:
             coordinates.reference(state, out, code, words)
     elif code in (520, 920):
@@ -338,13 +347,6 @@ def _set_feed(state: State, value: float) -> None:
     state.modal_cache = None
 
 
-def _select_tool(state: State, value: float) -> None:
-    number = round(value)
-    if number < 0 or (state.tools.largest is not None and number > state.tools.largest):
-        raise BlockFault("EX1001", f"T{number}")
-    state.next_tool = number
-
-
 def _offset_number(state: State, value: float) -> int:
     number = round(value)
     if abs(number - value) > 1e-6:
@@ -380,65 +382,9 @@ def _set_compensation(state: State, out: list[Move], code: int, words: dict[str,
         return
     if state.plane == 190 and not state.dialect.macro_b:
         raise BlockFault("PS0037")
+    if state.g68 is not None and not state.g68.keeps(PLANES[state.plane][2]):
+        raise BlockFault("PS0037", "cutter compensation in a tilted plane")
     if radius < 0.0:
         side, radius = -side, -radius
     state.compensation = Compensation(state.plane, side, radius)
     state.changed()
-
-
-def dwell(state: State, out: list[Move], words: dict[str, float], pointless: str) -> None:
-    """G4: P, or X in seconds."""
-    if "P" in words:
-        seconds = words["P"] * (0.001 if state.dialect.dwell_p_ms and pointless else 1.0)
-    elif "X" in words and state.dialect.macro_b:
-        seconds = words["X"]
-    elif "U" in words and state.dialect.macro_b:
-        seconds = words["U"]
-    else:
-        raise BlockFault("PS0005", "G4 without P or X")
-    if seconds < 0.0:
-        raise BlockFault("PS0006", "dwell")
-    if state.compensation is not None:
-        state.compensation.flush(state, out)
-    state.emit_still(out, "dwell", dwell_s=seconds)
-    for address in "PXU":
-        if address != "P" and state.dialect.macro_b:
-            words.pop(address, None)
-
-
-def _check_m(state: State, code: int) -> None:
-    if code > 999 or (not state.dialect.macro_b and code > 199):
-        raise BlockFault("EX1002", f"M{code}")
-
-
-def _early_m(state: State, out: list[Move], code: int, words: dict[str, float]) -> None:
-    """M codes that act before the block's motion."""
-    if code in (3, 4, 5, 13, 14, 19):
-        state.direction = {3: 1, 13: 1, 4: -1, 14: -1}.get(code, 0)
-        if code in (13, 14):
-            state.flood = True
-    elif code in (7, 8, 9):
-        state.mist = code == 7 or (state.mist and code != 9)
-        state.flood = code == 8 or (state.flood and code != 9)
-    elif code == 6:
-        if state.compensation is not None:
-            raise BlockFault("PS0037", "tool change in cutter compensation")
-        state.tool = state.next_tool
-        state.h = 0
-        state.direction = 0
-        state.changed()
-        state.emit_still(out, "toolchange", tool=state.tool)
-        return
-    elif code == 61:
-        state.tool = round(words.get("Q", 0.0))
-        state.changed()
-        return
-    elif code == 29:
-        if state.speed <= 0.0:
-            raise BlockFault("PS0203", "M29 without S")
-        state.rigid_tap = True
-        return
-    else:
-        return
-    state.changed()
-    state.emit_still(out, "coolant" if code in (7, 8, 9) else "spindle")

@@ -30,8 +30,6 @@ def move(state: State, out: list[Move], code: int, words: dict[str, float]) -> I
         _synchronised(state, out, words, there_and_back=code == 331)
     elif 382 <= code <= 385:
         _probe(state, out, words, must_move=code == 382)
-    elif code in (50, 51):
-        return _spline(state, words, cubic=code == 50)
     elif code == 52:
         _control_point(state, words)
     elif code == 760:
@@ -70,7 +68,10 @@ def _probe(state: State, out: list[Move], words: dict[str, float], *, must_move:
 # Splines
 
 
-def _spline(state: State, words: dict[str, float], *, cubic: bool) -> Iterator[Move]:
+def spline(state: State, words: dict[str, float], *, cubic: bool) -> Iterator[Move]:
+    """G5 and G5.1."""
+    if state.compensation is not None:
+        raise BlockFault("PS0037", "G5 in cutter compensation")
     if state.plane != 170:
         raise BlockFault("PS0021")
     unit = state.unit

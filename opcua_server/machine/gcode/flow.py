@@ -13,6 +13,7 @@ from opcua_server.machine.gcode.alarms import BlockFault
 from opcua_server.machine.gcode.blocks import Block
 from opcua_server.machine.gcode.expressions import Code, Compiler, evaluate
 from opcua_server.machine.gcode.program import Program, bare
+from opcua_server.machine.gcode.saved import BRING_BACK, FORGET, KEEP_FOR_RETURN, Saved
 from opcua_server.machine.gcode.variables import Frame, VariableStore
 
 DEEPEST = 10
@@ -37,6 +38,8 @@ class Call:
     repeats: int
     kind: str
     """"M98", "G65", "G66" or "call"."""
+    saved: Saved | None = None
+    """Modal state that M70 or M73 kept on the caller's level."""
 
 
 @dataclass(slots=True)
@@ -51,6 +54,8 @@ class Flow:
     loops: dict[str, list[int]] = field(default_factory=dict)
     """Open loops: line of the loop's head, and repeats left where it counts."""
     loaded: dict[str, Program] = field(default_factory=dict)
+    saved: Saved | None = None
+    """Modal state that M70 or M73 kept on this level."""
 
     # Values
 
@@ -110,9 +115,11 @@ class Flow:
     def _push(self, program: Program, line: int, name: str, repeats: int, kind: str) -> None:
         if len(self.calls) >= DEEPEST:
             raise BlockFault("PS0077")
-        self.calls.append(Call(self.program, self.index, self.name, self.variables.frame, self.loops, line, repeats, kind))
+        self.calls.append(
+            Call(self.program, self.index, self.name, self.variables.frame, self.loops, line, repeats, kind, self.saved)
+        )
         program.keep = True
-        self.program, self.index, self.name, self.loops = program, line + 1, name, {}
+        self.program, self.index, self.name, self.loops, self.saved = program, line + 1, name, {}, None
 
     def back(self, target: int | None = None) -> bool:
         """M99 and endsub: to the caller, or to the top for the next repeat. False in a main program."""
@@ -124,6 +131,9 @@ class Flow:
             self.index, self.loops = call.start + 1, {}
             return True
         self.calls.pop()
+        if self.saved is not None and self.saved.on_return:
+            self.saved.bring_back(self.variables.state)
+        self.saved = call.saved
         self.program, self.index, self.name = call.program, call.index, call.name
         self.variables.frame, self.loops = call.frame, call.loops
         if target is not None:
@@ -132,6 +142,19 @@ class Flow:
                 raise BlockFault("PS0078", f"N{target}")
             self.jump(place)
         return True
+
+    def keep(self, code: int) -> None:
+        """M70 to M73."""
+        state = self.variables.state
+        if code in (FORGET, BRING_BACK):
+            if self.saved is None:
+                raise BlockFault("PS0010", f"M{code} without M70 or M73")
+            if code == FORGET:
+                self.saved = None
+            else:
+                self.saved.bring_back(state)
+        else:
+            self.saved = Saved(state, on_return=code == KEEP_FOR_RETURN)
 
     # Macro B
 
@@ -176,7 +199,7 @@ class Flow:
         if word == "sub":
             self._skip(name, here, ("endsub",))
         elif word == "call":
-            self._call_sub(name, [self.number(code) for code in block.arguments])
+            self.call_sub(name, [self.number(code) for code in block.arguments])
         elif word in ("endsub", "return"):
             if block.arguments:
                 self.variables.common[RETURN_VALUE] = self.number(block.arguments[0])
@@ -219,10 +242,9 @@ class Flow:
         return self.number(block.arguments[0])
 
     def _skip(self, name: str, here: int, keywords: tuple[str, ...]) -> None:
+        """Behind the statement that closes this one; LinuxCNC reads on to the end of the file when there is none."""
         end = self.program.next_label(name, here, keywords)
-        if end is None:
-            raise BlockFault("PS0124", f"O{name}")
-        self.index = end[0] + 1
+        self.index = end[0] + 1 if end is not None else len(self.program.lines)
 
     def _choose(self, name: str, here: int, block: Block) -> None:
         """From ``if`` to the branch whose condition holds."""
@@ -247,7 +269,8 @@ class Flow:
         elif not self._argument(block):
             self._skip(name, here, ("endwhile",))
 
-    def _call_sub(self, name: str, values: list[float]) -> None:
+    def call_sub(self, name: str, values: list[float]) -> None:
+        """``O name call``: into the subroutine of that label, with local variables of its own. Raises PS0078."""
         if len(values) > 30:
             raise BlockFault("PS0125", "more than 30 arguments")
         program, place = self.program, None

@@ -9,40 +9,26 @@ Whatever goes wrong in a block becomes an ``NcAlarm`` at that block; moves of ea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 
 from opcua_server.machine.gcode import flow as flow_module
 from opcua_server.machine.gcode.alarms import BlockFault
 from opcua_server.machine.gcode.blocks import LARGEST, Block, Parser
-from opcua_server.machine.gcode.contour import roughing
+from opcua_server.machine.gcode.budget import Budget, Spending
 from opcua_server.machine.gcode.dialect import DIALECTS, Dialect
 from opcua_server.machine.gcode.execute import AXIS_WORDS, END_CODES, execute
 from opcua_server.machine.gcode.expressions import evaluate
 from opcua_server.machine.gcode.flow import Flow
 from opcua_server.machine.gcode.program import Program
+from opcua_server.machine.gcode.saved import CODES as SAVING_CODES
 from opcua_server.machine.gcode.state import State
 from opcua_server.machine.gcode.tables import Limits, ToolTable, WorkOffsets
+from opcua_server.machine.gcode.turning import CYCLES, turning
 from opcua_server.machine.gcode.variables import MacroAlarm, VariableStore
 from opcua_server.machine.moves import Move, NcAlarm, Point
 
-CHECK_EVERY = 256
-MOST_STROKES = 16
-"""Moves for each block of the budget that cycles and calls may make."""
+MOST_CONTOUR_BLOCKS = 100_000
 ALWAYS_SKIPPED: frozenset[int] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """When to stop a program that does not end by itself. None is without limit.
-
-    ``clock`` gives seconds; without it ``seconds`` cannot act. ``idle_blocks`` counts blocks since the last move.
-    """
-
-    blocks: int | None = None
-    seconds: float | None = None
-    idle_blocks: int | None = 200_000
-    clock: Callable[[], float] | None = None
 
 
 def _comment(line: str) -> str:
@@ -85,10 +71,9 @@ class Interpreter:
         self.state.label_of = self._label_of
         self.block_delete = block_delete
         self.optional_stop = optional_stop
-        self.budget = budget if budget is not None else Budget()
+        self._spending = Spending(budget if budget is not None else Budget())
         self._modal_call: tuple[int, int, list[tuple[str, float | None]]] | None = None
         self._percent = 0
-        self._strokes = 0
         self._seen = False
         self._titled = False
 
@@ -118,13 +103,9 @@ class Interpreter:
         return NcAlarm(fault.number, text, state.line, self.flow.name, state.block_text)
 
     def _run(self) -> Iterator[Move | None]:
-        state, flow, parser, budget = self.state, self.flow, self.parser, self.budget
-        parse = parser.parse
-        idle, done = 0, 0
-        idle_most = budget.idle_blocks
-        deadline = None
-        if budget.clock is not None and budget.seconds is not None:
-            deadline = budget.clock() + budget.seconds
+        state, flow, spending = self.state, self.flow, self._spending
+        parse = self.parser.parse
+        spending.begin()
         while True:
             index = flow.index
             program = flow.program
@@ -137,16 +118,8 @@ class Interpreter:
             flow.index = index + 1
             raw = program.lines[index]
             state.line, state.block_text = index + 1, raw
-            done += 1
-            idle += 1
-            if not done % CHECK_EVERY:
-                if deadline is not None and budget.clock is not None and budget.clock() > deadline:
-                    raise BlockFault("EX1011", f"{budget.seconds:g} s")
+            if spending.block():
                 yield None
-            if budget.blocks is not None and done > budget.blocks:
-                raise BlockFault("EX1010", f"{budget.blocks} blocks")
-            if idle_most is not None and idle > idle_most:
-                raise BlockFault("EX1012", f"{idle_most} blocks")
             block = program.blocks[index]
             if block is None:
                 block = parse(raw)
@@ -158,37 +131,22 @@ class Interpreter:
                     move = self._simple(block)
                     if move is not None:
                         yield move
-                        idle = 0
+                        spending.idle = 0
                 else:
-                    for move in self._within(execute(state, block, block.words, optional_stop=False), deadline):
+                    for move in spending.within(execute(state, block, block.words, optional_stop=False)):
                         yield move
-                        idle = 0
+                        spending.idle = 0
                 if self._modal_call is not None and not AXIS_WORDS.isdisjoint(block.words):
                     self._call_modal()
                 continue
             if block.empty and not block.messages:
                 continue
-            for each in self._within(self._general(block), deadline):
+            for each in spending.within(self._general(block)):
                 yield each
-                idle = 0
+                spending.idle = 0
                 if each.kind == "end":
                     return
             state.program = flow.name
-
-    def _within(self, moves: Iterable[Move], deadline: float | None) -> Iterator[Move]:
-        """The moves of one block; a cycle may ask for millions, so that the budget counts here too."""
-        if isinstance(moves, list):
-            yield from moves
-            return
-        budget = self.budget
-        for move in moves:
-            yield move
-            self._strokes += 1
-            if not self._strokes % CHECK_EVERY:
-                if deadline is not None and budget.clock is not None and budget.clock() > deadline:
-                    raise BlockFault("EX1011", f"{budget.seconds:g} s")
-                if budget.blocks is not None and self._strokes > MOST_STROKES * budget.blocks:
-                    raise BlockFault("EX1010", f"{budget.blocks} blocks")
 
     def _flushed(self) -> Iterator[Move]:
         out: list[Move] = []
@@ -315,10 +273,17 @@ class Interpreter:
         if 98 in block.m or 99 in block.m or 650 in block.g or 660 in block.g or 661 in block.g or 670 in block.g:
             yield from self._subprogram(block, words)
             return
-        turning = next((code for code in block.g if 700 <= code <= 722), None) if state.dialect.o_words else None
-        if turning is not None:
-            yield from roughing(state, flow.program, self.parser, turning, words)
+        cycle = next((code for code in block.g if code in CYCLES), None) if state.dialect.o_words else None
+        if cycle is not None:
+            rest = {letter: value for letter, value in words.items() if letter in "FST"}
+            beside = Block(rest, tuple(code for code in block.g if code != cycle), block.m, messages=block.messages)
+            yield from execute(state, beside, rest, optional_stop=self.optional_stop)
+            yield from turning(state, self._contour, cycle, words)
             return
+        if state.dialect.o_words and not SAVING_CODES.isdisjoint(block.m):
+            for code in block.m:
+                if code in SAVING_CODES:
+                    flow.keep(code)
         yield from execute(state, block, words, optional_stop=self.optional_stop)
         if self._modal_call is not None and not AXIS_WORDS.isdisjoint(words) and not END_CODES.intersection(block.m):
             self._call_modal()
@@ -361,6 +326,27 @@ class Interpreter:
         made = Block(words, tuple(g), tuple(m), assignments=block.assignments, order=block.order)
         made.pointless, made.messages = block.pointless, block.messages
         return made, words
+
+    def _contour(self, name: str) -> Iterator[tuple[dict[str, float], tuple[int, ...]]]:
+        """Words and G codes of a subroutine's blocks, in the order they are run; nothing moves."""
+        flow = self.flow
+        depth, blocks = len(flow.calls), 0
+        flow.call_sub(name, [])
+        while len(flow.calls) > depth:
+            blocks += 1
+            if flow.index >= len(flow.program.lines) or blocks > MOST_CONTOUR_BLOCKS:
+                raise BlockFault("PS0125", "subroutine without endsub")
+            block = self.parser.parse(flow.program.lines[flow.index])
+            flow.index += 1
+            if block.statement and block.statement != "program":
+                flow.o_word(block)
+                continue
+            words = block.words
+            if block.computed:
+                block, words = self._computed(block)
+            if block.assignments:
+                self._assign(block)
+            yield words, block.g
 
     def _assign(self, block: Block) -> None:
         store = self.variables

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from opcua_server.machine.gcode.alarms import BlockFault
 from opcua_server.machine.gcode.dialect import Dialect
+from opcua_server.machine.gcode.rotation import Rotation
 from opcua_server.machine.gcode.tables import ZERO, Limits, ToolTable, WorkOffsets
 from opcua_server.machine.moves import Modal, Move, MoveKind, Point
 
@@ -59,6 +60,7 @@ class State:
         "limits",
         "line",
         "m_codes",
+        "middle",
         "mist",
         "modal_cache",
         "motion",
@@ -128,12 +130,13 @@ class State:
         self.g52: Point = ZERO
         self.turn: tuple[float, float] | None = None
         """Cosine and sine of the work system's rotation; None without."""
-        self.g68: tuple[float, float, float, float, int, int] | None = None
-        """Centre (first, second axis), cosine, sine, and the two axes' indexes."""
+        self.g68: Rotation | None = None
         self.polar = False
+        self.middle: Point | None = None
+        """Intermediate point of the last G28 or G30, which G29 goes back over; program coordinates."""
         self.exact_stop = False
         self.exact_once = False
-        self.retract_initial = True
+        self.retract_initial = dialect.retract_initial_at_start
         self.initial_level: float | None = None
         self.rigid_tap = False
         self.cycle: dict[str, float] = {}
@@ -189,24 +192,10 @@ class State:
         )
 
     def to_work(self, point: Point) -> Point:
-        if self.g68 is None:
-            return point
-        first, second, cosine, sine, i, j = self.g68
-        moved = list(point)
-        a, b = point[i] - first, point[j] - second
-        moved[i] = first + a * cosine - b * sine
-        moved[j] = second + a * sine + b * cosine
-        return (moved[0], moved[1], moved[2])
+        return point if self.g68 is None else self.g68.to_work(point)
 
     def from_work(self, point: Point) -> Point:
-        if self.g68 is None:
-            return point
-        first, second, cosine, sine, i, j = self.g68
-        moved = list(point)
-        a, b = point[i] - first, point[j] - second
-        moved[i] = first + a * cosine + b * sine
-        moved[j] = second - a * sine + b * cosine
-        return (moved[0], moved[1], moved[2])
+        return point if self.g68 is None else self.g68.from_work(point)
 
     def to_machine(self, work: Point) -> Point:
         x, y, z = work
@@ -364,7 +353,7 @@ class State:
                 work,
                 feed,
                 None if centre is None else self.to_machine(centre),
-                None if centre is None else NORMALS[self.plane],
+                None if centre is None else self.normal(),
                 turns,
                 0.0,
                 0,
@@ -374,6 +363,10 @@ class State:
                 self.modal(),
             )
         )
+
+    def normal(self) -> Point:
+        """Of the plane of arcs, in work coordinates."""
+        return NORMALS[self.plane] if self.g68 is None else self.g68.direction(NORMALS[self.plane])
 
     def emit_still(self, out: list[Move], kind: MoveKind, *, dwell_s: float = 0.0, tool: int = 0, text: str = "") -> None:
         """Append something that happens where the machine stands."""

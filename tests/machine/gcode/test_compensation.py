@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 
@@ -9,7 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from opcua_server.machine.gcode import FANUC
 from tests.machine.gcode.running import alarm_of, ends, run
+
+STRAIGHT = dataclasses.replace(FANUC, corner_arcs=False)
 
 # Tool 3 has radius 3. Every contour begins with a straight entry along +X.
 ENTRY = "T3 M6|G41 D3 G1 X20 Y0 F100|"
@@ -30,6 +34,27 @@ def test_outside_corner_is_rounded_by_the_tool_radius() -> None:
     assert arc.centre == pytest.approx((40.0, 0.0, 0.0))
     assert arc.end == pytest.approx((43.0, 0.0, 0.0))
     assert arc.turns == pytest.approx(-0.25)
+
+
+def test_outside_corners_may_be_straight_over_the_intersection_or_two_points() -> None:
+    program = "T3 M6|G41 D3 G1 X20 Y0 F100|"
+    assert ends(program + "X40|Y-40|G40|M30", dialect=STRAIGHT)[1:3] == [(43, 3, 0), (43, -40, 0)]
+    # A turn of 135 degrees: each offset line runs on by the radius.
+    along = round(3.0 * math.sqrt(0.5), 9)
+    turned = ends(program + "X40|X30 Y-10|G40|M30", dialect=STRAIGHT)
+    assert turned[1] == (43, 3, 0)
+    assert turned[2] == pytest.approx((40 + along + along, -along + along, 0))
+
+
+def test_straight_outside_corners_between_arcs_lie_on_their_tangents() -> None:
+    # The quarter circle ends in direction -Y; the line leaves in direction -X.
+    program = "T3 M6|G41 D3 G1 X20 Y0 F100|X40|G2 X50 Y-10 J-10|G1 X40|G40|M30"
+    assert ends(program, dialect=STRAIGHT)[2:5] == [(53, -10, 0), (53, -13, 0), (40, -13, 0)]
+
+
+def test_cancelling_alone_after_an_arc_is_no_alarm_but_an_arc_that_cancels_is() -> None:
+    assert ends(ENTRY + "X40|G3 X50 Y10 J10|G40|G1 X60|M30")[-1] == (60, 10, 0)
+    assert alarm_of(ENTRY + "X40|G40 G3 X50 Y10 J10|M30") == ("PS0034", 4)
 
 
 def test_arc_outside_the_tool_shrinks_and_inside_it_grows() -> None:

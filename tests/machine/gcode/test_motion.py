@@ -138,6 +138,10 @@ def test_dwell_is_milliseconds_without_and_seconds_with_a_point() -> None:
     assert [m.dwell_s for m in moves if m.kind == "dwell"] == [2.0]
 
 
+def test_a_dwell_with_p_leaves_x_to_the_motion() -> None:
+    assert ends("G4 P1 G0 X5 Y2|G4 X3.|M30") == [(5, 2, 0)]
+
+
 def test_what_happens_beside_motion_is_told_in_order() -> None:
     moves, alarm = run("T3 M6|S2000 M3|M8|G4 P0|M0|M1|(MSG, LOOK)|M30", optional_stop=True)
     assert alarm is None
