@@ -36,11 +36,13 @@ from opcua_server.engine import diagnostics
 from opcua_server.engine.configuration import room as configuration
 from opcua_server.engine.contract import Limits
 from opcua_server.engine.engine import Engine
+from opcua_server.engine.reverse import Reverse
 from opcua_server.engine.subscriptions import service as subscriptions
 from opcua_server.run import memory, serverinfo
 from opcua_server.run.checkpoints import Checkpoints
 from opcua_server.run.machine import RunningMachine
 from opcua_server.run.programs import ProgramFolder, read_program_file
+from opcua_server.run.registration import Registration
 from opcua_server.run.results import ResultsWatch
 from opcua_server.run.schedule import Schedule
 from opcua_server.security.roles import show_permissions, show_role_set
@@ -93,6 +95,13 @@ async def serve(settings: Settings, status: Status, *, clock: Clock | None = Non
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(plant.run(), name="machines")
             tasks.create_task(plant.keep(), name="checkpoints")
+            announced = settings.announced_url
+            if settings.reverse_connect:
+                reverse = Reverse(engine, settings.reverse_connect, server.application_uri, announced)
+                tasks.create_task(reverse.run(), name="reverse connections")
+            if settings.discovery_server is not None:
+                registration = Registration(settings.discovery_server, server, announced, server.trust)
+                tasks.create_task(registration.run(), name="registration")
     finally:
         gc.unfreeze()
         plant.save_all()

@@ -106,6 +106,14 @@ class Connection(asyncio.Protocol):
         return not any(session.is_activated for session in self.sessions.values())
 
     @property
+    def may_wait(self) -> bool:
+        """Whether it may say nothing for as long as it likes."""
+        return False
+
+    def opened(self) -> None:
+        """Its secure channel is open, or renewed."""
+
+    @property
     def backlog(self) -> int:
         return int(self._transport.get_write_buffer_size()) if self._is_backed_up else 0
 
@@ -236,6 +244,7 @@ class Connection(asyncio.Protocol):
             self._not_opened(opening, ProtocolError(frames.BAD_SECURITY_CHECKS_FAILED, text))
             return
         engine.audit.channel_opened(self.channel, opening)
+        self.opened()
         self._go_on()
 
     def _not_opened(self, opening: Opening | None, problem: ProtocolError) -> None:

@@ -194,7 +194,7 @@ class Engine:
             now_s = self.clock()
             self._sessions.expire(now_s)
             for connection in list(self.connections):
-                if connection.sessions:
+                if connection.sessions or connection.may_wait:
                     connection.since_s = now_s
                 allowed_s = WITHOUT_SESSION_S if connection.channel.is_open else self.limits.handshake_s
                 if connection.channel.is_over(now_s):

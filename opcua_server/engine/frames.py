@@ -4,6 +4,7 @@
     OPN F size | channel | policy certificate thumbprint | sequence request | body padding signature
     MSG C size | channel | token                         | sequence request | body padding signature
     CLO F size   as MSG                                           ERR F size | status reason
+    RHE F size | our uri, endpoint   (where the server opens the connection)
 
 A frame that breaks a rule is ``ProtocolError``: the peer gets ERR with its status, and the connection closes.
 """
@@ -98,6 +99,15 @@ def error(status: int, text: str) -> bytes:
     """ERR, with a reason that an operator of the client can read."""
     reason = text.encode("utf-8", "replace")[:200]
     return struct.pack("<3scIIi", b"ERR", b"F", 16 + len(reason), status, len(reason)) + reason
+
+
+def reverse_hello(uri: str, endpoint: str) -> bytes:
+    """RHE: who we are, and the EndpointUrl the client shall say in its HEL. Raises ValueError when one is too long for it."""
+    parts = [uri.encode(), endpoint.encode()]
+    if any(len(part) >= MAX_URL for part in parts):
+        raise ValueError(f"an address of {max(map(len, parts))} bytes; less than {MAX_URL} can be said")
+    body = b"".join(struct.pack("<i", len(part)) + part for part in parts)
+    return HEADER.pack(b"RHE", b"F", HEADER_SIZE + len(body)) + body
 
 
 def next_sequence(last: int) -> int:

@@ -9,6 +9,7 @@ program works one out for itself.
 from __future__ import annotations
 
 import os
+import socket
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -66,6 +67,12 @@ class Settings(BaseSettings):
         False, description="trusted certificates and named users only, on loopback too (any other address always is)"
     )
 
+    # OPC UA server, beyond its port
+    reverse_connect: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="opc.tcp addresses of clients that wait for the server to connect (reverse connect), separated by commas"
+    )
+    discovery_server: str | None = Field(None, description="opc.tcp address of a discovery server (LDS) to register with")
+
     # OPC UA server that analytics and gateway watch
     opcua_url: str | None = Field(None, description="OPC UA server to watch instead of the simulated one")
 
@@ -109,7 +116,7 @@ class Settings(BaseSettings):
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    @field_validator("api_keys", "alert_urls", mode="before")
+    @field_validator("api_keys", "alert_urls", "reverse_connect", mode="before")
     @classmethod
     def _split_keys(cls, value: Any) -> Any:
         return tuple(key.strip() for key in value.split(",") if key.strip()) if isinstance(value, str) else value
@@ -118,6 +125,7 @@ class Settings(BaseSettings):
         "mqtt_broker",
         "slack_webhook_url",
         "opcua_url",
+        "discovery_server",
         "mqtt_cert_path",
         "mqtt_key_path",
         "mqtt_ca_path",
@@ -135,13 +143,18 @@ class Settings(BaseSettings):
             raise ValueError("must be topic levels separated by /, none empty and none with + # or a space")
         return value
 
-    @field_validator("opcua_url")
+    @field_validator("opcua_url", "discovery_server")
     @classmethod
     def _is_opc_tcp(cls, value: str | None) -> str | None:
         if value is not None:
-            parts = urlsplit(value)
-            if parts.scheme != "opc.tcp" or not parts.hostname:
-                raise ValueError("must look like opc.tcp://host:4840")
+            _check_opc_tcp(value)
+        return value
+
+    @field_validator("reverse_connect")
+    @classmethod
+    def _are_opc_tcp(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for url in value:
+            _check_opc_tcp(url)
         return value
 
     @field_validator("compat_ports")
@@ -205,6 +218,12 @@ class Settings(BaseSettings):
         return f"opc.tcp://{_in_url(self.host)}:{self.opcua_port}"
 
     @property
+    def announced_url(self) -> str:
+        """Address of the OPC UA server as others are told it: by the machine's name where it listens on all addresses."""
+        host = socket.gethostname() if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - compared, not bound
+        return f"opc.tcp://{_in_url(host)}:{self.opcua_port}"
+
+    @property
     def watched_url(self) -> str:
         """Address of the OPC UA server that analytics and gateway watch."""
         if self.opcua_url is not None:
@@ -224,6 +243,16 @@ class Settings(BaseSettings):
     @property
     def machine_ids(self) -> tuple[str, ...]:
         return tuple(f"CNC-{number:03d}" for number in range(1, self.machines + 1))
+
+
+def _check_opc_tcp(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme == "opc.tcp" and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        known = False
+    if not known:
+        raise ValueError("must look like opc.tcp://host:4840")
 
 
 def _in_url(host: str) -> str:

@@ -1,13 +1,22 @@
-// node-opcua's client against a server: one JSON line with what it found. Arguments: endpoint, folder, policy, mode, user, password.
+// node-opcua's client against a server: one JSON line with what it found. Arguments: endpoint, folder, policy, mode, user, password,
+// and where to wait for the server to connect, if it is to.
 const { OPCUACertificateManager } = require("node-opcua-certificate-manager");
-const { OPCUAClient, MessageSecurityMode, SecurityPolicy, UserTokenType, AttributeIds } =
+const { ClientReverseConnect, OPCUAClient, MessageSecurityMode, SecurityPolicy, UserTokenType, AttributeIds } =
   require("node-opcua-client");
-const [endpoint, folder, policy, mode, user, password] = process.argv.slice(2);
+const [endpoint, folder, policy, mode, user, password, reverse] = process.argv.slice(2);
 
 async function main() {
   const manager = new OPCUACertificateManager({ rootFolder: folder, automaticallyAcceptUnknownCertificate: true });
   await manager.initialize();
+  let serverCertificate;
+  if (reverse) { // with security it has to know the server's certificate before; a plant gives it to the client by hand
+    const probe = OPCUAClient.create({ clientCertificateManager: manager, endpointMustExist: false });
+    await probe.connect(endpoint);
+    serverCertificate = (await probe.getEndpoints())[0].serverCertificate;
+    await probe.disconnect();
+  }
   const client = OPCUAClient.create({
+    serverCertificate,
     applicationName: "foreign",
     clientCertificateManager: manager,
     securityPolicy: SecurityPolicy[policy],
@@ -15,7 +24,11 @@ async function main() {
     endpointMustExist: false,
     connectionStrategy: { maxRetry: 0 },
   });
-  await client.connect(endpoint);
+  if (reverse) {
+    const listener = new ClientReverseConnect(reverse);
+    await listener.start();
+    await client.connectReverse(listener, { endpointUrl: endpoint });
+  } else await client.connect(endpoint);
   const session = await client.createSession(
     user ? { type: UserTokenType.UserName, userName: user, password } : { type: UserTokenType.Anonymous });
   const time = await session.read({ nodeId: "i=2258", attributeId: AttributeIds.Value });

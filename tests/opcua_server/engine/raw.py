@@ -14,10 +14,10 @@ from tests.opcua_server.bench import Bench
 
 
 class Raw:
-    """``closed``: the server ended it. ``status`` of the ERR that came before."""
+    """``accepted``: a socket that the server itself connected."""
 
-    def __init__(self, bench: Bench) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", bench.settings.opcua_port), 10)
+    def __init__(self, bench: Bench, accepted: socket.socket | None = None) -> None:
+        self.socket = accepted or socket.create_connection(("127.0.0.1", bench.settings.opcua_port), 10)
         self.channel, self.token, self.sequence = 0, 0, 0
 
     def __enter__(self) -> Raw:

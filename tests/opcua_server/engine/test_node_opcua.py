@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness import free_ports
 from tests.opcua_server.bench import Bench
 from tests.opcua_server.engine.bench import running
 
@@ -34,11 +35,19 @@ def test_node_opcua_connects_reads_and_browses(bench: Bench, modules: Path, tmp_
         assert found["missing"] == "BadNodeIdUnknown"
 
 
-def foreign(bench: Bench, modules: Path, folder: Path, policy: str, mode: str, user: str) -> dict[str, object]:
+def test_node_opcua_waits_for_the_server_to_connect(modules: Path, tmp_path: Path) -> None:
+    """Reverse connect: the client listens where the server is told to connect."""
+    url = f"opc.tcp://127.0.0.1:{free_ports(1)[0]}"
+    with running(tmp_path / "reverse", reverse_connect=(url,)) as bench:
+        found = foreign(bench, modules, tmp_path, "Basic256Sha256", "SignAndEncrypt", "operator", url)
+        assert (found["namespaces"][0], found["many"]) == ("http://opcfoundation.org/UA/", 1000)  # type: ignore[index]
+
+
+def foreign(bench: Bench, modules: Path, folder: Path, policy: str, mode: str, user: str, reverse: str = "") -> dict[str, object]:
     """What node-opcua found; fails with what it said otherwise."""
     password = bench.password(user) if user else ""
     done = subprocess.run(
-        ["node", str(PROGRAM), bench.settings.endpoint, str(folder / "pki"), policy, mode, user, password],
+        ["node", str(PROGRAM), bench.settings.endpoint, str(folder / "pki"), policy, mode, user, password, reverse],
         env={**os.environ, "NODE_PATH": str(modules), "HOME": str(folder)},
         capture_output=True,
         text=True,
