@@ -71,3 +71,12 @@ METHODS: Final[tuple[Method, ...]] = (
 )  # fmt: skip
 
 BY_NAME: Final[dict[str, Method]] = {method.name: method for method in METHODS}
+
+JOB_METHODS: Final[dict[str, Method]] = {
+    name: Method(name, "", role="Operator")
+    for name in (
+        "Store", "StoreAndStart", "Update", "Start", "RevokeStart", "Pause", "Resume", "Stop", "Abort", "Cancel", "Clear",
+        "RequestJobResponseByJobOrderID", "RequestJobResponseByJobOrderState",
+    )
+}  # fmt: skip
+"""Methods of MJ:JobManagement and who may call them; their arguments are those of OPC 10031-4."""

@@ -28,7 +28,7 @@ from cnctwin.program import Status
 from cnctwin.reading import UNCERTAIN_LAST_USABLE
 from cnctwin.secrets import Vault
 from cnctwin.settings import Settings
-from nodesets.methods import BY_NAME
+from nodesets.methods import BY_NAME, JOB_METHODS
 from nodesets.nodeset_xml import NodesetError
 from nodesets.official import OfficialNodesetMissing
 from opcua_server import space
@@ -155,8 +155,9 @@ class Plant:
         """Sources from their last states, nodes for all of them, rights for their commands and results."""
         plant = cls(settings, status, clock, checkpoints)
         sources: dict[str, Source] = {}
+        states: dict[str, Mapping[str, object] | None] = {}
         for machine_id in settings.machine_ids:
-            sources[machine_id] = _from_state(machine_id, make_source, checkpoints)
+            sources[machine_id], states[machine_id] = _from_state(machine_id, make_source, checkpoints)
             await asyncio.sleep(0)
         try:
             plant._spaces = space.build(server, [source.identity for source in sources.values()], live=server.columns)
@@ -166,7 +167,8 @@ class Plant:
             shown = plant._spaces[machine_id]
             give_rights(server, machine_id, shown)
             remake = functools.partial(make_source, machine_id)
-            plant.machines.append(RunningMachine(machine_id, source, shown, remake, programs))
+            kept = functools.partial(plant.keep_now, machine_id)
+            plant.machines.append(RunningMachine(machine_id, source, shown, remake, programs, states[machine_id], kept))
         await show_role_set(server)
         configuration.claim(server)
         show_permissions(server.iserver.aspace, server.rights)
@@ -209,6 +211,16 @@ class Plant:
                         _logger.warning("state cannot be kept: %s", error)
                     self._disk_problem = str(error)
 
+    async def keep_now(self, machine_id: str) -> None:
+        """Write one machine's state before somebody is told that it will not be lost."""
+        machine = next(machine for machine in self.machines if machine.machine_id == machine_id)
+        state = machine.checkpoint()
+        if state is not None:
+            try:
+                await asyncio.to_thread(self._checkpoints.write, machine_id, state)
+            except OSError as error:
+                _logger.warning("%s: state cannot be kept: %s", machine_id, error)
+
     def save_all(self) -> None:
         """Write every machine's state, at the end, without waiting for the disk: two seconds are all there is."""
         for machine in self.machines:
@@ -249,14 +261,15 @@ class Plant:
         return problems
 
 
-def _from_state(machine_id: str, make_source: MakeSource, checkpoints: Checkpoints) -> Source:
+def _from_state(machine_id: str, make_source: MakeSource, checkpoints: Checkpoints) -> tuple[Source, Mapping[str, object] | None]:
+    """A source, and the state that it goes on from."""
     state = checkpoints.read(machine_id)
     if state is not None:
         try:
-            return make_source(machine_id, state)
+            return make_source(machine_id, state), state
         except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
             checkpoints.set_aside(machine_id, f"{type(error).__name__}: {error}")
-    return make_source(machine_id, None)
+    return make_source(machine_id, None), None
 
 
 def _folders(settings: Settings) -> tuple[Checkpoints, ProgramFolder]:
@@ -291,6 +304,7 @@ def give_rights(server: SecureServer, machine_id: str, shown: space.MachineSpace
     server.rights.add_machine(
         machine_id, {BY_NAME[name]: nodes for name, nodes in shown.methods.items()}, shown.result_nodes.values()
     )
+    server.rights.add_methods(machine_id, {JOB_METHODS[name]: nodes for name, nodes in shown.jobs.methods.items()})
 
 
 def make_front(server: SecureServer) -> Engine:

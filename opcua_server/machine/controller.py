@@ -236,6 +236,11 @@ class Controller:
         "ClearFault": _clear_fault,
     }
 
+    def set_repeat(self, on: bool) -> None:
+        """Whether each finished part is followed by the next; a part change that is under way is then the last."""
+        self.repeat = on
+        self._goes_on = self._goes_on and on
+
     # --- what happens by itself -----------------------------------------------------------------------------------
     def step(self, block: MotionBlock, dt_s: float) -> None:
         """Take in what motion did in one block and let the control's own times pass. Called once for each block."""

@@ -337,6 +337,7 @@ class Machine:
             "tools": {str(number): tool.save() for number, tool in self.magazine.items()},
             "faults": self.faults.save(),
             "library": controller.library.save(),
+            "repeat": controller.repeat,
             "temperatures_c": self.thermal.nodes.tolist(),
             "coolant_level_percent": self.coolant.level_percent,
             "coolant_filter_load": self.coolant.filter_load,
@@ -372,6 +373,7 @@ class Machine:
         self.shown.part_roughness_um = float(saved.get("part_roughness_um", 0.0))
         self.conveyor.belt_kg, self.conveyor.pile_kg = (float(kg) for kg in saved.get("chips_kg", (0.0, 0.0)))
         self._parts_seen = controller.parts
+        controller.repeat = controller.repeat and bool(saved.get("repeat", True))
         controller.job = None
         controller.prepare()
         controller.happened.clear()

@@ -56,6 +56,8 @@ class Job:
     """Where the blank's zero lies, machine coordinates."""
     planned_s: npt.NDArray[np.float64]
     total_s: float
+    alarm: NcAlarm | None = None
+    """In which a run would end, where that was found ahead."""
 
 
 def offset_memory() -> ToolTable:
@@ -79,6 +81,7 @@ def read_ahead(name: str, text: str, subprograms: tuple[tuple[str, str], ...] = 
     times, total, previous = [], 0.0, HOME
     low, high = [math.inf] * 3, [-math.inf] * 3
     origin: Point | None = None
+    alarm: NcAlarm | None = None
     run = interpret(
         text, tools=offset_memory(), offsets=work_offsets(), limits=LIMITS, name=name, budget=BUDGET,
         resolve=functools.partial(_subprogram, dict(subprograms)),
@@ -96,12 +99,12 @@ def read_ahead(name: str, text: str, subprograms: tuple[tuple[str, str], ...] = 
             if len(times) >= READ_AHEAD_MOVES:
                 total *= max(1.0, text.count("\n") / move.line)
                 break
-    except NcAlarm:
-        pass  # it belongs to the run, at its block
+    except NcAlarm as found:
+        alarm = found  # it belongs to the run, at its block
     blank = read_blank(text)
     if blank is None and low[2] < 0.0:
         blank = enclosing_blank((low[0], low[1], low[2]), (high[0], high[1], high[2]))
-    return Job(name, text, tuple(text.splitlines()), blank, origin or G54, np.array(times), total)
+    return Job(name, text, tuple(text.splitlines()), blank, origin or G54, np.array(times), total, alarm)
 
 
 def _in_work(point: Point, move: Move, origin: Point) -> Point:
@@ -176,8 +179,9 @@ class Library:
         self.selected = self._order[(at + 1) % len(self._order)]
         return True
 
-    def job(self, name: str) -> Job:
-        return read_ahead(name, self.text(name), tuple(self._all().items()))
+    def job(self, name: str, text: str | None = None) -> Job:
+        """A program read ahead; ``text``: instead of the one that is stored. KeyError when there is none."""
+        return read_ahead(name, self.text(name) if text is None else text, tuple(self._all().items()))
 
     def moves(self, name: str, position_mm: Point, *, optional_stop: bool, block_skip: bool) -> Iterator[Move]:
         """The run of a program from its beginning; raises NcAlarm when it meets one."""

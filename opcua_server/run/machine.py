@@ -9,10 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
-from cnctwin.reading import BAD_OUT_OF_SERVICE, Value
+from cnctwin.reading import BAD_OUT_OF_SERVICE, Columns, Value
+from nodesets.catalogue import NUMERIC
+from nodesets.states import MachineState
+from opcua_server.jobs.book import JobBook
+from opcua_server.jobs.runner import JobRunner
+from opcua_server.run.jobs import JobDesk
 from opcua_server.run.programs import ProgramFolder
 from opcua_server.run.schedule import Tick
 from opcua_server.sources.source import CommandRefused, Source
@@ -24,6 +30,8 @@ FIRST_RETRY_S: Final = 5.0
 MAX_RETRY_S: Final = 60.0
 TOOLS_EVERY_S: Final = 1.0
 
+_STATE: Final = [signal.name for signal in NUMERIC].index("Machine/State")
+
 MakeSource = Callable[[Mapping[str, object] | None], Source]
 """Makes the source, fresh or from a checkpoint."""
 
@@ -32,8 +40,10 @@ class RunningMachine:
     """``problem`` is why it is out of service, empty while it runs. ``good_state`` is its last checkpoint."""
 
     def __init__(
-        self, machine_id: str, source: Source, space: MachineSpace, make_source: MakeSource, programs: ProgramFolder
-    ) -> None:
+        self, machine_id: str, source: Source, space: MachineSpace, make_source: MakeSource, programs: ProgramFolder,
+        state: Mapping[str, object] | None = None, kept: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:  # fmt: skip
+        """``state``: what the source was made from. ``kept``: writes the checkpoint now."""
         self.machine_id = machine_id
         self.problem = ""
         self.good_state: Mapping[str, object] | None = None
@@ -44,7 +54,16 @@ class RunningMachine:
         self._retry_at_s = 0.0
         self._retry_s = FIRST_RETRY_S
         self._tools_at_s = 0.0
+        self._names: tuple[str, ...] = ()
+        """Programs that LoadProgram takes: the machine's own, and those of the folder."""
+        self._own_names: tuple[str, ...] = ()
+        book = JobBook(lambda: self._names)
+        runner = JobRunner(book, self._command, self._set_repeat, self._flaw)
+        self._jobs = JobDesk(space.jobs, book, runner, self._list_programs, kept or _nothing)
+        if state is not None and "jobs" in state:
+            self._jobs.restore(state["jobs"])  # type: ignore[arg-type]
         space.bind_methods(self.call)
+        space.bind_jobs(self._jobs.call)
 
     async def step(self, dt_s: float, tick: Tick, steady_s: float) -> None:
         """Let machine time pass and show it; never raises what the machine does wrong."""
@@ -52,12 +71,17 @@ class RunningMachine:
             return
         try:
             self._source.advance(dt_s, tick.source_time_ns)
-            self._space.write(self._source.columns())
+            columns = self._source.columns()
+            self._space.write(columns)
             if steady_s >= self._tools_at_s:
                 self._tools_at_s = steady_s + TOOLS_EVERY_S
                 self._space.write_tools(self._source.tools(), tick.source_time_ns)
-            for event in self._source.take_events():
+                self._own_names = tuple(columns.objects.get("Channel/ProgramNames") or ())  # type: ignore[arg-type]
+                await self._list_programs()
+            events = self._source.take_events()
+            for event in events:
                 await self._space.send_event(event)
+            await self._jobs.follow(_state_of(columns), events, tick.source_time_ns)
         except Exception as error:
             self._fail(error, tick, steady_s)
 
@@ -66,14 +90,19 @@ class RunningMachine:
         if self.problem:
             return None
         try:
-            self.good_state = self._source.checkpoint() or None
+            state = self._source.checkpoint()
+            self.good_state = {**state, "jobs": self._jobs.book.save()} if state else None
         except Exception:
             _logger.exception("%s: its state cannot be taken", self.machine_id)
             return None
         return self.good_state
 
     async def call(self, method: str, arguments: Sequence[Value]) -> None:
-        """Carry out a command. Raises CommandRefused."""
+        """Carry out a command that somebody gave. Raises CommandRefused."""
+        await self._command(method, arguments)
+        self._jobs.runner.commanded(method, time.time_ns())
+
+    async def _command(self, method: str, arguments: Sequence[Value]) -> None:
         if self.problem:
             raise CommandRefused("state", f"{self.machine_id} is out of service: {self.problem}")
         if method == "LoadProgram":
@@ -93,6 +122,26 @@ class RunningMachine:
             self._source.call("LoadProgram", [name])
         else:
             self._source.call("LoadProgramText", [name, text])
+
+    async def _list_programs(self) -> tuple[str, ...]:
+        """What there is to run, as of now."""
+        names = await asyncio.to_thread(self._programs.names)
+        self._names = tuple(sorted({*self._own_names, *names}))
+        self._space.jobs.show_programs(self._names)
+        return self._names
+
+    async def _flaw(self, name: str) -> str:
+        """The alarm that a program is known to end in. Read ahead in a thread: a long one takes a second."""
+        try:
+            text = await asyncio.to_thread(self._programs.read, name)
+            return await asyncio.to_thread(self._source.flaw, name, text)
+        except KeyError:
+            return f"There is no program {name}"
+        except CommandRefused as refused:
+            return str(refused)
+
+    def _set_repeat(self, on: bool) -> None:
+        self._source.set_repeat(on)
 
     def _fail(self, error: Exception, tick: Tick, steady_s: float) -> None:
         _logger.error("%s is out of service", self.machine_id, exc_info=error)
@@ -123,3 +172,12 @@ class RunningMachine:
     @property
     def identity(self) -> Any:
         return self._source.identity
+
+
+def _state_of(columns: Columns) -> MachineState:
+    number = columns.numbers[_STATE]
+    return MachineState(int(number)) if number == number else MachineState.OFF
+
+
+async def _nothing() -> None:
+    """Where nobody keeps what is accepted."""

@@ -33,6 +33,14 @@ class ProgramFolder:
         self.folder = data / "programs"
         self.folder.mkdir(parents=True, exist_ok=True)
 
+    def names(self) -> list[str]:
+        """What the folder has, by name; none when it cannot be read."""
+        try:
+            with os.scandir(self.folder) as entries:
+                return sorted(e.name for e in entries if NAME.fullmatch(e.name) and e.is_file(follow_symlinks=False))
+        except OSError:
+            return []
+
     def read(self, name: str) -> str | None:
         """The text of a program; None when the folder has none of that name. Raises CommandRefused."""
         _check_name(name)

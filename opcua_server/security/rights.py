@@ -32,5 +32,9 @@ class Rights:
     def add_machine(
         self, machine_id: str, methods: Mapping[Method, tuple[ua.NodeId, ua.NodeId]], results: Iterable[ua.NodeId]
     ) -> None:
-        self.methods.update({nodes: (machine_id, method) for method, nodes in methods.items()})
+        self.add_methods(machine_id, methods)
         self.results.update(dict.fromkeys(results, machine_id))
+
+    def add_methods(self, machine_id: str, methods: Mapping[Method, tuple[ua.NodeId, ua.NodeId]]) -> None:
+        """Methods that act on a machine, each by the role that it names."""
+        self.methods.update({nodes: (machine_id, method) for method, nodes in methods.items()})

@@ -155,5 +155,11 @@ class ReplaySource:
     def call(self, method: str, arguments: Sequence[Value]) -> None:
         raise CommandRefused("state", f"{method} is not possible: this is a recording")
 
+    def flaw(self, name: str, text: str | None = None) -> str:
+        return ""
+
+    def set_repeat(self, on: bool) -> None:
+        pass
+
     def checkpoint(self) -> dict[str, object]:
         return {}

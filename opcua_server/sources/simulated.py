@@ -96,7 +96,7 @@ class SimulatedSource:
             software_revision="0.1.0",
             components=tuple((name, _MAKER, f"{number:06d}-{k}") for k, name in enumerate(_COMPONENTS, 1)),
         )
-        if repeat and self._machine.controller.job is not None:
+        if self._machine.controller.repeat and self._machine.controller.job is not None:
             self._machine.controller.start_program()
 
     @property
@@ -191,6 +191,13 @@ class SimulatedSource:
     def call(self, method: str, arguments: Sequence[Value]) -> None:
         """Carry out a method of ``nodesets.methods``; it acts from the next block of 100 ms on."""
         self._machine.controller.call(method, arguments)
+
+    def flaw(self, name: str, text: str | None = None) -> str:
+        alarm = self._machine.controller.library.job(name, text).alarm
+        return "" if alarm is None else str(alarm)
+
+    def set_repeat(self, on: bool) -> None:
+        self._machine.controller.set_repeat(on)
 
     def ground_truth(self) -> list[TruthEvent]:
         """The record of what was injected and cleared when, oldest first: the stream that detectors are judged by."""

@@ -91,5 +91,12 @@ class Source(Protocol):
     def call(self, method: str, arguments: Sequence[Value]) -> None:
         """Carry out a method of ``nodesets.methods``; raises CommandRefused."""
 
+    def flaw(self, name: str, text: str | None = None) -> str:
+        """The alarm that a program would end in, with its line; empty when none is found ahead of a run. ``text`` None: the
+        program of that name on the machine. KeyError when it has none."""
+
+    def set_repeat(self, on: bool) -> None:
+        """Whether the machine goes on by itself after each part, or stands until it is told to start."""
+
     def checkpoint(self) -> dict[str, object]:
         """What must survive a restart, as JSON data: counters, tool wear, faults, overrides, the loaded program."""

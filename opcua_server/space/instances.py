@@ -59,6 +59,8 @@ class Builder:
         self.namespace = namespace
         self.now = datetime.now(UTC)
         self.made: list[ua.NodeId] = []
+        self.shares_methods = False
+        """Whether instances refer to the methods of their types instead of having copies."""
         self._concrete = concrete
         self._children: dict[ua.NodeId, dict[tuple[int, str], ua.NodeId]] = {}
         self._prefix = {index: prefix for prefix, index in types.index.items()}
@@ -266,6 +268,9 @@ class Builder:
         if existing is None:
             node_class = ua.NodeClass(self.types.attribute(first.node_id, _A.NodeClass))
             is_method = node_class == ua.NodeClass.Method
+            if is_method and self.shares_methods:
+                self.link(parent, first.reference, first.node_id)
+                return
             existing = self._node(parent, first.reference, first.name, node_class, None if is_method else type_id, first.node_id)
         prescribers: list[Prescriber] = []
         for declaration, context in declarations:

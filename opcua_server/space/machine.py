@@ -28,9 +28,12 @@ from nodesets.states import SHOWN, MachineState
 from opcua_server.engine.subscriptions.columns import Columns as LiveColumns
 from opcua_server.sources.source import Identity, SourceEvent, ToolState
 from opcua_server.space import layout, nameplate
+from opcua_server.space.changes import ModelChanges
 from opcua_server.space.commands import Call, handlers
+from opcua_server.space.dispatch import JobCall, dispatch
 from opcua_server.space.events import Events
 from opcua_server.space.instances import Builder, wanted
+from opcua_server.space.jobs import JobSpace
 from opcua_server.space.positions import Position, Positions
 from opcua_server.space.publish import put, shown, status_code
 from opcua_server.space.signals import KINDS, SignalWriter
@@ -112,6 +115,8 @@ class MachineSpace:
             at(self.node_id, layout.MESSAGES),
             at(self.node_id, "CNC:CncInterface"),
         )
+        self._changes = ModelChanges(server, self.node_id, identity.machine_id, lambda: _again(types, builder.namespace))
+        self.jobs = JobSpace(server, builder, self.node_id, identity.machine_id, self._changes)
         self.made: tuple[ua.NodeId, ...] = tuple(builder.made)
 
     # Building -------------------------------------------------------------------------------------------------------
@@ -214,9 +219,12 @@ class MachineSpace:
             ("Machine/OperationDuration", "DI:OperationDuration", _V.Double, _MS_PER_HOUR),
             ("Machine/OperationCycleCounter", "DI:OperationCycleCounter", _V.UInt32, 1),
             ("Machine/PartsProduced", "MT:PartsProducedInLifetime", _V.UInt64, 1),
+            ("Machine/PartsProduced", "MT:Production/MT:Statistics/MT:PartsProducedInLifetime", _V.UInt32, 1),
         )
         for name, path, kind, factor in rows:
-            held = builder.value(builder.at(self.node_id, f"{layout.COUNTERS}/{path}"))
+            held = builder.value(
+                builder.at(self.node_id, path if path.startswith("MT:Production/") else f"{layout.COUNTERS}/{path}")
+            )
 
             def show(
                 number: float, status: int, moment: datetime, server_time: datetime,
@@ -278,6 +286,11 @@ class MachineSpace:
         for name, handler in handlers(call).items():
             self._aspace.add_method_callback(self.methods[name][1], handler)
 
+    def bind_jobs(self, call: JobCall) -> None:
+        """Let ``call(method, arguments)`` carry out the methods of job management."""
+        for name, (owner, method) in self.jobs.methods.items():
+            dispatch(self._aspace[method], owner, name, call)
+
     async def send_event(self, event: SourceEvent) -> None:
         """Send an event to the subscribers of Messages, of the machine and of the Server object."""
         await self._events.send(event)
@@ -290,8 +303,13 @@ def _builder(types: TypeSpace, machine_id: str) -> Builder:
     if uri in uris:
         raise ValueError(f"machine {machine_id} exists already")
     set_namespace_array(types.aspace, [*uris, uri])
+    return _again(types, len(uris))
+
+
+def _again(types: TypeSpace, namespace: int) -> Builder:
+    """A builder for a namespace that is there."""
     concrete = {types.type_id("MA:MachineryItemIdentificationType"): types.type_id("MA:MachineryComponentIdentificationType")}
-    return Builder(types, References(types.aspace), len(uris), concrete)
+    return Builder(types, References(types.aspace), namespace, concrete)
 
 
 def state_machine_tables(types: TypeSpace) -> dict[str, StateMachineTable]:

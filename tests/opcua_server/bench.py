@@ -40,6 +40,7 @@ class ScriptedSource:
         self.refuse: CommandRefused | None = None
         self.failure: Exception | None = None
         self.events: list[SourceEvent] = []
+        self.repeat = True
         self._now_ns = 0
 
     @property
@@ -70,6 +71,12 @@ class ScriptedSource:
         if self.refuse is not None:
             raise self.refuse
         self.calls.append((method, list(arguments)))
+
+    def flaw(self, name: str, text: str | None = None) -> str:
+        return ""
+
+    def set_repeat(self, on: bool) -> None:
+        self.repeat = on
 
     def checkpoint(self) -> dict[str, object]:
         return {"steps": self.steps}

@@ -34,6 +34,7 @@ from asyncua.ua.uaerrors import (
     BadUserAccessDenied,
 )
 
+from nodesets.namespaces import URI, instance_uri
 from opcua_server.engine.sessions import PER_CONNECTION
 from opcua_server.sources.source import CommandRefused
 from tests.opcua_server.bench import Bench, machine, running
@@ -128,6 +129,27 @@ def test_operator_holds_but_does_not_inject_faults_and_engineer_does(bench: Benc
     del calls[:]
     run(session)
     assert [name for name, _ in calls] == ["Hold", "InjectFault", "InjectFault", "InjectFault"]
+
+
+def test_operators_order_jobs_and_others_only_look(bench: Bench) -> None:
+    unknown_order = 2
+
+    async def cancel(client: Client) -> int:
+        spaces = await client.get_namespace_array()
+        own, jobs = spaces.index(instance_uri("CNC-001")), spaces.index(URI["JC"])
+        control = client.get_node(f"ns={own};s=CNC-001.MachineryBuildingBlocks.JobManagement.JobOrderControl")
+        comment = ua.Variant([], ua.VariantType.LocalizedText, is_array=True)
+        return int(await control.call_method(f"{jobs}:Cancel", "A", comment))
+
+    async def session() -> None:
+        async with bench.client("operator") as client:
+            assert await cancel(client) == unknown_order
+        for user in (None, "analytics"):
+            async with bench.client(user) as client:
+                with pytest.raises(BadUserAccessDenied):
+                    await cancel(client)
+
+    run(session)
 
 
 def test_refused_command_says_why(bench: Bench) -> None:

@@ -1,0 +1,100 @@
+"""Nodes that come and go while the server runs, and what tells clients of it (OPC 10000-3, 8.3.3; OPC 10000-5, 6.4.32).
+
+    add, remove --noted--> tell: NodeVersion of each list that changed, one GeneralModelChangeEvent for all of them
+
+Whoever monitors a node that goes is told BadNodeIdUnknown. References are never changed in a list that somebody may hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from asyncua import Server, ua
+
+from opcua_server.space.instances import Builder, Wanted
+from opcua_server.space.notify import SERVER, Notifier
+from opcua_server.space.publish import put, shown
+
+_A = ua.AttributeIds
+_V = ua.VariantType
+_EVENT_TYPE: Final = ua.NodeId(ua.ObjectIds.GeneralModelChangeEventType, 0)
+_ADDED, _DELETED = 1, 2
+"""Verbs of ModelChangeStructureDataType."""
+_GONE: Final = int(ua.StatusCodes.BadNodeIdUnknown)
+_MOST: Final = 1000
+"""Changes in one event: more are told as a change of the list itself."""
+
+MakeBuilder = Callable[[], Builder]
+
+
+class ModelChanges:
+    """Of one machine. ``make_builder``: a builder for its namespace; one is made for each node that comes, and not kept."""
+
+    def __init__(self, server: Server, machine: ua.NodeId, name: str, make_builder: MakeBuilder) -> None:
+        self._aspace = server.iserver.aspace
+        self._notifier = Notifier(server, SERVER, "Server")
+        self._machine = machine
+        self._name = name
+        self._make_builder = make_builder
+        self._made: dict[ua.NodeId, tuple[ua.NodeId, list[ua.NodeId]]] = {}
+        """Node -> its parent, and all nodes that were made with it."""
+        self._versions: dict[ua.NodeId, tuple[Any, int]] = {}
+        """List -> place of its NodeVersion, and the number it shows."""
+        self._changes: list[ua.ModelChangeStructureDataType] = []
+        self._changed_lists: dict[ua.NodeId, None] = {}
+
+    def follow(self, builder: Builder, parent: ua.NodeId, version: ua.NodeId) -> None:
+        """Keep the NodeVersion of a list, from "1" on."""
+        builder.set(version, "1")
+        self._versions[parent] = (builder.value(version), 1)
+
+    def add(
+        self, parent: ua.NodeId, reference: ua.NodeId, name: ua.QualifiedName, type_id: ua.NodeId, want: Wanted
+    ) -> tuple[Builder, ua.NodeId]:
+        """A new instance below a list, and the builder that knows its children."""
+        builder = self._make_builder()
+        builder.shares_methods = True
+        node_id = builder.instance(parent, reference, name, type_id, want)
+        self._made[node_id] = (parent, list(builder.made))
+        self._note(parent, node_id, type_id, _ADDED)
+        return builder, node_id
+
+    def remove(self, node_id: ua.NodeId) -> None:
+        """Take an instance away that ``add`` made."""
+        parent, made = self._made.pop(node_id)
+        now = datetime.now(UTC)
+        type_id = next(r.NodeId for r in self._aspace[node_id].references if r.ReferenceTypeId == _HAS_TYPE_DEFINITION)
+        for gone in made:
+            held = self._aspace[gone].attributes.get(_A.Value)
+            if held is not None:
+                put(held, shown(None, _V.Null, _GONE, now, now))
+            del self._aspace[gone]
+        above = self._aspace[parent]
+        above.references = [r for r in above.references if r.NodeId != node_id]
+        self._note(parent, node_id, type_id, _DELETED)
+
+    def _note(self, parent: ua.NodeId, node_id: ua.NodeId, type_id: ua.NodeId, verb: int) -> None:
+        self._changed_lists[parent] = None
+        if len(self._changes) < _MOST:
+            self._changes.append(ua.ModelChangeStructureDataType(node_id, type_id, ua.Byte(verb)))
+
+    async def tell(self) -> None:
+        """Say what changed since the last time."""
+        if not self._changed_lists:
+            return
+        changes, lists = self._changes, list(self._changed_lists)
+        self._changes, self._changed_lists = [], {}
+        now = datetime.now(UTC)
+        for parent in lists:
+            if parent in self._versions:
+                held, number = self._versions[parent]
+                self._versions[parent] = (held, number + 1)
+                put(held, shown(str(number + 1), _V.String, 0, now, now))
+        fields = {"Changes": (ua.Variant(changes, _V.ExtensionObject, is_array=True), _V.ExtensionObject)}
+        emitters = (*lists, self._machine, SERVER)
+        await self._notifier.send(_EVENT_TYPE, f"{self._name}: nodes came or went", fields, emitters, now)
+
+
+_HAS_TYPE_DEFINITION: Final = ua.NodeId(40, 0)
