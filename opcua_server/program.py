@@ -38,6 +38,7 @@ from opcua_server.engine.contract import Limits
 from opcua_server.engine.engine import Engine
 from opcua_server.engine.reverse import Reverse
 from opcua_server.engine.subscriptions import service as subscriptions
+from opcua_server.files import room as files
 from opcua_server.run import memory, serverinfo
 from opcua_server.run.checkpoints import Checkpoints
 from opcua_server.run.machine import RunningMachine
@@ -169,6 +170,7 @@ class Plant:
             remake = functools.partial(make_source, machine_id)
             kept = functools.partial(plant.keep_now, machine_id)
             plant.machines.append(RunningMachine(machine_id, source, shown, remake, programs, states[machine_id], kept))
+            offer_files(server, plant.machines[-1], shown, programs)
         await show_role_set(server)
         configuration.claim(server)
         show_permissions(server.iserver.aspace, server.rights)
@@ -307,9 +309,18 @@ def give_rights(server: SecureServer, machine_id: str, shown: space.MachineSpace
     server.rights.add_methods(machine_id, {JOB_METHODS[name]: nodes for name, nodes in shown.jobs.methods.items()})
 
 
+def offer_files(server: SecureServer, machine: RunningMachine, shown: space.MachineSpace, programs: ProgramFolder) -> None:
+    """Let the methods of files find a machine's programs."""
+    server.files.folder = programs
+    server.files.machines[machine.machine_id] = machine.files()
+    shown.files.register(server.files.programs, server.rights.user_writable)
+
+
 def make_front(server: SecureServer) -> Engine:
     """What listens: the engine with its rooms."""
-    return Engine.of(server, limits=LIMITS, rooms=[subscriptions.services, diagnostics.services, configuration.services])
+    return Engine.of(
+        server, limits=LIMITS, rooms=[subscriptions.services, diagnostics.services, configuration.services, files.services]
+    )
 
 
 async def _listen(engine: Engine, settings: Settings) -> None:

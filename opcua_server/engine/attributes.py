@@ -29,7 +29,7 @@ from opcua_server.engine.fits import Fits
 from opcua_server.engine.plans import SLICE, Plan
 from opcua_server.engine.rewrites import Rewrites
 from opcua_server.engine.values import ATTRIBUTES, VALUE, Values, failed, stamped
-from opcua_server.security.access import may_call, may_configure, may_write_results
+from opcua_server.security.access import may_call, may_change_programs, may_configure, may_write_results
 from opcua_server.security.audit import Audit
 from opcua_server.security.rights import Rights
 from opcua_server.security.roles import permissions_of
@@ -145,7 +145,7 @@ class Attributes:
                 raise ServiceFault(_C.BadDataEncodingInvalid)
         if item.IndexRange:
             plan.add_special((item, slot, ranges.parse(item.IndexRange)))
-        elif item.AttributeId in _USER_ATTRIBUTES or getattr(slot, "is_live", False) or item.NodeId in self._rights.private:
+        elif item.AttributeId in _USER_ATTRIBUTES or getattr(slot, "is_live", False) or self._depends_on_user(item.NodeId):
             plan.add_special((item, slot, None))
         else:
             plan.add(slot)
@@ -170,12 +170,18 @@ class Attributes:
             return failed(_C.BadAttributeIdInvalid)
         if item.AttributeId in _USER_ATTRIBUTES and value.Value is not None and value.Value.Value is not None:
             value = replace(value, Value=self._for_user(item, value.Value, request))
+        elif item.NodeId in self._rights.user_writable and item.AttributeId == VALUE:
+            role = request.session.role if request.session is not None else None
+            value = value if may_change_programs(role) else replace(value, Value=ua.Variant(False, ua.VariantType.Boolean))
         if bounds is not None and value.Value is not None and not (value.StatusCode is not None and value.StatusCode.is_bad()):
             try:
                 value = replace(value, Value=ranges.cut(value.Value, bounds))
             except ServiceFault as fault:
                 return failed(fault.status)
         return value if value.ServerTimestamp is not None else stamped(value)
+
+    def _depends_on_user(self, node_id: Any) -> bool:
+        return node_id in self._rights.private or node_id in self._rights.user_writable
 
     def _for_user(self, item: Any, variant: Any, request: Request) -> Any:
         role = request.session.role if request.session is not None else None

@@ -16,6 +16,7 @@ from typing import Any, Final
 from cnctwin.reading import BAD_OUT_OF_SERVICE, Columns, Value
 from nodesets.catalogue import NUMERIC
 from nodesets.states import MachineState
+from opcua_server.files.register import MachineFiles
 from opcua_server.jobs.book import JobBook
 from opcua_server.jobs.runner import JobRunner
 from opcua_server.run.jobs import JobDesk
@@ -23,6 +24,7 @@ from opcua_server.run.programs import ProgramFolder
 from opcua_server.run.schedule import Tick
 from opcua_server.sources.source import CommandRefused, Source
 from opcua_server.space import MachineSpace, blank_columns
+from opcua_server.space.files import Program
 
 _logger = logging.getLogger(__name__)
 
@@ -57,6 +59,7 @@ class RunningMachine:
         self._names: tuple[str, ...] = ()
         """Programs that LoadProgram takes: the machine's own, and those of the folder."""
         self._own_names: tuple[str, ...] = ()
+        self._own_sizes: dict[str, int] = {}
         book = JobBook(lambda: self._names)
         runner = JobRunner(book, self._command, self._set_repeat, self._flaw)
         self._jobs = JobDesk(space.jobs, book, runner, self._list_programs, kept or _nothing)
@@ -125,10 +128,32 @@ class RunningMachine:
 
     async def _list_programs(self) -> tuple[str, ...]:
         """What there is to run, as of now."""
-        names = await asyncio.to_thread(self._programs.names)
-        self._names = tuple(sorted({*self._own_names, *names}))
+        entries = await asyncio.to_thread(self._programs.entries)
+        self._names = tuple(sorted({*self._own_names, *entries}))
         self._space.jobs.show_programs(self._names)
+        programs = {}
+        for name in self._names:
+            if name in entries:
+                programs[name] = Program(*entries[name])
+            elif name in self._own_sizes or self._measure(name):
+                programs[name] = Program(self._own_sizes[name])
+        await self._space.files.show(programs)
         return self._names
+
+    def _measure(self, name: str) -> bool:
+        """Whether a program that comes with the machine can be read; its size is noted."""
+        try:
+            self._own_sizes[name] = len(self._source.program(name).encode())
+        except KeyError:
+            return False
+        return True
+
+    def files(self) -> MachineFiles:
+        """What the methods of files need of this machine."""
+        shown = self._space.files
+        return MachineFiles(
+            shown.directory, lambda name: self._source.program(name), self._list_programs, shown.node_of, shown.opened
+        )
 
     async def _flaw(self, name: str) -> str:
         """The alarm that a program is known to end in. Read ahead in a thread: a long one takes a second."""

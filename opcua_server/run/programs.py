@@ -33,16 +33,28 @@ class ProgramFolder:
         self.folder = data / "programs"
         self.folder.mkdir(parents=True, exist_ok=True)
 
-    def names(self) -> list[str]:
-        """What the folder has, by name; none when it cannot be read."""
-        try:
-            with os.scandir(self.folder) as entries:
-                return sorted(e.name for e in entries if NAME.fullmatch(e.name) and e.is_file(follow_symlinks=False))
-        except OSError:
-            return []
+    def entries(self) -> dict[str, tuple[int, int]]:
+        """What the folder has: name -> (bytes, time of the last change in ns since the epoch), by name. None of it when it
+        cannot be read."""
+        found = {}
+        with contextlib.suppress(OSError), os.scandir(self.folder) as entries:
+            for entry in entries:
+                if is_name(entry.name) and entry.is_file(follow_symlinks=False):
+                    about = entry.stat(follow_symlinks=False)
+                    found[entry.name] = (about.st_size, about.st_mtime_ns)
+        return dict(sorted(found.items()))
+
+    def has(self, name: str) -> bool:
+        path = self.folder / name
+        return is_name(name) and path.is_file() and not path.is_symlink()
 
     def read(self, name: str) -> str | None:
         """The text of a program; None when the folder has none of that name. Raises CommandRefused."""
+        content = self.read_bytes(name)
+        return None if content is None else _decode(content)
+
+    def read_bytes(self, name: str) -> bytes | None:
+        """A program as it was written; None when the folder has none of that name. Raises CommandRefused."""
         _check_name(name)
         try:
             handle = os.open(self.folder / name, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
@@ -57,26 +69,66 @@ class ProgramFolder:
         with os.fdopen(handle, "rb") as file:
             if about.st_size > MAX_FILE_BYTES:
                 raise CommandRefused("argument", f"Program {name} has more than {MAX_FILE_BYTES} bytes")
-            return _decode(file.read(MAX_FILE_BYTES + 1))
+            return file.read(MAX_FILE_BYTES + 1)
 
     def check(self, name: str, text: str) -> None:
         """Raise CommandRefused for a name or text that would not be stored."""
-        _check_name(name)
         if len(text) > MAX_CHARACTERS:
             raise CommandRefused("argument", f"A program may have {MAX_CHARACTERS} characters")
         if not _TEXT.fullmatch(text):
             raise CommandRefused("argument", "A program is text: there are control characters in it")
-        if not (self.folder / name).exists() and sum(1 for _ in self.folder.iterdir()) >= MAX_STORED:
-            raise CommandRefused("argument", f"The folder has {MAX_STORED} programs; delete some")
+        self._check_room(name)
 
     def store(self, name: str, text: str) -> None:
         """Keep a program, whole or not at all. Raises CommandRefused."""
         self.check(name, text)
+        self._put(name, text.encode("utf-8"))
+
+    def write(self, name: str, content: bytes, *, is_new: bool = False) -> None:
+        """Keep whatever somebody wrote under a name: whether it is a program is asked when it is to run. ``is_new``: only where
+        none has that name. Raises CommandRefused."""
+        self._check_room(name)
+        if is_new and (self.folder / name).exists():
+            raise CommandRefused("state", f"There is a program {name}")
+        self._put(name, content)
+
+    def create(self, name: str) -> None:
+        """An empty file. Raises CommandRefused."""
+        self.write(name, b"", is_new=True)
+
+    def delete(self, name: str) -> None:
+        """Raises CommandRefused."""
+        _check_name(name)
+        try:
+            (self.folder / name).unlink()
+        except FileNotFoundError:
+            raise CommandRefused("not_found", f"There is no program {name}") from None
+        except OSError as error:
+            raise CommandRefused("state", f"Program {name} cannot be deleted: {error.strerror}") from None
+
+    def rename(self, name: str, new: str) -> None:
+        """Raises CommandRefused; an existing program is not replaced."""
+        _check_name(name)
+        _check_name(new)
+        try:
+            os.link(self.folder / name, self.folder / new, follow_symlinks=False)  # unlike a rename it replaces nothing
+            (self.folder / name).unlink()
+        except FileNotFoundError:
+            raise CommandRefused("not_found", f"There is no program {name}") from None
+        except OSError as error:
+            raise CommandRefused("state", f"Program {name} cannot be renamed: {error.strerror}") from None
+
+    def _check_room(self, name: str) -> None:
+        _check_name(name)
+        if not (self.folder / name).exists() and sum(1 for _ in self.folder.iterdir()) >= MAX_STORED:
+            raise CommandRefused("argument", f"The folder has {MAX_STORED} programs; delete some")
+
+    def _put(self, name: str, content: bytes) -> None:
         try:
             handle, temporary = tempfile.mkstemp(dir=self.folder, prefix=".storing-")
             try:
-                with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-                    file.write(text)
+                with os.fdopen(handle, "wb") as file:
+                    file.write(content)
                     file.flush()
                     os.fsync(file.fileno())
                 os.replace(temporary, self.folder / name)
@@ -106,8 +158,13 @@ def read_program_file(path: Path) -> tuple[str, str]:
     return name, text
 
 
+def is_name(name: str) -> bool:
+    """Whether a program may be called so: a plain name, which leads nowhere."""
+    return bool(NAME.fullmatch(name)) and ".." not in name
+
+
 def _check_name(name: str) -> None:
-    if not NAME.fullmatch(name) or ".." in name:
+    if not is_name(name):
         raise CommandRefused(
             "argument", "A program's name has up to 64 letters, digits, - _ and . and begins with a letter or digit"
         )

@@ -37,6 +37,16 @@ def may_call(role: Role | None, method: Method) -> bool:
     return role is not None and method.role in _CALLS[role]
 
 
+def may_operate(role: Role | None) -> bool:
+    """Whether a role may do what an operator does: handle alarms and read NC programs, beside commands and job orders."""
+    return role is not None and "Operator" in _CALLS[role]
+
+
+def may_change_programs(role: Role | None) -> bool:
+    """Whether a role may write, create, move and delete NC programs."""
+    return role is not None and "Engineer" in _CALLS[role]
+
+
 def may_write_results(role: Role | None) -> bool:
     """Whether a role may write the nodes of the analytics' results."""
     return role == "Analytics"

@@ -28,6 +28,8 @@ class Rights:
     private: set[ua.NodeId] = field(default_factory=set)
     admin_methods: set[ua.NodeId] = field(default_factory=set)
     secret_arguments: set[ua.NodeId] = field(default_factory=set)
+    user_writable: set[ua.NodeId] = field(default_factory=set)
+    """UserWritable of NC programs: false for those who may not change them."""
 
     def add_machine(
         self, machine_id: str, methods: Mapping[Method, tuple[ua.NodeId, ua.NodeId]], results: Iterable[ua.NodeId]

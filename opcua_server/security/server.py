@@ -21,6 +21,7 @@ from cnctwin.secrets import Vault
 from cnctwin.settings import Settings
 from opcua_server.engine.channel import Own
 from opcua_server.engine.subscriptions.columns import Columns
+from opcua_server.files.register import Files
 from opcua_server.security.access import ANONYMOUS, ANONYMOUS_INSECURE
 from opcua_server.security.rights import Rights
 from opcua_server.security.users import Users
@@ -29,7 +30,7 @@ from opcua_server.security.users import Users
 class SecureServer(Server):
     """asyncua's server for its address space, its nodes and its events; the sockets are the engine's.
 
-    ``own``: certificate and key. ``address``: host and port to listen on. ``columns``: live variables.
+    ``own``: certificate and key. ``address``: host and port to listen on. ``columns``: live variables. ``files``: NC programs.
     ``strict``: trusted certificates and named users only.
     """
 
@@ -38,6 +39,7 @@ class SecureServer(Server):
     users: Users
     rights: Rights
     columns: Columns
+    files: Files
     strict: bool
     address: tuple[str, int]
 
@@ -68,6 +70,7 @@ async def make(settings: Settings, vault: Vault, certificate: Path, key: Path, u
     server.users = Users(vault, anonymous, certificates=UserCertificates(pki / "server" / "users"))
     server.rights = Rights()
     server.columns = Columns()
+    server.files = Files()
     server.strict = settings.is_strict
     server.address = (settings.host, settings.opcua_port)
     await server.init()

@@ -155,6 +155,9 @@ class ReplaySource:
     def call(self, method: str, arguments: Sequence[Value]) -> None:
         raise CommandRefused("state", f"{method} is not possible: this is a recording")
 
+    def program(self, name: str) -> str:
+        raise KeyError(name)
+
     def flaw(self, name: str, text: str | None = None) -> str:
         return ""
 

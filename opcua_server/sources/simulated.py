@@ -192,6 +192,9 @@ class SimulatedSource:
         """Carry out a method of ``nodesets.methods``; it acts from the next block of 100 ms on."""
         self._machine.controller.call(method, arguments)
 
+    def program(self, name: str) -> str:
+        return self._machine.controller.library.text(name)
+
     def flaw(self, name: str, text: str | None = None) -> str:
         alarm = self._machine.controller.library.job(name, text).alarm
         return "" if alarm is None else str(alarm)

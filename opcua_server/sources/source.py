@@ -91,6 +91,9 @@ class Source(Protocol):
     def call(self, method: str, arguments: Sequence[Value]) -> None:
         """Carry out a method of ``nodesets.methods``; raises CommandRefused."""
 
+    def program(self, name: str) -> str:
+        """Text of a program that the machine has. KeyError when it has none of that name."""
+
     def flaw(self, name: str, text: str | None = None) -> str:
         """The alarm that a program would end in, with its line; empty when none is found ahead of a run. ``text`` None: the
         program of that name on the machine. KeyError when it has none."""

@@ -32,6 +32,7 @@ from opcua_server.space.changes import ModelChanges
 from opcua_server.space.commands import Call, handlers
 from opcua_server.space.dispatch import JobCall, dispatch
 from opcua_server.space.events import Events
+from opcua_server.space.files import FileSpace
 from opcua_server.space.instances import Builder, wanted
 from opcua_server.space.jobs import JobSpace
 from opcua_server.space.positions import Position, Positions
@@ -117,6 +118,7 @@ class MachineSpace:
         )
         self._changes = ModelChanges(server, self.node_id, identity.machine_id, lambda: _again(types, builder.namespace))
         self.jobs = JobSpace(server, builder, self.node_id, identity.machine_id, self._changes)
+        self.files = FileSpace(builder, self.node_id, identity.machine_id, self._changes)
         self.made: tuple[ua.NodeId, ...] = tuple(builder.made)
 
     # Building -------------------------------------------------------------------------------------------------------

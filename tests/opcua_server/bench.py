@@ -72,6 +72,9 @@ class ScriptedSource:
             raise self.refuse
         self.calls.append((method, list(arguments)))
 
+    def program(self, name: str) -> str:
+        raise KeyError(name)
+
     def flaw(self, name: str, text: str | None = None) -> str:
         return ""
 

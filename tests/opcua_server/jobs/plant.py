@@ -120,6 +120,7 @@ async def plant(folder: Path, saved: Mapping[str, object] | None = None, *, repe
         kept.append(state)
 
     machine = RunningMachine("CNC-001", source, shown, make, programs, saved, keep)  # type: ignore[arg-type]
+    program.offer_files(server, machine, shown, programs)
     engine = program.make_front(server)
     await engine.start()
     await server.start()

@@ -152,6 +152,36 @@ def test_operators_order_jobs_and_others_only_look(bench: Bench) -> None:
     run(session)
 
 
+def test_engineers_change_programs_operators_read_them_and_nobody_else_does(bench: Bench) -> None:
+    read, write = ua.Variant(1, ua.VariantType.Byte), ua.Variant(2, ua.VariantType.Byte)
+
+    async def session() -> None:
+        async with bench.client("engineer") as client:
+            own = (await client.get_namespace_array()).index(instance_uri("CNC-001"))
+            folder = client.get_node(f"ns={own};s=CNC-001.FileSystem.WorkMasters")
+            node_id, _ = await folder.call_method("0:CreateFile", "rights.nc", False)
+            assert await (await client.get_node(node_id).get_child("0:UserWritable")).read_value()
+        for user, may_read in (("operator", True), (None, False), ("analytics", False)):
+            async with bench.client(user) as client:
+                file = client.get_node(node_id)
+                assert await (await file.get_child("0:Writable")).read_value()
+                assert not await (await file.get_child("0:UserWritable")).read_value()
+                if may_read:
+                    await file.call_method("0:Open", read)
+                else:
+                    with pytest.raises(BadUserAccessDenied):
+                        await file.call_method("0:Open", read)
+                with pytest.raises(BadUserAccessDenied):
+                    await file.call_method("0:Open", write)
+                for method, arguments in (("CreateFile", ("x.nc", False)), ("Delete", (node_id,)), ("CreateDirectory", ("x",))):
+                    with pytest.raises(BadUserAccessDenied):
+                        await client.get_node(folder.nodeid).call_method(f"0:{method}", *arguments)
+        async with bench.client("engineer") as client:  # what the operator had open went with the session
+            await client.get_node(folder.nodeid).call_method("0:Delete", node_id)
+
+    run(session)
+
+
 def test_refused_command_says_why(bench: Bench) -> None:
     async def session() -> None:
         async with bench.client("operator") as client:
