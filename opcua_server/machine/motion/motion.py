@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from math import floor
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ from opcua_server.machine.motion.corner import part
 from opcua_server.machine.motion.filter import Average
 from opcua_server.machine.motion.profile import brake, plan
 from opcua_server.machine.motion.segment import Rules, Segment
+from opcua_server.machine.motion.span import Span
 from opcua_server.machine.motion.track import Track
 from opcua_server.machine.motion.window import PATH, Window
 from opcua_server.machine.moves import Move, NcAlarm, Point
@@ -78,6 +79,7 @@ class Motion:
         self._purpose: _Purpose = "run"
         self._chained = False
         """The track ends at speed: another one follows."""
+        self._span: Span | None = None
         self._sample = 0
         """Samples of the track that were given."""
         self._segment = 0
@@ -234,6 +236,8 @@ class Motion:
     # --- time -----------------------------------------------------------------------------------------------------
     def advance(self, n: int = 100) -> MotionBlock:
         """The next ``n`` samples of 1 ms, always exactly ``n``: while it waits or nothing is queued the axes stand."""
+        if self._track is not None and self._sample + n <= self._track.samples and n:
+            return self._within(self._track, n)
         raw = np.empty((n, 6))
         ends = np.empty((n, 3))
         index = np.empty(n, dtype=np.int32)
@@ -295,8 +299,40 @@ class Motion:
             events=tuple(events),
         )
 
+    def _within(self, track: Track, n: int) -> MotionBlock:
+        """A block that lies on the track as a whole, as most do."""
+        first = self._sample + 1
+        span = self._span
+        if span is None or not span.has(track, first, n):
+            span = self._span = Span(track, first, n, self._filter)
+        low = first - span.first
+        high = low + n
+        self._events = events = list[MotionEvent]()
+        before = self._segment
+        if self._sample == 0 and not self._begun:
+            self._begun = True
+            events.append(MotionEvent(0, "begin", track.segments[before].move))
+        index, last = span.segments(low, n, before)
+        if last == before:
+            moves: tuple[Move, ...] = (track.segments[before].move,)
+        else:
+            moves = tuple(one.move for one in track.segments[before : last + 1])
+            self._pass(track, index + before, 0)
+        self._sample += n
+        self._now = span.raw[high - 1, :3]
+        span.take(self._filter, low, n)
+        return MotionBlock(
+            position_mm=span.position[low:high],
+            velocity_mm_s=span.velocity[low:high],
+            remaining_mm=span.remaining[low:high],
+            feed_mm_s=span.feed[low:high],
+            move_index=index,
+            moves=moves,
+            events=tuple(events),
+        )
+
     # --- path -----------------------------------------------------------------------------------------------------
-    def _pass(self, track: Track, segment: NDArray[np.intp], i: int) -> None:
+    def _pass(self, track: Track, segment: NDArray[np.integer[Any]], i: int) -> None:
         """Events of the borders between segments that lie between the samples of a span."""
         for k in np.flatnonzero(np.diff(segment, prepend=self._segment)):
             for left in range(self._segment, int(segment[k])):

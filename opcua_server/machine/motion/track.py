@@ -75,13 +75,18 @@ class Track:
 
     def read(self, first: int, n: int) -> tuple[Floats, Floats, NDArray[np.intp]]:
         """Positions (n, 3), velocities (n, 3) and segments (n,) of the samples ``first`` to ``first + n - 1``."""
+        position, velocity, segment = self.ahead(first, n)
+        return position[:n], velocity[:n], segment[:n]
+
+    def ahead(self, first: int, n: int) -> tuple[Floats, Floats, NDArray[np.intp]]:
+        """As ``read``, with all samples behind that were worked out in one go."""
         cache = self._cache
         if cache is None or not self._from <= first or first + n > self._from + len(cache[2]):
             span = min(max(n, _SPAN), self.samples + 1 - first)
             cache = self._cache = self._sample(np.arange(first, first + span))
             self._from = first
         low = first - self._from
-        return cache[0][low : low + n], cache[1][low : low + n], cache[2][low : low + n]
+        return cache[0][low:], cache[1][low:], cache[2][low:]
 
     def _sample(self, samples: NDArray[np.int_]) -> tuple[Floats, Floats, NDArray[np.intp]]:
         time = samples * self.sample_s - self.offset_s
