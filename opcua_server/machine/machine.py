@@ -76,6 +76,26 @@ PARKED: Final = (0.0, 0.0, 0.0)
 Floats = npt.NDArray[np.float64]
 
 
+@dataclasses.dataclass(slots=True)
+class Begun:
+    """A block that waits for its axes."""
+
+    block: int
+    motion: MotionBlock
+    cut: CutBlock
+    physics: Physics
+    noise: list[float]
+    torque_nm: float
+    shown_power_w: float
+    auxiliary_w: float
+    running: bool
+
+    @property
+    def force_n(self) -> Floats:
+        """Of the cut on the axes, (samples, 3)."""
+        return self.cut.force_n if self.cut.force_n is not None else _NO_FORCE
+
+
 class Machine:
     """One simulated mill. ``number`` makes its random streams its own; ``seed`` those of the fleet."""
 
@@ -130,6 +150,26 @@ class Machine:
 
     def step(self) -> None:
         """The next 100 ms."""
+        self.run(1)
+
+    def run(self, blocks: int) -> None:
+        """That many times 100 ms. Of blocks that nobody looks at the axes are worked out several at a time.
+
+        They are up to a second long: nothing else depends on what the axes do before the temperatures move on.
+        """
+        begun: list[Begun] = []
+        for left in range(blocks, 0, -1):
+            one = self.begin()
+            if self._axes_change(one.physics):
+                self._end_all(begun, seen=False)
+                self._adapt_axes(one.physics)
+            begun.append(one)
+            seen = left == 1 or self._counts_matter(one.physics)
+            if seen or self.block % THERMAL_BLOCKS == 0:
+                self._end_all(begun, seen=seen)
+
+    def begin(self) -> Begun:
+        """The next 100 ms without the axes; ``end`` must follow, at the latest when the temperatures are due."""
         controller, noise = self.controller, self.noise.at(self.block)
         physics = self.faults.physics(self.time_s)
         motion = controller.motion.advance(SAMPLES)
@@ -140,18 +180,60 @@ class Machine:
             self.process.new_stock(Stock(controller.job.blank) if controller.job.blank else None)
         cut = self._cut(motion, physics)
         spindle_w, shaft_w, friction_w, torque = self._turn(cut, physics, noise[Channel.CUT_VARIATION])
-        axes = self._move(motion, cut, physics, noise)
         self._surround(cut, physics)
-        servo_w = float(axes.power_w.sum()) / SAMPLES
         auxiliary_w = energy.AUXILIARIES_W[self.energy_state] * (1.0 + 0.01 * noise[Channel.AUXILIARY_POWER])
         auxiliary_w += self.coolant.pump_power_w + W_PER_A * max(self.conveyor.current_a - IDLE_A, 0.0)
         shown_power = self._spindle_power_noise(spindle_w, cut.power_w, noise)
-        self.meter.step(BLOCK_S, shown_power, servo_w, auxiliary_w)
-        self._warm(spindle_w, shaft_w, friction_w, cut, axes, physics)
+        self._heat_up(spindle_w, shaft_w, friction_w, cut, physics)
+        running = controller.state is MachineState.RUNNING
         self._watch(cut)
         self._gauge(cut)
         self.link.step(physics.link_loss, self.block, self.seed, self.number)
-        self.sensing.sense(self, motion, axes, cut, torque, physics, noise)
+        self.sensing.read_flow(self, physics, noise)
+        return Begun(self.block, motion, cut, physics, noise, torque, shown_power, auxiliary_w, running)
+
+    def _end_all(self, begun: list[Begun], *, seen: bool) -> None:
+        """Let the axes follow what has begun."""
+        count = len(begun)
+        if not count:
+            return
+        if count == 1:
+            command, velocity = begun[0].motion.position_mm, begun[0].motion.velocity_mm_s
+            force = begun[0].force_n
+        else:
+            command = np.concatenate([one.motion.position_mm for one in begun])
+            velocity = np.concatenate([one.motion.velocity_mm_s for one in begun])
+            force = np.concatenate([one.force_n for one in begun])
+        axes = self.axes.step(command, velocity, force, self.screws_c)
+        watts = axes.power_w.reshape(count, -1).sum(axis=1).tolist()
+        ways = np.abs(axes.velocity_mm_s).reshape(count, SAMPLES, 3).sum(axis=1)
+        for k, one in enumerate(begun):
+            last = seen and k == count - 1
+            self.end(one, axes.part(slice(k * SAMPLES, (k + 1) * SAMPLES)) if last else None, watts[k], ways[k])
+        begun.clear()
+
+    def end(self, begun: Begun, axes: AxisBlock | None, servo_ws: float, way_mm_s: Floats) -> None:
+        """Finish what ``begin`` began with what the axes did: sums of power (W) and speed (mm/s, of each axis) over the samples.
+
+        ``axes`` is only needed of a block that is looked at.
+        """
+        physics, noise = begun.physics, begun.noise
+        self.meter.step(BLOCK_S, begun.shown_power_w, servo_ws / SAMPLES, begun.auxiliary_w)
+        rubbing = _SCREW_FRICTION_N if physics.extra_friction == _EVEN else _SCREW_FRICTION_N * np.array(physics.extra_friction)
+        self._heat[SCREW_X : SCREW_Z + 1] += rubbing * way_mm_s / SAMPLES / 1000.0
+        if begun.block % THERMAL_BLOCKS == 0:
+            heat = self._heat
+            heat /= THERMAL_BLOCKS
+            self.thermal.step(BLOCK_S * THERMAL_BLOCKS, heat, self.ambient_c, physics.spindle_cooling, physics.coolant_exchange)
+            heat[:] = 0.0
+        if axes is not None and self._counts_matter(physics):
+            axes = self._as_counted(axes, physics, noise)
+            if begun.running and abs(self._lost_mm) > LOST_LIMIT_MM:
+                self.controller.raise_alarm("SV0445", "SOFT DISCONNECT ALARM (Y)")  # motor encoder and scale disagree
+                self._lost_mm = 0.0
+        self.sensing.read_column(self, physics, noise)
+        if axes is not None:
+            self.sensing.sense(self, begun.motion, axes, begun.cut, begun.torque_nm, physics, noise)
 
     @property
     def energy_state(self) -> energy.EnergyState:
@@ -216,23 +298,30 @@ class Machine:
         )  # fmt: skip
         controller.clamping_s = self.air.clamping_s
 
-    def _move(self, motion: MotionBlock, cut: CutBlock, physics: Physics, noise: list[float]) -> AxisBlock:
-        faults = (physics.extra_backlash_mm, physics.extra_friction, physics.stick)
-        if faults != self._axis_faults:
-            self._axis_faults = faults
-            self.axes.parameters = tuple(
-                dataclasses.replace(
-                    axis,
-                    backlash_mm=axis.backlash_mm + play,
-                    coulomb_friction_n=axis.coulomb_friction_n * friction,
-                    static_friction_ratio=axis.static_friction_ratio * stick,
-                )
-                for axis, play, friction, stick in zip(VF2.axes, *faults, strict=True)
+    @property
+    def screws_c(self) -> list[float]:
+        """Temperatures of the three screws."""
+        nodes: list[float] = self.thermal.nodes[SCREW_X : SCREW_Z + 1].tolist()
+        return nodes
+
+    def _axes_change(self, physics: Physics) -> bool:
+        return (physics.extra_backlash_mm, physics.extra_friction, physics.stick) != self._axis_faults
+
+    def _adapt_axes(self, physics: Physics) -> None:
+        self._axis_faults = faults = (physics.extra_backlash_mm, physics.extra_friction, physics.stick)
+        self.axes.parameters = tuple(
+            dataclasses.replace(
+                axis,
+                backlash_mm=axis.backlash_mm + play,
+                coulomb_friction_n=axis.coulomb_friction_n * friction,
+                static_friction_ratio=axis.static_friction_ratio * stick,
             )
-        force = cut.force_n if cut.force_n is not None else _NO_FORCE
-        screws: list[float] = self.thermal.nodes[SCREW_X : SCREW_Z + 1].tolist()
-        block = self.axes.step(motion.position_mm, motion.velocity_mm_s, force, screws)
-        return self._as_counted(block, physics, noise) if physics.lost_counts_per_m or self._lost_mm else block
+            for axis, play, friction, stick in zip(VF2.axes, *faults, strict=True)
+        )
+
+    def _counts_matter(self, physics: Physics) -> bool:
+        """Whether the scale of Y loses counts, or has lost some: then every block is looked at."""
+        return physics.lost_counts_per_m > 0.0 or self._lost_mm != 0.0
 
     def _as_counted(self, block: AxisBlock, physics: Physics, noise: list[float]) -> AxisBlock:
         """The axes as a soiled scale of Y says they are: each loss leaves it behind the way that was really made."""
@@ -248,19 +337,14 @@ class Machine:
             block, position_mm=block.position_mm + lost, following_error_mm=block.following_error_mm - lost
         )  # fmt: skip
 
-    def _warm(self, spindle_w: float, shaft_w: float, friction_w: float, cut: CutBlock, axes: AxisBlock, physics: Physics) -> None:
+    def _heat_up(self, spindle_w: float, shaft_w: float, friction_w: float, cut: CutBlock, physics: Physics) -> None:
+        """Heat of everything but the axes, until the temperatures move on."""
         heat = self._heat
         heat[MOTOR] += max(spindle_w - abs(shaft_w), 0.0) + abs(shaft_w) * (1.0 - EFFICIENCY) * (spindle_w <= abs(shaft_w))
         heat[BEARING] += BEARING_SHARE * friction_w
         heat[HOUSING] += HOUSING_SHARE * friction_w
         heat[COLUMN] += physics.column_heat_w
         heat[COOLANT] += CUT_TO_COOLANT * cut.power_w * (self.coolant.flow_l_min > 1.0) + 0.6 * self.coolant.pump_power_w
-        rubbing = _SCREW_FRICTION_N if physics.extra_friction == _EVEN else _SCREW_FRICTION_N * np.array(physics.extra_friction)
-        heat[SCREW_X : SCREW_Z + 1] += rubbing * np.abs(axes.velocity_mm_s).sum(axis=0) / SAMPLES / 1000.0
-        if self.block % THERMAL_BLOCKS == 0:
-            heat /= THERMAL_BLOCKS
-            self.thermal.step(BLOCK_S * THERMAL_BLOCKS, heat, self.ambient_c, physics.spindle_cooling, physics.coolant_exchange)
-            heat[:] = 0.0
 
     def _watch(self, cut: CutBlock) -> None:
         """Machine alarms: what the builder's ladder program looks at."""
@@ -281,9 +365,6 @@ class Machine:
                 controller.raise_alarm("EX1030", "AIR PRESSURE LOW")
             if self.conveyor.over_s > 5.0:
                 controller.raise_alarm("EX1040", "CHIP CONVEYOR OVERLOAD")
-            if abs(self._lost_mm) > LOST_LIMIT_MM:
-                controller.raise_alarm("SV0445", "SOFT DISCONNECT ALARM (Y)")  # motor encoder and scale disagree
-                self._lost_mm = 0.0
 
     def _gauge(self, cut: CutBlock) -> None:
         """Mean roughness of what a part's cuts left; the gauge beside the machine reads it when the part is done."""

@@ -35,6 +35,24 @@ class Sensing:
         self._seat = (-1, 0.0)
         """Which tool change, and the angle between dirt in the taper and the tool's own unbalance."""
 
+    def read_flow(self, machine: Machine, physics: Physics, noise: list[float]) -> None:
+        """The flow meter, which has a memory: to be read in every block."""
+        coolant = machine.coolant
+        flow = max(coolant.flow_l_min * (1.0 + 0.012 * noise[Channel.COOLANT_FLOW]), 0.0)
+        shown, sticks = machine.shown, physics.flow_sensor_sticks
+        shown.coolant_flow = self._flow_meter.read(flow, sticks, machine.block, machine.seed, machine.number)
+
+    def read_column(self, machine: Machine, physics: Physics, noise: list[float]) -> None:
+        """The column's sensor, whose last good value the control keeps: to be read in every block."""
+        c, shown = Channel, machine.shown
+        true_c = float(machine.thermal.nodes[COLUMN]) + 0.05 * noise[c.COLUMN_TEMPERATURE]
+        shown.column_c, status = loose_plug(
+            true_c, shown.column_c, physics.column_sensor_loose, noise[c.LOOSE_PLUG], noise[c.LOOSE_PLUG_SIZE]
+        )
+        shown.statuses.clear()
+        if status:
+            shown.statuses["Structure/Temperature"] = status
+
     def sense(
         self, machine: Machine, motion: MotionBlock, axes: AxisBlock, cut: CutBlock, torque_nm: float, physics: Physics,
         noise: list[float],
@@ -43,7 +61,6 @@ class Sensing:
         c, shown, spindle = Channel, machine.shown, machine.spindle
         nodes: list[float] = machine.thermal.nodes.tolist()
         shown.motion, shown.axes, shown.cut = motion, axes, cut
-        shown.statuses.clear()
         turning = spindle.speed_rpm > 0.0
         shown.spindle_rpm = spindle.speed_rpm * (1.0 + 0.0018 * noise[c.SPINDLE_SPEED]) if turning else 0.0
         friction = friction_nm(spindle.speed_rpm, 1.0, nodes[BEARING])
@@ -62,24 +79,16 @@ class Sensing:
         shown.bearing_line = found.bearing_line_m_s2 * math.exp(0.22 * noise[c.VIBRATION_BEARING])
         shown.tooth_line = found.tooth_line_m_s2 * math.exp(0.09 * noise[c.VIBRATION_TOOTH])
         shown.unbalance = found.unbalance_mm_s * math.exp(0.06 * noise[c.VIBRATION_UNBALANCE])
-        self._fluids(machine, nodes, physics, noise)
+        self._fluids(machine, nodes, noise)
         shown.ambient_c = machine.ambient_c + 0.06 * noise[c.AMBIENT_SENSOR]
-        shown.column_c, status = loose_plug(
-            nodes[COLUMN] + 0.05 * noise[c.COLUMN_TEMPERATURE], shown.column_c, physics.column_sensor_loose,
-            noise[c.LOOSE_PLUG], noise[c.LOOSE_PLUG_SIZE],
-        )  # fmt: skip
-        if status:
-            shown.statuses["Structure/Temperature"] = status
         shown.growth_um = machine.thermal.growth_z_um + 0.25 * noise[c.GROWTH]
         shown.screws_c = tuple(nodes[SCREW_X + k] + 0.06 * noise[c.SCREW_X + k] for k in range(3))  # type: ignore[assignment]
         shown.axis_load_noise = (noise[c.AXIS_X_LOAD], noise[c.AXIS_Y_LOAD], noise[c.AXIS_Z_LOAD])
         shown.energy_state = ENERGY_STATES.index(machine.energy_state)
         shown.fault_severities = machine.faults.severities(machine.time_s)
 
-    def _fluids(self, machine: Machine, nodes: list[float], physics: Physics, noise: list[float]) -> None:
+    def _fluids(self, machine: Machine, nodes: list[float], noise: list[float]) -> None:
         c, shown, coolant = Channel, machine.shown, machine.coolant
-        flow = max(coolant.flow_l_min * (1.0 + 0.012 * noise[c.COOLANT_FLOW]), 0.0)
-        shown.coolant_flow = self._flow_meter.read(flow, physics.flow_sensor_sticks, machine.block, machine.seed, machine.number)
         shown.coolant_bar = max(coolant.pressure_bar + coolant.ripple_bar * noise[c.COOLANT_PRESSURE], 0.0)
         shown.coolant_c = nodes[COOLANT] + 0.07 * noise[c.COOLANT_TEMPERATURE]
         shown.coolant_level = min(max(coolant.level_percent + 0.15 * noise[c.COOLANT_LEVEL], 0.0), 100.0)

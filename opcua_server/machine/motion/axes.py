@@ -51,23 +51,31 @@ class AxisBlock:
     load_percent: Floats
     """Torque of the rated torque, unsigned."""
 
+    def part(self, rows: slice, columns: slice = slice(None)) -> AxisBlock:
+        """Some of the samples, and of the axes where there are more than three."""
+        return AxisBlock(
+            self.position_mm[rows, columns],
+            self.motor_position_mm[rows, columns],
+            self.velocity_mm_s[rows, columns],
+            self.following_error_mm[rows, columns],
+            self.torque_nm[rows, columns],
+            self.power_w[rows, columns],
+            self.load_percent[rows, columns],
+        )
+
 
 class Axes:
     """Servo lag, friction, backlash, pitch error and growth of three axes, sample by sample, state carried between blocks.
 
-    ``parameters`` may be replaced between blocks: that is how faults act.
+    ``parameters`` may be replaced between blocks: that is how faults act. ``state: (STATE_ROWS, axes)`` may be a window of the
+    columns of many machines, which ``follow`` then moves all at once.
     """
 
     def __init__(self, parameters: Sequence[AxisParameters], position_mm: Sequence[float]) -> None:
         self.parameters = tuple(parameters)
-        start = np.array(position_mm, dtype=np.float64)
-        count = len(start)
-        self._lag = np.zeros((1, count))
-        self._push = np.zeros((2, count))
-        self._load_n = -self._p.weight
-        # Last sample of each: what the loop wants, motor, its velocity, table, and where friction would have it rest.
-        self._wanted, self._motor, self._table, self._slide = start.copy(), start.copy(), start.copy(), start.copy()
-        self._velocity = np.zeros(count)
+        self.state: Floats = np.zeros((STATE_ROWS, len(position_mm)))
+        self.state[_LOAD] = -self.columns.weight
+        self.state[_WANTED : _SLIDE + 1] = position_mm
 
     @property
     def parameters(self) -> tuple[AxisParameters, ...]:
@@ -76,46 +84,62 @@ class Axes:
     @parameters.setter
     def parameters(self, parameters: Sequence[AxisParameters]) -> None:
         self._parameters = tuple(parameters)
-        self._p = Columns(self._parameters)
+        self.columns = Columns(self._parameters)
 
     def step(
         self, command_mm: Floats, command_velocity_mm_s: Floats, force_n: Floats, screw_temperature_c: Sequence[float]
     ) -> AxisBlock:
-        """The next ``n`` samples.
+        """The next ``n`` samples. See ``follow``; ``screw_temperature_c``: one value per axis."""
+        screws = np.asarray(screw_temperature_c)
+        return follow(self.columns, self.state, command_mm, command_velocity_mm_s, force_n, screws)
 
-        ``command_mm``, ``command_velocity_mm_s`` and ``force_n`` (cutting force on the axis, positive when it pushes towards
-        plus) are (n, 3); ``screw_temperature_c`` one value per axis. The result does not depend on how time is cut into blocks.
-        """
-        p = self._p
-        error, self._lag = _filtered(p.lag, command_velocity_mm_s, self._lag)
-        undisturbed: Floats = command_mm - error
-        # Friction follows from the motion that the loop wants; its push on the axis is too small to change its own direction.
-        way = _steps(undisturbed, self._wanted)
-        slide = _carried(undisturbed, way, p.presliding2, self._slide)
-        wanted = way * (1.0 / SAMPLE_S)
-        creep = wanted * p.per_stribeck
-        rise = np.exp(-creep * creep) * p.static_rise + p.coulomb
-        load = force_n - rise * ((undisturbed - slide) * p.per_presliding) - p.viscous * wanted - p.weight
-        push, self._push = _filtered(p.washout, _steps(load, self._load_n), self._push)
-        motor: Floats = undisturbed + push * p.per_stiffness
-        way = _steps(motor, self._motor)
-        velocity = way * (1.0 / SAMPLE_S)
-        acceleration = _steps(velocity, self._velocity) * (1.0 / SAMPLE_S)
-        table = _carried(motor, way, p.backlash, self._table)
-        if len(motor):
-            self._wanted, self._slide, self._load_n = undisturbed[-1], slide[-1], load[-1]
-            self._motor, self._velocity, self._table = motor[-1], velocity[-1], table[-1]
-        position = table + pitch_error_mm(p, table) + growth_mm(p, table, np.asarray(screw_temperature_c))
-        torque, power = _drive(p, velocity, acceleration, load)
-        return AxisBlock(
-            position_mm=position,
-            motor_position_mm=motor,
-            velocity_mm_s=velocity,
-            following_error_mm=command_mm - position,
-            torque_nm=torque,
-            power_w=power,
-            load_percent=np.abs(torque) * p.percent_per_nm,
-        )
+
+_LAG, _PUSH, _LOAD, _WANTED, _MOTOR, _TABLE, _SLIDE, _VELOCITY = 0, 1, 3, 4, 5, 6, 7, 8
+STATE_ROWS = 9
+"""State of the two filters (the washout has two rows) and the last sample of each: load, what the loop wants, motor, table, where
+friction would have it rest, velocity of the motor."""
+
+
+def follow(
+    p: Columns, state: Floats, command_mm: Floats, command_velocity_mm_s: Floats, force_n: Floats, screws_c: Floats
+) -> AxisBlock:
+    """What axes side by side do in the next ``n`` samples; ``state`` moves on.
+
+    ``command_mm``, ``command_velocity_mm_s`` and ``force_n`` (cutting force on the axis, positive when it pushes towards plus)
+    are (n, axes), ``screws_c`` (axes,). The result depends neither on how time is cut into blocks nor on what stands in the
+    other columns.
+    """
+    error, state[_LAG : _LAG + 1] = _filtered(p.lag, command_velocity_mm_s, state[_LAG : _LAG + 1])
+    undisturbed: Floats = command_mm - error
+    # Friction follows from the motion that the loop wants; its push on the axis is too small to change its own direction.
+    way = _steps(undisturbed, state[_WANTED])
+    slide = _carried(undisturbed, way, p.presliding2, state[_SLIDE])
+    wanted = way * (1.0 / SAMPLE_S)
+    creep = wanted * p.per_stribeck
+    rise = np.exp(-creep * creep) * p.static_rise + p.coulomb
+    load = force_n - rise * ((undisturbed - slide) * p.per_presliding) - p.viscous * wanted - p.weight
+    push, state[_PUSH : _PUSH + 2] = _filtered(p.washout, _steps(load, state[_LOAD]), state[_PUSH : _PUSH + 2])
+    motor: Floats = undisturbed + push * p.per_stiffness
+    way = _steps(motor, state[_MOTOR])
+    velocity = way * (1.0 / SAMPLE_S)
+    acceleration = _steps(velocity, state[_VELOCITY]) * (1.0 / SAMPLE_S)
+    table = _carried(motor, way, p.backlash, state[_TABLE])
+    if len(motor):
+        for row, values in (
+            (_WANTED, undisturbed), (_SLIDE, slide), (_LOAD, load), (_MOTOR, motor), (_VELOCITY, velocity), (_TABLE, table),
+        ):  # fmt: skip
+            state[row] = values[-1]
+    position = table + pitch_error_mm(p, table) + growth_mm(p, table, screws_c)
+    torque, power = _drive(p, velocity, acceleration, load)
+    return AxisBlock(
+        position_mm=position,
+        motor_position_mm=motor,
+        velocity_mm_s=velocity,
+        following_error_mm=command_mm - position,
+        torque_nm=torque,
+        power_w=power,
+        load_percent=np.abs(torque) * p.percent_per_nm,
+    )
 
 
 class Columns:
