@@ -261,7 +261,7 @@ class Machine:
             tips = tips - np.array(job.origin_mm)
             tips[:, 2] -= lengths
         wet = self.coolant.wear_factor(0.8, physics.coolant_concentration)
-        return self.process.step(tips, tool, [self.spindle.speed_rpm] * TICKS, physics, wet)
+        return self.process.step(tips, tool, self.spindle.speed_rpm, physics, wet)
 
     def _turn(self, cut: CutBlock, physics: Physics, variation: float) -> tuple[float, float, float, float]:
         """Spindle over the block: electrical, shaft and friction power in W, torque in N·m, all mean."""

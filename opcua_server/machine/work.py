@@ -23,7 +23,7 @@ from opcua_server.machine.gcode.tables import Limits, ToolTable, WorkOffsets
 from opcua_server.machine.gcode.tables import Tool as OffsetRow
 from opcua_server.machine.moves import Move, NcAlarm, Point
 from opcua_server.machine.parameters import VF2
-from opcua_server.machine.process.stock import Blank, enclosing_blank, read_blank
+from opcua_server.machine.process.blank import Blank, enclosing_blank, read_blank
 from opcua_server.machine.tools import CUTTERS, POCKETS
 
 G54: Final[Point] = (-440.0, -260.0, -420.0)

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from opcua_server.machine.process.blank import Blank, read_blank
 from opcua_server.machine.process.cutting import milling
 from opcua_server.machine.process.materials import MATERIALS
-from opcua_server.machine.process.stock import Blank, Engagement, Stock, read_blank
+from opcua_server.machine.process.removals import Removals
+from opcua_server.machine.process.stock import Engagement, Stock
 
 
 @given(
@@ -64,13 +66,36 @@ def test_volume_does_not_depend_on_how_a_path_is_cut_into_stamps(seed: int, radi
     np.testing.assert_array_equal(whole.heights, pieces.heights)
 
 
+def test_a_part_that_is_cut_again_takes_the_same_without_working_it_out() -> None:
+    memory, blank = Removals(), _blank()
+    path = np.linspace((0.0, 20.0, -2.0), (40.0, 25.0, -2.0), 10)
+    other = path + np.array([0.0, 0.1, 0.0])
+    first, again, apart = (Stock(blank, memory) for _ in range(3))
+    taken = [first.stamp(each, 5.0)[0].sum() for each in (path, other)]
+    known = len(memory)
+    assert [again.stamp(each, 5.0)[0].sum() for each in (path, other)] == taken
+    assert len(memory) == known
+    np.testing.assert_array_equal(first.heights, again.heights)
+    # From another state the same stamp takes something else.
+    assert apart.stamp(other, 5.0)[0].sum() > taken[1]
+    assert len(memory) == known + 1
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    memory = Removals(most=5)
+    stock = Stock(_blank(), memory)
+    for k in range(20):
+        stock.stamp(np.array([[2.0 * k, 20.0, -1.0]]), 5.0)
+    assert len(memory) <= 5
+
+
 def test_engagement_finds_depth_and_width_of_a_steady_cut() -> None:
     stock, engagement, radius, depth = Stock(_blank()), Engagement(), 5.0, 3.0
     areas = []
     for k in range(280):
         x = -8.0 + 0.2 * k
         volume, moment = stock.stamp(np.array([[x, 20.0, -depth]]), radius)
-        engagement.follow(float(volume[0]), float(moment[0]), 0.2, 2.0 * stock.cell_mm)
+        engagement.follow(volume, moment, np.array([0.2]), 2.0 * stock.cell_mm)
         if 5.0 < x < 45.0:
             areas.append(engagement.area_mm2)
             assert engagement.depth_mm == pytest.approx(depth, rel=1e-6)

@@ -8,8 +8,8 @@ import pytest
 
 from opcua_server.machine.faults import FAULTS
 from opcua_server.machine.parameters import MACHINES
+from opcua_server.machine.process.blank import STOCK_COMMENT, read_blank
 from opcua_server.machine.process.materials import MATERIALS
-from opcua_server.machine.process.stock import STOCK_COMMENT, read_blank
 from opcua_server.machine.tools import CUTTERS, ToolType
 
 from .running import DEMOS

@@ -11,9 +11,10 @@ import numpy.typing as npt
 import pytest
 
 from opcua_server.machine.physics import Physics
+from opcua_server.machine.process.blank import Blank
 from opcua_server.machine.process.materials import MATERIALS
 from opcua_server.machine.process.process import TICK_S, TICKS, CutBlock, Process
-from opcua_server.machine.process.stock import Blank, Stock
+from opcua_server.machine.process.stock import Stock
 from opcua_server.machine.process.wear import CRITERION_MM
 from opcua_server.machine.tools import CUTTERS, Tool
 
@@ -43,7 +44,7 @@ def _line(start: Point, end: Point, feed_mm_min: float) -> Floats:
 
 def _cut(process: Process, tool: Tool, path: Floats, speed_rpm: float, physics: Physics | None = None) -> list[CutBlock]:
     physics = physics or Physics()
-    return [process.step(path[k : k + TICKS], tool, [speed_rpm] * TICKS, physics, 1.0) for k in range(0, len(path), TICKS)]
+    return [process.step(path[k : k + TICKS], tool, speed_rpm, physics, 1.0) for k in range(0, len(path), TICKS)]
 
 
 def _removed(blocks: Iterable[CutBlock]) -> float:

@@ -15,10 +15,15 @@ falls a little, while once per turn the force is up.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
+
 from opcua_server.machine.process.materials import Material
+
+Floats = npt.NDArray[np.float64]
 
 DRILL_POINT_SIN: Final = math.sin(math.radians(59.0))
 """Half of the 118 degree point: the chip of a drill is thinner than its feed per edge."""
@@ -26,85 +31,79 @@ FLANK_PRESSURE: Final = 180.0
 """Kw, N per mm2 of worn flank; published values are 100-300."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """Cutting at one moment: forces in N at the edge, power in W, torque in N·m; h_m in mm."""
+Values = Floats | float
+"""One moment, or several side by side."""
 
-    chip_mm: float
-    power_w: float
-    torque_nm: float
-    tangential_n: float
+
+@dataclass(slots=True)
+class Cut:
+    """Cutting at one moment or several: forces in N at the edge, power in W, torque in N·m; h_m in mm."""
+
+    chip_mm: Floats
+    power_w: Floats
+    torque_nm: Floats
+    tangential_n: Floats
     """Mean tangential force over a revolution."""
-    peak_n: float
+    peak_n: Floats
     """Tangential force of one tooth at its mean chip: what excites the tooth-passing line."""
-    teeth_in_cut: float
-    once_per_turn_n: float = 0.0
+    teeth_in_cut: Floats
+    once_per_turn_n: Floats
     """Amplitude of the force that comes back with each turn: one tooth has more to do than the others."""
 
 
-NO_CUT: Final = Cut(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-
-
-def engagement_angle(ae_mm: float, diameter_mm: float) -> float:
-    """phi_s in radians for a width of cut ae; a full slot is pi."""
-    return math.acos(max(-1.0, min(1.0, 1.0 - 2.0 * ae_mm / diameter_mm)))
-
-
-def mean_chip(fz_mm: float, ae_mm: float, diameter_mm: float, angle: float) -> float:
-    """h_m in mm: feed per tooth averaged over the engagement ``angle`` of a width ae (edge at 90 degrees)."""
-    return fz_mm * 2.0 * ae_mm / (diameter_mm * angle) if angle > 0.0 else 0.0
-
-
 def milling(
-    material: Material, diameter_mm: float, teeth: int, speed_rpm: float, feed_mm_min: float,
-    ap_mm: float, ae_mm: float, flank_wear_mm: float = 0.0, chipped: float = 0.0,
+    material: Material, diameter_mm: float, teeth: int, speed_rpm: float, feed_mm_min: Values,
+    ap_mm: Values, ae_mm: Values, flank_wear_mm: float = 0.0, chipped: float = 0.0,
 ) -> Cut:  # fmt: skip
-    """A cut of a milling cutter: depth ap, width ae (at most the diameter), in mm; flank wear VB in mm.
+    """A cut of a milling cutter: depth ap, width ae (at most the diameter), in mm; flank wear VB in mm. All but wear above 0.
 
     ``chipped``: share of one tooth's edge that is gone.
     """
-    if speed_rpm < 1.0 or ap_mm <= 0.0 or ae_mm <= 0.0 or feed_mm_min <= 0.0:
-        return NO_CUT
-    ae_mm = min(ae_mm, diameter_mm)
-    angle = engagement_angle(ae_mm, diameter_mm)
-    chip = mean_chip(feed_mm_min / (speed_rpm * teeth), ae_mm, diameter_mm, angle)
-    in_cut = teeth * angle / (2.0 * math.pi)
-    cut = _cut(material, chip, ap_mm * ae_mm * feed_mm_min / 60.0, diameter_mm, speed_rpm, in_cut, ap_mm, flank_wear_mm)
+    depth, feed = np.asarray(ap_mm, dtype=np.float64), np.asarray(feed_mm_min, dtype=np.float64)
+    width = np.minimum(np.asarray(ae_mm, dtype=np.float64), diameter_mm)
+    # phi_s, the engagement angle of one tooth; a full slot is pi.
+    angle = np.arccos(1.0 - width * (2.0 / diameter_mm))
+    # h_m: feed per tooth averaged over that angle (edge at 90 degrees).
+    chip = feed * (2.0 / (speed_rpm * teeth * diameter_mm)) * width / angle
+    in_cut = angle * (teeth / (2.0 * math.pi))
+    cut = _cut(material, chip, depth * width * feed / 60.0, diameter_mm, speed_rpm, in_cut, depth, flank_wear_mm)
     return _with_chipped_tooth(cut, material, teeth, chipped) if chipped > 0.0 and teeth > 1 else cut
 
 
 def drilling(
-    material: Material, diameter_mm: float, teeth: int, speed_rpm: float, feed_mm_min: float,
-    area_mm2: float, flank_wear_mm: float = 0.0,
+    material: Material, diameter_mm: float, teeth: int, speed_rpm: float, feed_mm_min: Values,
+    area_mm2: Values, flank_wear_mm: float = 0.0,
 ) -> Cut:  # fmt: skip
-    """A cut along the spindle: drill, reamer, tap or plunge that removes ``area_mm2`` of cross section.
+    """A cut along the spindle: drill, reamer, tap or plunge that removes ``area_mm2`` of cross section. All but wear above 0.
 
     The force acts at half the radius where a full hole is drilled, which the volume form kc * Q has in it already.
     """
-    if speed_rpm < 1.0 or area_mm2 <= 0.0 or feed_mm_min <= 0.0:
-        return NO_CUT
-    chip = feed_mm_min / (speed_rpm * teeth) * DRILL_POINT_SIN
-    edge = min(area_mm2 / (math.pi * diameter_mm) * 2.0, diameter_mm / 2.0)
-    return _cut(material, chip, area_mm2 * feed_mm_min / 60.0, diameter_mm, speed_rpm, float(teeth), edge, flank_wear_mm)
+    area, feed = np.asarray(area_mm2, dtype=np.float64), np.asarray(feed_mm_min, dtype=np.float64)
+    chip = feed * (DRILL_POINT_SIN / (speed_rpm * teeth))
+    edge = np.minimum(area * (2.0 / (math.pi * diameter_mm)), diameter_mm / 2.0)
+    in_cut = np.full_like(feed, float(teeth))
+    return _cut(material, chip, area * feed / 60.0, diameter_mm, speed_rpm, in_cut, edge, flank_wear_mm)
 
 
 def _cut(
-    material: Material, chip_mm: float, removal_mm3_s: float, diameter_mm: float, speed_rpm: float,
-    teeth_in_cut: float, edge_mm: float, flank_wear_mm: float,
+    material: Material, chip_mm: Floats, removal_mm3_s: Floats, diameter_mm: float, speed_rpm: float,
+    teeth_in_cut: Floats, edge_mm: Floats, flank_wear_mm: float,
 ) -> Cut:  # fmt: skip
     """``edge_mm``: engaged length of one edge."""
     edge_speed_m_s = math.pi * diameter_mm * speed_rpm / 60_000.0
-    shear_w = material.specific_force(chip_mm) * removal_mm3_s / 1000.0
-    rubbing_n = FLANK_PRESSURE * material.abrasion * flank_wear_mm * edge_mm * teeth_in_cut
-    power_w = shear_w + rubbing_n * edge_speed_m_s
+    power_w = material.specific_force(chip_mm) * removal_mm3_s / 1000.0
+    if flank_wear_mm > 0.0:
+        rubbing_n = edge_mm * teeth_in_cut * (FLANK_PRESSURE * material.abrasion * flank_wear_mm)
+        power_w = power_w + rubbing_n * edge_speed_m_s
     tangential_n = power_w / edge_speed_m_s
     return Cut(
         chip_mm=chip_mm,
         power_w=power_w,
-        torque_nm=power_w * 60.0 / (2.0 * math.pi * speed_rpm),
+        torque_nm=power_w * (60.0 / (2.0 * math.pi * speed_rpm)),
         tangential_n=tangential_n,
-        peak_n=tangential_n / max(teeth_in_cut, 0.05),
+        peak_n=tangential_n / np.maximum(teeth_in_cut, 0.05),
         teeth_in_cut=teeth_in_cut,
+        once_per_turn_n=np.zeros_like(power_w),
     )
 
 
@@ -118,5 +117,16 @@ def _with_chipped_tooth(cut: Cut, material: Material, teeth: int, chipped: float
         torque_nm=cut.torque_nm * less,
         tangential_n=cut.tangential_n * less,
         # From the mean of its neighbours down by the missing tooth and up by the double one.
-        once_per_turn_n=cut.peak_n * 0.5 * chipped * double * min(cut.teeth_in_cut, 1.0),
+        once_per_turn_n=cut.peak_n * (0.5 * chipped * double) * np.minimum(cut.teeth_in_cut, 1.0),
     )
+
+
+def together(here: npt.NDArray[np.bool_], one: Cut, other: Cut) -> Cut:
+    """Moments of two kinds in one row: ``one`` where ``here`` is true."""
+
+    def merged(name: str) -> Floats:
+        row = np.empty(len(here))
+        row[here], row[~here] = getattr(one, name), getattr(other, name)
+        return row
+
+    return Cut(*(merged(each.name) for each in fields(Cut)))

@@ -11,6 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
 THINNEST_CHIP_MM: Final = 0.01
 
 
@@ -28,9 +33,10 @@ class Material:
     kg_mm3: float = 7.85e-6
     """Density."""
 
-    def specific_force(self, chip_mm: float) -> float:
-        """kc in N/mm2 (= W per mm3/s times 1000) at a chip thickness in mm."""
-        return float(self.kc11 * max(chip_mm, THINNEST_CHIP_MM) ** -self.mc)
+    def specific_force(self, chip_mm: Floats | float) -> Floats:
+        """kc in N/mm2 (= W per mm3/s times 1000) at a chip thickness in mm, or at several."""
+        force: Floats = self.kc11 * np.maximum(chip_mm, THINNEST_CHIP_MM) ** -self.mc
+        return force
 
 
 MATERIALS: Final[dict[str, Material]] = {

@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from opcua_server.machine.physics import Physics
-from opcua_server.machine.process.cutting import NO_CUT, Cut, drilling, milling
+from opcua_server.machine.process.cutting import Cut, drilling, milling, together
+from opcua_server.machine.process.materials import Material
 from opcua_server.machine.process.stability import QUIET, Chatter, chatter
 from opcua_server.machine.process.stock import Engagement, Stock
 from opcua_server.machine.process.surface import roughness_um
@@ -83,116 +84,121 @@ class Process:
         self.stock = stock
         self.engagement.clear()
 
-    def step(self, tips_mm: Floats, tool: Tool | None, speeds_rpm: list[float], physics: Physics, coolant_wear: float) -> CutBlock:
+    def step(self, tips_mm: Floats, tool: Tool | None, speed_rpm: float, physics: Physics, coolant_wear: float) -> CutBlock:
         """Cut along ``tips_mm: (10, 3)``, the tip of the tool at each tick in work coordinates of the blank.
 
-        ``speeds_rpm``: of the spindle at each tick; ``coolant_wear``: how much faster the edge wears than well cooled.
+        ``speed_rpm``: of the spindle; ``coolant_wear``: how much faster the edge wears than well cooled.
         """
         previous = self._last_tip if self._last_tip is not None else tips_mm[0]
         self._last_tip = tips_mm[-1].copy()
-        edge_speed = math.pi * tool.type.diameter_mm * speeds_rpm[-1] / 1000.0 if tool else 0.0
+        edge_speed = math.pi * tool.type.diameter_mm * speed_rpm / 1000.0 if tool else 0.0
         stock = self.stock
         if tool is None or stock is None or tool.type.teeth == 0 or tool.broken or not _may_touch(tips_mm, tool, stock):
             self.engagement.clear()
-            return CutBlock(IDLE, None, 0.0, 0.0, edge_speed, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-        steps = np.diff(tips_mm, axis=0, prepend=previous[None, :])
-        travels = np.sqrt(np.einsum("ij,ij->i", steps, steps))
+            return _without_cut(edge_speed)
         volume, moment = stock.stamp(tips_mm, tool.type.diameter_mm / 2.0)
-        if self.engagement.area_mm2 == 0.0 and not volume.any():
-            return CutBlock(IDLE, None, 0.0, 0.0, edge_speed, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+        touched = bool(volume.any())
+        if self.engagement.area_mm2 == 0.0 and not touched:
+            return _without_cut(edge_speed)
+        steps = np.empty_like(tips_mm)
+        np.subtract(tips_mm[1:], tips_mm[:-1], out=steps[1:])
+        np.subtract(tips_mm[0], previous, out=steps[0])
+        travels: Floats = np.sqrt(np.einsum("ij,ij->i", steps, steps))
         steep = np.abs(steps[:, 2]) > AXIAL_SHARE * travels
-        if steep.any() and volume.any():
+        if touched and steep.any():
             share = np.where(
                 steep, stock.disc_share(float(tips_mm[-1, 0]), float(tips_mm[-1, 1]), tool.type.diameter_mm / 2.0), 1.0
             )
             volume, moment = volume * share, moment * share
-        return self._cut(stock, steps, travels.tolist(), volume.tolist(), moment.tolist(), tool, speeds_rpm, physics, coolant_wear)
+        areas, depths = self.engagement.follow(volume, moment, travels, 2.0 * stock.cell_mm)
+        cutting = np.flatnonzero((travels > 1e-6) & (areas > 0.0))
+        if speed_rpm < 30.0 or not cutting.size:
+            return _without_cut(edge_speed, float(volume.sum()))
+        axial = steep if not tool.type.cuts_along_axis else np.ones_like(steep)
+        return self._cut(
+            stock.blank.material, cutting, steps[cutting], travels[cutting], areas[cutting], depths[cutting], axial[cutting],
+            volume, tool, speed_rpm, physics, coolant_wear,
+        )  # fmt: skip
 
     def _cut(
-        self, stock: Stock, steps: Floats, travels: list[float], volume: list[float], moment: list[float],
-        tool: Tool, speeds_rpm: list[float], physics: Physics, coolant_wear: float,
+        self, material: Material, ticks: npt.NDArray[np.intp], steps: Floats, travels: Floats, areas: Floats, depths: Floats,
+        axial: npt.NDArray[np.bool_], volume: Floats, tool: Tool, speed_rpm: float, physics: Physics, coolant_wear: float,
     ) -> CutBlock:  # fmt: skip
-        kind, material, engagement = tool.type, stock.blank.material, self.engagement
-        smoothing = 2.0 * stock.cell_mm
-        wear_mm = tool.flank_wear_mm
-        torques, forces = [0.0] * TICKS, [_NO_FORCE] * TICKS
-        rises, widths = steps[:, 2].tolist(), 0.0
-        in_cut, power, chip_load, chip, tooth, speed_sum = 0, 0.0, 0.0, 0.0, 0.0, 0.0
-        turn_n, broke = 0.0, False
-        heaviest: tuple[Cut, float, float] | None = None
-        strength = tool.strength_n * physics.tool_strength
-        for tick in range(TICKS):
-            if broke:
-                break
-            travel, speed = travels[tick], speeds_rpm[tick]
-            engagement.follow(volume[tick], moment[tick], travel, smoothing)
-            if travel <= 1e-6 or engagement.area_mm2 <= 0.0 or speed < 30.0:
-                continue
-            feed = travel / TICK_S * 60.0
-            area = engagement.area_mm2
-            axial = kind.cuts_along_axis or abs(rises[tick]) > AXIAL_SHARE * travel
-            depth = max(engagement.depth_mm, 1e-3)
-            width = min(area / depth, kind.diameter_mm)
-            if axial:
-                cut = drilling(material, kind.diameter_mm, kind.teeth, speed, feed, area, wear_mm)
-            else:
-                cut = milling(
-                    material, kind.diameter_mm, kind.teeth, speed, feed, area / width, width, wear_mm, physics.edge_chipped
-                )
-            if cut is NO_CUT:
-                continue
-            if not axial:
-                if heaviest is None or cut.power_w > heaviest[0].power_w:
-                    heaviest = (cut, area / width, speed)
-                turn_n = max(turn_n, cut.once_per_turn_n)
-                broke = cut.peak_n * max(cut.teeth_in_cut, 1.0) > strength
-            in_cut += 1
-            fz = feed / (speed * kind.teeth)
-            torques[tick] = cut.torque_nm * (BREAKING_SPIKE if broke else 1.0)
-            power += cut.power_w
-            chip_load += fz * cut.power_w  # a retract at rapid still shares its first tick with the cut
-            chip += cut.chip_mm
-            speed_sum += speed
-            tooth = max(tooth, cut.peak_n if not axial else 0.15 * cut.peak_n)
-            forces[tick] = _axis_force(cut, steps[tick] / travel, axial)
-            widths += width
-        worst = QUIET
-        if heaviest is not None:
-            cut, depth, speed = heaviest
-            tooth_hz = speed / 60.0 * kind.teeth
-            worst = chatter(depth, material.specific_force(cut.chip_mm), cut.teeth_in_cut, tooth_hz, physics.damping)
+        """The ticks that cut."""
+        kind, engagement = tool.type, self.engagement
+        wear_mm, chipped = tool.flank_wear_mm, physics.edge_chipped
+        feed = travels * (60.0 / TICK_S)
+        width = np.minimum(areas / np.maximum(depths, 1e-3), kind.diameter_mm)
+        depth = areas / width
+        some, every = bool(axial.any()), bool(axial.all())
+        if every:
+            cut = drilling(material, kind.diameter_mm, kind.teeth, speed_rpm, feed, areas, wear_mm)
+        elif not some:
+            cut = milling(material, kind.diameter_mm, kind.teeth, speed_rpm, feed, depth, width, wear_mm, chipped)
+        else:
+            flat = ~axial
+            cut = together(
+                axial,
+                drilling(material, kind.diameter_mm, kind.teeth, speed_rpm, feed[axial], areas[axial], wear_mm),
+                milling(material, kind.diameter_mm, kind.teeth, speed_rpm, feed[flat], depth[flat], width[flat], wear_mm, chipped),
+            )
+        breaks = cut.peak_n * np.maximum(cut.teeth_in_cut, 1.0) > tool.strength_n * physics.tool_strength
+        if some:
+            breaks &= ~axial
+        broke = bool(breaks.any())
+        count = int(breaks.argmax()) + 1 if broke else len(ticks)
+        worst, turn_n = QUIET, 0.0
+        if not every:
+            power = np.where(axial[:count], -1.0, cut.power_w[:count])
+            heaviest = int(power.argmax())
+            if power[heaviest] > 0.0:
+                worst = chatter(
+                    float(depth[heaviest]), float(material.specific_force(float(cut.chip_mm[heaviest]))),
+                    float(cut.teeth_in_cut[heaviest]), speed_rpm / 60.0 * kind.teeth, physics.damping,
+                )  # fmt: skip
+            turn_n = float(cut.once_per_turn_n[:count].max())
+        torques = np.zeros(TICKS)
+        torques[ticks[:count]] = cut.torque_nm[:count]
+        forces = np.zeros((TICKS, 3))
+        forces[ticks[:count]] = _axis_forces(cut, steps / travels[:, None], axial if some else None)[:count]
         if broke:
+            torques[ticks[count - 1]] *= BREAKING_SPIKE
             tool.broken = True
             engagement.clear()
-        life_used = 0.0
-        if in_cut:
-            # Conditions hardly change within a block: its means decide how much of the edge's life it takes.
-            vc = math.pi * kind.diameter_mm * speed_sum / in_cut / 1000.0
-            share = widths / in_cut / kind.diameter_mm
-            life = life_min(material.taylor_c, kind.edge, vc, chip_load / power, kind.nominal_fz_mm, share)
-            life_used = in_cut * TICK_S / (60.0 * life)
-        tool.nominal_used += life_used
-        tool.used += life_used / tool.life_scatter * physics.wear_rate * coolant_wear * (1.0 + CHATTER_WEAR * worst.growth)
-        tool.cutting_time_s += in_cut * TICK_S
-        n = max(in_cut, 1)
-        edge_speed = math.pi * kind.diameter_mm * (speed_sum / n if in_cut else speeds_rpm[-1]) / 1000.0
+        powers = cut.power_w[:count]
+        total = float(powers.sum())
+        # A retract at rapid still shares its first tick with the cut: the mean chip load is that of the power.
+        chip_load = float((feed[:count] * powers).sum()) / (speed_rpm * kind.teeth) / total if total > 0.0 else 0.0
+        tooth = cut.peak_n[:count] if not some else np.where(axial[:count], 0.15 * cut.peak_n[:count], cut.peak_n[:count])
+        # Conditions hardly change within a block: its means decide how much of the edge's life it takes.
+        edge_speed = math.pi * kind.diameter_mm * speed_rpm / 1000.0
+        share = float(width[:count].sum()) / count / kind.diameter_mm
+        life = life_min(material.taylor_c, kind.edge, edge_speed, chip_load, kind.nominal_fz_mm, share)
+        used = count * TICK_S / (60.0 * life)
+        tool.nominal_used += used
+        tool.used += used / tool.life_scatter * physics.wear_rate * coolant_wear * (1.0 + CHATTER_WEAR * worst.growth)
+        tool.cutting_time_s += count * TICK_S
         return CutBlock(
-            torque_nm=torques,
-            force_n=np.repeat(np.array(forces), SAMPLES_PER_TICK, axis=0) if in_cut else None,
-            in_cut_s=in_cut * TICK_S,
-            chip_load_mm=min(chip_load / power, 2.0) if power > 0.0 else 0.0,
+            torque_nm=torques.tolist(),
+            force_n=np.repeat(forces, SAMPLES_PER_TICK, axis=0),
+            in_cut_s=count * TICK_S,
+            chip_load_mm=min(chip_load, 2.0),
             cutting_speed_m_min=edge_speed,
-            tooth_force_n=tooth,
-            power_w=power / TICKS,
-            removed_mm3=sum(volume),
-            chip_mm=chip / n,
+            tooth_force_n=float(tooth.max()),
+            power_w=total / TICKS,
+            removed_mm3=float(volume.sum()),
+            chip_mm=float(cut.chip_mm[:count].sum()) / count,
             area_mm2=engagement.area_mm2,
             depth_mm=engagement.depth_mm,
             once_per_turn_n=turn_n,
             chatter=worst,
-            roughness_um=roughness_um(kind, chip_load / power, wear_mm, physics.edge_chipped, worst.growth) if power > 0.0 else 0.0,
+            roughness_um=roughness_um(kind, chip_load, wear_mm, chipped, worst.growth) if total > 0.0 else 0.0,
             broke=broke,
         )
+
+
+def _without_cut(edge_speed_m_min: float, removed_mm3: float = 0.0) -> CutBlock:
+    return CutBlock(IDLE, None, 0.0, 0.0, edge_speed_m_min, 0.0, 0.0, removed_mm3, 0.0, 0.0, 0.0)
 
 
 def _may_touch(tips_mm: Floats, tool: Tool, stock: Stock) -> bool:
@@ -207,13 +213,14 @@ def _may_touch(tips_mm: Floats, tool: Tool, stock: Stock) -> bool:
     )
 
 
-_NO_FORCE: Final = (0.0, 0.0, 0.0)
-
-
-def _axis_force(cut: Cut, along: Floats, axial: bool) -> tuple[float, float, float]:
-    """Force of the cut on X, Y, Z for a unit vector of the path: against the feed, across it, and up the spindle."""
-    ft = cut.tangential_n
-    x, y = float(along[0]), float(along[1])
-    if axial:
-        return (0.0, 0.0, DRILL_THRUST * ft)
-    return (ft * (-FEED_FORCE * x - NORMAL_FORCE * y), ft * (-FEED_FORCE * y + NORMAL_FORCE * x), AXIAL_FORCE * ft)
+def _axis_forces(cut: Cut, along: Floats, axial: npt.NDArray[np.bool_] | None) -> Floats:
+    """Forces of the cut on X, Y, Z for unit vectors of the path (n, 3): against the feed, across it, and up the spindle."""
+    ft, forces = cut.tangential_n, np.empty_like(along)
+    x, y = along[:, 0], along[:, 1]
+    forces[:, 0] = ft * (-FEED_FORCE * x - NORMAL_FORCE * y)
+    forces[:, 1] = ft * (-FEED_FORCE * y + NORMAL_FORCE * x)
+    forces[:, 2] = AXIAL_FORCE * ft
+    if axial is not None:
+        forces[axial, :2] = 0.0
+        forces[axial, 2] = DRILL_THRUST * ft[axial]
+    return forces

@@ -16,56 +16,16 @@ from __future__ import annotations
 
 import functools
 import math
-import re
 from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from opcua_server.machine.process.materials import DEFAULT, MATERIALS, Material
+from opcua_server.machine.process.blank import Blank
+from opcua_server.machine.process.removals import REMOVALS, Removal, Removals
 
 Floats = npt.NDArray[np.float64]
-
-STOCK_COMMENT: Final = re.compile(
-    r"\(\s*STOCK\s+(?P<material>[A-Z0-9]+)\s+"
-    r"X(?P<x0>[-\d.]+)\s+Y(?P<y0>[-\d.]+)\s+Z(?P<z0>[-\d.]+)\s+TO\s+X(?P<x1>[-\d.]+)\s+Y(?P<y1>[-\d.]+)\s+Z(?P<z1>[-\d.]+)\s*\)",
-    re.IGNORECASE,
-)
-"""``(STOCK C45 X0 Y0 Z-30 TO X120 Y80 Z1)``: material and box of the blank, mm, coordinates of the work offset in use."""
-
-_BY_UPPER_NAME: Final = {name.upper(): material for name, material in MATERIALS.items()}
-
-
-@dataclass(frozen=True, slots=True)
-class Blank:
-    """A work piece before the first cut: material and corners in mm, work coordinates."""
-
-    material: Material
-    low: tuple[float, float, float]
-    high: tuple[float, float, float]
-
-
-def read_blank(program_text: str) -> Blank | None:
-    """The blank that a program's STOCK comment describes; None without one, or when it makes no sense."""
-    match = STOCK_COMMENT.search(program_text)
-    if match is None:
-        return None
-    try:
-        low = (float(match["x0"]), float(match["y0"]), float(match["z0"]))
-        high = (float(match["x1"]), float(match["y1"]), float(match["z1"]))
-    except ValueError:
-        return None
-    material = _BY_UPPER_NAME.get(match["material"].upper())
-    if material is None or any(a >= b for a, b in zip(low, high, strict=True)):
-        return None
-    return Blank(material, low, high)
-
-
-def enclosing_blank(low: tuple[float, float, float], high: tuple[float, float, float]) -> Blank:
-    """A blank of the default material for a program that describes none: the box its feed moves cover, cut at work zero."""
-    top = max(min(high[2], 0.0), low[2] + 0.5)
-    return Blank(DEFAULT, low, (max(high[0], low[0] + 1.0), max(high[1], low[1] + 1.0), top))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,25 +60,39 @@ class Stock:
 
     MOST_CELLS: Final = 160_000
 
-    def __init__(self, blank: Blank) -> None:
+    def __init__(self, blank: Blank, removals: Removals = REMOVALS) -> None:
         self.blank = blank
         self._lattice = points = lattice(blank)
         self._cells: tuple[int, int] = (len(points.xs), len(points.xs[0]))
         self.heights = np.full(self._cells, blank.high[2], dtype=np.float64)
+        self._removals = removals
+        self._state = removals.begin(blank)
         self.cell_mm = points.cell_mm
         self.cell_area_mm2 = points.dx_mm * points.dy_mm
 
     def stamp(self, path: Floats, radius_mm: float) -> tuple[Floats, Floats]:
         """Cut with the tool at each row of ``path: (n, 3)`` (x, y, z of the tip, mm, work coordinates) in turn.
 
-        Returns removed volume in mm3 and volume-weighted depth in mm3·mm, both ``(n,)``.
+        Returns removed volume in mm3 and volume-weighted depth in mm3·mm, both ``(n,)`` and not to be written to.
         """
+        before = self._state
+        key = (before, radius_mm, path.tobytes())
+        known = self._removals.after(key)
+        if known is None:
+            known = self._removals.keep(key, self._take(path, radius_mm))
+        elif known.cells is not None:
+            self.heights.ravel()[known.cells] = known.heights
+        self._state = known.state
+        return known.volumes, known.moments
+
+    def _take(self, path: Floats, radius_mm: float) -> Removal:
+        """Lower the heights."""
         n, points = len(path), self._lattice
-        nothing = np.zeros(n)
+        nothing = Removal(np.zeros(n), np.zeros(n))
         x_low, y_low, z_low = path.min(axis=0).tolist()
         x_high, y_high, z_high = path.max(axis=0).tolist()
         if z_low >= self.blank.high[2]:
-            return nothing, nothing
+            return nothing
         z_low = max(z_low, self.blank.low[2])
         nx, ny = self._cells
         x0, y0, _ = self.blank.low
@@ -127,12 +101,12 @@ class Stock:
         j0 = max(0, int((y_low - radius_mm - y0) / points.dy_mm))
         j1 = min(ny, int((y_high + radius_mm - y0) / points.dy_mm) + 1)
         if i0 >= i1 or j0 >= j1:
-            return nothing, nothing
+            return nothing
         window = self.heights[i0:i1, j0:j1]
         # Of the cells around the tool most are cut already or out of reach: only the rest is worth a look at each tick.
         where = np.flatnonzero(window > z_low)
         if not where.size:
-            return nothing, nothing
+            return nothing
         rows, columns = np.divmod(where, j1 - j0)
         index = (rows + i0) * ny + (columns + j0)
         x, y = points.xs.ravel()[index], points.ys.ravel()[index]
@@ -140,7 +114,7 @@ class Stock:
         near = np.square(x - 0.5 * (x_low + x_high)) + np.square(y - 0.5 * (y_low + y_high)) <= reach * reach
         index, x, y = index[near], x[near], y[near]
         if not index.size:
-            return nothing, nothing
+            return nothing
         under = np.square(x - path[:, 0, None]) + np.square(y - path[:, 1, None]) <= radius_mm * radius_mm
         heights = self.heights.ravel()
         before = heights[index]
@@ -149,17 +123,19 @@ class Stock:
             first = under.argmax(axis=0)
             cut = under[first, np.arange(len(index))]
             taken = before[cut] - z_low
-            heights[index[cut]] = z_low
+            lowered = index[cut]
+            heights[lowered] = z_low
             tick = first[cut]
             taken *= self.cell_area_mm2
-            return _sums(tick, taken, n), _sums(tick, taken * taken / self.cell_area_mm2, n)
+            return Removal(_sums(tick, taken, n), _sums(tick, taken * taken / self.cell_area_mm2, n), lowered, z_low)
         floor = np.empty((n + 1, len(index)))
         floor[0] = before
         floor[1:] = np.where(under, np.maximum(path[:, 2], self.blank.low[2])[:, None], np.inf)
         np.minimum.accumulate(floor, axis=0, out=floor)
         heights[index] = floor[-1]
         each = floor[:-1] - floor[1:]
-        return each.sum(axis=1) * self.cell_area_mm2, np.einsum("ij,ij->i", each, each) * self.cell_area_mm2
+        moments = np.einsum("ij,ij->i", each, each) * self.cell_area_mm2
+        return Removal(each.sum(axis=1) * self.cell_area_mm2, moments, index, floor[-1].copy())
 
     def disc_share(self, x_mm: float, y_mm: float, radius_mm: float) -> float:
         """Area of a disc over that of the cells whose points it covers; 1 where it reaches over the edge of the blank.
@@ -191,17 +167,27 @@ class Engagement:
     depth_mm: float = 0.0
     _moment: float = field(default=0.0, repr=False)
 
-    def follow(self, volume_mm3: float, weighted_depth: float, travel_mm: float, smoothing_mm: float) -> None:
-        """Take in one tick: what it removed over ``travel_mm`` of path."""
-        if travel_mm <= 1e-9:
-            return
-        share = 1.0 - math.exp(-travel_mm / smoothing_mm)
-        self.area_mm2 += share * (volume_mm3 / travel_mm - self.area_mm2)
-        self._moment += share * (weighted_depth / travel_mm - self._moment)
-        if self.area_mm2 < 1e-3:
-            self.area_mm2 = self._moment = self.depth_mm = 0.0
-        else:
-            self.depth_mm = self._moment / self.area_mm2
+    def follow(
+        self, volumes_mm3: Floats, weighted_depths: Floats, travels_mm: Floats, smoothing_mm: float
+    ) -> tuple[Floats, Floats]:
+        """Take in some ticks, what each removed over its travel. Returns area and depth after each."""
+        area, moment, depth = self.area_mm2, self._moment, self.depth_mm
+        areas, depths = [], []
+        keeps = np.exp(travels_mm * (-1.0 / smoothing_mm)).tolist()
+        for volume, weighted, travel, keep in zip(
+            volumes_mm3.tolist(), weighted_depths.tolist(), travels_mm.tolist(), keeps, strict=True
+        ):
+            if travel > 1e-9:
+                area += (1.0 - keep) * (volume / travel - area)
+                moment += (1.0 - keep) * (weighted / travel - moment)
+                if area < 1e-3:
+                    area = moment = depth = 0.0
+                else:
+                    depth = moment / area
+            areas.append(area)
+            depths.append(depth)
+        self.area_mm2, self._moment, self.depth_mm = area, moment, depth
+        return np.array(areas), np.array(depths)
 
     def clear(self) -> None:
         self.area_mm2 = self.depth_mm = self._moment = 0.0
