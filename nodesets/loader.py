@@ -21,6 +21,8 @@ from asyncua.server.address_space import AddressSpace, AttributeValue, NodeData
 from nodesets import official
 from nodesets.datatypes import DataType, DataTypes
 from nodesets.metadata import add_metadata
+from nodesets.model_file import check_loaded
+from nodesets.namespaces import URI
 from nodesets.nodeset_xml import BASE_URI, NODE_CLASSES, NODESET, NodesetError, NodesetFile, open_nodeset, text
 from nodesets.sharing import SharedValues
 from nodesets.space_access import References, namespace_array, set_namespace_array
@@ -265,8 +267,9 @@ class _Loader:
             node.attributes[_A.Value].value = ua.DataValue(variant, SourceTimestamp=self.now)
 
 
-def load_files(server: Server, files: Sequence[NodesetFile]) -> Loaded:
-    """Load opened files together, in any order. Raises NodesetError; the address space is then not to be used."""
+def load_files(server: Server, files: Sequence[NodesetFile], strict: Sequence[NodesetFile] = ()) -> Loaded:
+    """Load opened files together, in any order. Raises NodesetError; the address space is then not to be used. ``strict``: those
+    in which every name must be one of a node that exists, and every node be led to."""
     begun = time.perf_counter()
     loader = _Loader(server)
     before = len(loader.uris)
@@ -278,12 +281,19 @@ def load_files(server: Server, files: Sequence[NodesetFile]) -> Loaded:
     for file in files:
         loader.add_nodes(file)
     unresolved = loader.connect()
+    for file in strict:
+        check_loaded(loader.aspace, file, loader.node_id)
     loader.define_types()
     loader.read_values()
     for file in files:
         loader.nodes += add_metadata(loader.aspace, loader.references, file, loader.uris)
     seconds = time.perf_counter() - begun
     return Loaded(tuple(loader.uris[before:]), loader.nodes, loader.references.count, tuple(unresolved), seconds)
+
+
+def standard_namespaces() -> tuple[str, ...]:
+    """Namespaces that `load` brings with what it is told by default."""
+    return (BASE_URI, *official.NEEDED, URI["X"])
 
 
 def load(
@@ -304,10 +314,11 @@ def load(
         opened = open_nodeset(OWN_NODESET.name, OWN_NODESET.read_bytes())
         if opened.models[0].uri not in present:
             files.append(opened)
-    files += more
+    users = list(more)
+    files += users
     if not files:
         return Loaded((), 0, 0, (), 0.0)
-    return load_files(server, files)
+    return load_files(server, files, users)
 
 
-__all__ = ["BASE_URI", "Loaded", "NodesetError", "load", "load_files"]
+__all__ = ["BASE_URI", "Loaded", "NodesetError", "load", "load_files", "standard_namespaces"]

@@ -10,12 +10,12 @@ from typing import Any, Final
 
 from nodesets.nodeset_xml import NODESET, NodesetFile, local_name, text
 
-_ORDER: Final = (
+ORDER: Final = (
     "DisplayName", "Description", "Category", "Documentation", "References", "RolePermissions", "Extensions",
     "Definition", "Value", "InverseName",
 )  # fmt: skip
 """Order of child elements that the schema asks for."""
-_CLASS_ATTRIBUTES: Final = {
+CLASS_ATTRIBUTES: Final = {
     "UAVariable": {"DataType", "ValueRank", "ArrayDimensions", "AccessLevel", "UserAccessLevel", "Historizing",
                    "MinimumSamplingInterval"},
     "UAObject": {"EventNotifier"},
@@ -26,7 +26,7 @@ _CLASS_ATTRIBUTES: Final = {
     "UAReferenceType": {"IsAbstract", "Symmetric"},
     "UAView": {"EventNotifier", "ContainsNoLoops"},
 }  # fmt: skip
-_COMMON: Final = {"NodeId", "BrowseName", "ParentNodeId", "SymbolicName", "WriteMask", "UserWriteMask", "ReleaseStatus"}
+COMMON_ATTRIBUTES: Final = {"NodeId", "BrowseName", "ParentNodeId", "SymbolicName", "WriteMask", "UserWriteMask", "ReleaseStatus"}
 
 
 def problems(file: NodesetFile) -> Iterator[str]:
@@ -53,9 +53,9 @@ def _node_problems(file: NodesetFile, kind: str, node: Any, seen: dict[str, int]
         yield f"its NodeId is that of line {seen[node_id]} too"
     seen[node_id] = node.sourceline
     for attribute in node.attrib:
-        if attribute not in _COMMON and attribute not in _CLASS_ATTRIBUTES[kind]:
+        if attribute not in COMMON_ATTRIBUTES and attribute not in CLASS_ATTRIBUTES[kind]:
             yield f"attribute {attribute} is not allowed"
-    order = [_ORDER.index(local_name(child)) if local_name(child) in _ORDER else -1 for child in node]
+    order = [ORDER.index(local_name(child)) if local_name(child) in ORDER else -1 for child in node]
     if -1 in order:
         yield "it has a child element that is not allowed"
     elif order != sorted(order):

@@ -28,7 +28,9 @@ from cnctwin.program import Status
 from cnctwin.reading import UNCERTAIN_LAST_USABLE
 from cnctwin.secrets import Vault
 from cnctwin.settings import Settings
+from nodesets import loader
 from nodesets.methods import BY_NAME, JOB_METHODS
+from nodesets.model_file import read_model
 from nodesets.nodeset_xml import NodesetError
 from nodesets.official import OfficialNodesetMissing
 from opcua_server import space
@@ -39,7 +41,7 @@ from opcua_server.engine.engine import Engine
 from opcua_server.engine.reverse import Reverse
 from opcua_server.engine.subscriptions import service as subscriptions
 from opcua_server.files import room as files
-from opcua_server.run import memory, serverinfo
+from opcua_server.run import memory, serverinfo, serverstate
 from opcua_server.run.checkpoints import Checkpoints
 from opcua_server.run.machine import RunningMachine
 from opcua_server.run.programs import ProgramFolder, read_program_file
@@ -106,6 +108,8 @@ async def serve(settings: Settings, status: Status, *, clock: Clock | None = Non
     finally:
         gc.unfreeze()
         plant.save_all()
+        if engine.sessions:
+            await serverstate.announce_end(server)
         await engine.stop()
         await server.stop()
 
@@ -135,8 +139,9 @@ def simulated(settings: Settings) -> MakeSource:
 class Plant:
     """All machines of the server."""
 
-    def __init__(self, settings: Settings, status: Status, clock: Clock, checkpoints: Checkpoints) -> None:
+    def __init__(self, settings: Settings, status: Status, clock: Clock, server: SecureServer, checkpoints: Checkpoints) -> None:
         self.machines: list[RunningMachine] = []
+        self._server = server
         self._settings = settings
         self._status = status
         self._clock = clock
@@ -154,14 +159,15 @@ class Plant:
         checkpoints: Checkpoints, programs: ProgramFolder,
     ) -> Plant:  # fmt: skip
         """Sources from their last states, nodes for all of them, rights for their commands and results."""
-        plant = cls(settings, status, clock, checkpoints)
+        plant = cls(settings, status, clock, server, checkpoints)
         sources: dict[str, Source] = {}
         states: dict[str, Mapping[str, object] | None] = {}
         for machine_id in settings.machine_ids:
             sources[machine_id], states[machine_id] = _from_state(machine_id, make_source, checkpoints)
             await asyncio.sleep(0)
         try:
-            plant._spaces = space.build(server, [source.identity for source in sources.values()], live=server.columns)
+            more = [] if settings.model is None else [read_model(settings.model, loader.standard_namespaces())]
+            plant._spaces = space.build(server, [source.identity for source in sources.values()], more=more, live=server.columns)
         except (NodesetError, OfficialNodesetMissing) as error:
             raise ConfigurationError([f"NodeSets: {error}"]) from error
         for machine_id, source in sources.items():
@@ -195,6 +201,7 @@ class Plant:
             await asyncio.sleep(0)
         for machine_id in self._results.lost(self._clock.steady_s()):
             self._spaces[machine_id].set_results_status(UNCERTAIN_LAST_USABLE)
+        serverstate.show_service_level(self._server, [not machine.problem for machine in self.machines])
 
     async def keep(self) -> None:
         """Write the state of one machine after another, each every few seconds, without holding up the loop."""

@@ -29,11 +29,12 @@ app = typer.Typer(
 )
 
 _TYPES: Final[dict[str, Any]] = {
-    "data": Path, "host": str, "port_base": int, "machines": int, "speed": float, "program": Path, "replay": Path, "seed": int,
+    "data": Path, "host": str, "port_base": int, "machines": int, "speed": float, "program": Path, "replay": Path, "model": Path,
+    "seed": int,
     "insecure": bool, "opcua_url": str, "opcua_port": int, "http_port": int, "mqtt_broker": str, "mqtt_port": int,
     "period": float, "compat_ports": str, "embedded_broker": str, "log_level": str,
 }  # fmt: skip
-_MACHINE: Final = ("machines", "speed", "program", "replay", "seed", "period")
+_MACHINE: Final = ("machines", "speed", "program", "replay", "model", "seed", "period")
 _COMMON: Final = ("data", "host", "insecure", "log_level")
 _EXTRA_HELP: Final = {
     "opcua_port": "port of the OPC UA server",

@@ -32,7 +32,14 @@ def ports(settings: Settings) -> dict[str, int]:
 
 def check(settings: Settings) -> None:
     """Raises StartError that lists everything that stands in the way."""
-    problems = [*_python(), *_folder(settings.data), *_program(settings.program), *_replay(settings.replay), *_ports(settings)]
+    problems = [
+        *_python(),
+        *_folder(settings.data),
+        *_program(settings.program),
+        *_replay(settings.replay),
+        *_model(settings.model),
+        *_ports(settings),
+    ]
     if problems:
         raise StartError("\n".join(problems))
 
@@ -89,6 +96,11 @@ def _program(program: Path | None) -> Iterator[str]:
 def _replay(recording: Path | None) -> Iterator[str]:
     if recording is not None and not recording.is_file():
         yield f"{recording}: there is no such recording; make one with `cnctwin machine record`"
+
+
+def _model(model: Path | None) -> Iterator[str]:
+    if model is not None and not model.is_file():
+        yield f"{model}: there is no such file; name a NodeSet2 file with --model"
 
 
 def _ports(settings: Settings) -> Iterator[str]:

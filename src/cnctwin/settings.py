@@ -52,6 +52,7 @@ class Settings(BaseSettings):
     speed: float = Field(1.0, gt=0, le=1000, allow_inf_nan=False, description="simulated seconds per second")
     program: Path | None = Field(None, description="NC program to run instead of the three that are included")
     replay: Path | None = Field(None, description="recording of `cnctwin machine record` to serve instead of simulated machines")
+    model: Path | None = Field(None, description="NodeSet2 file of your own to load beside the machine's models")
     seed: int = Field(1, ge=0, le=2**63 - 1, description="seed of everything random in the simulation")
     period: float | None = Field(
         None,

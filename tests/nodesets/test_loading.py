@@ -12,6 +12,7 @@ import pytest
 from asyncua import Server, ua
 
 from nodesets import loader, official
+from nodesets.model_file import read_model
 from nodesets.namespaces import URI
 from nodesets.nodeset_xml import NodesetError, open_nodeset, read_nodeset
 from nodesets.space_access import namespace_array
@@ -182,6 +183,73 @@ def test_a_users_own_model_is_loaded_beside_ours(bare: Server) -> None:
 def test_a_dangling_reference_is_reported(bare: Server) -> None:
     report = loader.load_files(bare, [open_nodeset("user.xml", user_file(GOOD_OBJECT.replace("i=85", "ns=1;i=99")))])
     assert [target for _, _, target in report.unresolved] == ["ns=2;i=99"]
+
+
+WITH_PARENT = GOOD_OBJECT.replace('BrowseName="1:Thing"', 'BrowseName="1:Thing" ParentNodeId="i=85"')
+VARIABLE = (
+    '<UAVariable NodeId="ns=1;i=2" BrowseName="1:V" DataType="Double"><DisplayName>V</DisplayName><References>'
+    '<Reference ReferenceType="i=40">i=63</Reference><Reference ReferenceType="i=47" IsForward="false">ns=1;i=1</Reference>'
+    "</References></UAVariable>\n"
+)
+ALIASES = '<Aliases><Alias Alias="Double">i=11</Alias></Aliases>\n'
+REFUSED_MODELS = {
+    "no XML": (b"NodeSet", 1, "not well-formed"),
+    "an element of its own": (user_file("<UAThing/>\n"), 5, "element UAThing is not allowed here"),
+    "an attribute of its own": (user_file(GOOD_OBJECT.replace("BrowseName", 'Colour="red" BrowseName')), 5, "attribute Colour"),
+    "order": (
+        user_file(GOOD_OBJECT.replace("<DisplayName>Thing</DisplayName>", "").replace("</UAObject>", "<DisplayName/></UAObject>")),
+        5,
+        "not in the order of the schema",
+    ),
+    "no number": (user_file(GOOD_OBJECT.replace("BrowseName", 'EventNotifier="yes" BrowseName')), 5, "not a whole number"),
+    "missing model": (
+        user_file("", HEAD.replace('00Z"/>', '00Z">\n<RequiredModel ModelUri="urn:absent"/></Model>')),
+        5,
+        "requires the model urn:absent, which is not loaded",
+    ),
+    "a model of ours": (user_file("", HEAD.replace("urn:user:model", URI["DI"])), 4, "is loaded already"),
+    "twice": (user_file(GOOD_OBJECT * 2), 6, "exists already"),
+    "no parent": (user_file(GOOD_OBJECT.replace("i=85", "ns=1;i=99")), 5, "its parent ns=1;i=99 exists nowhere"),
+    "no ParentNodeId": (user_file(WITH_PARENT.replace('"i=85"', '"ns=1;i=98"')), 5, "its parent ns=1;i=98 exists nowhere"),
+    "no type": (user_file(GOOD_OBJECT.replace("i=58", "ns=1;i=77")), 5, "its type ns=1;i=77 exists nowhere"),
+    "type that is none": (user_file(GOOD_OBJECT.replace("i=58", "i=85")), 5, "i=85 is no ObjectType"),
+    "no data type": (
+        user_file(ALIASES + GOOD_OBJECT + VARIABLE.replace('"Double"', '"ns=1;i=5"')), 7, "data type ns=1;i=5 exists nowhere"
+    ),
+    "alone": (
+        user_file(GOOD_OBJECT.replace('<Reference ReferenceType="i=35" IsForward="false">i=85</Reference>', "")),
+        5,
+        "nothing leads to it",
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def own_server() -> Iterator[Server]:
+    """A server with our models, for many attempts to load one more: what is refused leaves nothing behind that these look at."""
+    server = asyncio.run(_initialised())
+    loader.load(server)
+    yield server
+    server.iserver.method_service.stop()
+
+
+@pytest.mark.parametrize("name", REFUSED_MODELS)
+def test_a_users_model_is_refused_with_file_line_and_reason(own_server: Server, tmp_path: Path, name: str) -> None:
+    content, line, reason = REFUSED_MODELS[name]
+    path = tmp_path / "mine.xml"
+    path.write_bytes(content.replace(b"urn:user:model", f"urn:user:{name}".encode()))
+    with pytest.raises(NodesetError) as caught:
+        loader.load(own_server, more=[read_model(path, loader.standard_namespaces())])
+    assert (caught.value.file, caught.value.line) == (str(path), line)
+    assert reason in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_users_model_without_fault_is_loaded_beside_ours(own_server: Server, tmp_path: Path) -> None:
+    path = tmp_path / "mine.xml"
+    path.write_bytes(user_file(ALIASES + WITH_PARENT + VARIABLE))
+    report = loader.load(own_server, more=[read_model(path, loader.standard_namespaces())])
+    assert (report.namespaces, report.unresolved) == (("urn:user:model",), ())
 
 
 def test_the_users_folder_comes_first_and_its_broken_file_is_an_error(tmp_path: Path) -> None:

@@ -295,3 +295,31 @@ def test_events_of_a_machine_reach_subscribers(tmp_path: Path) -> None:
             return seen.texts
 
         assert "improper G code" in run(listen)[0]
+
+
+MODEL = """<?xml version="1.0" encoding="utf-8"?>
+<UANodeSet xmlns="http://opcfoundation.org/UA/2011/03/UANodeSet.xsd">
+<NamespaceUris><Uri>urn:user:robot</Uri></NamespaceUris>
+<Models><Model ModelUri="urn:user:robot" Version="1.0" PublicationDate="2026-01-01T00:00:00Z"/></Models>
+<UAObject NodeId="ns=1;i=1" BrowseName="1:Robot"><DisplayName>Robot</DisplayName><References>
+<Reference ReferenceType="i=40">i=58</Reference>
+<Reference ReferenceType="i=35" IsForward="false">i=85</Reference></References></UAObject>
+</UANodeSet>
+"""
+
+
+def test_a_model_of_the_users_own_is_served_beside_ours_and_a_broken_one_refused_in_one_line(tmp_path: Path) -> None:
+    async def look(bench: Bench) -> str:
+        async with bench.client() as client:
+            namespace = (await client.get_namespace_array()).index("urn:user:robot")
+            robot = await client.nodes.objects.get_child(f"{namespace}:Robot")
+            return str((await robot.read_display_name()).Text)
+
+    path = tmp_path / "robot.xml"
+    path.write_text(MODEL, "utf-8")
+    with running(tmp_path, model=path) as bench:
+        assert asyncio.run(look(bench)) == "Robot"
+    path.write_text(MODEL.replace("i=58", "ns=1;i=2"), "utf-8")
+    with pytest.raises(ConfigurationError) as caught:
+        start(Settings(data=tmp_path / "other", opcua_port=free_ports(1)[0], model=path))
+    assert list(caught.value.problems) == [f"NodeSets: {path}:6: UAObject ns=1;i=1: its type ns=1;i=2 exists nowhere"]

@@ -32,6 +32,7 @@ STATE = [signal.name for signal in NUMERIC].index("Machine/State")
 
 @dataclass
 class Plant:
+    server: Any
     client: Client
     machine: RunningMachine
     source: SimulatedSource
@@ -129,7 +130,7 @@ async def plant(folder: Path, saved: Mapping[str, object] | None = None, *, repe
             types = TypeSpace(server.iserver.aspace)
             await client.load_data_type_definitions()
             made = Plant(
-                client, machine, source, shown, JobTypes(types), {p: types.index[p] for p in URI if p in types.index}, kept
+                server, client, machine, source, shown, JobTypes(types), {p: types.index[p] for p in URI if p in types.index}, kept
             )
             await made.pass_s(1)
             yield made

@@ -1,0 +1,111 @@
+"""A NodeSet2 file of the user's own, which is loaded beside ours: what can be wrong with it is said with file, line and reason.
+
+    read_model    XML, the schema's rules for elements and attributes, the models it requires        before anything is loaded
+    check_loaded  parents, types and data types that exist nowhere, nodes that nothing leads to       when it is
+
+The schema itself is in no package we depend on; the rules here are those of OPC 10000-6, Annex F, that keep a file from meaning
+something else than it seems to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from pathlib import Path
+from typing import Any, Final
+
+from asyncua import ua
+from asyncua.server.address_space import AddressSpace
+
+from nodesets.nodeset_xml import NODESET, NodesetError, NodesetFile, local_name, read_nodeset, text
+from nodesets.validate import CLASS_ATTRIBUTES, COMMON_ATTRIBUTES, ORDER
+
+LARGEST: Final = 64 << 20
+"""Bytes of a file."""
+_TOP: Final = frozenset({"NamespaceUris", "ServerUris", "Models", "Aliases", "Extensions"})
+_MORE_ATTRIBUTES: Final = frozenset({"AccessRestrictions", "HasNoPermissions", "UserWriteMask", "MethodDeclarationId"})
+_BOOLEANS: Final = frozenset({"Historizing", "Executable", "UserExecutable", "IsAbstract", "Symmetric", "ContainsNoLoops"})
+_INTEGERS: Final = frozenset({"ValueRank", "AccessLevel", "UserAccessLevel", "EventNotifier", "WriteMask", "UserWriteMask"})
+_A = ua.AttributeIds
+_C = ua.NodeClass
+_HAS_TYPE_DEFINITION: Final = "i=40"
+_TYPE_OF: Final = {"UAObject": _C.ObjectType, "UAVariable": _C.VariableType}
+
+
+def read_model(path: Path, loaded: Container[str]) -> NodesetFile:
+    """The opened file. ``loaded``: namespaces that are there when it is loaded. Raises NodesetError."""
+    try:
+        if path.stat().st_size > LARGEST:
+            raise NodesetError(str(path), 0, f"it has more than {LARGEST >> 20} MB")
+    except OSError as error:
+        raise NodesetError(str(path), 0, error.strerror or str(error)) from error
+    file = read_nodeset(path)
+    own = {model.uri for model in file.models}
+    for required in file.root.iterfind(f"{NODESET}Models/{NODESET}Model/{NODESET}RequiredModel"):
+        uri = required.get("ModelUri", "")
+        if uri not in loaded and uri not in own:
+            raise file.error(required, f"it requires the model {uri}, which is not loaded")
+    for model in file.root.iterfind(f"{NODESET}Models/{NODESET}Model"):
+        if model.get("ModelUri") in loaded:
+            raise file.error(model, f"the model {model.get('ModelUri')} is loaded already")
+    for child in file.root:
+        name = local_name(child)
+        if name and name not in _TOP and name not in CLASS_ATTRIBUTES:
+            raise file.error(child, f"an element {name} is not allowed here")
+    for kind, node in file.nodes():
+        if (problem := _schema_problem(kind, node)) is not None:
+            raise file.error(node, f"{kind} {node.get('NodeId')}: {problem}")
+    return file
+
+
+def _schema_problem(kind: str, node: Any) -> str | None:
+    for attribute, value in node.attrib.items():
+        if attribute.startswith("{"):
+            continue  # of another namespace
+        if attribute not in COMMON_ATTRIBUTES | _MORE_ATTRIBUTES and attribute not in CLASS_ATTRIBUTES[kind]:
+            return f"attribute {attribute} is not allowed"
+        if attribute in _BOOLEANS and value not in ("true", "false", "1", "0"):
+            return f"{attribute} is {value!r}, not true or false"
+        if attribute in _INTEGERS and not value.lstrip("-").isdigit():
+            return f"{attribute} is {value!r}, not a whole number"
+    names = [local_name(child) for child in node if local_name(child)]
+    for name in names:
+        if name not in ORDER:
+            return f"an element {name} is not allowed in it"
+    order = [ORDER.index(name) for name in names]
+    if order != sorted(order):
+        return "its elements are not in the order of the schema: " + ", ".join(ORDER)
+    return None
+
+
+def check_loaded(aspace: AddressSpace, file: NodesetFile, node_id: Any) -> None:
+    """Whether all that the file names exists. ``node_id``: (file, NodeId as written) -> the server's. Raises NodesetError."""
+    for kind, node in file.nodes():
+        written = f"{kind} {node.get('NodeId')}"
+        is_led_to = False
+        for reference in node.iterfind(f"{NODESET}References/{NODESET}Reference"):
+            target = node_id(file, text(reference))
+            is_type = file.aliases.get(reference.get("ReferenceType", ""), reference.get("ReferenceType")) == _HAS_TYPE_DEFINITION
+            inverse = reference.get("IsForward") == "false"
+            if target not in aspace:
+                what = "type" if is_type else "parent" if inverse else "target of a reference"
+                raise file.error(reference, f"{written}: its {what} {text(reference)} exists nowhere")
+            if is_type and kind in _TYPE_OF and _class_of(aspace, target) != _TYPE_OF[kind]:
+                raise file.error(reference, f"{written}: {text(reference)} is no {_TYPE_OF[kind].name}")
+            is_led_to = is_led_to or inverse
+        parent = node.get("ParentNodeId")
+        if parent is not None and node_id(file, parent) not in aspace:
+            raise file.error(node, f"{written}: its parent {parent} exists nowhere")
+        if not is_led_to and not _is_target(aspace, node_id(file, node.get("NodeId"))):
+            raise file.error(node, f"{written}: nothing leads to it")
+        data_type = node.get("DataType")
+        if data_type is not None and _class_of(aspace, node_id(file, data_type)) != _C.DataType:
+            raise file.error(node, f"{written}: its data type {data_type} exists nowhere")
+
+
+def _class_of(aspace: AddressSpace, node_id: ua.NodeId) -> Any:
+    node = aspace.get(node_id)
+    return None if node is None else node.attributes[_A.NodeClass].value.Value.Value
+
+
+def _is_target(aspace: AddressSpace, node_id: ua.NodeId) -> bool:
+    return any(not reference.IsForward for reference in aspace[node_id].references)
