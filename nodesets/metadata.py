@@ -20,18 +20,20 @@ _HAS_COMPONENT: Final = ua.NodeId(47, 0)
 _PROPERTY_TYPE: Final = ua.NodeId(68, 0)
 _NAMESPACES: Final = ua.NodeId(11715, 0)
 _NAMESPACE_METADATA_TYPE: Final = ua.NodeId(11616, 0)
+_NUMERIC, _STRING = 0, 1
+"""IdType."""
 _OWN_NAMESPACE: Final = 1
 """Where nodes go that belong to this server and no model: the server's own namespace."""
 
 
-def _mandatory(model: Model) -> dict[str, tuple[int, ua.Variant]]:
-    """Browse name -> (data type, value) of what NamespaceMetadataType makes mandatory."""
+def _mandatory(model: Model, identifiers: int) -> dict[str, tuple[int, ua.Variant]]:
+    """Browse name -> (data type, value) of what NamespaceMetadataType makes mandatory. ``identifiers``: IdType of its NodeIds."""
     return {
         "NamespaceUri": (12, ua.Variant(model.uri, _V.String)),
         "NamespaceVersion": (12, ua.Variant(model.version, _V.String)),
         "NamespacePublicationDate": (13, ua.Variant(parse_time(model.published or "1601-01-01"), _V.DateTime)),
         "IsNamespaceSubset": (1, ua.Variant(False, _V.Boolean)),
-        "StaticNodeIdTypes": (256, ua.Variant([0], _V.Int32, is_array=True)),
+        "StaticNodeIdTypes": (256, ua.Variant([identifiers], _V.Int32, is_array=True)),
         "StaticNumericNodeIdRange": (291, ua.Variant([], _V.String, is_array=True)),
         "StaticStringNodeIdPattern": (12, ua.Variant("", _V.String)),
     }
@@ -52,11 +54,11 @@ class _Metadata:
         self._now = datetime.now(UTC)
         self.made = 0
 
-    def complete(self, model: Model, namespace: int) -> None:
+    def complete(self, model: Model, namespace: int, identifiers: int = _NUMERIC) -> None:
         metadata = self._child(_NAMESPACES, model.uri)
         if metadata is None:
             metadata = self._object(model.uri, namespace)
-        for name, (data_type, value) in _mandatory(model).items():
+        for name, (data_type, value) in _mandatory(model, identifiers).items():
             child = self._child(metadata, name)
             if child is None:
                 self._property(metadata, name, data_type, value)
@@ -121,3 +123,8 @@ def add_metadata(aspace: AddressSpace, references: References, file: NodesetFile
     for model in file.models:
         metadata.complete(model, uris.index(model.uri))
     return metadata.made
+
+
+def add_instance_metadata(aspace: AddressSpace, model: Model, namespace: int) -> None:
+    """Describe a namespace of instances, whose NodeIds are strings."""
+    _Metadata(aspace, References(aspace)).complete(model, namespace, _STRING)

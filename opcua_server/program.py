@@ -41,7 +41,7 @@ from opcua_server.engine.engine import Engine
 from opcua_server.engine.reverse import Reverse
 from opcua_server.engine.subscriptions import service as subscriptions
 from opcua_server.files import room as files
-from opcua_server.run import memory, serverinfo, serverstate
+from opcua_server.run import memory, offered, serverinfo, serverstate
 from opcua_server.run.checkpoints import Checkpoints
 from opcua_server.run.machine import RunningMachine
 from opcua_server.run.programs import ProgramFolder, read_program_file
@@ -85,6 +85,7 @@ async def serve(settings: Settings, status: Status, *, clock: Clock | None = Non
     try:
         plant = await Plant.build(settings, status, clock, server, make_source, checkpoints, programs)
         engine = make_front(server)
+        offered.take_out(server.iserver.aspace, {*engine.methods, *(method for _, method in server.rights.methods)})
         await _listen(engine, settings)
     except BaseException:
         server.iserver.method_service.stop()

@@ -90,7 +90,7 @@ async def describe(server: SecureServer, limits: Limits, now: datetime) -> None:
     for name, (value, kind, is_array) in _values(limits, now).items():
         _put(server, getattr(_O, name), ua.Variant(value, kind, is_array=is_array), now)
     for name, number in vars(_O).items():
-        if name.startswith(("Server_", "HistoryServerCapabilities_")):
+        if name.startswith(("Server_", "HistoryServerCapabilities_", "OPCUANamespaceMetadata_")):
             _neutral(server, number, now)
 
 

@@ -20,8 +20,11 @@ from asyncua.server.address_space import AttributeValue
 
 from cnctwin.reading import BAD_WAITING_FOR_INITIAL_DATA, Columns, utc
 from nodesets.catalogue import AXES, MACHINE, NUMERIC, RESULTS, SIGNALS
+from nodesets.generator import PUBLISHED, VERSION
+from nodesets.metadata import add_instance_metadata
 from nodesets.methods import METHODS
 from nodesets.namespaces import instance_uri
+from nodesets.nodeset_xml import Model
 from nodesets.paths import qname
 from nodesets.space_access import References, namespace_array, set_namespace_array
 from nodesets.states import SHOWN, MachineState
@@ -305,6 +308,7 @@ def _builder(types: TypeSpace, machine_id: str) -> Builder:
     if uri in uris:
         raise ValueError(f"machine {machine_id} exists already")
     set_namespace_array(types.aspace, [*uris, uri])
+    add_instance_metadata(types.aspace, Model(uri, VERSION, PUBLISHED, ()), len(uris))
     return _again(types, len(uris))
 
 

@@ -154,6 +154,24 @@ def soak(
     raise typer.Exit(run(minutes * 60.0, machines=machines, speed=speed, port_base=port_base, every_s=every))
 
 
+@app.command("check-server")
+def check_server(
+    url: Annotated[str, typer.Argument(help="address of the server, opc.tcp://host:port")],
+    user: Annotated[str | None, typer.Option(help="user to log in; none: anonymous")] = None,
+    password: Annotated[str | None, typer.Option(envvar="CNCTWIN_CHECK_PASSWORD", help="better given in the environment")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="checks whose group or name contains this")] = None,
+    insecure: Annotated[bool, typer.Option("--insecure", help="use policy None where nothing better is offered")] = False,
+    data: Annotated[Path | None, typer.Option(help="folder of our certificate, and of the servers' that are known")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="write the report to this file too")] = None,
+) -> None:
+    """Check any OPC UA server clause by clause and print a report; nothing of it is changed. Exit code 1 when a check fails."""
+    from cnctwin.check.run import report
+
+    folder = load({"data": data} if data else {}).data
+    login = (user, password)
+    raise typer.Exit(report(url, folder, only or [], json_file, login=login, insecure=insecure))
+
+
 @app.command()
 def settings() -> None:
     """Print every setting with its environment variable and default, as Markdown."""

@@ -18,6 +18,7 @@ from opcua_server.engine.configuration.arguments import answer, values
 from opcua_server.engine.configuration.own import GROUP, KIND, OwnCertificate
 from opcua_server.engine.configuration.trust_file import TRUST_LIST, TrustFile
 from opcua_server.engine.contract import Core, MethodHandler, Request, Service, ServiceFault
+from opcua_server.space.removal import take_away
 
 _C = ua.StatusCodes
 _A: Final = ua.AttributeIds
@@ -31,16 +32,13 @@ _FILE_METHODS: Final = {
     "open": 12647, "close": 12650, "read": 12652, "write": 12655, "get_position": 12657, "set_position": 12660,
     "open_with_masks": 12663, "close_and_update": 12666, "add": 12668, "remove": 12670,
 }  # fmt: skip
-_PARTS: Final = (ua.NodeId(46, 0), ua.NodeId(47, 0))
-"""HasProperty, HasComponent."""
 _REJECTED: Final = 12777
 
 
 def claim(server: Any) -> None:
     """Take away what is not offered, and give the rest to administrators."""
     rights = server.rights
-    for number in NOT_OFFERED:
-        _take_away(server.iserver.aspace, ua.NodeId(number, 0))
+    take_away(server.iserver.aspace, [ua.NodeId(number, 0) for number in NOT_OFFERED])
     rights.admin_methods |= {ua.NodeId(number, 0) for number in (*_OWN_METHODS.values(), *_FILE_METHODS.values(), _REJECTED)}
     rights.secret_arguments.add(UPDATE_CERTIFICATE)
     aspace = server.iserver.aspace
@@ -58,20 +56,6 @@ def claim(server: Any) -> None:
         aspace[ua.NodeId(number, 0)].attributes[_A.Value].value = _shown(value, kind)
     for number in (12643, 14158, 12646, 12662):
         rights.private.add(ua.NodeId(number, 0))
-
-
-def _take_away(aspace: Any, node_id: Any) -> None:
-    """Remove a node with what is below it. asyncua's own way walks the whole address space for each."""
-    node = aspace.get(node_id)
-    if node is None:
-        return
-    for reference in list(node.references):
-        if reference.IsForward and reference.ReferenceTypeId in _PARTS:
-            _take_away(aspace, reference.NodeId)
-        other = aspace.get(reference.NodeId)
-        if other is not None:
-            other.references[:] = [one for one in other.references if one.NodeId != node_id]
-    del aspace[node_id]
 
 
 def services(core: Core) -> list[Service]:

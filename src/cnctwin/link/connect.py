@@ -81,7 +81,7 @@ async def session(
         client.set_password(password or "")
     try:
         try:
-            await _secure(client, url, application, data, insecure=insecure)
+            await secure(client, url, application, data, insecure=insecure)
             await client.connect_socket()
             await client.send_hello()
             await client.open_secure_channel()
@@ -114,7 +114,8 @@ async def _close(client: Client) -> None:
         client.disconnect_socket()
 
 
-async def _secure(client: Client, url: str, application: str, data: Path, *, insecure: bool) -> None:
+async def secure(client: Client, url: str, application: str, data: Path, *, insecure: bool) -> None:
+    """Give a client the security of its next channel: our certificate, and the server's, pinned. Raises Refused, OSError."""
     probe = Client(url, timeout=PROBE_TIMEOUT)
     endpoints = await probe.connect_and_get_server_endpoints()
     mode = ua.MessageSecurityMode.SignAndEncrypt
