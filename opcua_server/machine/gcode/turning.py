@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Generator, Iterator
 
 from opcua_server.machine.gcode.alarms import BlockFault
+from opcua_server.machine.gcode.compensation import Compensation
 from opcua_server.machine.gcode.motion import arc, straight
 from opcua_server.machine.gcode.profile import COARSE, MOST_STEPS, NEAR, Piece, Place, Profile
 from opcua_server.machine.gcode.state import State
@@ -156,13 +157,15 @@ class _Cutter:
         return iter(out)
 
     def go_uncompensated(self, to: Place) -> Iterator[Move]:
-        """At rapid to a place of the program; cutter compensation has nothing to do with it."""
+        """At rapid to a place of the program. Cutter compensation has nothing to do with it and begins anew behind it."""
         state, out = self.state, list[Move]()
         kept, state.compensation = state.compensation, None
-        try:
-            straight(state, out, rapid=True, end=(to.imag * state.unit, state.y, to.real * state.unit))
-        finally:
-            state.compensation = kept
+        if kept is not None:
+            kept.flush(state, out)
+        straight(state, out, rapid=True, end=(to.imag * state.unit, state.y, to.real * state.unit))
+        if kept is not None:
+            state.compensation = Compensation(state.plane, kept.side, kept.radius)
+            state.changed()
         return iter(out)
 
     def around(self, piece: Piece, to: Place) -> Iterator[Move]:

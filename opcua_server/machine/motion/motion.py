@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from opcua_server.machine.motion.block import MotionBlock, MotionEvent
 from opcua_server.machine.motion.corner import part
 from opcua_server.machine.motion.filter import Average
+from opcua_server.machine.motion.panel import Panel
 from opcua_server.machine.motion.profile import brake, plan
 from opcua_server.machine.motion.segment import Rules, Segment
 from opcua_server.machine.motion.span import Span
@@ -42,7 +43,7 @@ _Purpose = Literal["run", "hold", "reset"]
 _Then = Literal["settled", "dwell", "sync", "braked", "reset"]
 
 
-class Motion:
+class Motion(Panel):
     """The interpolator of one machine.
 
     motion = Motion(VF2, position_mm=(0, 0, 0))
@@ -55,6 +56,7 @@ class Motion:
     def __init__(
         self, machine: MachineParameters, position_mm: Sequence[float] = (0.0, 0.0, 0.0), wait: Wait | None = None
     ) -> None:
+        super().__init__(machine.path.max_feed_override)
         self.machine = machine
         self._rules = Rules(machine, SAMPLE_S)
         self._wait = wait
@@ -66,15 +68,6 @@ class Motion:
         """Raised by the interpreter and reached; ``reset`` clears it."""
         self.waiting_for: Move | None = None
         """The synchronising move that waits for ``resume``."""
-        self.between_blocks = False
-        """Single block: waits for ``cycle_start``."""
-        self.holding = False
-        """Feed hold is on."""
-        self._announced = False
-        self._feed_override = 1.0
-        self._rapid_override = 1.0
-        self._single_block = False
-        self._dry_run = False
         self._track: Track | None = None
         self._purpose: _Purpose = "run"
         self._chained = False
@@ -171,67 +164,6 @@ class Motion:
         self.between_blocks = self.holding = self._announced = False
         if self._track is None:
             self._stand, self._then = self._rules.filter_samples - 1, "reset"
-
-    # --- operator -------------------------------------------------------------------------------------------------
-    def feed_hold(self) -> None:
-        """Brake on the path within the limits and stand (event "held"). Dwells stop counting. Tapping finishes its stroke."""
-        if not self.holding:
-            self.holding = True
-            self._announced = False
-            self._adapt()
-
-    def cycle_start(self) -> None:
-        """Leave feed hold, or the stand after a single block."""
-        self.between_blocks = False
-        if self.holding:
-            self.holding = self._announced = False
-            self._adapt()
-
-    @property
-    def feed_override(self) -> float:
-        """0.0 to ``max_feed_override`` (1.5); 0 stops cutting moves; tapping is not affected."""
-        return self._feed_override
-
-    @feed_override.setter
-    def feed_override(self, ratio: float) -> None:
-        ratio = min(max(float(ratio), 0.0), self._rules.max_override)
-        if ratio != self._feed_override:
-            self._feed_override = ratio
-            self._adapt()
-
-    @property
-    def rapid_override(self) -> float:
-        """0.0 to 1.0; 0 stops rapids."""
-        return self._rapid_override
-
-    @rapid_override.setter
-    def rapid_override(self, ratio: float) -> None:
-        ratio = min(max(float(ratio), 0.0), 1.0)
-        if ratio != self._rapid_override:
-            self._rapid_override = ratio
-            self._adapt()
-
-    @property
-    def single_block(self) -> bool:
-        """Stand after each block of the program (all moves of one line), or after the next one that can still be reached."""
-        return self._single_block
-
-    @single_block.setter
-    def single_block(self, on: bool) -> None:
-        if bool(on) != self._single_block:
-            self._single_block = bool(on)
-            self._adapt()
-
-    @property
-    def dry_run(self) -> bool:
-        """Cut at the dry-run feed instead of F."""
-        return self._dry_run
-
-    @dry_run.setter
-    def dry_run(self, on: bool) -> None:
-        if bool(on) != self._dry_run:
-            self._dry_run = bool(on)
-            self._adapt()
 
     # --- time -----------------------------------------------------------------------------------------------------
     def advance(self, n: int = 100) -> MotionBlock:
@@ -415,7 +347,7 @@ class Motion:
             return False
         head = self._window.head
         move = head.move if isinstance(head, Segment) else head
-        if self._single_block and not self._begun and self._last is not None and not _same_block(self._last, move):
+        if self.single_block and not self._begun and self._last is not None and not _same_block(self._last, move):
             self.between_blocks = True
             self._events.append(MotionEvent(i, "block", self._last))
             self._last = None
@@ -439,14 +371,14 @@ class Motion:
         """Plan from a place and speed on the head of the queue. False if the operator lets nothing move."""
         self._window.fill()
         group, self._chained = self._window.group()
-        speeds = [one.speed(self._feed_override, self._rapid_override, self._dry_run, self._rules) for one in group]
+        speeds = [one.speed(self.feed_override, self.rapid_override, self.dry_run, self._rules) for one in group]
         if speeds[0] <= 0.0 or (self.holding and not group[0].synchronised):
             if v_mm_s <= 0.0:
                 return False
             phases = brake(group, s_mm, v_mm_s)
             self._follow(Track(group, phases, self._offset_s, SAMPLE_S), "hold")
             return True
-        if self._single_block:
+        if self.single_block:
             group = group[: self._block_end(group, s_mm, v_mm_s)]
             self._chained = False
         phases = plan(group, speeds, s_mm, v_mm_s)
