@@ -212,6 +212,17 @@ class Machine:
             self.end(one, axes.part(slice(k * SAMPLES, (k + 1) * SAMPLES)) if last else None, watts[k], ways[k])
         begun.clear()
 
+    def sound(self, begun: Begun) -> bool:
+        """Whether its axes are as they were built, so that they can be worked out among those of others."""
+        adapted = self._axis_faults != _SOUND_AXES or self._axes_change(begun.physics)
+        return not (adapted or self._counts_matter(begun.physics))
+
+    def end_alone(self, begun: Begun) -> None:
+        """Finish a block whose axes are worked out by themselves."""
+        if self._axes_change(begun.physics):
+            self._adapt_axes(begun.physics)
+        self._end_all([begun], seen=True)
+
     def end(self, begun: Begun, axes: AxisBlock | None, servo_ws: float, way_mm_s: Floats) -> None:
         """Finish what ``begin`` began with what the axes did: sums of power (W) and speed (mm/s, of each axis) over the samples.
 

@@ -18,8 +18,7 @@ values rise. Velocities in mm/s, accelerations in m/s2; a sine is given by its a
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from opcua_server.machine.bearing import FRONT
 
@@ -54,8 +53,7 @@ RACE_VELOCITY: Final = 0.05
 VELOCITY_BAND_HZ: Final = (10.0, 1000.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Vibration:
+class Vibration(NamedTuple):
     """Expected features."""
 
     velocity_rms_mm_s: float
@@ -66,8 +64,7 @@ class Vibration:
     unbalance_mm_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
+class Parts(NamedTuple):
     """One state of vibration."""
 
     turn_hz: float

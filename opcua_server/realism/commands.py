@@ -53,7 +53,7 @@ def burst(
     typer.echo(f"{machine.spindle.speed_rpm:.0f} r/min, outer race {state.outer_race_hz:.2f} Hz, teeth {state.tooth_hz:.2f} Hz")
     if state.turn_hz > 0.0:
         found = measure(signal, state.turn_hz * 60.0, max(round(state.tooth_hz / state.turn_hz), 1))
-        for name in type(found).__slots__:
+        for name in found._fields:
             typer.echo(f"{name:24} {getattr(found, name):.4f}")
     if output is not None:
         table = np.column_stack([np.arange(len(signal)) / RATE_HZ, signal])

@@ -45,7 +45,7 @@ def _measured(state: Parts, seconds: float = 0.5, times: int = 12) -> Vibration:
     random = np.random.default_rng(4)
     teeth = round(state.tooth_hz / state.turn_hz)
     found = [measure(burst(state, seconds, random), state.turn_hz * 60.0, teeth) for _ in range(times)]
-    return Vibration(*(float(np.mean([getattr(one, name) for one in found])) for name in Vibration.__slots__))
+    return Vibration(*(float(np.mean([getattr(one, name) for one in found])) for name in Vibration._fields))
 
 
 @pytest.mark.parametrize("name", list(STATES))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from opcua_server.machine.faults import FAULTS
 from opcua_server.machine.physics import Physics
@@ -29,6 +29,9 @@ class TruthEvent:
     root_cause: str
     severity: float
     onset_s: float
+
+
+HEALTHY: Final = Physics()
 
 
 class ActiveFaults:
@@ -59,18 +62,21 @@ class ActiveFaults:
 
     def severities(self, now_s: float) -> list[float]:
         """Present severity of every fault, in the order of ``FAULTS``."""
+        if not self._active:
+            return [0.0] * len(FAULTS)
         return [
             FAULTS[name].severity(i.final, now_s - i.begun_s, i.onset_s) if (i := self._active.get(name)) else 0.0
             for name in FAULTS
         ]
 
     def physics(self, now_s: float) -> Physics:
-        """The parameters that hold now."""
+        """The parameters that hold now; not to be written to."""
+        if not self._active:
+            return HEALTHY
         physics = Physics()
-        if self._active:
-            for fault, severity in zip(FAULTS.values(), self.severities(now_s), strict=True):
-                if severity > 0.0:
-                    fault.act(physics, severity)
+        for fault, severity in zip(FAULTS.values(), self.severities(now_s), strict=True):
+            if severity > 0.0:
+                fault.act(physics, severity)
         return physics
 
     def save(self) -> list[dict[str, Any]]:

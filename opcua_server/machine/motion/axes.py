@@ -32,7 +32,7 @@ from opcua_server.machine.motion.filters import lfilter
 from opcua_server.machine.parameters import SAMPLE_S, AxisParameters
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AxisBlock:
     """What three axes did in ``n`` samples of 1 ms; every array is (n, 3), axes in the order X, Y, Z."""
 
@@ -229,8 +229,7 @@ def _carried(drive: Floats, steps: Floats, width: Floats, before: Floats) -> Flo
     if len(drive) > 1:
         turning = (steps[1:].min(axis=0) < 0.0) & (steps[1:].max(axis=0) > 0.0)
         if turning.any():
-            for axis in np.flatnonzero(turning):
-                out[:, axis] = play(drive[:, axis], float(width[axis]), float(before[axis]))
+            out[:, turning] = play(drive[:, turning], width[turning], before[turning])
     return out
 
 
@@ -244,31 +243,22 @@ def _drive(p: Columns, velocity: Floats, acceleration: Floats, load: Floats) -> 
     return torque, np.where(power < 0.0, power * p.regeneration, power) + p.standby
 
 
-def play(drive: Floats, width: float, before: float) -> Floats:
-    """What is carried along by ``drive`` (n,) with a slack of ``width``, having been at ``before``.
+def play(drive: Floats, width: Floats | float, before: Floats | float) -> Floats:
+    """What is carried along by ``drive`` (n,) or (n, axes) with a slack of ``width``, having been at ``before``.
 
-    Between two reversals of the input the output is a running maximum or minimum, so that a loop over reversals is enough.
+    Each sample clamps what was there into its own slack; two clamps in a row are one clamp again, so that the clamps from the
+    first sample to each are found in log2 n rounds of doubling. Only values are picked, nothing is added up: no rounding.
     """
-    half = 0.5 * width
+    half = 0.5 * np.asarray(width)
     low, high = drive - half, drive + half
-    out = np.empty_like(drive)
-    n = len(drive)
-    if n == 0:
-        return out
-    steps = np.diff(drive)
-    moving = np.flatnonzero(steps)
-    turns = moving[1:][np.signbit(steps[moving[1:]]) != np.signbit(steps[moving[:-1]])]
-    begin = 0
-    for end in [*(turns + 1).tolist(), n]:
-        part = slice(begin, end)
-        if drive[end - 1] >= drive[begin]:
-            # Rising: it is carried up by the lower flank; the first sample may still lie below the upper one.
-            np.maximum(low[part], min(before, float(high[begin])), out=out[part])
-        else:
-            np.minimum(high[part], max(before, float(low[begin])), out=out[part])
-        before = float(out[end - 1])
-        begin = end
-    return out
+    bottom, top, reach = low, high, 1
+    while reach < len(drive):
+        # What the samples up to ``reach`` earlier leave, clamped by those since.
+        lower, upper = bottom.copy(), top.copy()
+        np.minimum(np.maximum(bottom[:-reach], bottom[reach:]), top[reach:], out=lower[reach:])
+        np.minimum(np.maximum(top[:-reach], bottom[reach:]), top[reach:], out=upper[reach:])
+        bottom, top, reach = lower, upper, 2 * reach
+    return np.minimum(np.maximum(before, bottom), top)
 
 
 def pitch_error_mm(p: Columns, position_mm: Floats) -> Floats:

@@ -38,7 +38,7 @@ class MotionEvent:
     alarm: NcAlarm | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class MotionBlock:
     """``n`` consecutive samples. Arrays are (n, 3) or (n,) and are not to be written to."""
 

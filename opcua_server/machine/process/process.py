@@ -202,14 +202,15 @@ def _without_cut(edge_speed_m_min: float, removed_mm3: float = 0.0) -> CutBlock:
 
 
 def _may_touch(tips_mm: Floats, tool: Tool, stock: Stock) -> bool:
+    """Whether the box around the tool's way meets that of the blank."""
     blank, r = stock.blank, tool.type.diameter_mm / 2.0
-    low, high = tips_mm.min(axis=0), tips_mm.max(axis=0)
+    x, y, z = tips_mm.T.tolist()
     return bool(
-        low[2] < blank.high[2]
-        and high[0] > blank.low[0] - r
-        and low[0] < blank.high[0] + r
-        and high[1] > blank.low[1] - r
-        and low[1] < blank.high[1] + r
+        min(z) < blank.high[2]
+        and max(x) > blank.low[0] - r
+        and min(x) < blank.high[0] + r
+        and max(y) > blank.low[1] - r
+        and min(y) < blank.high[1] + r
     )
 
 

@@ -1,0 +1,55 @@
+"""A fleet in step is so many machines, each as if it were alone."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from opcua_server.machine.fleet import Group, groups
+from opcua_server.machine.machine import Machine
+from opcua_server.machine.motion.axes import play
+from opcua_server.machine.signals import View, numbers
+from opcua_server.sources.simulated import SHIPPED, read_programs
+
+PROGRAMS = read_programs(SHIPPED)
+
+
+def machines() -> list[Machine]:
+    """Three, the second with a worn nut and the third with a scale that loses counts."""
+    made = [Machine(number, 5, PROGRAMS) for number in (1, 2, 3)]
+    for machine in made:
+        machine.controller.start_program()
+    made[1].faults.inject("axis_backlash", 0.8, 20.0, 0.0)
+    made[2].faults.inject("encoder", 0.3, 5.0, 0.0)
+    return made
+
+
+def test_machines_in_step_show_what_each_shows_alone() -> None:
+    together, alone = machines(), machines()
+    group = Group(together)
+    for _ in range(400):
+        group.step()
+        for one in alone:
+            one.step()
+        for one, other in zip(together, alone, strict=True):
+            assert numbers(View(one)).tobytes() == numbers(View(other)).tobytes()
+    for one, other in zip(together, alone, strict=True):
+        one.step()
+        other.run(1)
+        assert one.save() == other.save()
+
+
+def test_a_fleet_is_cut_into_groups_of_a_good_size() -> None:
+    made = [Machine(number, 1, {}) for number in range(70)]
+    assert [len(group.machines) for group in groups(made)] == [32, 32, 6]
+
+
+def test_play_is_a_clamp_after_another() -> None:
+    chance = np.random.default_rng(7)
+    drive = np.cumsum(chance.normal(0.0, 1.0, (257, 4)), axis=0)
+    width, before = np.array([0.0, 0.5, 3.0, 40.0]), np.array([0.0, 2.0, -1.0, 5.0])
+    carried = play(drive, width, before)
+    for axis in range(4):
+        at = before[axis]
+        for k in range(len(drive)):
+            at = min(max(at, drive[k, axis] - width[axis] / 2), drive[k, axis] + width[axis] / 2)
+            assert carried[k, axis] == at
