@@ -126,9 +126,8 @@ async def plant(folder: Path, saved: Mapping[str, object] | None = None, *, repe
     await engine.start()
     await server.start()
     try:
-        async with Client(settings.endpoint) as client:
+        async with Client(settings.endpoint, timeout=60) as client:  # its structures are known here: the server is in this process
             types = TypeSpace(server.iserver.aspace)
-            await client.load_data_type_definitions()
             made = Plant(
                 server, client, machine, source, shown, JobTypes(types), {p: types.index[p] for p in URI if p in types.index}, kept
             )
