@@ -36,11 +36,12 @@ from nodesets.official import OfficialNodesetMissing
 from opcua_server import space
 from opcua_server.engine import diagnostics
 from opcua_server.engine.configuration import room as configuration
-from opcua_server.engine.contract import Limits
+from opcua_server.engine.contract import Limits, Room
 from opcua_server.engine.engine import Engine
 from opcua_server.engine.reverse import Reverse
 from opcua_server.engine.subscriptions import service as subscriptions
 from opcua_server.files import room as files
+from opcua_server.history.historian import Historian, database_of, limits_of
 from opcua_server.run import memory, offered, serverinfo, serverstate
 from opcua_server.run.checkpoints import Checkpoints
 from opcua_server.run.machine import RunningMachine
@@ -84,7 +85,7 @@ async def serve(settings: Settings, status: Status, *, clock: Clock | None = Non
         server = await _make_server(settings)
     try:
         plant = await Plant.build(settings, status, clock, server, make_source, checkpoints, programs)
-        engine = make_front(server)
+        engine = make_front(server, plant.historian(server))
         offered.take_out(server.iserver.aspace, {*engine.methods, *(method for _, method in server.rights.methods)})
         await _listen(engine, settings)
     except BaseException:
@@ -184,6 +185,15 @@ class Plant:
         server.rights.on_results = plant._results_written
         plant._schedule = Schedule(settings.publication_period, clock.steady_s(), clock.wall_ns())
         return plant
+
+    def historian(self, server: SecureServer) -> Historian | None:
+        """Who keeps what the machines show; None where nothing is to be kept."""
+        settings = self._settings
+        if not settings.history_days:
+            return None
+        made = Historian(database_of(settings.data, None), limits_of(settings.history_days, settings.history_size_mb))
+        made.follow(server, self._spaces)
+        return made
 
     async def run(self) -> None:
         """Step all machines for ever, every period."""
@@ -324,11 +334,10 @@ def offer_files(server: SecureServer, machine: RunningMachine, shown: space.Mach
     shown.files.register(server.files.programs, server.rights.user_writable)
 
 
-def make_front(server: SecureServer) -> Engine:
+def make_front(server: SecureServer, historian: Historian | None = None) -> Engine:
     """What listens: the engine with its rooms."""
-    return Engine.of(
-        server, limits=LIMITS, rooms=[subscriptions.services, diagnostics.services, configuration.services, files.services]
-    )
+    rooms: list[Room] = [subscriptions.services, diagnostics.services, configuration.services, files.services]
+    return Engine.of(server, limits=LIMITS, rooms=rooms if historian is None else [*rooms, historian.services])
 
 
 async def _listen(engine: Engine, settings: Settings) -> None:

@@ -225,5 +225,8 @@ class Limits:
     handshake_s: float = 10.0
     token_lifetime_ms: int = 3_600_000
     continuation_points: int = 100
+    history_nodes: int = 100
+    history_points: int = 100
+    """Continuation points of HistoryRead that a session may have."""
     publish_requests_per_session: int = 100
     retransmission_messages: int = 100

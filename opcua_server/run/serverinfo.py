@@ -55,16 +55,16 @@ def _values(limits: Limits, now: datetime) -> dict[str, tuple[Any, ua.VariantTyp
         "OperationLimits_MaxNodesPerRegisterNodes": limits.nodes_per_read,
         "OperationLimits_MaxNodesPerTranslateBrowsePathsToNodeIds": limits.nodes_per_browse,
         "OperationLimits_MaxMonitoredItemsPerCall": limits.items_per_session,
-        "OperationLimits_MaxNodesPerHistoryReadData": 100,
-        "OperationLimits_MaxNodesPerHistoryReadEvents": 100,
-        "OperationLimits_MaxNodesPerHistoryUpdateData": 0,
-        "OperationLimits_MaxNodesPerHistoryUpdateEvents": 0,
+        "OperationLimits_MaxNodesPerHistoryReadData": limits.history_nodes,
+        "OperationLimits_MaxNodesPerHistoryReadEvents": limits.history_nodes,
+        "OperationLimits_MaxNodesPerHistoryUpdateData": limits.history_nodes,
+        "OperationLimits_MaxNodesPerHistoryUpdateEvents": limits.history_nodes,
         "OperationLimits_MaxNodesPerNodeManagement": 0,
     }
     values: dict[str, tuple[Any, ua.VariantType, bool]] = {
         _CAPABILITIES + name: (number, _V.UInt32, False) for name, number in numbers.items()
     }
-    for name, points in (("Browse", limits.continuation_points), ("Query", 0), ("History", 0)):
+    for name, points in (("Browse", limits.continuation_points), ("Query", 0), ("History", limits.history_points)):
         values[f"{_CAPABILITIES}Max{name}ContinuationPoints"] = (points, _V.UInt16, False)
     values |= {
         _CAPABILITIES + "ServerProfileArray": (list(PROFILES), _V.String, True),

@@ -1,12 +1,12 @@
 """What each role may do. One table; nothing else in the server decides about rights.
 
-                   read   command Operator   command Engineer   write results
-    Viewer          x
-    Operator        x            x
-    Engineer        x            x                  x
-    Gateway         x            x                  x            carries out what its own users were allowed to
-    Admin           x            x                  x            and manages trust; sees roles, audit events and who is connected
-    Analytics       x                                                  x
+                   read, also history   command Operator   command Engineer   write results
+    Viewer                x
+    Operator              x                    x
+    Engineer              x                    x                  x
+    Gateway               x                    x                  x            carries out what its own users were allowed to
+    Admin                 x                    x                  x            and manages trust; sees roles, audit, connections
+    Analytics             x                                                          x
 
 Nobody adds or deletes nodes, and no value but the analytics' results is written: a machine is moved by its commands.
 """
@@ -45,6 +45,11 @@ def may_operate(role: Role | None) -> bool:
 def may_change_programs(role: Role | None) -> bool:
     """Whether a role may write, create, move and delete NC programs."""
     return role is not None and "Engineer" in _CALLS[role]
+
+
+def may_read_history(role: Role | None) -> bool:
+    """Whether a role may read what was: whoever may see a value may see what it was before."""
+    return role is not None
 
 
 def may_write_results(role: Role | None) -> bool:

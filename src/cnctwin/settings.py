@@ -77,6 +77,12 @@ class Settings(BaseSettings):
     # OPC UA server that analytics and gateway watch
     opcua_url: str | None = Field(None, description="OPC UA server to watch instead of the simulated one")
 
+    # Historical access of the OPC UA server
+    history_days: float = Field(
+        30.0, ge=0, le=36_500, allow_inf_nan=False, description="days that the OPC UA server keeps history; 0: it keeps none"
+    )
+    history_size_mb: int = Field(1024, ge=16, le=1_000_000, description="megabytes that history may take; the oldest goes first")
+
     # MQTT
     mqtt_broker: str | None = Field(
         None,

@@ -121,7 +121,7 @@ def test_bad_program_puts_its_machine_into_alarm_and_leaves_the_server_up(tmp_pa
     settings = Settings(data=tmp_path / "data", program=program)
     with running(tmp_path, simulated(settings), program=program) as bench:
         until_read(bench, "Machine/State", lambda value: value.Value.Value == 6)
-        assert bench.status.state == "ready"
+        wait_for(lambda: bench.status.state == "ready", "the server is up, on a busy machine too")
 
 
 def test_source_times_are_whole_periods_apart(tmp_path: Path) -> None:

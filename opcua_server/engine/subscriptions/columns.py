@@ -33,6 +33,9 @@ _DTYPES: Final = {
 Record = tuple[int, bytes, int]
 """(count, encoded MonitoredItemNotifications, bytes of each): equal ones can be split without being decoded."""
 
+Tap = Callable[[NDArray[np.bool_], int, int], None]
+"""(which rows changed, source time, server time) of a write."""
+
 
 class Changes:
     """Numbers the changes of everything that is monitored; the order in which things became different."""
@@ -134,6 +137,8 @@ class Column(Rows):
         self.changes = changes
         self._slots: dict[int, ColumnSlot] = {}
         self._watched: dict[int, list[Callable[[Any], None]]] = {}
+        self.taps: list[Tap] = []
+        """Called at the end of each write, whether anything changed or not; must be short and must not raise."""
 
     def slot(self, row: int) -> ColumnSlot:
         found = self._slots.get(row)
@@ -148,6 +153,8 @@ class Column(Rows):
         changed = differs(new, self.values) | (self.statuses != statuses)
         count = int(np.count_nonzero(changed))
         if not count:
+            for tap in self.taps:
+                tap(changed, source, server)
             return 0
         if self.keeper:
             self.keeper.spill(changed)
@@ -169,6 +176,8 @@ class Column(Rows):
             for row in [row for row in self._watched if changed[row]]:
                 for told in list(self._watched.get(row, ())):
                     told(self.slot(row))
+        for tap in self.taps:
+            tap(changed, source, server)
         return count
 
     def watch(self, row: int, changed: Callable[[Any], None]) -> None:

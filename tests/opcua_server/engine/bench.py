@@ -10,6 +10,7 @@ from unittest import mock
 
 from opcua_server import program
 from opcua_server.engine.engine import Engine
+from opcua_server.history.historian import Historian
 from opcua_server.security.server import SecureServer
 from tests.opcua_server import bench
 
@@ -23,8 +24,9 @@ def running(folder: Path, engines: list[Engine] | None = None, **options: Any) -
     rooms = options.pop("rooms", ())
     more = options.pop("engine_options", {})
 
-    def front(server: SecureServer) -> Engine:
-        engine = Engine.of(server, rooms=rooms, limits=limits, **more)
+    def front(server: SecureServer, historian: Historian | None) -> Engine:
+        kept = [historian.services] if historian is not None else []
+        engine = Engine.of(server, rooms=[*rooms, *kept], limits=limits, **more)
         if engines is not None:
             engines.append(engine)
         return engine

@@ -1,5 +1,6 @@
 // node-opcua's client, request by request. A line on stdin: {id, session, service, body}; one on stdout: {id, body} or {id, fault}.
-// {"$": "Type", ...} in a body is that structure in an ExtensionObject, {"$range": "1:2"} a NumericRange, {"$latin": "..."} bytes, {"$node": "i=1"} a NodeId.
+// {"$": "Type", ...} in a body is that structure in an ExtensionObject, {"$range": "1:2"} a NumericRange, {"$latin": "..."} bytes, {"$node": "i=1"} a NodeId, {"$date": "..."} a time.
+// A service that begins with a small letter is the method of its session, "with" these arguments.
 // Services "watch" and "heard" are node-opcua's own subscription: {nodeId, parameters} -> items; what they heard so far.
 const readline = require("readline");
 const { OPCUACertificateManager } = require("node-opcua-certificate-manager");
@@ -18,6 +19,7 @@ function revive(value) {
   if (value === null || typeof value !== "object") return value;
   if (value.$range !== undefined) return new NumericRange(value.$range);
   if (value.$node !== undefined) return resolveNodeId(value.$node);
+  if (value.$date !== undefined) return new Date(value.$date);
   if (value.$latin !== undefined) return Buffer.from(value.$latin, "latin1");
   const given = Object.fromEntries(Object.entries(value).filter(([key]) => key !== "$").map(([key, one]) => [key, revive(one)]));
   return value.$ ? new types[value.$](given) : given;
@@ -63,6 +65,7 @@ async function main() {
         return { id, body: subscription.subscriptionId };
       }
       if (service === "heard") return { id, body: heard };
+      if (typeof on[service] === "function") return { id, body: plain(await on[service](...revive(body.with))) };
       const request = new types[service + "Request"](revive(body));
       const response = await new Promise((resolve, reject) =>
         on.performMessageTransaction(request, (error, response) => (error ? reject(error) : resolve(response))));

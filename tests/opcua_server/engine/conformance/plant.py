@@ -33,13 +33,15 @@ from opcua_server.security.users import Person, Users
 from opcua_server.sources.source import CommandRefused
 from opcua_server.space.commands import handler
 from opcua_server.space.publish import put
+from tests.opcua_server.engine.conformance.past import KINDS, Past
 
 V = ua.VariantType
 URI: Final = "urn:conformance"
 INDEX: Final = 2
 MANY: Final = 250
 LIMITS: Final = Limits(
-    nodes_per_browse=300, nodes_per_read=500, nodes_per_write=300, methods_per_call=10, continuation_points=4,
+    nodes_per_browse=300, nodes_per_read=500, nodes_per_write=300, methods_per_call=10, continuation_points=4, history_nodes=10,
+    history_points=4,
     items_per_session=400, subscriptions_per_session=20, publish_requests_per_session=8, retransmission_messages=5,
 )  # fmt: skip
 _VALUES: Final[dict[str, tuple[Any, Any, int]]] = {  # name -> value, data type, rank
@@ -62,9 +64,15 @@ _VALUES: Final[dict[str, tuple[Any, Any, int]]] = {  # name -> value, data type,
     "Fixed": (1.0, V.Double, -1),
     "Hidden": (1.0, V.Double, -1),
     "Open": (1.0, V.Double, -1),
+    "Past": (6.0, V.Double, -1),
+    "Even": (90.0, V.Double, -1),
+    "Long": (0, V.Int32, -1),
+    "Sayings": ("", V.String, -1),
+    "Flags": (False, V.Boolean, -1),
+    "Nothing": (0.0, V.Double, -1),
 }
 _TYPES: Final = {"Any": 24, "Number": 26, "Structure": 884}
-WRITABLE: Final = frozenset(_VALUES) - {"Fixed", "Hidden", "Open"}
+WRITABLE: Final = frozenset(_VALUES) - {"Fixed", "Hidden", "Open", *KINDS}
 
 
 def node(name: str) -> ua.NodeId:
@@ -81,7 +89,7 @@ async def _build(server: Any) -> None:
             node(name), ua.QualifiedName(name, INDEX), variant, datatype=ua.NodeId(_TYPES[name]) if name in _TYPES else None
         )
         await made.write_attribute(ua.AttributeIds.ValueRank, ua.DataValue(ua.Variant(rank, V.Int32)))
-        level = {"Fixed": 1, "Hidden": 0, "Open": 3}.get(name, 3)
+        level = 1 if name in KINDS else {"Fixed": 1, "Hidden": 0, "Open": 3}.get(name, 3)
         for attribute in (ua.AttributeIds.AccessLevel, ua.AttributeIds.UserAccessLevel):
             await made.write_attribute(attribute, ua.DataValue(ua.Variant(level, V.Byte)))
         if name.startswith("Analog"):
@@ -195,7 +203,7 @@ def _rights() -> Rights:
     return Rights(methods, dict.fromkeys(map(node, WRITABLE), "M"))
 
 
-async def _engine(limits: Limits) -> Engine:
+async def _engine(limits: Limits, past: Past) -> Engine:
     from asyncua import Server
 
     server = Server()
@@ -207,7 +215,7 @@ async def _engine(limits: Limits) -> Engine:
     return Engine(
         server, host="127.0.0.1", port=0, own=own, application=lambda: application, trust=nobody,
         users=ByName(nobody, "Analytics"), rights=_rights(), limits=limits,
-        rooms=[subscriptions.services, diagnostics.services],
+        rooms=[subscriptions.services, diagnostics.services, past.room(node)],
     )  # fmt: skip
 
 
@@ -217,13 +225,15 @@ def planted(**limits: Any) -> Iterator[Plant]:
     ready, stop = threading.Event(), asyncio.Event()
 
     async def main() -> None:
-        engine = await _engine(replace(LIMITS, **limits))
+        past = Past()
+        engine = await _engine(replace(LIMITS, **limits), past)
         await engine.start()
         started.append(Plant(engine, asyncio.get_running_loop()))
         ready.set()
         await stop.wait()
         await engine.stop()
         engine.server.iserver.method_service.stop()
+        past.close()
 
     def thread() -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 
 from tests.harness import wait_for
 from tests.opcua_server.engine.conformance.foreign import NodeOpcua, node_opcua
+from tests.opcua_server.engine.conformance.past import FIVE, NOON
+from tests.opcua_server.engine.conformance.past import at as at_minute
 from tests.opcua_server.engine.conformance.plant import MANY, Plant
 
 
@@ -411,7 +414,59 @@ def test_diagnostics(node: NodeOpcua) -> None:
     end(node, number, session="Operator.seen")
 
 
-@pytest.mark.parametrize("service", ["AddNodes", "DeleteNodes", "HistoryRead", "QueryFirst"])
+# History -------------------------------------------------------------------------------------------------------------
+
+
+def when(minutes: float, since: datetime = FIVE) -> dict[str, str]:
+    return {"$date": at_minute(minutes, since).isoformat()}
+
+
+def history(node: NodeOpcua, details: dict[str, Any], *names: str, points: Any = None, **more: Any) -> Any:
+    nodes = [
+        {"nodeId": at(name), "continuationPoint": {"$latin": point}} for name, point in zip(names, points or [""] * 9, strict=False)
+    ]
+    given = {"historyReadDetails": details, "timestampsToReturn": 2, "nodesToRead": nodes, **more}
+    answer = node.ask("HistoryRead", **given)
+    return answer if isinstance(answer, str) else answer["results"]
+
+
+def values(result: Any) -> list[Any]:
+    return [one["value"]["value"] for one in result["historyData"]["dataValues"] or []]
+
+
+def test_history_read(node: NodeOpcua) -> None:
+    raw = {"$": "ReadRawModifiedDetails", "startTime": when(1), "endTime": when(4), "returnBounds": True}
+    past, unknown, none = history(node, raw, "Past", "not there", "Double")
+    assert values(past) == [0, 2, 3, 5]
+    assert [past["historyData"]["dataValues"][0][name] for name in ("sourceTimestamp", "serverTimestamp")] == [
+        "2026-03-01T05:00:00.000Z", "2026-03-01T05:00:00.002Z",
+    ]  # fmt: skip
+    assert statuses([unknown, none]) == ["BadNodeIdUnknown", "BadHistoryOperationUnsupported"]
+    back = {"$": "ReadRawModifiedDetails", "startTime": when(60), "endTime": when(0), "numValuesPerNode": 3}
+    (page,) = history(node, back, "Long")
+    (following,) = history(node, back, "Long", points=[page["continuationPoint"]])
+    assert values(page) + values(following) == [24_999, 24_998, 24_997, 24_996, 24_995, 24_994]
+    release = history(node, back, "Long", points=[following["continuationPoint"]], releaseContinuationPoints=True)
+    assert statuses(release) == ["Good"]
+    times = {"$": "ReadAtTimeDetails", "reqTimes": [when(0.25, NOON), when(0, NOON)]}
+    (at_times,) = history(node, times, "Even")
+    assert values(at_times) == [15, None]
+    assert history(node, back) == "BadNothingToDo"
+    # With the methods of its own session.
+    own = node.ask("readHistoryValue", **{"with": [at("Past"), when(0), when(5)]})
+    assert values(own) == [0, 2, 3, 5]  # it asks for bounds
+    interval_ms = 50_000
+    for number, expected in ((2352, [3, 4]), (2347, [30, 90])):  # Count, Maximum
+        own = node.ask(
+            "readAggregateValue", **{"with": [{"nodeId": at("Even")}, when(0, NOON), when(5 / 3, NOON), number, interval_ms]}
+        )
+        assert values(own) == expected
+    assert statuses(
+        node.ask("HistoryUpdate", historyUpdateDetails=[{"$": "DeleteRawModifiedDetails", "nodeId": at("Past")}])["results"]
+    ) == ["BadHistoryOperationUnsupported"]
+
+
+@pytest.mark.parametrize("service", ["AddNodes", "DeleteNodes", "QueryFirst"])
 def test_services_that_are_not_offered(node: NodeOpcua, service: str) -> None:
     assert node.ask(service) == "BadServiceUnsupported"
 

@@ -10,7 +10,7 @@ from tests.opcua_server.engine.conformance.plant import Caller, Plant, run
 @pytest.mark.parametrize(
     "service",
     [
-        "AddNodes", "AddReferences", "DeleteNodes", "DeleteReferences", "HistoryRead", "HistoryUpdate", "QueryFirst", "QueryNext",
+        "AddNodes", "AddReferences", "DeleteNodes", "DeleteReferences", "QueryFirst", "QueryNext",
         "FindServersOnNetwork", "RegisterServer", "RegisterServer2",
     ],
 )  # fmt: skip

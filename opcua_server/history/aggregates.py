@@ -1,0 +1,427 @@
+"""The aggregates of OPC 10000-13, 5.4.3: what is said of a tag over an interval. Pure.
+
+A row of the table below says what an aggregate takes and gives; its function gets the interval as ``Window`` and returns a
+``Point``. The tests hold them against the worked examples of Annex A.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from opcua_server.history import regions
+from opcua_server.history.bounds import CALCULATED, INTERPOLATED, RAW, RESOLUTION, UNCERTAIN_SUB_NORMAL, Samples, status_with
+from opcua_server.history.intervals import Interval
+from opcua_server.history.regions import BAD, GOOD, Regions, verdict
+from opcua_server.history.series import BAD_NO_DATA, TICKS_PER_MS, TICKS_PER_S
+
+BAD_INVALID_INPUTS: Final = 0x80D60000
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One result. ``value`` is None where there is none, as its status says."""
+
+    time: int
+    value: Any
+    status: int
+
+
+class Window:
+    """An interval over samples. ``begin``: time of the first value of the whole history, 100 ns since 1601."""
+
+    def __init__(self, samples: Samples, interval: Interval, begin: int) -> None:
+        self.samples = samples
+        self.interval = interval
+        self.configuration = samples.configuration
+        where = regions.inside(samples, interval)
+        counted = ~samples.no_data[where]  # an entry that says there is no data is no value
+        self.times: NDArray[np.int64] = samples.times[where][counted]
+        self.values: NDArray[Any] = samples.values[where][counted]
+        self.statuses: NDArray[np.uint32] = samples.statuses[where][counted]
+        self.bad: NDArray[np.bool_] = samples.bad[where][counted]
+        self.good: NDArray[np.bool_] = (self.statuses >> np.uint32(30)) == 0
+        self.is_partial = interval.is_cut or interval.low < begin < interval.high or interval.low < samples.end < interval.high
+        self.is_before = interval.high <= begin
+        self.is_after = interval.low >= samples.end
+        self._regions: Regions | None = None
+
+    @property
+    def start(self) -> int:
+        return self.interval.start
+
+    @property
+    def regions(self) -> Regions:
+        if self._regions is None:
+            self._regions = regions.by_simple_bounds(self.samples, self.interval)
+        return self._regions
+
+    def point(
+        self, value: Any, status: int = 0, source: int = CALCULATED, *, time: int | None = None, multiple: bool = False
+    ) -> Point:
+        code = status_with(status, source, partial=self.is_partial, multiple=multiple)
+        return Point(self.start if time is None else time, None if code >> 31 else value, code)
+
+    def nothing(self, *, partial: bool = False) -> Point:
+        return Point(self.start, None, status_with(BAD_NO_DATA, RAW, partial=partial and self.is_partial))
+
+    def by_count(self) -> int:
+        """The status of what is worked out from raw values."""
+        return verdict(self.configuration, int(self.good.sum()), int(self.bad.sum()), len(self.good))
+
+    def by_time(self) -> int:
+        """The status of what is worked out over time, with simple bounds."""
+        found = self.regions
+        return verdict(self.configuration, found.duration(GOOD), found.duration(BAD), found.width)
+
+
+def interpolative(window: Window) -> Point:
+    bound = window.samples.interpolated(window.start)
+    return Point(window.start, bound.value, status_with(bound.status, RAW if bound.is_bad else bound.source))
+
+
+def average(window: Window) -> Point:
+    """Of the Good raw values; A.3 shows it without the Partial bit where others have it."""
+    values = window.values[window.good]
+    if not len(values):
+        return window.nothing()
+    status = status_with(window.by_count(), CALCULATED, partial=window.interval.is_cut)
+    return Point(window.start, None if status >> 31 else float(np.mean(values)), status)
+
+
+def _time_average(window: Window) -> tuple[float, int, bool] | None:
+    """Average by interpolated bounds, its status, and whether it is of a part of the interval only."""
+    found = regions.by_interpolated_bounds(window.samples, window.interval)
+    if found is None:
+        return None
+    total, duration = found.integral()
+    is_part = found.start.is_bad
+    is_sure = not is_part and bool((found.classes == GOOD).all())
+    return total / duration, 0 if is_sure else UNCERTAIN_SUB_NORMAL, is_part
+
+
+def time_average(window: Window) -> Point:
+    found = _time_average(window)
+    if found is None:
+        return window.nothing()
+    return Point(window.start, found[0], status_with(found[1], CALCULATED, partial=found[2] or window.interval.is_cut))
+
+
+def total(window: Window) -> Point:
+    found = time_average(window)
+    return found if found.value is None else Point(found.time, found.value * _seconds(window), found.status)
+
+
+def time_average_2(window: Window) -> Point:
+    total, duration = window.regions.integral()
+    return window.point(total / duration, window.by_time()) if duration else window.nothing()
+
+
+def total_2(window: Window) -> Point:
+    found = time_average_2(window)
+    return found if found.value is None else Point(found.time, found.value * _seconds(window), found.status)
+
+
+def _seconds(window: Window) -> float:
+    return (window.interval.high - window.interval.low) / TICKS_PER_S
+
+
+Pick = Callable[[Any], Any]
+
+
+def _extreme(window: Window, pick: Pick) -> tuple[Any, int, bool, int] | None:
+    """Value, time, whether there are several, and the status, of the least or the greatest of the Good raw values."""
+    values = window.values[window.good]
+    if not len(values):
+        return None
+    value = pick(values)
+    places = np.flatnonzero(values == value)
+    time = int(window.times[window.good][places[0] if len(places) else 0])
+    others = window.values[~window.good & ~window.bad]
+    goes_beyond = len(others) and pick([pick(others), value]) != value
+    status = UNCERTAIN_SUB_NORMAL if window.bad.any() or goes_beyond else 0
+    return value.item(), time, len(places) > 1, status
+
+
+def _at_start(pick: Pick) -> Aggregator:
+    def extreme(window: Window) -> Point:
+        found = _extreme(window, pick)
+        if found is None:
+            return window.nothing()
+        value, time, several, status = found
+        return window.point(value, status, RAW if time == window.start else CALCULATED, multiple=several)
+
+    return extreme
+
+
+def _at_its_time(pick: Pick) -> Aggregator:
+    def extreme(window: Window) -> Point:
+        found = _extreme(window, pick)
+        if found is None:
+            return window.nothing()
+        value, time, several, status = found
+        return window.point(value, status, RAW, time=time, multiple=several)
+
+    return extreme
+
+
+def spread(window: Window) -> Point:
+    low, high = _extreme(window, np.min), _extreme(window, np.max)
+    if low is None or high is None:
+        return window.nothing()
+    return window.point(high[0] - low[0], max(low[3], high[3]))
+
+
+def _extreme_2(window: Window, pick: Pick) -> tuple[Any, int, int, bool] | None:
+    """Value, time, source, and whether there are several, of raw values and simple bounds; that at the end only where a line leads
+    to it."""
+    found = window.regions
+    interval = window.interval
+    candidates: list[tuple[int, Any, int]] = []
+    bounds = [(found.start, interval.low), (found.end, interval.high)]
+    for bound, time in bounds:
+        is_first = (time == interval.high) == interval.is_backwards
+        if bound is None or bound.is_bad or (not is_first and window.configuration.stepped):
+            continue
+        if not is_first:
+            candidates.append((interval.last_moment(RESOLUTION), bound.value, INTERPOLATED))
+        elif bound.source == INTERPOLATED:
+            candidates.append((time, bound.value, INTERPOLATED))
+    times, values = window.times[window.good], window.values[window.good]
+    if len(values):
+        value = pick(values)
+        candidates += [(int(times[place]), value.item(), RAW) for place in np.flatnonzero(values == value)[:2]]
+    if not candidates:
+        return None
+    best = pick([value for _, value, _ in candidates])
+    chosen = sorted((time, source, value) for time, value, source in candidates if value == best)
+    if not chosen:
+        return None
+    time, source, value = chosen[0]
+    return value, time, source, len(chosen) > 1
+
+
+def _at_start_2(pick: Pick) -> Aggregator:
+    def extreme(window: Window) -> Point:
+        found = _extreme_2(window, pick)
+        if found is None:
+            return window.nothing()
+        value, time, source, several = found
+        shown = source if source == INTERPOLATED or time == window.start else CALCULATED
+        return window.point(value, window.by_time(), shown, multiple=several)
+
+    return extreme
+
+
+def _at_its_time_2(pick: Pick) -> Aggregator:
+    def extreme(window: Window) -> Point:
+        found = _extreme_2(window, pick)
+        if found is None:
+            return window.nothing()
+        value, time, source, several = found
+        return window.point(value, window.by_time(), source, time=time, multiple=several)
+
+    return extreme
+
+
+def spread_2(window: Window) -> Point:
+    low, high = _extreme_2(window, min), _extreme_2(window, max)
+    if low is None or high is None:
+        return window.nothing()
+    return window.point(high[0] - low[0], window.by_time())
+
+
+def count(window: Window) -> Point:
+    return window.point(int(window.good.sum()), window.by_count())
+
+
+def _edge(place: int) -> Aggregator:
+    def edge(window: Window) -> Point:
+        if not len(window.times):
+            return window.nothing()
+        status = int(window.statuses[place])
+        value = None if status >> 31 else _plain(window.values[place])
+        return window.point(value, status, RAW, time=int(window.times[place]))
+
+    return edge
+
+
+def delta(window: Window) -> Point:
+    places = np.flatnonzero(window.good)
+    if not len(places):
+        return window.nothing()
+    skipped = places[0] > 0 or places[-1] < len(window.good) - 1
+    value = _plain(window.values[places[-1]]) - _plain(window.values[places[0]])
+    return window.point(value, UNCERTAIN_SUB_NORMAL if skipped else 0)
+
+
+def start_bound(window: Window) -> Point:
+    bound = window.samples.simple(window.start)
+    if bound.is_bad:
+        return window.nothing(partial=True)
+    return window.point(bound.value, bound.status, bound.source)
+
+
+def delta_bounds(window: Window) -> Point:
+    start, end = window.samples.simple(window.interval.low), window.samples.simple(window.interval.high)
+    if start.is_bad or end.is_bad:
+        return window.nothing()
+    status = UNCERTAIN_SUB_NORMAL if (start.status | end.status) >> 30 else 0
+    sign = -1 if window.interval.is_backwards else 1
+    return window.point(sign * (end.value - start.value), status)
+
+
+def _duration(which: int) -> Aggregator:
+    return lambda window: window.point(window.regions.duration_from(which) / TICKS_PER_MS)
+
+
+def _percent(which: int) -> Aggregator:
+    def percent(window: Window) -> Point:
+        found = window.regions
+        return window.point(100.0 * found.duration_from(which) / found.width)
+
+    return percent
+
+
+def _duration_in_state(is_wanted: Callable[[NDArray[np.float64]], NDArray[np.bool_]]) -> Aggregator:
+    def duration(window: Window) -> Point:
+        found = window.regions
+        chosen = (found.starts == GOOD) & is_wanted(found.first)
+        return window.point(float(found.durations[chosen].sum()) / TICKS_PER_MS, window.by_time())
+
+    return duration
+
+
+def number_of_transitions(window: Window) -> Point:
+    """Changes between zero and not zero of usable values, the last one before the interval included."""
+    values = window.values[~window.bad] != 0
+    if not len(window.times):
+        return window.point(0)
+    samples = window.samples
+    low = int(np.searchsorted(samples.times, window.times[0], "left"))
+    before = np.flatnonzero(~samples.bad[:low])
+    changes = int(np.count_nonzero(values[1:] != values[:-1]))
+    if len(values):
+        changes += not len(before) or bool(samples.values[before[-1]] != 0) != bool(values[0])
+    return window.point(changes, window.by_count())
+
+
+def worst_quality(window: Window) -> Point:
+    return _worst(window, window.statuses.tolist())
+
+
+def worst_quality_2(window: Window) -> Point:
+    bound = window.samples.simple(window.start)
+    return _worst(window, [bound.status, *window.statuses.tolist()])
+
+
+def _worst(window: Window, statuses: list[int]) -> Point:
+    if not statuses:
+        return window.nothing()
+    severities = [min(status >> 30, 2) for status in statuses]
+    worst = max(severities)
+    return window.point(statuses[severities.index(worst)], multiple=severities.count(worst) > 1)
+
+
+def _deviation(spare: int, *, square: bool) -> Aggregator:
+    def deviation(window: Window) -> Point:
+        values = window.values[window.good].astype(np.float64)
+        if not len(values):
+            return window.nothing()
+        value = float(np.var(values, ddof=spare)) if len(values) > spare else 0.0
+        return window.point(value if square else value**0.5, window.by_count())
+
+    return deviation
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+Aggregator = Callable[[Window], Point]
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """``node_id``: number of the AggregateFunction object in namespace 0. ``type``: of the result; "" is the tag's own.
+
+    ``takes``: "numbers", "states" (numbers and Booleans) or "all". ``extrapolates``: also behind the end of the history.
+    ``is_sloped``: lines between the samples whatever the tag's Stepped says.
+    """
+
+    name: str
+    node_id: int
+    apply: Aggregator
+    type: str = ""
+    takes: str = "numbers"
+    extrapolates: bool = False
+    is_sloped: bool = False
+
+
+def _zero(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    return np.equal(values, 0)
+
+
+def _not_zero(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    return np.not_equal(values, 0)
+
+
+AGGREGATES: Final = (
+    Aggregate("Interpolative", 2341, interpolative, takes="all", extrapolates=True),
+    Aggregate("Average", 2342, average, "Double"),
+    Aggregate("TimeAverage", 2343, time_average, "Double", extrapolates=True, is_sloped=True),
+    Aggregate("TimeAverage2", 11285, time_average_2, "Double"),
+    Aggregate("Total", 2344, total, "Double", extrapolates=True, is_sloped=True),
+    Aggregate("Total2", 11304, total_2, "Double"),
+    Aggregate("Minimum", 2346, _at_start(np.min)),
+    Aggregate("Maximum", 2347, _at_start(np.max)),
+    Aggregate("MinimumActualTime", 2348, _at_its_time(np.min)),
+    Aggregate("MaximumActualTime", 2349, _at_its_time(np.max)),
+    Aggregate("Range", 2350, spread),
+    Aggregate("Minimum2", 11286, _at_start_2(min)),
+    Aggregate("Maximum2", 11287, _at_start_2(max)),
+    Aggregate("MinimumActualTime2", 11305, _at_its_time_2(min)),
+    Aggregate("MaximumActualTime2", 11306, _at_its_time_2(max)),
+    Aggregate("Range2", 11288, spread_2),
+    Aggregate("Count", 2352, count, "Int32", "all"),
+    Aggregate("DurationInStateZero", 11307, _duration_in_state(_zero), "Double", "states"),
+    Aggregate("DurationInStateNonZero", 11308, _duration_in_state(_not_zero), "Double", "states"),
+    Aggregate("NumberOfTransitions", 2355, number_of_transitions, "Int32", "states"),
+    Aggregate("Start", 2357, _edge(0), takes="all"),
+    Aggregate("End", 2358, _edge(-1), takes="all"),
+    Aggregate("Delta", 2359, delta),
+    Aggregate("StartBound", 11505, start_bound, takes="all"),
+    Aggregate("DeltaBounds", 11507, delta_bounds),
+    Aggregate("DurationGood", 2360, _duration(GOOD), "Double", "all"),
+    Aggregate("DurationBad", 2361, _duration(BAD), "Double", "all"),
+    Aggregate("PercentGood", 2362, _percent(GOOD), "Double", "all"),
+    Aggregate("PercentBad", 2363, _percent(BAD), "Double", "all"),
+    Aggregate("WorstQuality", 2364, worst_quality, "StatusCode", "all"),
+    Aggregate("WorstQuality2", 11292, worst_quality_2, "StatusCode", "all"),
+    Aggregate("StandardDeviationSample", 11426, _deviation(1, square=False), "Double"),
+    Aggregate("StandardDeviationPopulation", 11427, _deviation(0, square=False), "Double"),
+    Aggregate("VarianceSample", 11428, _deviation(1, square=True), "Double"),
+    Aggregate("VariancePopulation", 11429, _deviation(0, square=True), "Double"),
+)
+"""All but EndBound and AnnotationCount: there are no annotations."""
+BY_NODE: Final = {one.node_id: one for one in AGGREGATES}
+BY_NAME: Final = {one.name: one for one in AGGREGATES}
+
+
+def process(samples: Samples, intervals: Iterable[Interval], aggregate: Aggregate, begin: int) -> list[Point]:
+    """The results, one per interval. ``begin``: time of the first value of the whole history; raw.HIGHEST where there is none."""
+    points = []
+    for interval in intervals:
+        window = Window(samples, interval, begin)
+        if window.is_before or (window.is_after and not aggregate.extrapolates):
+            points.append(window.nothing())
+            continue
+        point = aggregate.apply(window)
+        if isinstance(point.value, float) and not np.isfinite(point.value):
+            point = Point(point.time, None, BAD_INVALID_INPUTS)
+        points.append(point)
+    return points

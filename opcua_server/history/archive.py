@@ -1,0 +1,211 @@
+"""All that is known of the past: what the database has, and behind it what is in memory only.
+
+    frames in memory  | 7 8 9 ... |  --journal, every half second-->  survives a killed process
+                      '---------- blocks, every minute: one a tag, and the frames leave memory
+
+A ``View`` is one moment of it for one thread: frames and blocks that fit together, however long the reading takes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from opcua_server.history import blocks, frames
+from opcua_server.history.frames import Frame
+from opcua_server.history.series import DTYPES, Series, joined
+from opcua_server.history.store import Connection, Database, Reading, StoredEvent, StoreError
+
+MAX_SAMPLES_IN_MEMORY = 3_000_000
+"""While the database cannot be written; the oldest go first, and are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """``number`` follows from name and type, so that no database has to be asked for it."""
+
+    name: str
+    kind: str
+    is_stepped: bool
+    number: int
+
+
+def tag_of(name: str, kind: str, *, is_stepped: bool) -> Tag:
+    digest = hashlib.blake2b(f"{kind} {name}".encode(), digest_size=8).digest()
+    return Tag(name, kind, is_stepped, int.from_bytes(digest, "big", signed=True))
+
+
+class Archive:
+    """Frames are added in the loop; the writer takes them, and readers see them, each in a thread of its own."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.tags: dict[int, Tag] = {}
+        self.lost = 0
+        """Samples that had no room in memory while the database could not be written."""
+        self.recorded = 0
+        """Samples added."""
+        self._lock = threading.Lock()
+        self._frames: list[Frame] = []
+        self._events: list[StoredEvent] = []
+        self._serial = 0
+        self._event = 0
+        self._samples = 0
+        self._local = threading.local()
+        self._generation = 0
+        """Grows when the database is another one, which readers must open anew."""
+
+    def tag(self, name: str, kind: str, *, is_stepped: bool) -> Tag:
+        tag = tag_of(name, kind, is_stepped=is_stepped)
+        self.tags[tag.number] = tag
+        return tag
+
+    # Adding -----------------------------------------------------------------------------------------------------------
+
+    def add(self, kind: str, source: int, server: int, tags: Any, values: Any, statuses: Any) -> None:
+        """One moment of tags of a type. ``tags``: numbers, ascending; the arrays are not changed afterwards."""
+        with self._lock:
+            self._serial += 1
+            self._frames.append(Frame(self._serial, kind, source, server, tags, values, statuses))
+            self._samples += len(tags)
+            self.recorded += len(tags)
+            while self._samples > MAX_SAMPLES_IN_MEMORY:
+                oldest = self._frames.pop(0)
+                self._samples -= len(oldest.tags)
+                self.lost += len(oldest.tags)
+
+    def add_one(self, tag: Tag, source: int, server: int, value: Any, status: int) -> None:
+        held = np.empty(1, DTYPES[tag.kind])
+        held[0] = value
+        self.add(tag.kind, source, server, np.array([tag.number], np.int64), held, np.array([status], np.uint32))
+
+    def add_event(self, emitter: str, time: int, body: bytes) -> None:
+        with self._lock:
+            self._event += 1
+            self._events.append(StoredEvent(self._event, emitter, time, body))
+
+    # For the writer -----------------------------------------------------------------------------------------------------
+
+    def taken_up(self, found: Sequence[Frame], mark: int, next_event: int) -> None:
+        """What the database had in its journal comes before what was recorded meanwhile."""
+        with self._lock:
+            base = max([mark, *(frame.serial for frame in found)])
+            later = [replace(frame, serial=base + n) for n, frame in enumerate(self._frames, 1)]
+            self._frames = [*found, *later]
+            self._samples = sum(len(frame.tags) for frame in self._frames)
+            self._serial = base + len(later)
+            self._events = [replace(event, id=next_event + n) for n, event in enumerate(self._events)]
+            self._event = next_event + len(self._events) - 1
+
+    def begun_anew(self) -> None:
+        """The database is an empty one from now on."""
+        with self._lock:
+            self._generation += 1
+
+    def waiting(self, behind: int) -> tuple[list[Frame], list[StoredEvent]]:
+        """Frames behind a serial number, and all events that are not written."""
+        with self._lock:
+            return [frame for frame in self._frames if frame.serial > behind], list(self._events)
+
+    def written(self, events: Sequence[StoredEvent], mark: int | None) -> None:
+        """Events are in the database, and frames up to ``mark`` are in its blocks."""
+        with self._lock:
+            if events:
+                last = events[-1].id
+                self._events = [event for event in self._events if event.id > last]
+            if mark is not None:
+                self._frames = [frame for frame in self._frames if frame.serial > mark]
+                self._samples = sum(len(frame.tags) for frame in self._frames)
+
+    # Reading ------------------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def view(self) -> Iterator[View]:
+        """One moment. Raises StoreError."""
+        with self._lock:
+            held, events, generation = list(self._frames), list(self._events), self._generation
+        connection = self._connection(generation)
+        reading = Reading(connection)
+        try:
+            mark = reading.begin()
+            try:
+                yield View(reading, [frame for frame in held if frame.serial > mark], events)
+            finally:
+                reading.end()
+        except StoreError:
+            self._local.connection = None
+            connection.close()
+            raise
+
+    def _connection(self, generation: int) -> Connection:
+        known: tuple[Connection, int] | None = getattr(self._local, "connection", None)
+        if known is None or known[1] != generation:
+            if known is not None:
+                known[0].close()
+            known = self._local.connection = (self.database.connect(to_write=False), generation)
+        return known[0]
+
+    def close_reader(self) -> None:
+        """Close this thread's connection."""
+        known = getattr(self._local, "connection", None)
+        if known is not None:
+            known[0].close()
+            self._local.connection = None
+
+
+class View:
+    def __init__(self, reading: Reading, held: Iterable[Frame], events: Sequence[StoredEvent]) -> None:
+        self._reading = reading
+        self._by_kind: dict[str, list[Frame]] = {}
+        for frame in held:
+            self._by_kind.setdefault(frame.kind, []).append(frame)
+        self._events = events
+        self._tails: dict[int, list[Series]] = {}
+
+    def read(self, tag: Tag, low: int, high: int, most: int, backwards: bool) -> Series:
+        """The samples with low <= time <= high, ascending: the first ``most`` of them, or the last when read ``backwards``."""
+        found: list[tuple[int, Series]] = []
+        count = 0
+        for block in self._reading.blocks(tag.number, low, high, backwards=backwards):
+            if count >= most and _is_enough([series for _, series in found], most, block.low, block.high, backwards):
+                break
+            series = blocks.unpack(block.body, tag.kind).between(low, high)
+            if len(series):
+                found.append((block.id, series))
+                count += len(series)
+        found.sort(key=lambda pair: pair[0])
+        tails = [series.between(low, high) for series in self._tail(tag)]
+        whole = joined([*(series for _, series in found), *tails], tag.kind)
+        return whole.part(max(0, len(whole) - most), len(whole)) if backwards else whole.part(0, most)
+
+    def _tail(self, tag: Tag) -> list[Series]:
+        found = self._tails.get(tag.number)
+        if found is None:
+            found = self._tails[tag.number] = frames.of_tag(self._by_kind.get(tag.kind, ()), tag.number, tag.kind)
+        return found
+
+    def events(self, emitters: Sequence[str], low: int, high: int, after: int, limit: int, backwards: bool) -> list[StoredEvent]:
+        """Up to ``limit`` with low <= time <= high, in the direction; of the first time only those behind the event ``after``."""
+        found = self._reading.events(emitters, low, high, after, limit, backwards=backwards)
+        known = {event.id for event in found}
+        edge = high if backwards else low
+        for event in self._events:
+            if event.id in known or event.emitter not in emitters or not low <= event.time <= high:
+                continue
+            if event.time != edge or (event.id < after if backwards else event.id > after):
+                found.append(event)
+        return sorted(found, key=lambda event: (event.time, event.id), reverse=backwards)[:limit]
+
+
+def _is_enough(found: list[Series], most: int, low: int, high: int, backwards: bool) -> bool:
+    """Whether a block from ``low`` to ``high``, and those after it in the direction, have none of the ``most`` nearest samples."""
+    times = np.concatenate([series.times for series in found])
+    if backwards:
+        return high < int(np.partition(times, len(times) - most)[len(times) - most])
+    return low > int(np.partition(times, most - 1)[most - 1])

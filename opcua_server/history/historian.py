@@ -1,0 +1,107 @@
+"""The historian of a server: what is kept of its machines, from when its port opens until it closes.
+
+historian = Historian(database, limits, now)          # opens nothing
+historian.follow(server, spaces)                      # the machines' historized signals; before the engine is made
+engine = Engine.of(server, rooms=[..., historian.services])
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from nodesets.catalogue import SIGNALS, Signal
+from opcua_server.engine.contract import Core, Service
+from opcua_server.engine.subscriptions.columns import Column, ColumnSlot
+from opcua_server.history import nodes
+from opcua_server.history.archive import Archive, Tag
+from opcua_server.history.recorder import Recorder
+from opcua_server.history.series import EPOCH_TICKS
+from opcua_server.history.service import History
+from opcua_server.history.sqlite import SqliteDatabase
+from opcua_server.history.store import Database
+from opcua_server.history.writer import DAY_TICKS, Limits, Writer
+
+STEPPED: Final = frozenset(
+    {
+        "Channel/FeedOverride", "Machine/LastCycleTime", "Part/Roughness", "Tool/WearPercent",
+    }
+)  # fmt: skip
+"""Numbers that jump from one value to the next; whatever is no Double does too."""
+
+
+class Space(Protocol):
+    """Of a machine's address space, what has a history. ``nodes``: signal -> variable."""
+
+    nodes: dict[str, Any]
+
+
+def ticks_now() -> int:
+    """The wall clock, 100 ns since 1601."""
+    return EPOCH_TICKS + time.time_ns() // 100
+
+
+def is_stepped(signal: Signal) -> bool:
+    return signal.type != "Double" or signal.name in STEPPED
+
+
+def database_of(data: Path, url: str | None) -> Database:
+    """SQLite in the data folder, or PostgreSQL by its address."""
+    return SqliteDatabase(data / "history" / "history.sqlite")
+
+
+def limits_of(days: float, size_mb: int) -> Limits:
+    return Limits(round(days * DAY_TICKS), size_mb << 20)
+
+
+class Historian:
+    """``now``: the wall clock, 100 ns since 1601."""
+
+    def __init__(self, database: Database, limits: Limits, now: Callable[[], int] = ticks_now) -> None:
+        self.archive = Archive(database)
+        self.writer = Writer(self.archive, limits, now)
+        self.recorder = Recorder(self.archive, now)
+        self.tags: dict[Any, Tag] = {}
+        self._now = now
+
+    def follow(self, server: Any, spaces: Mapping[str, Space]) -> None:
+        """Keep the historized signals of machines, and say so in the address space."""
+        for machine_id, space in spaces.items():
+            for signal in SIGNALS:
+                if signal.historized and not signal.type.endswith("[]"):
+                    name = f"{machine_id}/{signal.name}"
+                    self.tags[space.nodes[signal.name]] = self.archive.tag(name, signal.type, is_stepped=is_stepped(signal))
+        nodes.show(server.iserver.aspace, self.tags, lambda: self.writer.oldest)
+
+    def services(self, core: Core) -> list[Service]:
+        """Room of the engine: HistoryRead and HistoryUpdate."""
+        history = History(core, self.archive, self.tags, lambda: self.recorder.seen, self._now)
+
+        def start() -> None:
+            self.writer.open()
+            self.recorder.note_gap()
+            self._record(core)
+            self.writer.start()
+
+        def stop() -> None:
+            self.recorder.close()
+            history.close()
+            self.writer.end()
+            self.archive.close_reader()
+
+        core.starting.append(start)
+        core.stopping.append(stop)
+        return history.services()
+
+    def _record(self, core: Core) -> None:
+        columns: dict[Column, list[tuple[int, Tag]]] = {}
+        for node_id, tag in self.tags.items():
+            slot = core.values.slot(node_id)
+            if isinstance(slot, ColumnSlot):
+                columns.setdefault(slot.column, []).append((slot.row, tag))
+            else:
+                self.recorder.follow_slot(slot, tag)
+        for column, rows in columns.items():
+            self.recorder.follow_column(column, rows)

@@ -1,0 +1,158 @@
+"""What the address space says of history (OPC 10000-11, 5): which variables have one, how it is kept, and what may be asked of it.
+
+variable   Historizing, the HistoryRead bits, HasHistoricalConfiguration --> HA Configuration, shared by all that are kept alike
+Server     HistoryServerCapabilities, and AggregateFunctions in the three places where clients look for them
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from asyncua import ua
+from asyncua.server.address_space import AttributeValue
+
+from cnctwin.wire.scalars import to_datetime
+from nodesets.space_access import References
+from opcua_server.history.aggregates import AGGREGATES
+from opcua_server.history.archive import Tag
+from opcua_server.history.recorder import REFRESH
+from opcua_server.history.series import TICKS_PER_MS
+from opcua_server.history.service import DEFAULTS, MOST_PER_NODE, takes
+from opcua_server.space.instances import Builder, wanted
+from opcua_server.space.types import ORGANIZES, TypeSpace
+
+_A = ua.AttributeIds
+_O = ua.ObjectIds
+_V = ua.VariantType
+_HAS_CONFIGURATION: Final = ua.NodeId(_O.HasHistoricalConfiguration, 0)
+_CONFIGURATION: Final = ua.NodeId(_O.HistoricalDataConfigurationType, 0)
+_FOLDERS: Final = (
+    ua.NodeId(_O.HistoryServerCapabilities_AggregateFunctions, 0), ua.NodeId(_O.Server_ServerCapabilities_AggregateFunctions, 0),
+)  # fmt: skip
+_OPTIONAL: Final = (
+    "AggregateFunctions", "Definition", "MaxTimeInterval", "StartOfArchive", "StartOfOnlineArchive", "ServerTimestampSupported",
+)  # fmt: skip
+HISTORY_READ: Final = 4
+"""Of AccessLevel and of EventNotifier."""
+_OURS: Final = 1
+"""Namespace of the server's own nodes."""
+
+
+def show(aspace: Any, tags: Mapping[Any, Tag], oldest: Callable[[], int]) -> None:
+    """``tags``: variable -> what is kept of it. ``oldest``: when the archive begins, 100 ns since 1601, 0 where it is empty."""
+    references = References(aspace)
+    types = TypeSpace(aspace)
+    alike: dict[tuple[Any, ...], Any] = {}
+    for node_id, tag in tags.items():
+        attributes = aspace[node_id].attributes
+        for attribute in (_A.AccessLevel, _A.UserAccessLevel):
+            level = int(attributes[attribute].value.Value.Value) | HISTORY_READ
+            attributes[attribute] = _held(level, _V.Byte)
+        attributes[_A.Historizing] = _held(True, _V.Boolean)
+        _permit(attributes)
+        aggregates = tuple(one.node_id for one in AGGREGATES if takes(one, tag))
+        key = (tag.is_stepped, aggregates)
+        if key not in alike:
+            alike[key] = _configuration(types, references, node_id, len(alike) + 1, tag, aggregates, oldest)
+        else:
+            references.add(node_id, _HAS_CONFIGURATION, alike[key])
+    for folder in _FOLDERS:
+        for aggregate in AGGREGATES:
+            references.add(folder, ORGANIZES, ua.NodeId(aggregate.node_id, 0))
+    _capabilities(aspace, has_data=bool(tags))
+
+
+def show_events(aspace: Any, notifiers: Iterable[Any]) -> None:
+    """Let clients know that notifiers' events can be read later."""
+    for node_id in notifiers:
+        attributes = aspace[node_id].attributes
+        notifier = int(attributes[_A.EventNotifier].value.Value.Value) | HISTORY_READ
+        attributes[_A.EventNotifier] = _held(notifier, _V.Byte)
+    _put(aspace, "AccessHistoryEventsCapability", True, _V.Boolean)
+
+
+def _permit(attributes: Any) -> None:
+    """Where permissions are shown, whoever may read may read what was."""
+    for attribute in (_A.RolePermissions, _A.UserRolePermissions):
+        held = attributes.get(attribute)
+        if held is not None:
+            rows = [ua.RolePermissionType(row.RoleId, _with_history(row.Permissions)) for row in held.value.Value.Value]
+            attributes[attribute] = AttributeValue(ua.DataValue(ua.Variant(rows, _V.ExtensionObject, is_array=True)))
+
+
+def _with_history(permissions: Any) -> Any:
+    return permissions | ua.PermissionType.ReadHistory if permissions & ua.PermissionType.Read else permissions
+
+
+class _Builder(Builder):
+    """Names a configuration after its number, as it belongs to no variable more than to others."""
+
+    def __init__(self, types: TypeSpace, references: References, number: int) -> None:
+        super().__init__(types, references, _OURS, {})
+        self._number = number
+
+    def _new_id(self, parent: ua.NodeId, name: ua.QualifiedName) -> ua.NodeId:
+        ours = parent.NamespaceIndex == _OURS
+        return super()._new_id(parent, name) if ours else ua.NodeId(f"History.Configuration{self._number}", _OURS)
+
+
+def _configuration(
+    types: TypeSpace,
+    references: References,
+    node_id: Any,
+    number: int,
+    tag: Tag,
+    aggregates: Iterable[int],
+    oldest: Callable[[], int],
+) -> Any:
+    """An "HA Configuration" of the variable, which others may share."""
+    builder = _Builder(types, references, number)
+    browse_name = ua.QualifiedName("HA Configuration", 0)
+    made = builder.instance(node_id, _HAS_CONFIGURATION, browse_name, _CONFIGURATION, wanted(f"0:{name}" for name in _OPTIONAL))
+    values = {
+        "Stepped": tag.is_stepped,
+        "Definition": "Changes, and how long the value before them had held",
+        "MaxTimeInterval": REFRESH / TICKS_PER_MS,
+        "ServerTimestampSupported": True,
+    }
+    children = {r.BrowseName.Name: r.NodeId for r in types.aspace[made].references if r.IsForward}
+    for child, value in values.items():
+        builder.set(children[child], value)
+    defaults = {
+        "TreatUncertainAsBad": DEFAULTS.treat_uncertain_as_bad, "PercentDataBad": DEFAULTS.percent_bad,
+        "PercentDataGood": DEFAULTS.percent_good, "UseSlopedExtrapolation": DEFAULTS.sloped_extrapolation,
+    }  # fmt: skip
+    for reference in types.aspace[children["AggregateConfiguration"]].references:
+        if reference.IsForward and reference.BrowseName.Name in defaults:
+            builder.set(reference.NodeId, defaults[reference.BrowseName.Name])
+    for one in aggregates:
+        references.add(children["AggregateFunctions"], ORGANIZES, ua.NodeId(one, 0))
+    since = datetime.now(UTC)
+
+    def begin(_node: Any, _attribute: Any) -> Any:
+        moment = to_datetime(oldest()) if oldest() else since
+        return ua.DataValue(ua.Variant(moment, _V.DateTime), SourceTimestamp=since, ServerTimestamp=datetime.now(UTC))
+
+    for child in ("StartOfArchive", "StartOfOnlineArchive"):
+        builder.value(children[child]).value_callback = begin
+    return made
+
+
+def _capabilities(aspace: Any, *, has_data: bool) -> None:
+    _put(aspace, "AccessHistoryDataCapability", has_data, _V.Boolean)
+    _put(aspace, "MaxReturnDataValues", MOST_PER_NODE, _V.UInt32)
+    _put(aspace, "MaxReturnEventValues", MOST_PER_NODE, _V.UInt32)
+    _put(aspace, "ServerTimestampSupported", has_data, _V.Boolean)
+
+
+def _put(aspace: Any, name: str, value: Any, kind: Any) -> None:
+    node = aspace.get(ua.NodeId(getattr(_O, f"HistoryServerCapabilities_{name}"), 0))
+    now = datetime.now(UTC)
+    if node is not None:
+        node.attributes[_A.Value].value = ua.DataValue(ua.Variant(value, kind), SourceTimestamp=now, ServerTimestamp=now)
+
+
+def _held(value: Any, kind: Any) -> AttributeValue:
+    return AttributeValue(ua.DataValue(ua.Variant(value, kind)))

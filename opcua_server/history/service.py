@@ -1,0 +1,258 @@
+"""HistoryRead and HistoryUpdate (OPC 10000-4, 5.11.3 and 5.11.5; OPC 10000-11, 6).
+
+    request -> details checked -> a job for each node -> pages, one after another, in a thread -> results
+                                         '-- what is left of it: a continuation point of the session
+
+History is what was recorded: nothing of it can be changed, so HistoryUpdate is refused for each node and nothing is ever modified.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import secrets
+import struct
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any, Final
+
+from cnctwin.wire.encode import to_ticks
+from cnctwin.wire.scalars import ua
+from opcua_server.engine import ranges
+from opcua_server.engine.contract import Core, Request, Service, ServiceFault
+from opcua_server.history import encoding, intervals, raw
+from opcua_server.history.aggregates import BY_NODE, Aggregate
+from opcua_server.history.archive import Archive, Tag
+from opcua_server.history.blocks import BlockError
+from opcua_server.history.bounds import Configuration
+from opcua_server.history.jobs import AtTimeJob, Job, NothingModified, ProcessedJob, RawJob
+from opcua_server.history.series import TICKS_PER_MS
+from opcua_server.history.store import StoreError
+from opcua_server.security.access import may_read_history
+
+_C = ua.StatusCodes
+_logger = logging.getLogger("opcua_server.history")
+STATE: Final = "engine.history"
+MOST_PER_NODE: Final = 10_000
+"""Values of one node in a response, where the client sets no limit."""
+MOST_PER_RESPONSE: Final = 100_000
+"""Values of all nodes together, in 3 MB."""
+_NUMBERS: Final = frozenset({"Double", "Int32", "UInt16", "UInt32", "Byte"})
+DEFAULTS: Final = Configuration()
+Result = tuple[int, bytes, Job | None]
+Events = Callable[[Any, Any, int], Job]
+"""(node, ReadEventDetails, TimestampsToReturn) -> job. Raises ServiceFault."""
+
+
+class History:
+    """``tags``: which variables have a history. ``seen``: to which time values that did not change have held. ``now``: the wall
+    clock. Times in 100 ns since 1601."""
+
+    def __init__(
+        self, core: Core, archive: Archive, tags: Mapping[Any, Tag], seen: Callable[[], int], now: Callable[[], int],
+        events: Events | None = None,
+    ) -> None:  # fmt: skip
+        self._core = core
+        self._limits = core.limits
+        self._archive = archive
+        self._tags = tags
+        self._seen = seen
+        self._now = now
+        self._events = events
+        self._reader = ThreadPoolExecutor(1, "history-reader")
+
+    def services(self) -> list[Service]:
+        return [
+            Service("HistoryRead", 664, 667, self.read, ua.HistoryReadParameters),
+            Service("HistoryUpdate", 700, 703, self.update, ua.HistoryUpdateParameters),
+        ]
+
+    def close(self) -> None:
+        self._reader.submit(self._archive.close_reader)
+        self._reader.shutdown(wait=False)
+
+    # Read ---------------------------------------------------------------------------------------------------------------
+
+    async def read(self, request: Request, params: Any) -> bytes:
+        nodes = params.NodesToRead
+        if not nodes:
+            raise ServiceFault(_C.BadNothingToDo)
+        if len(nodes) > self._limits.history_nodes:
+            raise ServiceFault(_C.BadTooManyOperations)
+        points: dict[bytes, Job] = request.session.state.setdefault(STATE, {}) if request.session is not None else {}
+        if params.ReleaseContinuationPoints:
+            return _results([self._released(points, node) for node in nodes])
+        details = params.HistoryReadDetails
+        timestamps = int(params.TimestampsToReturn)
+        self._check(details, timestamps, nodes)
+        most = max(1, min(MOST_PER_NODE, MOST_PER_RESPONSE // len(nodes)))
+        results = []
+        made: set[bytes] = set()
+        for position, node in enumerate(nodes):
+            try:
+                if not may_read_history(request.session.role if request.session is not None else None):
+                    raise ServiceFault(_C.BadUserAccessDenied)
+                if node.ContinuationPoint:
+                    job = points.pop(node.ContinuationPoint, None)
+                    if job is None:
+                        raise ServiceFault(_C.BadContinuationPointInvalid)
+                else:
+                    job = self._job(request, details, timestamps, node, position)
+                status, body, rest = await asyncio.get_running_loop().run_in_executor(self._reader, self._page, job, most)
+            except ServiceFault as fault:
+                results.append((fault.status, b"", encoding.no_data()))
+                continue
+            if not request.answer.is_open:
+                break
+            point = self._keep(points, rest, made) if rest is not None else b""
+            results.append((status if point is not None else int(_C.BadNoContinuationPoints), point or b"", body))
+        return _results(results)
+
+    def _page(self, job: Job, most: int) -> Result:
+        """In the reader's thread. Raises ServiceFault."""
+        try:
+            with self._archive.view() as view:
+                return job.page(view, most)
+        except (StoreError, BlockError) as error:
+            _logger.warning("history %s: cannot be read: %s", self._archive.database.name, error)
+            raise ServiceFault(_C.BadDataUnavailable) from error
+
+    def _keep(self, points: dict[bytes, Job], job: Job, made: set[bytes]) -> bytes | None:
+        """A new continuation point; those of earlier requests make room for it. None when all are of this one."""
+        if len(points) >= self._limits.history_points:
+            oldest = next(iter(points))
+            if oldest in made:
+                return None
+            del points[oldest]
+        point = secrets.token_bytes(8)
+        points[point] = job
+        made.add(point)
+        return point
+
+    @staticmethod
+    def _released(points: dict[bytes, Job], node: Any) -> tuple[int, bytes, bytes]:
+        known = points.pop(node.ContinuationPoint, None) if node.ContinuationPoint else None
+        return (0 if known is not None else int(_C.BadContinuationPointInvalid)), b"", encoding.no_data()
+
+    def _check(self, details: Any, timestamps: int, nodes: list[Any]) -> None:
+        """What is wrong with a request as a whole. Raises ServiceFault."""
+        if not isinstance(details, ua.HistoryReadDetails):
+            raise ServiceFault(_C.BadHistoryOperationInvalid)
+        if timestamps not in (0, 1, 2) and not isinstance(details, ua.ReadEventDetails):
+            raise ServiceFault(_C.BadTimestampsToReturnInvalid)
+        if isinstance(details, ua.ReadRawModifiedDetails | ua.ReadEventDetails):
+            given = (to_ticks(details.StartTime) > 0) + (to_ticks(details.EndTime) > 0) + (details.NumValuesPerNode > 0)
+            if given < 2:
+                raise ServiceFault(_C.BadHistoryOperationInvalid)
+        elif isinstance(details, ua.ReadProcessedDetails):
+            if len(details.AggregateType or ()) != len(nodes):
+                raise ServiceFault(_C.BadAggregateListMismatch)
+            if not (to_ticks(details.StartTime) and to_ticks(details.EndTime)):
+                raise ServiceFault(_C.BadInvalidTimestampArgument)
+        elif isinstance(details, ua.ReadAtTimeDetails):
+            if not details.ReqTimes:
+                raise ServiceFault(_C.BadNothingToDo)
+        else:
+            raise ServiceFault(_C.BadHistoryOperationUnsupported)
+
+    def _job(self, request: Request, details: Any, timestamps: int, node: Any, position: int) -> Job:
+        """Raises ServiceFault with what is wrong with a node."""
+        if self._core.aspace.get(node.NodeId) is None:
+            raise ServiceFault(_C.BadNodeIdUnknown)
+        if isinstance(details, ua.ReadEventDetails):
+            if self._events is None or type(details) is not ua.ReadEventDetails:
+                raise ServiceFault(_C.BadHistoryOperationUnsupported)
+            return self._events(node.NodeId, details, timestamps)
+        tag = self._tags.get(node.NodeId)
+        if tag is None:
+            raise ServiceFault(_C.BadHistoryOperationUnsupported)
+        bounds = self._bounds(tag, node)
+        if isinstance(details, ua.ReadRawModifiedDetails):
+            return self._raw(tag, details, timestamps, bounds)
+        if bounds:
+            raise ServiceFault(_C.BadIndexRangeNoData)
+        if timestamps == encoding.SERVER:  # what was worked out was not put by anybody
+            raise ServiceFault(_C.BadTimestampNotSupported)
+        if isinstance(details, ua.ReadAtTimeDetails):
+            times = [to_ticks(time) for time in details.ReqTimes]
+            configuration = replace(DEFAULTS, stepped=tag.is_stepped)
+            return AtTimeJob(tag, times, bool(details.UseSimpleBounds), configuration, self._seen(), self._now(), timestamps)
+        return self._processed(tag, details, details.AggregateType[position], timestamps)
+
+    @staticmethod
+    def _bounds(tag: Tag, node: Any) -> list[tuple[int, int]]:
+        encoded = node.DataEncoding
+        if encoded is not None and encoded.Name:
+            is_binary = encoded.Name == "Default Binary" and not encoded.NamespaceIndex
+            raise ServiceFault(_C.BadDataEncodingInvalid if is_binary else _C.BadDataEncodingUnsupported)
+        if not node.IndexRange:
+            return []
+        bounds = ranges.parse(node.IndexRange)
+        if tag.kind != "String" or len(bounds) != 1:
+            raise ServiceFault(_C.BadIndexRangeNoData)
+        return bounds
+
+    @staticmethod
+    def _raw(tag: Tag, details: Any, timestamps: int, bounds: list[tuple[int, int]]) -> Job:
+        if details.IsReadModified:
+            if details.ReturnBounds:
+                raise ServiceFault(_C.BadInvalidArgument)
+            return NothingModified()
+        start, end = to_ticks(details.StartTime) or None, to_ticks(details.EndTime) or None
+        asked = raw.wanted(start, end, bounds=bool(details.ReturnBounds))
+        count = int(details.NumValuesPerNode)
+        return RawJob(tag, asked, count, count if start is None or end is None else None, timestamps, bounds)
+
+    def _processed(self, tag: Tag, details: Any, kind: Any, timestamps: int) -> Job:
+        aggregate = BY_NODE.get(kind.Identifier) if kind.NamespaceIndex == 0 else None
+        if aggregate is None or not takes(aggregate, tag):
+            raise ServiceFault(_C.BadAggregateNotSupported)
+        start, end = to_ticks(details.StartTime), to_ticks(details.EndTime)
+        length_ms = float(details.ProcessingInterval)
+        if start == end or not 0 <= length_ms < math.inf or 0 < length_ms < 1:
+            raise ServiceFault(_C.BadInvalidArgument)
+        length = min(round(length_ms * TICKS_PER_MS), 1 << 62)
+        configuration = self._configuration(details.AggregateConfiguration)
+        configuration = replace(configuration, stepped=tag.is_stepped and not aggregate.is_sloped)
+        if not intervals.count(start, end, length):
+            raise ServiceFault(_C.BadInvalidArgument)
+        return ProcessedJob(tag, aggregate, start, end, length, configuration, self._seen(), self._now(), timestamps)
+
+    @staticmethod
+    def _configuration(given: Any) -> Configuration:
+        if given is None or given.UseServerCapabilitiesDefaults:
+            return DEFAULTS
+        good, bad = int(given.PercentDataGood), int(given.PercentDataBad)
+        if good > 100 or bad > 100 or good < 100 - bad:
+            raise ServiceFault(_C.BadAggregateConfigurationRejected)
+        return Configuration(bool(given.TreatUncertainAsBad), bad, good, bool(given.UseSlopedExtrapolation))
+
+    # Update -------------------------------------------------------------------------------------------------------------
+
+    def update(self, _request: Request, params: Any) -> bytes:
+        """Nothing of the history can be changed: each node is told so."""
+        details = params.HistoryUpdateDetails
+        if not details:
+            raise ServiceFault(_C.BadNothingToDo)
+        if len(details) > self._limits.history_nodes:
+            raise ServiceFault(_C.BadTooManyOperations)
+        status = int(_C.BadHistoryOperationUnsupported)
+        return struct.pack("<i", len(details)) + struct.pack("<Iii", status, 0, 0) * len(details) + struct.pack("<i", 0)
+
+
+def takes(aggregate: Aggregate, tag: Tag) -> bool:
+    """Whether an aggregate makes sense of a tag's type."""
+    if aggregate.takes == "all":
+        return True
+    return tag.kind in _NUMBERS or (aggregate.takes == "states" and tag.kind == "Boolean")
+
+
+def _results(results: list[tuple[int, bytes, bytes]]) -> bytes:
+    """HistoryReadResults, and no DiagnosticInfos."""
+    parts = [struct.pack("<i", len(results))]
+    for status, point, body in results:
+        parts += [struct.pack("<Ii", status, len(point) if point else -1), point, body]
+    parts.append(struct.pack("<i", 0))
+    return b"".join(parts)

@@ -1,0 +1,369 @@
+"""HistoryRead and HistoryUpdate, by asyncua's client."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from asyncua import ua
+
+from opcua_server.history.aggregates import AGGREGATES, BY_NAME
+from tests.opcua_server.engine.conformance.past import FIVE, LONG, NOON, at, value_id
+from tests.opcua_server.engine.conformance.plant import Caller, Plant, calling, item, node, run
+
+UNSET = datetime(1601, 1, 1)
+BOTH = ua.TimestampsToReturn.Both
+
+
+def raw(start: datetime = UNSET, end: datetime = UNSET, count: int = 0, *, bounds: bool = False, modified: bool = False) -> Any:
+    return ua.ReadRawModifiedDetails(
+        IsReadModified=modified, StartTime=start, EndTime=end, NumValuesPerNode=count, ReturnBounds=bounds
+    )
+
+
+def processed(start: datetime, end: datetime, ms: float, *names: Any, **configuration: Any) -> Any:
+    types = [ua.NodeId(BY_NAME[name].node_id) if isinstance(name, str) else name for name in names]
+    given = ua.AggregateConfiguration(UseServerCapabilitiesDefaults=not configuration, **configuration)
+    return ua.ReadProcessedDetails(
+        StartTime=start, EndTime=end, ProcessingInterval=ms, AggregateType=types, AggregateConfiguration=given
+    )
+
+
+def at_times(*times: datetime, simple: bool = False) -> Any:
+    return ua.ReadAtTimeDetails(ReqTimes=list(times), UseSimpleBounds=simple)
+
+
+async def read(call: Caller, details: Any, *items: Any, timestamps: Any = BOTH, release: bool = False) -> list[Any]:
+    nodes = [value_id(node(one)) if isinstance(one, str) else one for one in items]
+    done = await call(
+        "HistoryRead", HistoryReadDetails=details, TimestampsToReturn=timestamps, ReleaseContinuationPoints=release,
+        NodesToRead=nodes,
+    )  # fmt: skip
+    return list(done.Results)
+
+
+def shown(result: Any) -> list[Any]:
+    """Values, or the name of the status where there is none."""
+    found = []
+    for value in result.HistoryData.DataValues or []:
+        has_value = value.Value is not None and value.Value.Value is not None
+        found.append(value.Value.Value if has_value else ua.StatusCode(value.StatusCode.value & 0xFFFF0000).name)
+    return found
+
+
+def minutes(result: Any) -> list[float]:
+    return [(value.SourceTimestamp - FIVE) / timedelta(minutes=1) for value in result.HistoryData.DataValues or []]
+
+
+# Raw -----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_range_is_read_in_both_directions_and_from_one_end(plant: Plant) -> None:
+    async def act(call: Caller) -> None:
+        for details, expected in (
+            (raw(at(0), at(5)), [0, 2, 3]),
+            (raw(at(5), at(0)), [5, 3, 2]),
+            (raw(at(1), UNSET, 2), [2, 3]),
+            (raw(UNSET, at(5), 3), [5, 3, 2]),
+            (raw(at(2), at(2)), [2]),
+        ):
+            (result,) = await read(call, details, "Past")
+            assert (shown(result), result.StatusCode.name) == (expected, "Good")
+            assert minutes(result) == expected
+            assert not result.ContinuationPoint
+
+    run(plant, act)
+
+
+def test_bounds_are_the_nearest_values_or_said_not_to_be_found(plant: Plant) -> None:
+    async def act(call: Caller) -> None:
+        for details, expected in (
+            (raw(at(1), at(4), bounds=True), [0, 2, 3, 5]),
+            (raw(at(-1), at(2.5), bounds=True), ["BadBoundNotFound", 0, 2, 3]),
+            (raw(at(7), at(4), bounds=True), ["BadBoundNotFound", 6, 5, 3]),
+        ):
+            (result,) = await read(call, details, "Past")
+            assert shown(result) == expected
+        assert minutes(result)[0] == 7
+
+    run(plant, act)
+
+
+def test_no_values_are_good_no_data(plant: Plant) -> None:
+    async def act(call: Caller) -> None:
+        results = await read(call, raw(at(10), at(11)), "Past", "Nothing")
+        assert [result.StatusCode.name for result in results] == ["GoodNoData"] * 2
+        assert [shown(result) for result in results] == [[], []]
+
+    run(plant, act)
+
+
+def test_pages_of_history_together_are_the_whole(plant: Plant) -> None:
+    async def act(call: Caller) -> None:
+        details = raw(at(0), at(60))
+        (page,) = await read(call, details, "Long")
+        found = shown(page)
+        assert len(found) == 10_000  # where the client sets no limit the server does
+        while page.ContinuationPoint:
+            point = page.ContinuationPoint
+            (page,) = await read(call, details, value_id(node("Long"), point))
+            found += shown(page)
+        assert found == list(range(LONG))
+        (again,) = await read(call, details, value_id(node("Long"), point))
+        assert again.StatusCode.name == "BadContinuationPointInvalid"
+        (page,) = await read(call, raw(at(60), at(0), 7), "Long")
+        (next_page,) = await read(call, raw(at(60), at(0), 7), value_id(node("Long"), page.ContinuationPoint))
+        assert shown(page) + shown(next_page) == list(range(LONG - 1, LONG - 15, -1))
+
+    run(plant, act)
+
+
+def test_one_end_and_a_number_are_read_to_the_end_over_pages(plant: Plant) -> None:
+    async def act(call: Caller) -> None:
+        details = raw(at(0), UNSET, 12_000)
+        (page,) = await read(call, details, "Long")
+        (rest,) = await read(call, details, value_id(node("Long"), page.ContinuationPoint))
+        assert (len(shown(page)), len(shown(rest)), rest.ContinuationPoint) == (10_000, 2_000, None)
+
+    run(plant, act)
+
+
+def test_released_points_of_history_are_gone_and_those_of_others_nothing(plant: Plant) -> None:
+    async def act(call: Caller) -> None:
+        details = raw(at(0), at(60), 5)
+        first, second = await read(call, details, "Long", "Past")
+        assert not second.ContinuationPoint
+        items = [value_id(node("Long"), first.ContinuationPoint), value_id(node("Long"), b"nothing")]
+        async with calling(plant) as other:
+            (stranger,) = await read(other, details, items[0])
+            assert stranger.StatusCode.name == "BadContinuationPointInvalid"
+        released = await read(call, details, *items, release=True)
+        assert [one.StatusCode.name for one in released] == ["Good", "BadContinuationPointInvalid"]
+        (gone,) = await read(call, details, items[0])
+        assert gone.StatusCode.name == "BadContinuationPointInvalid"
+
+    run(plant, act)
+
+
+def test_points_of_history_run_out_within_a_request_and_earlier_ones_make_room(plant: Plant) -> None:
+    async def act(call: Caller) -> None:
+        details = raw(at(0), at(60), 5)
+        first = await read(call, details, *["Long"] * 5)  # four are to be had
+        assert [one.StatusCode.name for one in first] == ["Good"] * 4 + ["BadNoContinuationPoints"]
+        (later,) = await read(call, details, "Long")
+        assert later.StatusCode.is_good()
+        old, kept = await read(call, details, *(value_id(node("Long"), one.ContinuationPoint) for one in first[:2]))
+        assert (old.StatusCode.name, shown(kept)) == ("BadContinuationPointInvalid", [5, 6, 7, 8, 9])
+
+    run(plant, act)
+
+
+def test_history_has_the_timestamps_asked_for(plant: Plant) -> None:
+    async def act(call: Caller) -> None:
+        for timestamps, has_source, has_server in ((0, True, False), (1, False, True), (2, True, True)):
+            (result,) = await read(call, raw(at(0), at(3)), "Past", timestamps=ua.TimestampsToReturn(timestamps))
+            for value in result.HistoryData.DataValues:
+                assert (value.SourceTimestamp is not None, value.ServerTimestamp is not None) == (has_source, has_server)
+        assert (value.ServerTimestamp - value.SourceTimestamp) == timedelta(milliseconds=2)
+
+    run(plant, act)
+
+
+def test_texts_and_flags_are_read_and_texts_by_range(plant: Plant) -> None:
+    async def act(call: Caller) -> None:
+        texts, flags = await read(call, raw(at(0), at(9)), "Sayings", "Flags")
+        assert shown(texts) == ["alpha", "be", "BadOutOfService"]
+        assert shown(flags) == [False, True, False]
+        (part,) = await read(call, raw(at(0), at(9)), value_id(node("Sayings"), index_range="2:3"))
+        assert shown(part)[:2] == ["ph", "BadIndexRangeNoData"]
+
+    run(plant, act)
+
+
+def test_each_node_of_a_history_read_has_a_status_of_its_own(plant: Plant) -> None:
+    async def act(call: Caller) -> None:
+        results = await read(
+            call, raw(at(0), at(9)), "Past", "nothing there", "Double", "Conformance",
+            value_id(node("Past"), index_range="1"), value_id(node("Past"), index_range="x"),
+            value_id(node("Past"), encoding=ua.QualifiedName("Default Binary")),
+            value_id(node("Past"), encoding=ua.QualifiedName("Default JSON")), value_id(node("Past"), b"?"),
+        )  # fmt: skip
+        assert [result.StatusCode.name for result in results] == [
+            "Good", "BadNodeIdUnknown", "BadHistoryOperationUnsupported", "BadHistoryOperationUnsupported", "BadIndexRangeNoData",
+            "BadIndexRangeInvalid", "BadDataEncodingInvalid", "BadDataEncodingUnsupported", "BadContinuationPointInvalid",
+        ]  # fmt: skip
+
+    run(plant, act)
+
+
+def test_a_history_read_that_cannot_be_is_refused_as_a_whole(plant: Plant) -> None:
+    async def act(call: Caller) -> None:
+        async def refused(details: Any, *items: Any, timestamps: Any = BOTH) -> str:
+            return await call.refused(
+                "HistoryRead", HistoryReadDetails=details, TimestampsToReturn=timestamps, ReleaseContinuationPoints=False,
+                NodesToRead=[value_id(node(one)) for one in items],
+            )  # fmt: skip
+
+        assert await refused(raw(at(0), at(1))) == "BadNothingToDo"
+        assert await refused(raw(at(0), at(1)), *["Past"] * 11) == "BadTooManyOperations"
+        assert await refused(raw(at(0)), "Past") == "BadHistoryOperationInvalid"
+        assert await refused(raw(count=5), "Past") == "BadHistoryOperationInvalid"
+        assert await refused(ua.ExtensionObject(), "Past") == "BadHistoryOperationInvalid"
+        assert await refused(ua.ReadAnnotationDataDetails(), "Past") == "BadHistoryOperationUnsupported"
+        assert await refused(raw(at(0), at(1)), "Past", timestamps=ua.TimestampsToReturn.Neither) == "BadTimestampsToReturnInvalid"
+        assert await refused(processed(at(0), at(1), 0, "Count"), "Past", "Even") == "BadAggregateListMismatch"
+        assert await refused(processed(UNSET, at(1), 0, "Count"), "Past") == "BadInvalidTimestampArgument"
+        assert await refused(at_times(), "Past") == "BadNothingToDo"
+
+    run(plant, act)
+
+
+def test_nothing_of_the_history_is_modified_or_can_be(plant: Plant) -> None:
+    async def act(call: Caller) -> None:
+        (result,) = await read(call, raw(at(0), at(9), modified=True), "Past")
+        assert result.StatusCode.name == "GoodNoData"
+        assert not result.HistoryData.DataValues
+        assert not result.HistoryData.ModificationInfos
+        (result,) = await read(call, raw(at(0), at(9), modified=True, bounds=True), "Past")
+        assert result.StatusCode.name == "BadInvalidArgument"
+        update = ua.UpdateDataDetails(NodeId=node("Past"), UpdateValues=[ua.DataValue(ua.Variant(1.0))])
+        delete = ua.DeleteRawModifiedDetails(NodeId=node("Past"), StartTime=at(0), EndTime=at(9))
+        done = await call("HistoryUpdate", HistoryUpdateDetails=[update, delete])
+        results = done if isinstance(done, list) else done.Results
+        assert [one.StatusCode.name for one in results] == ["BadHistoryOperationUnsupported"] * 2
+        assert await call.refused("HistoryUpdate", HistoryUpdateDetails=[]) == "BadNothingToDo"
+        (result,) = await read(call, raw(at(0), at(9)), "Past")
+        assert shown(result) == [0, 2, 3, 5, 6]
+
+    run(plant, act)
+
+
+# At times ------------------------------------------------------------------------------------------------------------
+
+
+def test_values_at_times_are_raw_or_interpolated(plant: Plant) -> None:
+    async def act(call: Caller) -> None:
+        times = [NOON + timedelta(seconds=s) for s in (45, 15, 20, 5, 40)]
+        (result,) = await read(call, at_times(*times), "Even")
+        assert shown(result) == [45, 15, 20, "BadNoData", "Bad"]
+        assert [value.StatusCode.value & 0x403 for value in result.HistoryData.DataValues] == [0x402, 0x402, 0, 0, 0]
+        (result,) = await read(call, at_times(*times, simple=True), "Even")
+        assert shown(result) == ["BadNoData", 15, 20, "BadNoData", "Bad"]
+        assert [value.SourceTimestamp for value in result.HistoryData.DataValues] == times
+        (stepped,) = await read(call, at_times(at(1.5), at(0.5)), "Sayings")
+        assert shown(stepped) == ["be", "alpha"]
+        (refused,) = await read(call, at_times(*times), "Even", timestamps=ua.TimestampsToReturn.Server)
+        assert refused.StatusCode.name == "BadTimestampNotSupported"
+
+    run(plant, act)
+
+
+# Processed -----------------------------------------------------------------------------------------------------------
+
+
+def test_aggregates_are_read_one_for_each_node(plant: Plant) -> None:
+    async def act(call: Caller) -> None:
+        end = NOON + timedelta(seconds=100)
+        average, minimum, count = await read(
+            call, processed(NOON, end, 16_000, "TimeAverage2", "Minimum", "Count", TreatUncertainAsBad=False, PercentDataBad=100,
+                            PercentDataGood=100), "Even", "Even", "Even",
+        )  # fmt: skip
+        assert shown(minimum) == [10, 20, "BadNoData", 50, "BadNoData", 80, "BadNoData"]
+        assert shown(count) == [1, 2, "Bad", 2, 0, 2, "BadNoData"]
+        assert count.HistoryData.DataValues[0].Value.VariantType == ua.VariantType.Int32
+        assert count.HistoryData.DataValues[0].StatusCode.value == 0x405  # Calculated, Partial
+        assert shown(average)[1] == pytest.approx((18 * 4 + 25 * 10 + 30 * 2) / 16)
+        (whole,) = await read(call, processed(NOON, end, 0, "Maximum"), "Even")
+        assert shown(whole) == [90]
+        (backwards,) = await read(call, processed(end, NOON, 50_000, "Count"), "Even")
+        assert shown(backwards) == [3, 4]
+        assert [value.SourceTimestamp for value in backwards.HistoryData.DataValues] == [end, end - timedelta(seconds=50)]
+
+    run(plant, act)
+
+
+def test_long_results_of_aggregates_come_in_pages(plant: Plant) -> None:
+    async def act(call: Caller) -> None:
+        details = processed(at(0), at(60), 200.0, "Average")
+        (page,) = await read(call, details, "Long")
+        found = shown(page)
+        while page.ContinuationPoint:
+            (page,) = await read(call, details, value_id(node("Long"), page.ContinuationPoint))
+            found += shown(page)
+        assert len(found) == 18_000
+        assert found[: LONG // 2] == [2 * number + 0.5 for number in range(LONG // 2)]
+        assert set(found[LONG // 2 :]) == {"BadNoData"}
+
+    run(plant, act)
+
+
+def test_aggregates_that_cannot_be_say_why(plant: Plant) -> None:
+    async def act(call: Caller) -> None:
+        end = at(10)
+
+        async def status(details: Any, name: str = "Past", **more: Any) -> str:
+            (result,) = await read(call, details, name, **more)
+            return str(result.StatusCode.name)
+
+        assert await status(processed(FIVE, end, 0, ua.NodeId(2351))) == "BadAggregateNotSupported"  # AnnotationCount
+        assert await status(processed(FIVE, end, 0, ua.NodeId(2342, 2))) == "BadAggregateNotSupported"
+        assert await status(processed(FIVE, end, 0, "Average"), "Sayings") == "BadAggregateNotSupported"
+        assert await status(processed(FIVE, end, 0, "Average"), "Flags") == "BadAggregateNotSupported"
+        assert await status(processed(FIVE, end, 0, "DurationInStateZero"), "Flags") == "Good"
+        assert await status(processed(FIVE, FIVE, 0, "Count")) == "BadInvalidArgument"
+        assert await status(processed(FIVE, end, -1, "Count")) == "BadInvalidArgument"
+        assert await status(processed(FIVE, end, float("nan"), "Count")) == "BadInvalidArgument"
+        few = {"TreatUncertainAsBad": True, "PercentDataBad": 40, "PercentDataGood": 50, "UseSlopedExtrapolation": False}
+        assert await status(processed(FIVE, end, 0, "Count", **few)) == "BadAggregateConfigurationRejected"
+        server = ua.TimestampsToReturn.Server
+        assert await status(processed(FIVE, end, 0, "Count"), timestamps=server) == "BadTimestampNotSupported"
+        assert await status(processed(FIVE, end, 0, "Count"), "Double") == "BadHistoryOperationUnsupported"
+
+    run(plant, act)
+
+
+# Address space -------------------------------------------------------------------------------------------------------
+
+
+def test_the_address_space_says_what_has_a_history_and_how_it_is_kept(plant: Plant) -> None:
+    async def act(call: Caller) -> None:
+        ids = ua.AttributeIds
+        for name, level, historizing in (("Past", 5, True), ("Double", 3, False)):
+            found = await call.read(item(name, ids.AccessLevel), item(name, ids.UserAccessLevel), item(name, ids.Historizing))
+            assert [value.Value.Value for value in found] == [level, level, historizing]
+
+        async def below(node_id: Any, reference: int) -> dict[str, Any]:
+            description = ua.BrowseDescription(
+                NodeId=node_id, BrowseDirection=ua.BrowseDirection.Forward, ReferenceTypeId=ua.NodeId(reference),
+                IncludeSubtypes=True, NodeClassMask=ua.NodeClass(0), ResultMask=ua.BrowseResultMask(63),
+            )  # fmt: skip
+            (result,) = (await call("Browse", NodesToBrowse=[description], View=ua.ViewDescription())).Results
+            return {one.BrowseName.Name: one.NodeId for one in result.References}
+
+        async def value(node_id: Any) -> Any:
+            return (await call.read(ua.ReadValueId(node_id, ids.Value)))[0].Value.Value
+
+        configuration = (await below(node("Past"), 56))["HA Configuration"]
+        children = await below(configuration, 44)
+        assert await value(children["Stepped"]) is False
+        assert await value(children["StartOfArchive"]) == FIVE
+        assert await value(children["ServerTimestampSupported"]) is True
+        defaults = await below(children["AggregateConfiguration"], 46)
+        assert [await value(defaults[name]) for name in ("TreatUncertainAsBad", "PercentDataBad", "PercentDataGood")] == [
+            True,
+            100,
+            100,
+        ]
+        assert set(await below(children["AggregateFunctions"], 35)) == {one.name for one in AGGREGATES}
+        sayings = await below((await below(node("Sayings"), 56))["HA Configuration"], 44)
+        assert await value(sayings["Stepped"]) is True
+        assert "Average" not in await below(sayings["AggregateFunctions"], 35)
+        capabilities = await below(ua.NodeId(ua.ObjectIds.HistoryServerCapabilities), 44)
+        shown = {name: await value(capabilities[name]) for name in capabilities if name != "AggregateFunctions"}
+        assert shown["AccessHistoryDataCapability"] is True
+        assert shown["MaxReturnDataValues"] == 10_000
+        assert not any(shown[name] for name in shown if name.startswith(("Insert", "Replace", "Update", "Delete")))
+        assert set(await below(capabilities["AggregateFunctions"], 35)) == {one.name for one in AGGREGATES}
+
+    run(plant, act)
