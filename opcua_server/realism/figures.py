@@ -18,6 +18,8 @@ from opcua_server.sources.simulated import SHIPPED, SimulatedSource, read_progra
 
 Floats = npt.NDArray[np.float64]
 AT: Final = {signal.name: index for index, signal in enumerate(NUMERIC)}
+LAGS: Final = tuple(range(1, 11))
+"""Of the autocorrelation, in rows of 0.1 s."""
 IN_CUT_ROWS: Final = 20
 """Rows of a run at the least, to be worth a mean."""
 
@@ -31,11 +33,29 @@ SLOT: Final = HEAD + "G0 X-12 Y{y} S{speed} M3\nG43 H{tool} Z5\nG1 Z-{depth} F15
 
 
 @dataclass(frozen=True, slots=True)
+class Plot:
+    """What a figure was taken from: (x, y) by name, drawn as points unless the name is among ``lines``."""
+
+    title: str
+    x_label: str
+    y_label: str
+    series: dict[str, tuple[Floats, Floats]]
+    lines: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Figure:
+    """A statistic, and the range that real data have."""
+
     name: str
     value: float
     low: float
     high: float
+    plot: Plot | None = None
+
+    @property
+    def inside(self) -> bool:
+        return self.low <= self.value <= self.high
 
 
 def figures(seed: int) -> Iterator[Figure]:
@@ -76,7 +96,9 @@ def _spindle(seed: int) -> Iterator[Figure]:
     speed, power = rows[:, AT["Spindle/ActSpeed"]], rows[:, AT["Spindle/ActPower"]]
     yield Figure("spindle speed, sd / mean", float(speed.std() / speed.mean()), 0.001, 0.003)
     yield Figure("spindle power without cut at 3200 r/min, W", float(power.mean()), 154.0, 196.0)
-    yield Figure("spindle power, sd / mean", float(power.std() / power.mean()), 0.08, 0.18)
+    seconds = np.arange(len(power)) / 10.0
+    course = Plot("Spindle without cut at 3200 r/min", "s", "power, W", {"power": (seconds, power)}, frozenset({"power"}))
+    yield Figure("spindle power, sd / mean", float(power.std() / power.mean()), 0.08, 0.18, course)
     yield Figure("spindle power, autocorrelation at 0.1 s", correlation(power, 1), -0.5, 0.0)
 
 
@@ -87,7 +109,10 @@ def _servo(seed: int) -> Iterator[Figure]:
         moving = (rows[:, AT["Tool/InCut"]] > 0) & (np.abs(velocity) > 0.2)
         slope, offset = np.polyfit(velocity[moving], error[moving], 1)
         left = error[moving] - slope * velocity[moving] - offset
-        yield Figure(f"following error / velocity of {axis}, ms", 1000.0 * float(slope), 7.5, 8.3)
+        ends = np.array([velocity[moving].min(), velocity[moving].max()])
+        series = {"measured": (velocity[moving], error[moving]), "fit": (ends, slope * ends + offset)}
+        plot = Plot(f"Axis {axis} along S-shaped paths", "velocity, mm/s", "following error, mm", series, frozenset({"fit"}))
+        yield Figure(f"following error / velocity of {axis}, ms", 1000.0 * float(slope), 7.5, 8.3, plot)
         explained = 1.0 - float((left**2).mean() / error[moving].var())
         yield Figure(f"and how linear, R2 ({axis})", explained, 0.99, 1.0)
 
@@ -98,9 +123,15 @@ def _current(seed: int) -> Iterator[Figure]:
     for feed in (360, 900, 1200):
         rows = _rows(_machine(seed, S_PATH.format(material="AlMgSi", tool=7, feed=feed)), 90.0, one_part=True)
         torque = rows[rows[:, AT["Tool/InCut"]] > 0, AT["Axes/X/ActTorque"]]
-        found.append([correlation(torque, lag) for lag in (1, 2, 5)])
-    for lag, value, low, high in zip((1, 2, 5), np.mean(found, axis=0), (0.77, 0.64, 0.34), (0.86, 0.83, 0.74), strict=True):
-        yield Figure(f"X current, autocorrelation at {lag / 10:g} s", float(value), low, high)
+        found.append([correlation(torque, lag) for lag in LAGS])
+    mean: Floats = np.mean(found, axis=0)
+    real = {1: (0.77, 0.86), 2: (0.64, 0.83), 5: (0.34, 0.74)}
+    limits = np.array([[lag / 10.0, limit] for lag, pair in real.items() for limit in pair])
+    series = {"simulated": (np.array(LAGS) / 10.0, mean), "limits of real data": (limits[:, 0], limits[:, 1])}
+    plot = Plot("X current along S-shaped paths", "lag, s", "autocorrelation", series, frozenset({"simulated"}))
+    for lag, (low, high) in real.items():
+        value = float(mean[LAGS.index(lag)])
+        yield Figure(f"X current, autocorrelation at {lag / 10:g} s", value, low, high, plot if lag == 1 else None)
 
 
 def _feed(seed: int) -> Iterator[Figure]:
@@ -121,6 +152,7 @@ def _wear(seed: int) -> Iterator[Figure]:
     """Slots of many depths and feeds with new and with worn edges."""
     plain: tuple[list[float], list[float]] = ([], [])
     normalised: tuple[list[float], list[float]] = ([], [])
+    engaged: tuple[list[float], list[float]] = ([], [])
     random = np.random.default_rng(seed)
     for run in range(32):
         worn = run % 2
@@ -136,8 +168,10 @@ def _wear(seed: int) -> Iterator[Figure]:
         plain[worn].append(power)
         # What Kienzle says of a new edge: depth, and feed per tooth to the power 1 - mc.
         expected = depth * feed ** (1.0 - 0.17)
+        engaged[worn].append(expected)
         normalised[worn].append((power - float(np.median(rows[air, AT["Spindle/ActPower"]]))) / expected)
     yield Figure("worn edges by mean power alone, AUC", area_under_curve(*(np.array(one) for one in plain)), 0.5, 0.8)
-    yield Figure(
-        "worn edges by power for their engagement, AUC", area_under_curve(*(np.array(one) for one in normalised)), 0.95, 1.0
-    )
+    series = {name: (np.array(engaged[k]), np.array(plain[k])) for k, name in enumerate(("new edges", "worn edges"))}
+    plot = Plot("Slots of many depths and feeds", "engagement, depth x feed^0.83", "spindle power in cut, W", series)
+    parted = area_under_curve(*(np.array(one) for one in normalised))
+    yield Figure("worn edges by power for their engagement, AUC", parted, 0.95, 1.0, plot)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from typer.testing import CliRunner
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 from opcua_server.machine.burst import RATE_HZ
 from opcua_server.realism.commands import app
 from opcua_server.realism.figures import Figure, figures
+from opcua_server.realism.plots import page
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +28,26 @@ def found() -> dict[str, Figure]:
 def test_every_figure_lies_in_the_range_of_real_data(found: dict[str, Figure], part: str) -> None:
     some = [figure for name, figure in found.items() if part in name]
     assert some
-    assert [figure for figure in some if not figure.low <= figure.value <= figure.high] == []
+    assert [figure for figure in some if not figure.inside] == []
+
+
+def test_the_page_draws_every_plot_and_needs_nothing_from_elsewhere(found: dict[str, Figure]) -> None:
+    html = page(list(found.values()), 1)
+    document = ElementTree.fromstring(html.removeprefix("<!doctype html>").replace('<meta charset="utf-8">', ""))  # noqa: S314
+    drawings = document.findall(".//figure/{http://www.w3.org/2000/svg}svg")
+    assert len(drawings) == sum(figure.plot is not None for figure in found.values()) >= 4
+    for drawing in drawings:
+        places = [float(mark.attrib["cx"]) for mark in drawing.iter("{http://www.w3.org/2000/svg}circle")]
+        assert all(0.0 <= place <= float(drawing.attrib["width"]) for place in places)
+    assert all(figure.name in "".join(document.itertext()) for figure in found.values())
+    assert "http" not in html.replace("http://www.w3.org/2000/svg", "")
+
+
+def test_a_figure_outside_its_range_stands_out() -> None:
+    inside, outside = Figure("one", 1.0, 0.5, 1.5), Figure("other <", 9.0, 0.5, 1.5)
+    html = page([inside, outside], 1)
+    assert html.count('class="outside"') == 1
+    assert "other &lt;" in html
 
 
 def test_burst_command_writes_the_signal_and_says_what_a_monitor_finds(tmp_path: Path) -> None:
