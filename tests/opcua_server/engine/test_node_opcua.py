@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +10,7 @@ import pytest
 from tests.harness import free_ports
 from tests.opcua_server.bench import Bench
 from tests.opcua_server.engine.bench import running
+from tests.opcua_server.engine.node import answer
 
 PROGRAM = Path(__file__).with_name("node_opcua.js")
 
@@ -46,14 +44,6 @@ def test_node_opcua_waits_for_the_server_to_connect(modules: Path, tmp_path: Pat
 def foreign(bench: Bench, modules: Path, folder: Path, policy: str, mode: str, user: str, reverse: str = "") -> dict[str, object]:
     """What node-opcua found; fails with what it said otherwise."""
     password = bench.password(user) if user else ""
-    done = subprocess.run(
-        ["node", str(PROGRAM), bench.settings.endpoint, str(folder / "pki"), policy, mode, user, password, reverse],
-        env={**os.environ, "NODE_PATH": str(modules), "HOME": str(folder)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+    return answer(
+        modules, folder, [str(PROGRAM), bench.settings.endpoint, str(folder / "pki"), policy, mode, user, password, reverse]
     )
-    assert done.returncode == 0, done.stderr[-2000:] + done.stdout[-1000:]
-    found: dict[str, object] = json.loads(done.stdout.strip().splitlines()[-1])
-    return found
