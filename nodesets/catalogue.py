@@ -81,6 +81,7 @@ _MONITORED_SPINDLE = "MT:Monitoring/{MT:SpindleMonitoringType}Spindle1/MT:"
 _MACHINE_TOOL = "MT:Monitoring/MT:MachineTool/MT:"
 _PROGRAM = "MT:Production/MT:ActiveProgram/MT:"
 _STACKLIGHT = "MT:Monitoring/MT:Stacklight/"
+_LIFETIME = "MA:MachineryBuildingBlocks/MA:LifetimeCounters/{DI:LifetimeVariableType}"
 
 # A table: one signal, one row.
 # fmt: off
@@ -168,6 +169,8 @@ def _rows() -> Iterator[Signal]:
     yield Signal("Channel/ActMFunctions", "UInt32[]", "Active M codes", nodes=(_CHANNEL + "ActMFunctions",))
     yield Signal("Channel/ActModalOffsetFunction", "UInt32", "Active work offset, 54 to 59", nodes=(_CHANNEL + "ActModalOffsetFunction",))
     yield Signal("Channel/Progress", "Double", "Share of the active program that is done, by planned time", u.PERCENT, 0.0, 100.0)
+    yield Signal("Channel/RemainingTime", "Double", "Run time of the active program that is left, by its last run or by plan; 0 when none runs",
+                 u.SECOND, 0.0, 86400.0)
     # Axes.
     for axis in AXES:
         yield from _axis(axis)
@@ -214,6 +217,12 @@ def _rows() -> Iterator[Signal]:
     yield Signal("Coolant/Pressure", "Double", "Coolant pressure behind the pump", u.BAR, 0.0, 40.0, historized=True)
     yield Signal("Coolant/Temperature", "Double", "Temperature in the coolant tank", u.CELSIUS, 0.0, 80.0, historized=True)
     yield Signal("Coolant/Level", "Double", "Fill level of the coolant tank", u.PERCENT, 0.0, 100.0, historized=True)
+    # Upkeep: counters of use, each towards a limit (OPC 10000-100, LifetimeVariableType).
+    yield Signal("Upkeep/SpindleBearing", "Double", "Hours that the spindle turned since its bearings were new", u.HOUR, 0.0, 1e6,
+                 nodes=(_LIFETIME + "SpindleBearing",))
+    yield Signal("Upkeep/CoolantFilter", "Double", "Load of the coolant filter: 100 is due for flushing", u.PERCENT, 0.0, 100.0,
+                 nodes=(_LIFETIME + "CoolantFilter",))
+    yield Signal("Upkeep/WayLube", "Double", "Way oil of a filled tank that is used up", u.PERCENT, 0.0, 100.0, nodes=(_LIFETIME + "WayLube",))
     yield Signal("Air/Pressure", "Double", "Pressure of the compressed air behind the regulator", u.BAR, 0.0, 12.0, historized=True)
     yield Signal("ChipConveyor/Current", "Double", "Current of the chip conveyor's motor", u.AMPERE, 0.0, 10.0, historized=True)
     yield Signal("Part/Roughness", "Double", "Roughness Ra of the last finished part, as gauged beside the machine; 0 before the first one",

@@ -23,6 +23,7 @@ class Unit:
 
 ONE = Unit("", "C62", "one")
 PERCENT = Unit("%", "P1", "percent")
+METRE = Unit("m", "MTR", "metre")
 MILLIMETRE = Unit("mm", "MMT", "millimetre")
 MICROMETRE = Unit("µm", "4H", "micrometre (micron)")
 AMPERE = Unit("A", "AMP", "ampere")

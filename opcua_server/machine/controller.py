@@ -67,6 +67,7 @@ class Controller:
         self.operation_s = 0.0
         self.cycles_started = self.parts = 0
         self.cycle_s = self.last_cycle_s = 0.0
+        self._last_name = ""
         self.tool_changes = 0
         """Since the machine was first switched on: each one seats its holder anew."""
         self.clamping_s = 0.0
@@ -333,12 +334,15 @@ class Controller:
         if self.tool_number in self.magazine:
             old = self.magazine[self.tool_number]
             old.measure()
+            old.last_used_s = self.now_s
             if old.broken:
                 self._report("message", 333, "2002", f"TOOL {old.type.number} BROKEN", {"Tool": old.type.number})
             elif old.measured_percent >= 100.0:
                 self._report("message", 300, "2001", f"LIFE OF TOOL {old.type.number} EXPIRED", {"Tool": old.type.number})
         self.tool_number = number if number in self.magazine else 0
         self.tool_changes += 1
+        if self.tool_number:
+            self.magazine[self.tool_number].uses += 1
         name = self.magazine[number].type.name if number in self.magazine else "none"
         self._report("tool_changed", 100, f"T{number}", f"Tool {number} ({name}) in spindle", {"Tool": number})
         if modal is not None and modal.spindle_direction:
@@ -349,6 +353,7 @@ class Controller:
     def _program_end(self) -> None:
         self.parts += 1
         self.last_cycle_s = self.cycle_s
+        self._last_name = self.job.name if self.job else ""
         self.spindle.command(0.0, 0)
         self.coolant.on = False
         self.motion.reset()
@@ -435,6 +440,15 @@ class Controller:
     def tool(self) -> Tool | None:
         """The tool in the spindle."""
         return self.magazine.get(self.tool_number)
+
+    @property
+    def remaining_s(self) -> float:
+        """Run time of the active program that is left: by its last run where it was this one, else by what is planned."""
+        if self.job is None or self.state not in (S.RUNNING, S.HELD):
+            return 0.0
+        whole_s = self.last_cycle_s if self._last_name == self.job.name and self.last_cycle_s > 0.0 else self.job.total_s
+        left = 1.0 - self.progress_percent / 100.0
+        return max(whole_s * left, 0.0)
 
     @property
     def progress_percent(self) -> float:

@@ -59,6 +59,7 @@ from opcua_server.machine.thermal import (
     shop_floor_c,
 )
 from opcua_server.machine.tools import magazine
+from opcua_server.machine.upkeep import Upkeep
 from opcua_server.machine.work import Library
 
 BLOCK_S: Final = 0.1
@@ -122,6 +123,7 @@ class Machine:
         self._air_phase = (0.618 * number) % 1.0
         self.magazine, self.faults = magazine(seed, number), ActiveFaults()
         self.process, self.meter = Process(), energy.EnergyMeter()
+        self.upkeep = Upkeep()
         self.thermal = Thermal(self.ambient_c)
         self._heat: Floats = np.zeros(NODES)
         self.axes = FeedDrives(VF2.axes, PARKED)
@@ -175,6 +177,7 @@ class Machine:
         motion = controller.motion.advance(SAMPLES)
         self.block += 1
         controller.step(motion, BLOCK_S)
+        self.upkeep.step(BLOCK_S, self.spindle.speed_rpm > 0.0, controller.state is MachineState.RUNNING)
         if controller.new_blank and controller.job is not None:
             controller.new_blank = False
             self.process.new_stock(Stock(controller.job.blank) if controller.job.blank else None)
@@ -430,6 +433,7 @@ class Machine:
             "faults": self.faults.save(),
             "library": controller.library.save(),
             "repeat": controller.repeat,
+            "upkeep": self.upkeep.save(),
             "temperatures_c": self.thermal.nodes.tolist(),
             "coolant_level_percent": self.coolant.level_percent,
             "coolant_filter_load": self.coolant.filter_load,
@@ -465,6 +469,7 @@ class Machine:
         self.shown.part_roughness_um = float(saved.get("part_roughness_um", 0.0))
         self.conveyor.belt_kg, self.conveyor.pile_kg = (float(kg) for kg in saved.get("chips_kg", (0.0, 0.0)))
         self._parts_seen = controller.parts
+        self.upkeep.restore(saved.get("upkeep", {}))
         controller.repeat = controller.repeat and bool(saved.get("repeat", True))
         controller.job = None
         controller.prepare()

@@ -88,6 +88,12 @@ class Tool:
         self.cutting_time_s = 0.0
         self.measurements = 0
         self.measured_percent = 0.0
+        self.cut_mm = 0.0
+        """Path in cut since the edge was new."""
+        self.uses = 0
+        """How often it was brought to the spindle since the edge was new."""
+        self.last_used_s = -1.0
+        """Machine time at which it left the spindle last; -1 for never."""
         self.locked = False
         self.broken = False
         self.nominal_used = 0.0
@@ -135,7 +141,8 @@ class Tool:
         """A new edge: wear and time in cut start from zero, with a life of its own."""
         self.expected_life_min = self.nominal_life_min
         self.edges += 1
-        self.used = self.nominal_used = self.cutting_time_s = self.measured_percent = 0.0
+        self.used = self.nominal_used = self.cutting_time_s = self.measured_percent = self.cut_mm = 0.0
+        self.uses = 0
         self.locked = self.broken = False
         self._begin_edge()
 
@@ -144,7 +151,7 @@ class Tool:
             "edges": self.edges, "used": self.used, "cutting_time_s": self.cutting_time_s,
             "nominal_used": self.nominal_used, "expected_life_min": self.expected_life_min,
             "measurements": self.measurements, "measured_percent": self.measured_percent, "locked": self.locked,
-            "broken": self.broken,
+            "broken": self.broken, "cut_mm": self.cut_mm, "uses": self.uses, "last_used_s": self.last_used_s,
         }  # fmt: skip
 
     def restore(self, saved: dict[str, float | bool]) -> None:
@@ -153,6 +160,8 @@ class Tool:
         self.expected_life_min = float(saved["expected_life_min"])
         self.cutting_time_s, self.measured_percent = float(saved["cutting_time_s"]), float(saved["measured_percent"])
         self.locked, self.broken = bool(saved["locked"]), bool(saved.get("broken", False))
+        self.cut_mm, self.uses = float(saved.get("cut_mm", 0.0)), int(saved.get("uses", 0))
+        self.last_used_s = float(saved.get("last_used_s", -1.0))
         self._begin_edge()
 
 

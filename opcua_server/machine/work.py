@@ -56,6 +56,8 @@ class Job:
     """Where the blank's zero lies, machine coordinates."""
     planned_s: npt.NDArray[np.float64]
     total_s: float
+    tools: frozenset[int] = frozenset()
+    """Numbers of the tools that it changes to, as far as it was read."""
     alarm: NcAlarm | None = None
     """In which a run would end, where that was found ahead."""
 
@@ -82,6 +84,7 @@ def read_ahead(name: str, text: str, subprograms: tuple[tuple[str, str], ...] = 
     low, high = [math.inf] * 3, [-math.inf] * 3
     origin: Point | None = None
     alarm: NcAlarm | None = None
+    tools: set[int] = set()
     run = interpret(
         text, tools=offset_memory(), offsets=work_offsets(), limits=LIMITS, name=name, budget=BUDGET,
         resolve=functools.partial(_subprogram, dict(subprograms)),
@@ -95,6 +98,8 @@ def read_ahead(name: str, text: str, subprograms: tuple[tuple[str, str], ...] = 
                 for point in (previous, move.end):
                     for axis, value in enumerate(_in_work(point, move, origin)):
                         low[axis], high[axis] = min(low[axis], value), max(high[axis], value)
+            if move.kind == "toolchange":
+                tools.add(move.tool)
             previous = move.end
             if len(times) >= READ_AHEAD_MOVES:
                 total *= max(1.0, text.count("\n") / move.line)
@@ -104,7 +109,7 @@ def read_ahead(name: str, text: str, subprograms: tuple[tuple[str, str], ...] = 
     blank = read_blank(text)
     if blank is None and low[2] < 0.0:
         blank = enclosing_blank((low[0], low[1], low[2]), (high[0], high[1], high[2]))
-    return Job(name, text, tuple(text.splitlines()), blank, origin or G54, np.array(times), total, alarm)
+    return Job(name, text, tuple(text.splitlines()), blank, origin or G54, np.array(times), total, frozenset(tools), alarm)
 
 
 def _in_work(point: Point, move: Move, origin: Point) -> Point:

@@ -85,6 +85,11 @@ class RunningMachine:
             for event in events:
                 await self._space.send_event(event)
             await self._jobs.follow(_state_of(columns), events, tick.source_time_ns)
+            job = self._jobs.book.begun
+            if job is not None:
+                self._space.show_job_end(job.order.order_id, max(job.order.runs - job.runs_completed - 1, 0))
+            else:
+                self._space.show_job_end("", 0)
         except Exception as error:
             self._fail(error, tick, steady_s)
 

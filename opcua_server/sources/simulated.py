@@ -16,6 +16,7 @@ from opcua_server.machine.faults.active import TruthEvent
 from opcua_server.machine.happened import Happened
 from opcua_server.machine.machine import BLOCK_S, SAMPLES, Machine
 from opcua_server.machine.signals import View, numbers, objects
+from opcua_server.machine.tools import Tool
 from opcua_server.sources.source import CommandRefused, Identity, SourceEvent, ToolState
 
 BLOCK_NS: Final = round(BLOCK_S * 1e9)
@@ -150,7 +151,9 @@ class SimulatedSource:
         return View(self._machine, min(max(sample, 0), SAMPLES - 1), self._started_block, self.speed)
 
     def tools(self) -> Sequence[ToolState]:
-        spindle = self._machine.controller.tool_number
+        controller = self._machine.controller
+        spindle = controller.tool_number
+        planned = controller.job.tools if controller.job is not None else frozenset()
         return [
             ToolState(
                 number=number,
@@ -163,10 +166,20 @@ class SimulatedSource:
                 cutting_time=tool.cutting_time_s / 60.0,
                 life=tool.nominal_life_min,
                 in_spindle=number == spindle,
-                locked=tool.locked,
+                locked=tool.locked or (tool.broken and tool.measured_percent >= 100.0),
+                broken=tool.broken,
+                uses=tool.uses,
+                cut_m=tool.cut_mm / 1000.0,
+                last_used_ns=self._last_used_ns(tool, number == spindle),
+                planned=number in planned,
             )
             for number, tool in self._machine.magazine.items()
         ]
+
+    def _last_used_ns(self, tool: Tool, is_in_spindle: bool) -> int:
+        if is_in_spindle:
+            return self._now_ns
+        return self._wall_ns(tool.last_used_s) if tool.last_used_s >= 0.0 else 0
 
     def program_names(self) -> list[str]:
         """Names that ``LoadProgram`` takes."""
@@ -185,9 +198,12 @@ class SimulatedSource:
             happened.clear()
 
     def _stamped(self, one: Happened) -> SourceEvent:
+        return SourceEvent(one.kind, self._wall_ns(one.time_s), one.severity, one.code, one.text, one.details)
+
+    def _wall_ns(self, time_s: float) -> int:
         """Wall-clock time of a moment of machine time: as long before now as it is, at the speed things run at."""
-        behind_s = max(self._machine.time_s - one.time_s, 0.0) / max(self.speed, 1e-9)
-        return SourceEvent(one.kind, max(self._now_ns - round(behind_s * 1e9), 0), one.severity, one.code, one.text, one.details)
+        behind_s = max(self._machine.time_s - time_s, 0.0) / max(self.speed, 1e-9)
+        return max(self._now_ns - round(behind_s * 1e9), 0)
 
     def call(self, method: str, arguments: Sequence[Value]) -> None:
         """Carry out a method of ``nodesets.methods``; it acts from the next block of 100 ms on."""

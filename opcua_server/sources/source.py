@@ -25,6 +25,12 @@ class Identity:
     location: str
     """As umati expects it: ``N 51.257315 E 6.740885``."""
     software_revision: str
+    manufacturer_uri: str = "urn:cnctwin"
+    hardware_revision: str = "1"
+    device_revision: str = "1"
+    month_of_construction: int = 1
+    asset_id: str = ""
+    """Of whoever runs the machine; empty: the machine's id."""
     components: tuple[tuple[str, str, str], ...] = ()
     """(name, manufacturer, serial number) of Spindle1, AxisX ..."""
 
@@ -69,6 +75,15 @@ class ToolState:
     life: float
     in_spindle: bool
     locked: bool
+    broken: bool = False
+    uses: int = 0
+    """How often it was brought to the spindle since its edge was new."""
+    cut_m: float = 0.0
+    """Path in cut since its edge was new, m."""
+    last_used_ns: int = 0
+    """When it left the spindle last; 0 for never."""
+    planned: bool = False
+    """Whether the loaded program changes to it."""
 
 
 class Source(Protocol):

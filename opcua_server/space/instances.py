@@ -139,6 +139,13 @@ class Builder:
         name = self.types.attribute(target, _A.BrowseName)
         self._children.setdefault(source, {}).setdefault((name.NamespaceIndex, name.Name), target)
 
+    def types_as(self, node_id: ua.NodeId, data_type: ua.NodeId) -> None:
+        """Give a variable whose type leaves the kind of number open the data type that it has, with its neutral value."""
+        attributes = self.aspace[node_id].attributes
+        attributes[_A.DataType] = _held(data_type, _V.NodeId)
+        value = self.neutral(data_type, attributes[_A.ValueRank].value.Value.Value)
+        attributes[_A.Value] = AttributeValue(ua.DataValue(value, SourceTimestamp=self.now, ServerTimestamp=self.now))
+
     def writable(self, node_id: ua.NodeId) -> None:
         attributes = self.aspace[node_id].attributes
         attributes[_A.AccessLevel] = _held(3, _V.Byte)

@@ -11,6 +11,8 @@ from typing import Final
 from nodesets.catalogue import AXES, SIGNALS, STACKLIGHT
 
 TOOL_COUNT: Final = 24
+TOOL_LIVES: Final = ("CuttingTime", "Usages", "CuttingDistance")
+SOFTWARE: Final = ("NC", "PLC", "Simulator")
 COMPONENTS: Final = ("Spindle1", "AxisX", "AxisY", "AxisZ", "ToolMagazine", "CoolantUnit")
 POSITIONS: Final = tuple(f"{frame}{letter}" for frame in ("PosTcpBcs", "PosTcpWcs") for letter in "XYZABC")
 
@@ -18,6 +20,7 @@ BLOCKS: Final = "MA:MachineryBuildingBlocks"
 ITEM_STATE: Final = f"{BLOCKS}/MA:MachineryItemState"
 OPERATION_MODE: Final = f"{BLOCKS}/MA:MachineryOperationMode"
 COUNTERS: Final = f"{BLOCKS}/DI:OperationCounters"
+LIFETIME: Final = f"{BLOCKS}/MA:LifetimeCounters"
 PROGRAM: Final = "MT:Production/MT:ActiveProgram"
 PLAN: Final = "MT:Production/MT:ProductionPlan"
 STACK: Final = "MT:Monitoring/MT:Stacklight"
@@ -29,12 +32,18 @@ SPINDLE: Final = "CNC:CncInterface/CNC:CncSpindleList/{CNC:CncSpindleType}S1"
 MONITORED_CHANNEL: Final = "MT:Monitoring/{MT:ChannelMonitoringType}Channel1"
 MONITORED_SPINDLE: Final = "MT:Monitoring/{MT:SpindleMonitoringType}Spindle1"
 TOOL_CHANGE: Final = "MT:Notification/MT:Prognoses/{MT:ToolChangePrognosisType}NextToolChange"
+JOB_END: Final = "MT:Notification/MT:Prognoses/{MT:ProductionJobEndPrognosisType}CurrentJobEnd"
+REFILL: Final = "MT:Notification/MT:Prognoses/{MT:UtilityChangePrognosisType}CoolantRefill"
 MAINTENANCE: Final = "MT:Notification/MT:Prognoses/{MT:MaintenancePrognosisType}NextMaintenance"
 STATE_MACHINES: Final = (ITEM_STATE, OPERATION_MODE, f"{PROGRAM}/MT:State")
 
 
 def axis(letter: str) -> str:
     return f"CNC:CncInterface/CNC:CncAxisList/{{CNC:CncAxisType}}{letter}"
+
+
+def software(name: str) -> str:
+    return f"DI:Identification/MT:SoftwareIdentification/{{MT:SoftwareIdentificationType}}{name}"
 
 
 def lamp(name: str) -> str:
@@ -45,8 +54,12 @@ def tool(number: int) -> str:
     return f"{TOOLS}/{{MT:ToolType}}T{number}"
 
 
-def tool_life(number: int) -> str:
-    return f"{tool(number)}/MT:ToolLife/{{MT:ToolLifeType}}CuttingTime"
+def tool_life(number: int, name: str) -> str:
+    return f"{tool(number)}/MT:ToolLife/{{MT:ToolLifeType}}{name}"
+
+
+def lifetime(name: str) -> str:
+    return f"{LIFETIME}/{{DI:LifetimeVariableType}}{name}"
 
 
 def component(name: str) -> str:
@@ -63,9 +76,12 @@ def wanted_paths(component_names: tuple[str, ...]) -> Iterator[str]:
         yield f"{COUNTERS}/{counter}"
     for name in (
         "DI:Model", "DI:ProductCode", "DI:SoftwareRevision", "DI:DeviceClass", "DI:ComponentName",
-        "MA:YearOfConstruction", "MA:Location", "MT:SoftwareIdentification/{MT:SoftwareIdentificationType}NC/DI:Manufacturer",
+        "DI:ManufacturerUri", "DI:HardwareRevision", "DI:DeviceRevision", "DI:AssetId", "MA:MonthOfConstruction",
+        "MA:InitialOperationDate", "MA:YearOfConstruction", "MA:Location",
     ):  # fmt: skip
         yield f"DI:Identification/{name}"
+    for name in SOFTWARE:
+        yield f"{software(name)}/DI:Manufacturer"
     for name in component_names:
         for part in ("DI:Model", "DI:ComponentName"):
             yield f"{component(name)}/{part}"
@@ -80,12 +96,21 @@ def wanted_paths(component_names: tuple[str, ...]) -> Iterator[str]:
         yield f"{tool(number)}/MT:Identifier"
         yield f"{tool(number)}/MT:Name"
         yield f"{tool(number)}/MT:Location"
-        yield f"{tool_life(number)}/MT:StartValue"
-        yield f"{tool_life(number)}/MT:LimitValue"
+        yield f"{tool(number)}/MT:LastUsage"
+        yield f"{tool(number)}/MT:PlannedForOperating"
+        for name in TOOL_LIVES:
+            yield f"{tool_life(number, name)}/MT:StartValue"
+        yield f"{tool_life(number, 'CuttingTime')}/MT:LimitValue"
+        yield f"{tool_life(number, 'CuttingTime')}/MT:WarningValue"
     yield f"{PLAN}/0:NodeVersion"
     yield f"{PROGRAM}/MT:JobIdentifier"
     yield f"{PROGRAM}/MT:JobNodeId"
     yield "MT:Production/MT:Statistics/MT:PartsProducedInLifetime"
+    yield JOB_END
+    yield REFILL
+    yield f"{TOOLS}/0:NodeVersion"
+    yield f"{MACHINE_TOOL}/MT:PowerOnDuration"
+    yield f"{MONITORED_SPINDLE}/MT:IsUsedAsAxis"
     yield MESSAGES
     yield f"{TOOL_CHANGE}/MT:ToolIdentifier"
     yield f"{TOOL_CHANGE}/MT:ToolName"

@@ -39,6 +39,7 @@ from opcua_server.space.files import FileSpace
 from opcua_server.space.instances import Builder, wanted
 from opcua_server.space.jobs import JobSpace
 from opcua_server.space.positions import Position, Positions
+from opcua_server.space.prognoses import Prognoses
 from opcua_server.space.publish import put, shown, status_code
 from opcua_server.space.signals import KINDS, SignalWriter
 from opcua_server.space.statemachines import StateMachine, StateMachineTable
@@ -121,6 +122,8 @@ class MachineSpace:
         )
         self._changes = ModelChanges(server, self.node_id, identity.machine_id, lambda: _again(types, builder.namespace))
         self.jobs = JobSpace(server, builder, self.node_id, identity.machine_id, self._changes)
+        self._prognoses = Prognoses(builder, self.node_id)
+        self._writer.after(self._prognoses.write)
         self.files = FileSpace(builder, self.node_id, identity.machine_id, self._changes)
         self.made: tuple[ua.NodeId, ...] = tuple(builder.made)
 
@@ -141,6 +144,12 @@ class MachineSpace:
             types.type_id("MA:MonitoringType"),
             wanted(("MA:Status", "MA:Health/DI:DeviceHealth", "MA:Process")),
         )
+        nameplate.lifetime_counters(builder, blocks)
+        notifications = builder.instance(
+            blocks, HAS_ADD_IN, ua.QualifiedName("Notifications", types.index["MA"]), types.type_id("MA:NotificationsType")
+        )
+        builder.link(notifications, ORGANIZES, at(self.node_id, layout.MESSAGES))
+        builder.link(notifications, ORGANIZES, at(self.node_id, "MT:Notification/MT:Prognoses"))
         status = at(monitoring, "MA:Status")
         for path in (layout.ITEM_STATE, layout.OPERATION_MODE, layout.STACK):
             builder.link(status, HAS_COMPONENT, at(self.node_id, path))
@@ -224,12 +233,11 @@ class MachineSpace:
             ("Machine/OperationDuration", "DI:OperationDuration", _V.Double, _MS_PER_HOUR),
             ("Machine/OperationCycleCounter", "DI:OperationCycleCounter", _V.UInt32, 1),
             ("Machine/PartsProduced", "MT:PartsProducedInLifetime", _V.UInt64, 1),
+            ("Machine/PowerOnDuration", f"{layout.MACHINE_TOOL}/MT:PowerOnDuration", _V.UInt32, 1),
             ("Machine/PartsProduced", "MT:Production/MT:Statistics/MT:PartsProducedInLifetime", _V.UInt32, 1),
         )
         for name, path, kind, factor in rows:
-            held = builder.value(
-                builder.at(self.node_id, path if path.startswith("MT:Production/") else f"{layout.COUNTERS}/{path}")
-            )
+            held = builder.value(builder.at(self.node_id, path if "/" in path else f"{layout.COUNTERS}/{path}"))
 
             def show(
                 number: float, status: int, moment: datetime, server_time: datetime,
@@ -290,6 +298,10 @@ class MachineSpace:
         """Let ``call(method, arguments)`` carry out the Commands, after their arguments were checked."""
         for name, handler in handlers(call).items():
             self._aspace.add_method_callback(self.methods[name][1], handler)
+
+    def show_job_end(self, job: str, runs_left: int) -> None:
+        """Which order CurrentJobEnd is about, and how many runs come after the one that is cut now."""
+        self._prognoses.job, self._prognoses.runs_left = job, runs_left
 
     def bind_jobs(self, call: JobCall) -> None:
         """Let ``call(method, arguments)`` carry out the methods of job management."""

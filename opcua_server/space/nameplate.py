@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from asyncua import ua
@@ -13,8 +14,8 @@ from nodesets.paths import QName
 from nodesets.units import Unit
 from opcua_server.sources.source import Identity
 from opcua_server.space import layout
-from opcua_server.space.instances import Builder
-from opcua_server.space.types import HAS_PROPERTY
+from opcua_server.space.instances import Builder, wanted
+from opcua_server.space.types import HAS_ADD_IN, HAS_PROPERTY
 
 _A = ua.AttributeIds
 _PROPERTY_TYPE: Final = ua.NodeId(68, 0)
@@ -64,15 +65,22 @@ def identification(builder: Builder, machine: ua.NodeId, identity: Identity) -> 
         "DI:ComponentName": text(identity.machine_id, "en"),
         "MA:YearOfConstruction": identity.year_of_construction,
         "MA:Location": identity.location,
-    }
-    software = "MT:SoftwareIdentification/{MT:SoftwareIdentificationType}NC/"
-    rows |= {
-        software + "MT:Identifier": "NC",
-        software + "DI:SoftwareRevision": identity.software_revision,
-        software + "DI:Manufacturer": text(identity.manufacturer, "en"),
+        "DI:ManufacturerUri": identity.manufacturer_uri,
+        "DI:HardwareRevision": identity.hardware_revision,
+        "DI:DeviceRevision": identity.device_revision,
+        "DI:AssetId": identity.asset_id or identity.machine_id,
+        "MA:MonthOfConstruction": identity.month_of_construction,
+        "MA:InitialOperationDate": datetime(identity.year_of_construction, identity.month_of_construction, 1, tzinfo=UTC),
     }
     for path, value in rows.items():
         builder.set(builder.at(machine, f"DI:Identification/{path}"), value)
+    for name in layout.SOFTWARE:
+        for part, value in (
+            ("MT:Identifier", name),
+            ("DI:SoftwareRevision", identity.software_revision),
+            ("DI:Manufacturer", text(identity.manufacturer, "en")),
+        ):
+            builder.set(builder.at(machine, f"{layout.software(name)}/{part}"), value)
     for name, manufacturer, serial in identity.components:
         plate = builder.at(machine, layout.component(name))
         builder.set(builder.at(plate, "DI:Manufacturer"), text(manufacturer, "en"))
@@ -93,6 +101,9 @@ def constants(builder: Builder, machine: ua.NodeId, identity: Identity) -> None:
         f"{layout.SPINDLE}/CNC:ActChannel": channel,
         f"{layout.MONITORED_CHANNEL}/MT:Name": "Channel 1",
         f"{layout.MONITORED_SPINDLE}/MT:Name": "Spindle 1",
+        f"{layout.MONITORED_SPINDLE}/MT:IsUsedAsAxis": False,
+        f"{layout.REFILL}/MT:UtilityName": "Coolant",
+        f"{layout.TOOLS}/0:NodeVersion": "1",
         f"{layout.STACK}/IA:StacklightMode": 0,
         f"{layout.PROGRAM}/0:NumberInList": 0,
         f"{layout.MAINTENANCE}/MT:Activity": ua.LocalizedText("Service the spindle", "en"),
@@ -136,3 +147,28 @@ def position_units(builder: Builder, position: ua.NodeId, letter: str) -> None:
             span = high - low
             limits = (-span, span) if member == "RemDist" else (low, high)
             set_unit(builder, node_id, unit, *limits)
+
+
+LIMITS: Final[dict[str, tuple[float, str]]] = {
+    "SpindleBearing": (20_000.0, "DI:TimeIndicationType"),
+    "CoolantFilter": (100.0, "DI:BaseLifetimeIndicationType"),
+    "WayLube": (100.0, "DI:SubstanceVolumeIndicationType"),
+}
+"""Lifetime counter -> where it ends, in its own unit, and what kind of use it counts."""
+
+
+def lifetime_counters(builder: Builder, blocks: ua.NodeId) -> None:
+    """MA:LifetimeCounters with what never changes of them: start, warning, end, kind."""
+    names = [f"{{DI:LifetimeVariableType}}{name}" for name in LIMITS]
+    counters = builder.instance(
+        blocks,
+        HAS_ADD_IN,
+        ua.QualifiedName("LifetimeCounters", builder.types.index["MA"]),
+        builder.types.type_id("MA:MachineryLifetimeCounterType"),
+        wanted(f"{name}/DI:{part}" for name in names for part in ("WarningValues", "Indication")),
+    )
+    for name, (limit, kind) in LIMITS.items():
+        counter = builder.at(counters, f"{{DI:LifetimeVariableType}}{name}")
+        for part, value in (("StartValue", 0.0), ("LimitValue", limit), ("WarningValues", 0.9 * limit)):
+            builder.set(builder.at(counter, f"DI:{part}"), value)
+        builder.set(builder.at(counter, "DI:Indication"), builder.types.type_id(kind))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from asyncua import ua
 
+from cnctwin.reading import utc
 from nodesets import units
 from nodesets.units import Unit
 from opcua_server.sources.source import ToolState
@@ -21,8 +22,19 @@ _V = ua.VariantType
 _ANALOG: Final = ua.NodeId(17570, 0)
 _VARIABLE: Final = ua.NodeId(63, 0)
 _TYPES: Final = {_V.Double: ua.NodeId(11, 0), _V.UInt32: ua.NodeId(7, 0), _V.Boolean: ua.NodeId(1, 0), _V.String: ua.NodeId(12, 0)}
-_REASON_UNKNOWN, _REASON_BY_OPERATOR, _REASON_TOOL_LIFE = 0, 1, 3
+_REASON_UNKNOWN, _REASON_BY_OPERATOR, _REASON_TOOL_BREAK, _REASON_TOOL_LIFE = 0, 1, 2, 3
 """MT:ToolLocked."""
+_TIME, _USAGES, _FEED_DISTANCE = 0, 2, 3
+"""MT:ToolLifeIndication."""
+_LIVES: Final[dict[str, tuple[Unit, int, float | int]]] = {
+    "CuttingTime": (units.HOUR, _TIME, 0.0),
+    "Usages": (units.ONE, _USAGES, 0),
+    "CuttingDistance": (units.METRE, _FEED_DISTANCE, 0.0),
+}
+WARNING_SHARE: Final = 0.9
+"""Of the life in cut, at which a tool is to be laid ready."""
+NEVER: Final = datetime(1601, 1, 1, tzinfo=UTC)
+"""The first moment that OPC UA knows: no such event yet."""
 
 _OWN: Final[tuple[tuple[str, ua.VariantType, Unit | None, float, float], ...]] = (
     ("Kind", _V.String, None, 0, 0),
@@ -43,7 +55,7 @@ class Magazine:
         own_index = builder.types.index["X"]
         for number in range(1, layout.TOOL_COUNT + 1):
             tool = builder.at(machine, layout.tool(number))
-            life = builder.at(machine, layout.tool_life(number))
+            life = builder.at(machine, layout.tool_life(number, "CuttingTime"))
             constants: dict[str, Any] = {
                 "MT:ControlIdentifier1": number,
                 "MT:ControlIdentifierInterpretation": 0,
@@ -53,9 +65,20 @@ class Magazine:
             }
             for path, value in constants.items():
                 builder.set(builder.at(tool, path), value)
-            life_unit = unit_information(units.MINUTE)
-            for name, value in (("EngineeringUnits", life_unit), ("Indication", 0), ("IsCountingUp", True), ("StartValue", 0.0)):
-                builder.set(builder.at(life, f"MT:{name}"), value)
+            lives = {name: builder.at(machine, layout.tool_life(number, name)) for name in layout.TOOL_LIVES}
+            for name, (unit, indication, start) in _LIVES.items():
+                rows = (
+                    ("EngineeringUnits", unit_information(unit)),
+                    ("Indication", indication),
+                    ("IsCountingUp", True),
+                    ("StartValue", start),
+                )
+                for part, value in rows:
+                    builder.set(builder.at(lives[name], f"MT:{part}"), value)
+            for name in ("Usages", "CuttingDistance"):  # the type leaves open which kind of number it is
+                kind = _TYPES[_V.UInt32 if name == "Usages" else _V.Double]
+                builder.types_as(lives[name], kind)
+            builder.set(builder.at(tool, "MT:LastUsage"), NEVER)
             nodes = {
                 "name": builder.at(tool, "MT:Name"),
                 "place": builder.at(tool, "MT:Location/MT:Name"),
@@ -63,6 +86,11 @@ class Magazine:
                 "reason": builder.at(tool, "MT:Locked/MT:ReasonForLocking"),
                 "life": life,
                 "limit": builder.at(life, "MT:LimitValue"),
+                "warning": builder.at(life, "MT:WarningValue"),
+                "uses": lives["Usages"],
+                "distance": lives["CuttingDistance"],
+                "last": builder.at(tool, "MT:LastUsage"),
+                "planned": builder.at(tool, "MT:PlannedForOperating"),
             }
             for name, kind, unit, low, high in _OWN:
                 qualified = ua.QualifiedName(name, own_index)
@@ -94,14 +122,21 @@ class Magazine:
     @staticmethod
     def _rows(tool: ToolState) -> list[tuple[str, tuple[Any, ua.VariantType]]]:
         worn_out = tool.life > 0 and tool.cutting_time >= tool.life
-        reason = (_REASON_TOOL_LIFE if worn_out else _REASON_BY_OPERATOR) if tool.locked else _REASON_UNKNOWN
+        reason = _REASON_UNKNOWN
+        if tool.locked:
+            reason = _REASON_TOOL_BREAK if tool.broken else _REASON_TOOL_LIFE if worn_out else _REASON_BY_OPERATOR
         return [
             ("name", (tool.name, _V.String)),
             ("place", ("Spindle" if tool.in_spindle else "Magazine", _V.String)),
             ("locked", (tool.locked, _V.Boolean)),
             ("reason", (reason, _V.Int32)),
-            ("life", (float(tool.cutting_time), _V.Double)),
-            ("limit", (float(tool.life), _V.Double)),
+            ("life", (tool.cutting_time / 60.0, _V.Double)),
+            ("limit", (tool.life / 60.0, _V.Double)),
+            ("warning", (WARNING_SHARE * tool.life / 60.0, _V.Double)),
+            ("uses", (int(tool.uses), _V.UInt32)),
+            ("distance", (float(tool.cut_m), _V.Double)),
+            ("last", (utc(tool.last_used_ns) if tool.last_used_ns else NEVER, _V.DateTime)),
+            ("planned", (tool.planned, _V.Boolean)),
             ("Kind", (tool.kind, _V.String)),
             ("Teeth", (int(tool.teeth), _V.UInt32)),
             ("Diameter", (float(tool.diameter), _V.Double)),

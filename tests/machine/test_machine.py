@@ -150,10 +150,15 @@ def test_checkpoint_is_json_and_brings_back_counters_wear_faults_and_overrides()
         "Spindle/Override",
         "Channel/OptionalStop",
         "Machine/LastCycleTime",
+        "Upkeep/SpindleBearing",
+        "Upkeep/WayLube",
     ):
         assert now(again, name) == now(machine, name), name
     assert now(again, "Power/Energy") == pytest.approx(now(machine, "Power/Energy"), rel=0.01)
     assert [tool.wear_percent for tool in again.tools()] == [tool.wear_percent for tool in machine.tools()]
+    assert [(tool.uses, tool.cut_m) for tool in again.tools()] == [(tool.uses, tool.cut_m) for tool in machine.tools()]
+    assert any(tool.uses and tool.cut_m for tool in machine.tools())
+    assert now(machine, "Upkeep/SpindleBearing") > 0.0
     assert again.columns().objects["Simulation/FaultSeverities"] == machine.columns().objects["Simulation/FaultSeverities"]
     assert again.columns().objects["Channel/ActMainProgramName"] == "mine.nc"
     assert again.program_names() == ["mine.nc", "short.nc"]
@@ -166,7 +171,8 @@ def test_a_state_from_before_later_fields_is_taken_up_with_their_defaults() -> N
     for added in ("tool_changes", "part_roughness_um", "chips_kg"):
         del saved[added]
     for tool in saved["tools"].values():
-        del tool["broken"]
+        del tool["broken"], tool["uses"], tool["cut_mm"], tool["last_used_s"]
+    del saved["upkeep"], saved["repeat"]
     again = SimulatedSource("CNC-001", 1, {"short.nc": "M30\n"}, None, False, saved)
     again.advance(0.1, 1)
     assert now(again, "Part/Roughness") == 0.0

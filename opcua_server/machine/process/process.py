@@ -178,6 +178,7 @@ class Process:
         tool.nominal_used += used
         tool.used += used / tool.life_scatter * physics.wear_rate * coolant_wear * (1.0 + CHATTER_WEAR * worst.growth)
         tool.cutting_time_s += count * TICK_S
+        tool.cut_mm += float(travels[:count].sum())
         return CutBlock(
             torque_nm=torques.tolist(),
             force_n=np.repeat(forces, SAMPLES_PER_TICK, axis=0),

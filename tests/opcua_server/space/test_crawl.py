@@ -34,6 +34,8 @@ class Graph:
         self.machine = ua.NodeId()
         self.signals: dict[str, ua.NodeId] = {}
         self.results: set[ua.NodeId] = set()
+        """What waits for its first value: results of the analytics, and prognoses of what does not happen."""
+        self.written: set[ua.NodeId] = set()
         self.nodes: list[ua.NodeId] = []
         self.attributes: dict[ua.AttributeIds, dict[ua.NodeId, ua.DataValue]] = {}
 
@@ -144,7 +146,11 @@ def graph(module_running: Any) -> Graph:
             graph = Graph(run.client)
             await graph.crawl()
             graph.machine, graph.signals = space.node_id, space.nodes
-            graph.results = set(space.result_nodes.values())
+            graph.results = set(space.result_nodes.values()) | {
+                ua.NodeId(f"CNC-001.Notification.Prognoses.{name}.PredictedTime", space.node_id.NamespaceIndex)
+                for name in ("CurrentJobEnd", "CoolantRefill")
+            }
+            graph.written = set(space.result_nodes.values())
             graph.nodes = graph.below(space.node_id)
             everything = list(graph.references)
             graph.attributes[A.NodeClass] = await graph.read(everything, A.NodeClass)
@@ -279,7 +285,7 @@ def test_every_analog_node_has_a_valid_unit_and_range(graph: Graph) -> None:
 
 def test_only_results_are_writable_and_access_levels_agree(graph: Graph) -> None:
     levels = {n: value.Value.Value for n, value in graph.attributes[A.AccessLevel].items()}
-    assert {n for n, level in levels.items() if level & 2} == graph.results
+    assert {n for n, level in levels.items() if level & 2} == graph.written
     # Whoever reads here may write nothing: results are the Analytics role's alone.
     users = {n: value.Value.Value for n, value in graph.attributes[A.UserAccessLevel].items()}
     assert users == {n: level & ~2 for n, level in levels.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -162,6 +162,33 @@ def test_counters_are_shown_in_the_units_of_the_official_model(server: Server, m
     assert value(server, machine, f"{counters}.OperationDuration") == 3_600_000.0
     assert value(server, machine, f"{counters}.OperationCycleCounter") == 7
     assert value(server, machine, f"{counters}.PartsProducedInLifetime") == 3
+    assert value(server, machine, "Production.Statistics.PartsProducedInLifetime") == 3
+    assert value(server, machine, "Monitoring.MachineTool.PowerOnDuration") == 2
+
+
+def test_prognoses_of_the_machine_follow_its_run_and_its_coolant(server: Server, machine: MachineSpace, tick: Any) -> None:
+    end, refill = "Notification.Prognoses.CurrentJobEnd", "Notification.Prognoses.CoolantRefill"
+
+    def shown(name: str) -> ua.DataValue:
+        return data_value(server, ua.NodeId(f"CNC-001.{name}.PredictedTime", machine.node_id.NamespaceIndex))
+
+    machine.write(tick.number("Channel/RemainingTime", 0.0).number("Coolant/Level", 80.0).next())
+    assert shown(end).StatusCode.value == shown(refill).StatusCode.value == BAD_WAITING_FOR_INITIAL_DATA
+    machine.show_job_end("A", 2)
+    tick.number("Channel/RemainingTime", 100.0).number("Machine/LastCycleTime", 250.0)
+    for minute in range(40):  # 0.3 % a minute: 62 % is an hour from the first one
+        columns = tick.number("Coolant/Level", 80.0 - 0.3 * minute).next()
+        columns.source_time_ns += 60_000_000_000
+        machine.write(columns)
+    moment = utc(tick.columns.source_time_ns)
+    assert abs(shown(end).Value.Value - moment - timedelta(seconds=600)) <= timedelta(seconds=1)
+    assert abs(shown(refill).Value.Value - moment - timedelta(minutes=21)) < timedelta(minutes=2)
+    assert value(server, machine, f"{end}.SourceIdentifier") == "A"
+    machine.write(tick.number("Coolant/Level", 93.0).number("Channel/RemainingTime", 0.0).next())
+    columns = tick.number("Coolant/Level", 94.0).next()
+    columns.source_time_ns += 60_000_000_000
+    machine.write(columns)
+    assert shown(end).StatusCode.value == shown(refill).StatusCode.value == BAD_WAITING_FOR_INITIAL_DATA
 
 
 def tool(number: int, **more: Any) -> ToolState:
@@ -173,18 +200,33 @@ def tool(number: int, **more: Any) -> ToolState:
 
 
 def test_tools_show_life_wear_place_and_why_they_are_locked(server: Server, machine: MachineSpace) -> None:
-    machine.write_tools([tool(3, in_spindle=True), tool(4, locked=True), tool(5, locked=True, cutting_time=61.0)])
+    used = {"uses": 7, "cut_m": 12.5, "last_used_ns": 1_790_000_000_000_000_000, "planned": True}
+    machine.write_tools(
+        [
+            tool(3, in_spindle=True, **used),
+            tool(4, locked=True),
+            tool(5, locked=True, cutting_time=61.0),
+            tool(6, locked=True, broken=True),
+        ]
+    )
     tools = "Equipment.Tools"
-    assert value(server, machine, f"{tools}.T3.ToolLife.CuttingTime") == 4.0
-    assert value(server, machine, f"{tools}.T3.ToolLife.CuttingTime.LimitValue") == 60.0
+    assert value(server, machine, f"{tools}.T3.ToolLife.CuttingTime") == pytest.approx(4.0 / 60.0)
+    assert value(server, machine, f"{tools}.T3.ToolLife.CuttingTime.EngineeringUnits").DisplayName.Text == "h"
+    assert value(server, machine, f"{tools}.T3.ToolLife.CuttingTime.LimitValue") == 1.0
+    assert value(server, machine, f"{tools}.T3.ToolLife.CuttingTime.WarningValue") == 0.9
+    assert value(server, machine, f"{tools}.T3.ToolLife.Usages") == 7
+    assert value(server, machine, f"{tools}.T3.ToolLife.CuttingDistance") == 12.5
+    assert value(server, machine, f"{tools}.T3.LastUsage") == utc(1_790_000_000_000_000_000)
+    assert value(server, machine, f"{tools}.T3.PlannedForOperating")
+    assert value(server, machine, f"{tools}.T4.LastUsage").year == 1601
     assert value(server, machine, f"{tools}.T3.Location.Name") == "Spindle"
     assert value(server, machine, f"{tools}.T4.Location.Name") == "Magazine"
     assert value(server, machine, f"{tools}.T3.Length") == 120.0
     assert value(server, machine, "Notification.Prognoses.NextToolChange.ToolIdentifier") == "T3"
-    reasons = [value(server, machine, f"{tools}.T{number}.Locked.ReasonForLocking") for number in (3, 4, 5)]
-    assert reasons == [0, 1, 3]
+    reasons = [value(server, machine, f"{tools}.T{number}.Locked.ReasonForLocking") for number in (3, 4, 5, 6)]
+    assert reasons == [0, 1, 3, 2]
     machine.write_tools([tool(3, cutting_time=5.0)])
-    assert value(server, machine, f"{tools}.T3.ToolLife.CuttingTime") == 5.0
+    assert value(server, machine, f"{tools}.T3.ToolLife.CuttingTime") == pytest.approx(5.0 / 60.0)
     assert value(server, machine, f"{tools}.T3.Location.Name") == "Magazine"
 
 
