@@ -54,6 +54,7 @@ from opcua_server.security.server import SecureServer, make
 from opcua_server.sources.recording import ReplaySource, load
 from opcua_server.sources.simulated import SHIPPED, SimulatedSource, read_programs
 from opcua_server.sources.source import Source
+from opcua_server.space import profiles
 
 CHECKPOINT_EVERY_S: Final = 5.0
 TELL_EVERY_S: Final = 5.0
@@ -172,6 +173,7 @@ class Plant:
             plant._spaces = space.build(server, [source.identity for source in sources.values()], more=more, live=server.columns)
         except (NodesetError, OfficialNodesetMissing) as error:
             raise ConfigurationError([f"NodeSets: {error}"]) from error
+        profiles.claim(server.iserver.aspace, plant._spaces.values())
         for machine_id, source in sources.items():
             shown = plant._spaces[machine_id]
             give_rights(server, machine_id, shown)

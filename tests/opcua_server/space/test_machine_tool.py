@@ -7,10 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from asyncua import ua
+from asyncua import Server, ua
 from asyncua.server.address_space import AddressSpace
 
 from cnctwin.check.machine_tool import machine_tools
+from opcua_server.space import MachineSpace, profiles
 
 GONE = {
     "Monitoring": "has no 7:Monitoring",
@@ -69,6 +70,23 @@ def test_our_machine_is_taken_in_and_one_that_lacks_anything_is_not(running: Any
                 assert await machine_tools(run.client) == []
 
     asyncio.run(look())
+
+
+def test_facets_are_claimed_that_every_machine_has_the_nodes_for(server: Server, machine: MachineSpace) -> None:
+    aspace, namespace = server.iserver.aspace, machine.node_id.NamespaceIndex
+    assert profiles.claim(aspace, [machine]) == list(profiles.FACETS)
+    assert profiles.claim(aspace, []) == []
+    for facet, nodes in profiles.FACETS.items():
+        for path in nodes:
+            node_id = ua.NodeId(f"CNC-001.{path}", namespace)
+            node = aspace[node_id]
+            del aspace[node_id]
+            try:
+                assert facet not in profiles.claim(aspace, [machine])
+            finally:
+                aspace[node_id] = node
+    shown = aspace[ua.NodeId(2269, 0)].attributes[ua.AttributeIds.Value].value.Value.Value
+    assert len(set(shown)) == len(shown) >= len(profiles.FACETS)
 
 
 def machinery(aspace: AddressSpace) -> int:
