@@ -1,8 +1,11 @@
 """Events of the server as alarms of machines: what is selected, and what each field means here.
 
 A field that an event does not have comes as null: a message without ActiveState is over as soon as it is said, a condition is
-active until it says otherwise. Which machine an event belongs to: its source node's ancestor, else the machine whose id is in
-its source name, else the only machine there is.
+active until it says otherwise. A condition also says when somebody acknowledges it, comments on it or shelves it, and earlier
+states of it have branches of their own (OPC 10000-9); that is no news of the machine, and not handed on.
+
+Which machine an event belongs to: its source node's ancestor, else the machine whose id is in its source name, else the only
+machine there is.
 """
 
 from __future__ import annotations
@@ -25,8 +28,20 @@ MODEL_CHANGES: Final = frozenset(
         ua.ObjectIds.SemanticChangeEventType,
     )
 )
-_FIELDS: Final = ("EventType", "SourceNode", "SourceName", "Time", "Severity", "Message", "ConditionName", "ActiveState/Id")
+_FIELDS: Final = (
+    "EventType",
+    "SourceNode",
+    "SourceName",
+    "Time",
+    "Severity",
+    "Message",
+    "ConditionName",
+    "ActiveState/Id",
+    "BranchId",
+)
 _CODE_FIELDS: Final = (("MT", "ErrorCode"), ("X", "Code"), ("X", "Program"), ("X", "Line"))
+_CODES: Final = ("ErrorCode", "Code", "ConditionName")
+_MOST_CONDITIONS: Final = 10_000
 _SUBTYPE: Final = ua.NodeId(ua.ObjectIds.HasSubtype)
 _MAX_DEPTH: Final = 12
 
@@ -48,6 +63,8 @@ class Alarms:
         self._handed = handed
         self._model_changed = model_changed
         self._names: list[str] = []
+        self._said: dict[tuple[Any, Any], tuple[Any, ...]] = {}
+        """What each condition said last: active, severity, text."""
 
     async def event_filter(self) -> ua.EventFilter:
         """All events; ``BaseEventType`` as type lets the server evaluate the paths on any event (OPC 10000-4, 7.7.4.5)."""
@@ -79,10 +96,12 @@ class Alarms:
         machine_id = await self._machine_of(event.get("SourceNode"), event.get("SourceName"))
         if machine_id is None:
             return
+        if not self._is_news(event):
+            return
         active = event.get("ActiveState/Id")
         severity = event.get("Severity")
-        code = next((str(plain(event[name])) for name in ("ErrorCode", "Code") if event.get(name) is not None), "")
-        known = ("EventType", "SourceNode", "Time", "Severity", "Message", "ErrorCode", "Code", "ActiveState/Id")
+        code = next((str(plain(event[name])) for name in _CODES if event.get(name) is not None), "")
+        known = ("EventType", "SourceNode", "Time", "Severity", "Message", "ErrorCode", "Code", "ActiveState/Id", "BranchId")
         details = {name: value for name in self._names if name not in known and (value := plain(event.get(name))) is not None}
         self._handed(
             LinkAlarm(
@@ -95,6 +114,22 @@ class Alarms:
                 details=details,
             )
         )
+
+    def _is_news(self, event: Mapping[str, Any]) -> bool:
+        """Whether an event says anything of the machine that was not said before."""
+        name, branch = event.get("ConditionName"), event.get("BranchId")
+        if isinstance(branch, ua.NodeId) and not branch.is_null():
+            return False
+        if name is None:
+            return True
+        key = (event.get("SourceNode"), name)
+        said = (event.get("ActiveState/Id"), event.get("Severity"), plain(event.get("Message")))
+        if self._said.get(key) == said:
+            return False
+        if len(self._said) > _MOST_CONDITIONS:
+            self._said.clear()
+        self._said[key] = said
+        return True
 
     async def _machine_of(self, node: Any, name: Any) -> str | None:
         if isinstance(node, ua.NodeId):
