@@ -70,6 +70,7 @@ class EventHub:
         if not items:
             return
         is_audit = self.is_subtype(getattr(event, "EventType", None), _AUDIT_EVENT)
+        is_condition = hasattr(event, "BranchId")
         for item in list(items):
             if item.mode == DISABLED or item.query is None:
                 continue
@@ -77,7 +78,7 @@ class EventHub:
                 continue
             try:
                 if item.query.passes(event):
-                    item.offer_event(item.query.fields(event))
+                    item.offer_event(item.query.fields(event), is_condition)
             except Exception:
                 _logger.exception("an event could not be told to a monitored item")
 

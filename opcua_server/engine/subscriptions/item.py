@@ -18,7 +18,7 @@ from opcua_server.engine.subscriptions.backlog import Backlog
 from opcua_server.engine.subscriptions.columns import ColumnSlot, Record
 from opcua_server.engine.subscriptions.feeds import Feed, Sampler, stamped, status_of
 from opcua_server.engine.subscriptions.filters import EventQuery
-from opcua_server.engine.subscriptions.overflow import overflow_event
+from opcua_server.engine.subscriptions.overflow import overflow_event, refresh_required
 from opcua_server.engine.subscriptions.panel import Place
 from opcua_server.engine.subscriptions.queues import OVERFLOW, DataChange, ItemQueue
 
@@ -36,6 +36,7 @@ class Item:
         "feed",
         "fresh",
         "handle",
+        "has_conditions",
         "interval_ms",
         "linked_from",
         "links",
@@ -71,6 +72,7 @@ class Item:
         self.backlog: Backlog | None = None
         self.fresh = False
         self.triggered = False
+        self.has_conditions = False
         self.links: dict[int, Item] = {}
         self.linked_from: dict[int, Item] = {}
 
@@ -166,8 +168,9 @@ class Item:
             self.queue.put((value, feed.encoded(self.timestamps)))
             self._told()
 
-    def offer_event(self, content: bytes) -> None:
+    def offer_event(self, content: bytes, is_condition: bool = False) -> None:
         if self.queue is not None:
+            self.has_conditions = self.has_conditions or is_condition
             self.queue.put(content)
             self._told()
 
@@ -194,11 +197,14 @@ class Item:
         if self.queue is None:
             return
         handle = struct.pack("<I", self.handle)
+        must_refresh = b""
         if self.query is not None and self.queue.overflows:
             self.queue.overflows = 0
             self.subscription.tally["EventQueueOverflowCount"] += 1
             lost = self.query.fields(overflow_event(datetime.now(UTC)))
             self.queue.beside(lost)
+            if self.has_conditions:
+                must_refresh = handle + self.query.fields(refresh_required(datetime.now(UTC)))
         for content, has_overflow in self.queue.take_all():
             if self.query is not None:
                 events.append(handle + content)
@@ -207,3 +213,5 @@ class Item:
             if has_overflow:
                 encoded = encode(stamped(value, self.timestamps, status_of(value) | OVERFLOW))
             records.append((1, handle + encoded, len(encoded) + 4))
+        if must_refresh:
+            events.append(must_refresh)
