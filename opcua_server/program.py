@@ -17,7 +17,7 @@ import gc
 import logging
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -34,6 +34,10 @@ from nodesets.model_file import read_model
 from nodesets.nodeset_xml import NodesetError
 from nodesets.official import OfficialNodesetMissing
 from opcua_server import space
+from opcua_server.alarms import limits_file
+from opcua_server.alarms import methods as alarms
+from opcua_server.alarms.keeper import Keeper
+from opcua_server.alarms.table import TABLE, LimitAlarm
 from opcua_server.engine import diagnostics
 from opcua_server.engine.configuration import room as configuration
 from opcua_server.engine.contract import Limits, Room
@@ -82,10 +86,11 @@ async def serve(settings: Settings, status: Status, *, clock: Clock | None = Non
     clock = clock or Clock()
     make_source = make_source or simulated(settings)
     checkpoints, programs = _folders(settings)
+    table = limits_file.read(settings.data)
     with space.without_collector():
         server = await _make_server(settings)
     try:
-        plant = await Plant.build(settings, status, clock, server, make_source, checkpoints, programs)
+        plant = await Plant.build(settings, status, clock, server, make_source, checkpoints, programs, table)
         engine = make_front(server, plant.historian(server))
         offered.take_out(server.iserver.aspace, {*engine.methods, *(method for _, method in server.rights.methods)})
         await _listen(engine, settings)
@@ -101,6 +106,7 @@ async def serve(settings: Settings, status: Status, *, clock: Clock | None = Non
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(plant.run(), name="machines")
             tasks.create_task(plant.keep(), name="checkpoints")
+            tasks.create_task(plant.alarms.keep(), name="alarms")
             announced = settings.announced_url
             if settings.reverse_connect:
                 reverse = Reverse(engine, settings.reverse_connect, server.application_uri, announced)
@@ -145,6 +151,7 @@ class Plant:
     def __init__(self, settings: Settings, status: Status, clock: Clock, server: SecureServer, checkpoints: Checkpoints) -> None:
         self.machines: list[RunningMachine] = []
         self._server = server
+        self.alarms = Keeper(Checkpoints(settings.data, "alarms"))
         self._settings = settings
         self._status = status
         self._clock = clock
@@ -159,9 +166,9 @@ class Plant:
     @classmethod
     async def build(
         cls, settings: Settings, status: Status, clock: Clock, server: SecureServer, make_source: MakeSource,
-        checkpoints: Checkpoints, programs: ProgramFolder,
+        checkpoints: Checkpoints, programs: ProgramFolder, table: Sequence[LimitAlarm] = TABLE,
     ) -> Plant:  # fmt: skip
-        """Sources from their last states, nodes for all of them, rights for their commands and results."""
+        """Sources and alarms from their last states, nodes for all of them, rights for their commands and results."""
         plant = cls(settings, status, clock, server, checkpoints)
         sources: dict[str, Source] = {}
         states: dict[str, Mapping[str, object] | None] = {}
@@ -170,7 +177,8 @@ class Plant:
             await asyncio.sleep(0)
         try:
             more = [] if settings.model is None else [read_model(settings.model, loader.standard_namespaces())]
-            plant._spaces = space.build(server, [source.identity for source in sources.values()], more=more, live=server.columns)
+            identities = [source.identity for source in sources.values()]
+            plant._spaces = space.build(server, identities, more=more, live=server.columns, table=table)
         except (NodesetError, OfficialNodesetMissing) as error:
             raise ConfigurationError([f"NodeSets: {error}"]) from error
         profiles.claim(server.iserver.aspace, plant._spaces.values())
@@ -181,6 +189,7 @@ class Plant:
             kept = functools.partial(plant.keep_now, machine_id)
             plant.machines.append(RunningMachine(machine_id, source, shown, remake, programs, states[machine_id], kept))
             offer_files(server, plant.machines[-1], shown, programs)
+        plant.alarms.restore({machine_id: shown.alarms for machine_id, shown in plant._spaces.items()})
         await show_role_set(server)
         configuration.claim(server)
         show_permissions(server.iserver.aspace, server.rights)
@@ -252,6 +261,7 @@ class Plant:
                     self._checkpoints.write(machine.machine_id, state, durable=False)
                 except OSError as error:
                     _logger.warning("%s: state cannot be kept: %s", machine.machine_id, error)
+        self.alarms.save_all()
 
     def facts(self) -> dict[str, Any]:
         return {"ticks": self._schedule.done, "skipped_ticks": self._schedule.skipped}
@@ -280,6 +290,8 @@ class Plant:
         problems = [f"{machine.machine_id} is out of service: {machine.problem}" for machine in self.machines if machine.problem]
         if self._disk_problem:
             problems.append(f"state cannot be kept: {self._disk_problem}")
+        if self.alarms.problem:
+            problems.append(f"alarms cannot be kept: {self.alarms.problem}")
         return problems
 
 
@@ -322,11 +334,12 @@ async def _make_server(settings: Settings) -> SecureServer:
 
 
 def give_rights(server: SecureServer, machine_id: str, shown: space.MachineSpace) -> None:
-    """Let the doors know a machine's commands and results."""
+    """Let the doors know a machine's commands, alarms and results."""
     server.rights.add_machine(
         machine_id, {BY_NAME[name]: nodes for name, nodes in shown.methods.items()}, shown.result_nodes.values()
     )
     server.rights.add_methods(machine_id, {JOB_METHODS[name]: nodes for name, nodes in shown.jobs.methods.items()})
+    server.rights.operator_methods |= alarms.operator_methods()
 
 
 def offer_files(server: SecureServer, machine: RunningMachine, shown: space.MachineSpace, programs: ProgramFolder) -> None:
@@ -338,7 +351,9 @@ def offer_files(server: SecureServer, machine: RunningMachine, shown: space.Mach
 
 def make_front(server: SecureServer, historian: Historian | None = None) -> Engine:
     """What listens: the engine with its rooms."""
-    rooms: list[Room] = [subscriptions.services, diagnostics.services, configuration.services, files.services]
+    rooms: list[Room] = [
+        subscriptions.services, diagnostics.services, configuration.services, files.services, alarms.services,
+    ]  # fmt: skip
     return Engine.of(server, limits=LIMITS, rooms=rooms if historian is None else [*rooms, historian.services])
 
 

@@ -29,7 +29,13 @@ from opcua_server.engine.fits import Fits
 from opcua_server.engine.plans import SLICE, Plan
 from opcua_server.engine.rewrites import Rewrites
 from opcua_server.engine.values import ATTRIBUTES, VALUE, Values, failed, stamped
-from opcua_server.security.access import may_call, may_change_programs, may_configure, may_write_results
+from opcua_server.security.access import (
+    may_call,
+    may_change_programs,
+    may_configure,
+    may_operate,
+    may_write_results,
+)
 from opcua_server.security.audit import Audit
 from opcua_server.security.rights import Rights
 from opcua_server.security.roles import permissions_of
@@ -198,6 +204,8 @@ class Attributes:
             allowed = any(node == item.NodeId and may_call(role, method) for (_, node), (_, method) in rows)
             if item.NodeId in self._rights.admin_methods:
                 allowed = may_configure(role) and request.security == "SignAndEncrypt"
+            elif item.NodeId in self._rights.operator_methods:
+                allowed = may_operate(role)
             else:
                 allowed = allowed or item.NodeId in self._for_everybody
             value = bool(value) and allowed

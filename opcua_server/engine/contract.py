@@ -195,7 +195,9 @@ class Core(Protocol):
 
 
 MethodHandler = Callable[[Request, Any, list[Any]], Any | Awaitable[Any]]
-"""(request, object's NodeId, input Variants) -> ua.CallMethodResult."""
+"""(request, object's NodeId, input Variants) -> ua.CallMethodResult. It may have ``check_object(object_id)``, which raises
+ServiceFault for objects that it is not for, instead of the check that the object has the method; and ``audit(request, object_id,
+method_id, input Variants, status)``, which reports a call instead of the general audit event."""
 
 Room = Callable[[Core], "list[Service]"]
 """What ``Engine(rooms=[...])`` takes: subscriptions.services(core) -> its rows of the table. A row of the engine's own with the

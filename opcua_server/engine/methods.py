@@ -10,7 +10,7 @@ from cnctwin.wire.encode import array_writer
 from cnctwin.wire.scalars import ua
 from opcua_server.engine.contract import Limits, MethodHandler, Request, Service, ServiceFault
 from opcua_server.engine.fits import Fits, has_rank
-from opcua_server.security.access import may_call, may_configure
+from opcua_server.security.access import may_call, may_configure, may_operate
 from opcua_server.security.audit import Audit
 from opcua_server.security.rights import Rights
 
@@ -51,7 +51,10 @@ class Methods:
 
     async def _one(self, request: Request, one: Any) -> Any:
         result = await self._result(request, one)
-        if one.MethodId in self._rights.secret_arguments:
+        audit = getattr(self._handlers.get(one.MethodId), "audit", None)
+        if audit is not None:
+            audit(request, one.ObjectId, one.MethodId, list(one.InputArguments or []), result.StatusCode.value)
+        elif one.MethodId in self._rights.secret_arguments:
             self._audit.called(request, one.ObjectId, one.MethodId, [], result.StatusCode.value)
         elif one.MethodId not in self._handlers or one.MethodId in self._rights.admin_methods:
             self._audit.called(request, one.ObjectId, one.MethodId, list(one.InputArguments or []), result.StatusCode.value)
@@ -63,6 +66,8 @@ class Methods:
             own = self._handlers.get(one.MethodId)
             if one.MethodId in self._rights.admin_methods:
                 self._for_admins(request, one)
+            elif one.MethodId in self._rights.operator_methods:
+                self._for_operators(request, one)
             if own is not None:
                 result = self._checked(one, given) or own(request, one.ObjectId, given)
             else:
@@ -82,9 +87,12 @@ class Methods:
     def _checked(self, one: Any, given: list[Any]) -> Any:
         """What is wrong with a call of a room's method, by the method's InputArguments; None when nothing is."""
         method = self._aspace.get(one.MethodId)
-        if method is None or one.ObjectId not in self._aspace:
+        check_object = getattr(self._handlers[one.MethodId], "check_object", None)
+        if check_object is not None and method is not None:
+            check_object(one.ObjectId)
+        elif method is None or one.ObjectId not in self._aspace:
             raise ServiceFault(_C.BadNodeIdUnknown)
-        if not self._has_method(one.ObjectId, one.MethodId):
+        elif not self._has_method(one.ObjectId, one.MethodId):
             raise ServiceFault(_C.BadMethodInvalid)
         declared, mismatch = self._arguments(method), int(_C.BadTypeMismatch)
         if len(given) != len(declared):
@@ -127,6 +135,12 @@ class Methods:
             raise ServiceFault(_C.BadUserAccessDenied)
         if request.security != "SignAndEncrypt":
             raise ServiceFault(_C.BadSecurityModeInsufficient)
+
+    def _for_operators(self, request: Request, one: Any) -> None:
+        """Alarms are handled by those who may command the machine."""
+        if not may_operate(request.session.role if request.session is not None else None):
+            _audit.warning("%s on %s by %s: refused", one.MethodId.to_string(), one.ObjectId.to_string(), _who(request))
+            raise ServiceFault(_C.BadUserAccessDenied)
 
     async def _run(self, request: Request, one: Any, given: list[Any]) -> Any:
         node = self._aspace.get(one.MethodId)

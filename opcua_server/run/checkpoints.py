@@ -1,4 +1,5 @@
-"""The state of each machine on disk: ``<data>/server/<machine>.json``, written whole or not at all.
+"""The state of each machine on disk: ``<data>/server/<machine>.json``, written whole or not at all. Its alarms are kept in the
+same way, in ``<data>/alarms``.
 
     {"version": 1, "machine": "CNC-001", "saved_at": "2026-11-24T07:00:00Z", "sha256": "...", "state": {...}}
 
@@ -23,10 +24,11 @@ _logger = logging.getLogger(__name__)
 
 
 class Checkpoints:
-    """The state files of one data folder. Raises OSError from ``write`` when the disk does not take them."""
+    """The state files of one data folder, in the folder of their ``kind``. Raises OSError from ``write`` when the disk does not
+    take them."""
 
-    def __init__(self, data: Path) -> None:
-        self.folder = data / "server"
+    def __init__(self, data: Path, kind: str = "server") -> None:
+        self.folder = data / kind
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def read(self, machine_id: str) -> dict[str, Any] | None:

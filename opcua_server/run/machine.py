@@ -90,8 +90,9 @@ class RunningMachine:
                 self._space.show_job_end(job.order.order_id, max(job.order.runs - job.runs_completed - 1, 0))
             else:
                 self._space.show_job_end("", 0)
+            await self._space.watch(columns, tick.source_time_ns)
         except Exception as error:
-            self._fail(error, tick, steady_s)
+            await self._fail(error, tick, steady_s)
 
     def checkpoint(self) -> Mapping[str, object] | None:
         """What must survive; None when there is nothing, and while it is out of service: no state must replace a good one."""
@@ -173,7 +174,7 @@ class RunningMachine:
     def _set_repeat(self, on: bool) -> None:
         self._source.set_repeat(on)
 
-    def _fail(self, error: Exception, tick: Tick, steady_s: float) -> None:
+    async def _fail(self, error: Exception, tick: Tick, steady_s: float) -> None:
         _logger.error("%s is out of service", self.machine_id, exc_info=error)
         self.problem = f"{type(error).__name__}: {error}"[:200]
         self._retry_at_s = steady_s + self._retry_s
@@ -182,6 +183,7 @@ class RunningMachine:
             columns = blank_columns(tick.source_time_ns)
             columns.statuses[:] = BAD_OUT_OF_SERVICE
             self._space.write(columns)
+            await self._space.watch(columns, tick.source_time_ns)
         except Exception:
             _logger.exception("%s: its signals cannot be marked", self.machine_id)
 

@@ -2,7 +2,7 @@
 
                    read, also history   command Operator   command Engineer   write results
     Viewer                x
-    Operator              x                    x
+    Operator              x                    x                               handles alarms, as all do who command
     Engineer              x                    x                  x
     Gateway               x                    x                  x            carries out what its own users were allowed to
     Admin                 x                    x                  x            and manages trust; sees roles, audit, connections

@@ -177,13 +177,7 @@ class Audit:
         """A method that changes something was called, or refused. ``given``: input arguments, without secrets."""
         if not self.is_heard:
             return
-        small = [_LEFT_OUT if _is_long(one.Value) else one for one in given[:20]]
-        fields: Fields = {
-            "MethodId": (method_id, _V.NodeId),
-            "StatusCodeId": _status(status),
-            "InputArguments": (ua.Variant(small, _V.Variant, is_array=True), _V.Variant),
-            "OutputArguments": (ua.Variant([], _V.Variant, is_array=True), _V.Variant),
-        }
+        fields = _call(method_id, given, status)
         self._say(
             self._update,
             _O.AuditUpdateMethodEventType,
@@ -194,6 +188,16 @@ class Audit:
             request,
             source=object_id,
         )
+
+    def did(
+        self, kind: int, name: str, request: Any, condition_id: Any, method_id: Any, given: list[Any], status: int, more: Fields
+    ) -> None:
+        """A method of a condition was called, or refused (OPC 10000-9, 5.10). ``more``: fields of the event type ``kind``."""
+        if not self.is_heard:
+            return
+        fields = {**_call(method_id, given, status), **more}
+        text = "alarm handled" if not status else "alarm not handled"
+        self._say(self._update, kind, f"Method/{name}", text, status, fields, request, source=condition_id)
 
     def changed_trust(self, request: Any, trust_list: Any, method_id: Any) -> None:
         fields: Fields = {"TrustListId": (trust_list, _V.NodeId), "MethodId": (method_id, _V.NodeId)}
@@ -251,6 +255,17 @@ class Audit:
             made.add_property(field, value, variant_type)
         self.tell(made)
         return event_id
+
+
+def _call(method_id: Any, given: list[Any], status: int) -> Fields:
+    """Fields of AuditUpdateMethodEventType (OPC 10000-5, 6.4.27)."""
+    small = [_LEFT_OUT if _is_long(one.Value) else one for one in given[:20]]
+    return {
+        "MethodId": (method_id, _V.NodeId),
+        "StatusCodeId": _status(status),
+        "InputArguments": (ua.Variant(small, _V.Variant, is_array=True), _V.Variant),
+        "OutputArguments": (ua.Variant([], _V.Variant, is_array=True), _V.Variant),
+    }
 
 
 def thumbprint(certificate: bytes) -> str:

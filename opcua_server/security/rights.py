@@ -19,7 +19,8 @@ class Rights:
     machine. ``on_results``: told which machine's results were written, and by which session, for the watchdog.
 
     ``private``: nodes whose values only administrators read. ``admin_methods``: methods of the server that only they call, and
-    encrypted; ``secret_arguments``: those of them whose arguments no audit event may carry.
+    encrypted; ``secret_arguments``: those of them whose arguments no audit event may carry. ``operator_methods``: methods of
+    conditions, for those who may command a machine.
     """
 
     methods: dict[tuple[ua.NodeId, ua.NodeId], tuple[str, Method]] = field(default_factory=dict)
@@ -30,6 +31,7 @@ class Rights:
     secret_arguments: set[ua.NodeId] = field(default_factory=set)
     user_writable: set[ua.NodeId] = field(default_factory=set)
     """UserWritable of NC programs: false for those who may not change them."""
+    operator_methods: set[ua.NodeId] = field(default_factory=set)
 
     def add_machine(
         self, machine_id: str, methods: Mapping[Method, tuple[ua.NodeId, ua.NodeId]], results: Iterable[ua.NodeId]

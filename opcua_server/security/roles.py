@@ -21,7 +21,7 @@ from asyncua.server.address_space import AttributeValue
 
 from cnctwin.secrets import Role
 from cnctwin.wire.scalars import ua
-from opcua_server.security.access import may_call, may_configure, may_write_results
+from opcua_server.security.access import may_call, may_configure, may_operate, may_write_results
 from opcua_server.security.rights import Rights
 
 _A: Final = ua.AttributeIds
@@ -76,9 +76,12 @@ def _rows(extra: Any) -> list[Any]:
 
 
 def show_permissions(aspace: Any, rights: Rights) -> None:
-    """Give commands, results, and what is for administrators the attributes that say so."""
+    """Give commands, methods of alarms, results, and what is for administrators the attributes that say so."""
     for (_object, method_id), (_machine, method) in rights.methods.items():
         _attach(aspace, method_id, _rows(lambda role, method=method: _P.Call if may_call(role, method) else 0))
+    operating = _rows(lambda role: _P.Call if may_operate(role) else 0)
+    for node_id in rights.operator_methods:
+        _attach(aspace, node_id, operating)
     results = _rows(lambda role: _P.Write if may_write_results(role) else 0)
     for node_id in rights.results:
         _attach(aspace, node_id, results)

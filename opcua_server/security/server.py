@@ -19,6 +19,7 @@ from certs.pki import Trust
 from certs.users import UserCertificates
 from cnctwin.secrets import Vault
 from cnctwin.settings import Settings
+from opcua_server.alarms.registry import Registry
 from opcua_server.engine.channel import Own
 from opcua_server.engine.subscriptions.columns import Columns
 from opcua_server.files.register import Files
@@ -31,7 +32,7 @@ class SecureServer(Server):
     """asyncua's server for its address space, its nodes and its events; the sockets are the engine's.
 
     ``own``: certificate and key. ``address``: host and port to listen on. ``columns``: live variables. ``files``: NC programs.
-    ``strict``: trusted certificates and named users only.
+    ``conditions``: alarms by ConditionId. ``strict``: trusted certificates and named users only.
     """
 
     own: Own
@@ -40,6 +41,7 @@ class SecureServer(Server):
     rights: Rights
     columns: Columns
     files: Files
+    conditions: Registry
     strict: bool
     address: tuple[str, int]
 
@@ -71,6 +73,7 @@ async def make(settings: Settings, vault: Vault, certificate: Path, key: Path, u
     server.rights = Rights()
     server.columns = Columns()
     server.files = Files()
+    server.conditions = Registry()
     server.strict = settings.is_strict
     server.address = (settings.host, settings.opcua_port)
     await server.init()

@@ -7,7 +7,7 @@ spaces["CNC-001"].write(columns)              # every tick; nothing is awaited i
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from asyncua import Server
 
 from nodesets import loader
 from nodesets.nodeset_xml import NodesetFile
+from opcua_server.alarms.table import TABLE, LimitAlarm
 from opcua_server.engine.subscriptions.columns import Columns
 from opcua_server.sources.source import Identity
 from opcua_server.space.machine import MachineSpace, blank_columns, state_machine_tables
@@ -27,11 +28,13 @@ def build(
     nodeset_folder: Path | None = None,
     more: Iterable[NodesetFile] = (),
     live: Columns | None = None,
+    table: Sequence[LimitAlarm] = TABLE,
 ) -> dict[str, MachineSpace]:
     """Load the NodeSets that are missing and make one machine per identity; by machine id, in the order given.
 
     ``server``: after ``await server.init()``, before or after ``start()``. ``nodeset_folder``: the user's own NodeSet files.
-    ``more``: further models to load beside ours. ``live``: the engine's columns that carry the numbers.
+    ``more``: further models to load beside ours. ``live``: the engine's columns that carry the numbers. ``table``: the limit
+    alarms. A SecureServer's ``conditions`` are registered there, so that its methods find them.
     Raises NodesetError, OfficialNodesetMissing, or ValueError for a machine id that exists already.
     """
     with without_collector():
@@ -39,7 +42,10 @@ def build(
         types = TypeSpace(server.iserver.aspace)
         tables = state_machine_tables(types)
         live = live or Columns()
-        return {identity.machine_id: MachineSpace(server, types, tables, identity, live) for identity in identities}
+        conditions = getattr(server, "conditions", None)
+        return {
+            identity.machine_id: MachineSpace(server, types, tables, identity, live, table, conditions) for identity in identities
+        }
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 /0:Objects/MA:Machines/X:CNC-001   CncTwinMillType
     +- DI:Identification, MA:Components, MA:MachineryBuildingBlocks (the same nodes again, plus states and counters)
     +- MT:Monitoring, MT:Production, MT:Equipment, MT:Notification, CNC:CncInterface
+    |                                                            '- X:Conditions: its alarms
     +- X:Signals    every signal by its name: our own variables, and references to the official ones
     +- X:Commands   the methods
 """
@@ -28,6 +29,9 @@ from nodesets.nodeset_xml import Model
 from nodesets.paths import qname
 from nodesets.space_access import References, namespace_array, set_namespace_array
 from nodesets.states import SHOWN, MachineState
+from opcua_server.alarms.machine import MachineAlarms, Places
+from opcua_server.alarms.registry import Registry
+from opcua_server.alarms.table import TABLE, LimitAlarm
 from opcua_server.engine.subscriptions.columns import Columns as LiveColumns
 from opcua_server.sources.source import Identity, SourceEvent, ToolState
 from opcua_server.space import layout, nameplate
@@ -67,15 +71,17 @@ def _status(columns: Columns, name: str) -> int:
 class MachineSpace:
     """The nodes of one machine.
 
-    ``live``: the engine's columns, for the numbers.
+    ``live``: the engine's columns, for the numbers. ``table``: its limit alarms. ``conditions``: where they are registered.
 
     ``node_id``: the machine object. ``nodes``: where each catalogue signal lives (its first node). ``methods``: method name to
-    (object, method). ``result_nodes``: nodes that only the Analytics role may write. ``made``: all nodes of this machine.
+    (object, method). ``result_nodes``: nodes that only the Analytics role may write. ``alarms``: its conditions. ``made``: all
+    nodes of this machine.
     """
 
     def __init__(
-        self, server: Server, types: TypeSpace, tables: dict[str, StateMachineTable], identity: Identity, live: LiveColumns
-    ) -> None:
+        self, server: Server, types: TypeSpace, tables: dict[str, StateMachineTable], identity: Identity, live: LiveColumns,
+        table: Sequence[LimitAlarm] = TABLE, conditions: Registry | None = None,
+    ) -> None:  # fmt: skip
         self.identity = identity
         builder = _builder(types, identity.machine_id)
         self._aspace = types.aspace
@@ -111,20 +117,14 @@ class MachineSpace:
         ]
         commands = builder.at(self.node_id, "X:Commands")
         self.methods = {method.name: (commands, builder.at(self.node_id, f"X:Commands/X:{method.name}")) for method in METHODS}
-        at = builder.at
-        self._events = Events(
-            server,
-            types,
-            identity.machine_id,
-            self.node_id,
-            at(self.node_id, layout.MESSAGES),
-            at(self.node_id, "CNC:CncInterface"),
-        )
+        messages = builder.at(self.node_id, layout.MESSAGES)
+        self._events = Events(server, types, identity.machine_id, self.node_id, messages)
         self._changes = ModelChanges(server, self.node_id, identity.machine_id, lambda: _again(types, builder.namespace))
         self.jobs = JobSpace(server, builder, self.node_id, identity.machine_id, self._changes)
         self._prognoses = Prognoses(builder, self.node_id)
         self._writer.after(self._prognoses.write)
         self.files = FileSpace(builder, self.node_id, identity.machine_id, self._changes)
+        self.alarms = self._alarms(server, builder, table, conditions)
         self.made: tuple[ua.NodeId, ...] = tuple(builder.made)
 
     # Building -------------------------------------------------------------------------------------------------------
@@ -248,6 +248,41 @@ class MachineSpace:
 
             self._writer.listen(name, show)
 
+    def _alarms(self, server: Server, builder: Builder, table: Sequence[LimitAlarm], conditions: Registry | None) -> MachineAlarms:
+        """Conditions, below Notification; the groups of signals that they are alarms of can be subscribed to."""
+        at, types, namespace = builder.at, builder.types, builder.namespace
+        parent = builder.instance(
+            at(self.node_id, "MT:Notification"),
+            HAS_COMPONENT,
+            ua.QualifiedName("Conditions", namespace),
+            types.type_id("0:FolderType"),
+        )
+
+        groups = {
+            name: at(self.node_id, "X:Signals/" + "/".join(f"X:{step}" for step in name.split("/")))
+            for name in {row.source for row in table}
+        }
+        for node_id in groups.values():
+            self._aspace[node_id].attributes[_A.EventNotifier].value = ua.DataValue(ua.Variant(1, _V.Byte))
+            builder.references.add(self.node_id, _HAS_NOTIFIER, node_id)
+        places = Places(
+            # What is raised for the first time while the server runs needs a builder too; this one is not kept for that.
+            builder=lambda: _again(types, namespace),
+            wanted=wanted,
+            parent=parent,
+            machine=self.node_id,
+            messages=at(self.node_id, layout.MESSAGES),
+            interface=at(self.node_id, "CNC:CncInterface"),
+            server=_SERVER,
+            groups=groups,
+            nodes=self.nodes,
+            results={name: builder.value(node_id) for name, node_id in self.result_nodes.items()},
+        )
+        send = server.iserver.subscription_service
+        return MachineAlarms(
+            self.identity.machine_id, places, table, conditions or Registry(), lambda event: send.trigger_event(event), builder
+        )
+
     # Driving --------------------------------------------------------------------------------------------------------
 
     def _show_state(self, number: float, status: int, moment: datetime, server_time: datetime) -> None:
@@ -309,8 +344,19 @@ class MachineSpace:
             dispatch(self._aspace[method], owner, name, call)
 
     async def send_event(self, event: SourceEvent) -> None:
-        """Send an event to the subscribers of Messages, of the machine and of the Server object."""
-        await self._events.send(event)
+        """Send an event to the subscribers of Messages, of the machine and of the Server object. An alarm is a condition."""
+        if event.kind == "alarm":
+            self.alarms.raised(event.code, event.text, event.severity, event.source_time_ns)
+        elif event.kind == "alarm_cleared":
+            self.alarms.cleared(event.code, event.text, event.source_time_ns)
+        else:
+            await self._events.send(event)
+            return
+        await self.alarms.flush()
+
+    async def watch(self, columns: Columns, now_ns: int) -> None:
+        """Judge the limits by one tick; ``now_ns``: wall-clock time of the tick."""
+        await self.alarms.watch(columns, now_ns)
 
 
 def _builder(types: TypeSpace, machine_id: str) -> Builder:

@@ -27,6 +27,7 @@ from opcua_server.space import blank_columns
 from tests.harness import free_ports, wait_for
 
 POSITION = [signal.name for signal in NUMERIC].index("Axes/X/ActPos")
+LEVEL = [signal.name for signal in NUMERIC].index("Coolant/Level")
 
 
 class ScriptedSource:
@@ -58,6 +59,7 @@ class ScriptedSource:
     def columns(self) -> Columns:
         columns = blank_columns(self._now_ns)
         columns.numbers[POSITION] = self.steps % 700
+        columns.numbers[LEVEL] = 80.0  # an empty tank is an alarm
         return columns
 
     def tools(self) -> Sequence[ToolState]:

@@ -7,6 +7,7 @@ import itertools
 import json
 import logging
 import socket
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from cnctwin.errors import ConfigurationError, StartError
 from cnctwin.program import Status
 from cnctwin.settings import Settings
 from opcua_server.program import serve
+from opcua_server.sources.source import SourceEvent
 from tests.harness import free_ports, wait_for
 from tests.opcua_server.bench import Bench, ScriptedSource, machine, running
 
@@ -189,13 +191,18 @@ def test_results_of_a_writer_that_left_are_uncertain(tmp_path: Path) -> None:
 
 
 def test_state_survives_a_restart_and_a_damaged_one_is_set_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    alarms = tmp_path / "data" / "alarms" / "CNC-001.json"
     with running(tmp_path) as bench:
         wait_for(lambda: bench.sources["CNC-001"].steps > 3, "some steps")
+        bench.sources["CNC-001"].events.append(SourceEvent("alarm", time.time_ns(), 700, "PS0010", "improper G code"))
+        wait_for(lambda: alarms.exists() and "PS0010" in alarms.read_text("utf-8"), "the alarm is on disk while the server runs")
     steps = bench.sources["CNC-001"].steps
     path = bench.settings.data / "server" / "CNC-001.json"
     assert json.loads(path.read_text("utf-8"))["state"]["steps"] == steps
     with running(tmp_path) as again:
         assert again.sources["CNC-001"].steps >= steps
+        until_read(again, "Machine/AlarmCount", lambda value: value.StatusCode.is_good())
+        wait_for(lambda: '"level": null' in alarms.read_text("utf-8"), "the control shows it no longer, nobody has seen it yet")
     path.write_text(path.read_text("utf-8")[:-20], "utf-8")
     with caplog.at_level(logging.WARNING), running(tmp_path) as fresh:
         assert fresh.sources["CNC-001"].steps < steps
@@ -270,8 +277,6 @@ def test_server_says_what_it_is_and_leaves_nothing_null(tmp_path: Path) -> None:
 
 
 def test_events_of_a_machine_reach_subscribers(tmp_path: Path) -> None:
-    from opcua_server.sources.source import SourceEvent
-
     class Seen:
         def __init__(self) -> None:
             self.texts: list[str] = []

@@ -15,6 +15,7 @@ from nodesets.binding import bind
 from nodesets.catalogue import SIGNALS
 from nodesets.methods import METHODS
 from nodesets.states import MachineState
+from opcua_server.alarms.nodes import METHODS as CONDITION_METHODS
 from opcua_server.space import blank_columns
 
 A = ua.AttributeIds
@@ -243,7 +244,8 @@ def test_no_value_is_null_and_results_wait_for_their_first_value(graph: Graph) -
         assert value.StatusCode.is_good(), said
         content = value.Value.Value
         assert content is not None, said
-        if not str(node_id.Identifier).endswith(".JobNodeId"):  # no job is carried out: that is the null NodeId
+        # No job is carried out; the present state of a condition is no branch; what is within its limits is at none (OPC 10000-9).
+        if not str(node_id.Identifier).endswith((".JobNodeId", ".BranchId", ".LimitState.CurrentState.Id", ".InputNode")):
             assert not (isinstance(content, ua.NodeId) and content.is_null()), said
 
 
@@ -302,6 +304,8 @@ def test_all_signals_can_be_browsed_below_the_signals_folder(graph: Graph) -> No
 def test_methods_have_named_described_and_typed_arguments(graph: Graph) -> None:
     own = [node_id for node_id in graph.methods if node_id.NamespaceIndex == graph.machine.NamespaceIndex]
     assert len(own) == len(METHODS)
+    shared = {ua.NodeId(numbers[-1], 0) for numbers in CONDITION_METHODS.values()}
+    assert shared <= set(graph.methods)
     for node_id in own:
         for references in graph.children(node_id).values():
             for argument in graph.attributes[A.Value][references[0].NodeId].Value.Value:

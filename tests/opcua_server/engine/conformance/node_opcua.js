@@ -2,9 +2,10 @@
 // {"$": "Type", ...} in a body is that structure in an ExtensionObject, {"$range": "1:2"} a NumericRange, {"$latin": "..."} bytes, {"$node": "i=1"} a NodeId, {"$date": "..."} a time.
 // A service that begins with a small letter is the method of its session, "with" these arguments.
 // Services "watch" and "heard" are node-opcua's own subscription: {nodeId, parameters} -> items; what they heard so far.
+// "alarms" is its own alarm list, which it fills by ConditionRefresh and events.
 const readline = require("readline");
 const { OPCUACertificateManager } = require("node-opcua-certificate-manager");
-const { OPCUAClient, MessageSecurityMode, SecurityPolicy, UserTokenType } =
+const { OPCUAClient, MessageSecurityMode, SecurityPolicy, UserTokenType, installAlarmMonitoring } =
   require("node-opcua-client");
 const types = require("node-opcua-types");
 const { Variant, DataType } = require("node-opcua-variant");
@@ -12,7 +13,7 @@ const { NumericRange } = require("node-opcua-numeric-range");
 const { NodeId, resolveNodeId } = require("node-opcua-nodeid");
 const { StatusCode } = require("node-opcua-status-code");
 const [endpoint, folder] = process.argv.slice(2);
-const sessions = {}, heard = [];
+const sessions = {}, heard = [], lists = {};
 
 function revive(value) {
   if (Array.isArray(value)) return value.map(revive);
@@ -65,6 +66,15 @@ async function main() {
         return { id, body: subscription.subscriptionId };
       }
       if (service === "heard") return { id, body: heard };
+      if (service === "alarms") {
+        lists[name] ??= await installAlarmMonitoring(on);
+        const told = ({ conditionId, eventId, fields: f }) => ({
+          conditionId, eventId, name: f.conditionName.value, severity: f.severity.value, message: f.message.value.text, user: f.clientUserId.value,
+          comment: f.comment.value.text, retain: f.retain.value, active: f.activeState.id.value, acked: f.ackedState.id.value,
+          confirmed: f.confirmedState.id.value, enabled: f.enabledState.id.value, shelved: f.suppressedOrShelved.value,
+        });
+        return { id, body: lists[name].alarms().map(told).map(plain) };
+      }
       if (typeof on[service] === "function") return { id, body: plain(await on[service](...revive(body.with))) };
       const request = new types[service + "Request"](revive(body));
       const response = await new Promise((resolve, reject) =>

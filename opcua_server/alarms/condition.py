@@ -1,0 +1,291 @@
+"""The states of one condition, and what changes them (OPC 10000-9, 5.5 to 5.8). Pure: times come in, UTC, ns since the epoch.
+
+    present state                                      branches: earlier states that still want somebody
+    +--------------------------------------------+     +--------------------------+
+    | inactive ---beyond a limit, alarm---> level|     | inactive, not yet        |
+    |    ^-----------back to normal-----------'  |     | acknowledged / confirmed |
+    |                                            |     +--------------------------+
+    | active again while unacknowledged ---------+--------^          | Acknowledge, Confirm (by EventId)
+    | Acknowledge -> acked, not confirmed        |                   v
+    | Confirm     -> confirmed                   |                  gone
+    +--------------------------------------------+
+
+Every change has an EventId of its own. A branch is known by all EventIds it was told with since it became unacknowledged, so
+that an acknowledgement is not lost to a comment that came in between. Methods return the branches to tell, in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal
+
+Shelving = Literal["Unshelved", "TimedShelved", "OneShotShelved"]
+MOST_BRANCHES: Final = 8
+"""Earlier states kept for each condition; the oldest is given up, and told so, when nobody acknowledges anything."""
+MOST_IDS: Final = 32
+"""EventIds by which a branch is known."""
+MAX_SHELVED_MS: Final = 8 * 3_600_000.0
+"""MaxTimeShelved: one shift."""
+MOST_COMMENT: Final = 1_000
+"""Characters of a comment that are kept."""
+_NS_PER_MS: Final = 1_000_000
+
+
+class Refused(Exception):
+    """A method is not possible now. ``status``: name of the status code."""
+
+    def __init__(self, status: str) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """What an operator says. Without text and locale nothing is said, and the comment before stays; an empty text with a locale
+    takes it away (5.5.6)."""
+
+    text: str | None
+    locale: str | None = None
+
+    @property
+    def is_null(self) -> bool:
+        return not self.text and not self.locale
+
+
+@dataclass(slots=True)
+class Branch:
+    """One state of a condition. ``number`` 0 is the present one. ``level``: what it is active at, None while it is not.
+
+    ``told_ns``: when the last thing happened to it. ``*_ns``: last transitions. ``event_ids``: newest last.
+    """
+
+    number: int = 0
+    level: str | None = None
+    severity: int = 1
+    last_severity: int = 0
+    message: str = ""
+    acked: bool = True
+    confirmed: bool = True
+    comment: str = ""
+    locale: str = "en"
+    user: str = ""
+    told_ns: int = 0
+    active_ns: int = 0
+    acked_ns: int = 0
+    confirmed_ns: int = 0
+    severity_ns: int = 0
+    comment_ns: int = 0
+    event_ids: tuple[bytes, ...] = ()
+
+    @property
+    def wants_somebody(self) -> bool:
+        """Whether it is active, or not yet acknowledged and confirmed."""
+        return self.level is not None or not (self.acked and self.confirmed)
+
+    @property
+    def event_id(self) -> bytes:
+        return self.event_ids[-1] if self.event_ids else b""
+
+
+@dataclass(slots=True)
+class Condition:
+    """``new_id`` makes EventIds. ``quality``: status code of what it is judged by."""
+
+    name: str
+    new_id: Callable[[], bytes]
+    max_shelved_ms: float = MAX_SHELVED_MS
+    enabled: bool = True
+    enabled_ns: int = 0
+    present: Branch = field(default_factory=Branch)
+    branches: dict[int, Branch] = field(default_factory=dict)
+    made_branches: int = 0
+    quality: int = 0
+    quality_ns: int = 0
+    shelving: Shelving = "Unshelved"
+    unshelve_ns: int = 0
+    _input: tuple[str | None, int, str] | None = None
+    """What the process showed last while it was disabled."""
+
+    @classmethod
+    def new(cls, name: str, new_id: Callable[[], bytes], now_ns: int, severity: int = 1) -> Condition:
+        """One that nothing has happened to yet; all its states hold since now."""
+        present = Branch(
+            severity=severity, event_ids=(new_id(),), told_ns=now_ns, active_ns=now_ns, acked_ns=now_ns, confirmed_ns=now_ns,
+            severity_ns=now_ns, comment_ns=now_ns,
+        )  # fmt: skip
+        return cls(name, new_id, enabled_ns=now_ns, present=present, quality_ns=now_ns)
+
+    # What it shows ----------------------------------------------------------------------------------------------------
+
+    @property
+    def level(self) -> str | None:
+        """What the process was seen at last, also while it is disabled."""
+        return self._input[0] if self._input is not None else self.present.level
+
+    def retains(self, branch: Branch) -> bool:
+        """Whether a client should keep a branch on its screen."""
+        return self.enabled and branch.wants_somebody
+
+    def retained(self) -> list[Branch]:
+        """What a refresh tells: earlier states first."""
+        return [branch for branch in [*self.branches.values(), self.present] if self.retains(branch)]
+
+    @property
+    def is_shelved(self) -> bool:
+        return self.shelving != "Unshelved"
+
+    def unshelve_ms(self, now_ns: int) -> float:
+        """Time until it unshelves itself; 0 while it is not shelved."""
+        return max(0.0, (self.unshelve_ns - now_ns) / _NS_PER_MS) if self.is_shelved else 0.0
+
+    @property
+    def is_worth_keeping(self) -> bool:
+        """Whether anything is lost when it is forgotten."""
+        return bool(not self.enabled or self.branches or self.present.wants_somebody or self.is_shelved or self.present.comment)
+
+    # What happens -----------------------------------------------------------------------------------------------------
+
+    def observe(self, level: str | None, severity: int, message: str, now_ns: int) -> list[Branch]:
+        """The process is at a level, or back to normal (None). A rise in severity wants a new acknowledgement."""
+        if not self.enabled:
+            self._input = (level, severity, message)
+            return []
+        present = self.present
+        if level == present.level and (level is None or (severity, message) == (present.severity, present.message)):
+            return []
+        told: list[Branch] = []
+        was_active, is_active = present.level is not None, level is not None
+        if is_active and (not was_active or (present.acked and severity > present.severity)):
+            if not (present.acked and present.confirmed):
+                told += self._set_apart(now_ns)
+            present.acked, present.confirmed, present.event_ids = False, True, ()
+            present.acked_ns = now_ns
+        if was_active is not is_active:
+            present.active_ns = now_ns
+        if is_active and severity != present.severity:
+            present.last_severity, present.severity, present.severity_ns = present.severity if was_active else 0, severity, now_ns
+        present.level, present.message = level, message
+        if not is_active and self.shelving == "OneShotShelved":
+            self.shelving = "Unshelved"
+        return [*told, self._tell(present, now_ns)]
+
+    def judge(self, quality: int, now_ns: int) -> list[Branch]:
+        """What it is judged by has another status now. Told only while somebody should look at it."""
+        if quality == self.quality:
+            return []
+        self.quality, self.quality_ns = quality, now_ns
+        return [self._tell(self.present, now_ns)] if self.retains(self.present) else []
+
+    def pass_time(self, now_ns: int) -> list[Branch]:
+        """Unshelve what was shelved long enough."""
+        if not self.is_shelved or now_ns < self.unshelve_ns:
+            return []
+        self.shelving = "Unshelved"
+        return [self._tell(self.present, now_ns)] if self.enabled else []
+
+    # What operators do ------------------------------------------------------------------------------------------------
+
+    def acknowledge(self, event_id: bytes, comment: Comment, user: str, now_ns: int) -> list[Branch]:
+        branch = self._known_by(event_id)
+        if branch.acked:
+            raise Refused("BadConditionBranchAlreadyAcked")
+        branch.acked, branch.confirmed = True, False
+        branch.acked_ns = branch.confirmed_ns = now_ns
+        self._note(branch, comment, user, now_ns)
+        return [self._tell(branch, now_ns)]
+
+    def confirm(self, event_id: bytes, comment: Comment, user: str, now_ns: int) -> list[Branch]:
+        branch = self._known_by(event_id)
+        if branch.confirmed:
+            raise Refused("BadConditionBranchAlreadyConfirmed")
+        branch.confirmed, branch.confirmed_ns = True, now_ns
+        self._note(branch, comment, user, now_ns)
+        self.branches.pop(branch.number, None)
+        return [self._tell(branch, now_ns)]
+
+    def add_comment(self, event_id: bytes, comment: Comment, user: str, now_ns: int) -> list[Branch]:
+        branch = self._known_by(event_id)
+        self._note(branch, comment, user, now_ns)
+        return [self._tell(branch, now_ns)]
+
+    def disable(self, now_ns: int) -> list[Branch]:
+        if not self.enabled:
+            raise Refused("BadConditionAlreadyDisabled")
+        present = self.present
+        self._input = (present.level, present.severity, present.message)
+        self.enabled, self.enabled_ns = False, now_ns
+        return [self._tell(branch, now_ns) for branch in [*self.branches.values(), present]]
+
+    def enable(self, now_ns: int) -> list[Branch]:
+        """What the process shows by now is taken over."""
+        if self.enabled:
+            raise Refused("BadConditionAlreadyEnabled")
+        self.enabled, self.enabled_ns = True, now_ns
+        told = [self._tell(branch, now_ns) for branch in self.branches.values()]
+        seen, self._input = self._input, None
+        changed = self.observe(*seen, now_ns) if seen is not None else []
+        return [*told, *(changed or [self._tell(self.present, now_ns)])]
+
+    def timed_shelve(self, time_ms: float, now_ns: int) -> list[Branch]:
+        self._must_be_enabled()
+        if self.shelving == "TimedShelved":
+            raise Refused("BadConditionAlreadyShelved")
+        if not 0.0 < time_ms <= self.max_shelved_ms:
+            raise Refused("BadShelvingTimeOutOfRange")
+        return self._shelve("TimedShelved", time_ms, now_ns)
+
+    def one_shot_shelve(self, now_ns: int) -> list[Branch]:
+        self._must_be_enabled()
+        if self.shelving == "OneShotShelved":
+            raise Refused("BadConditionAlreadyShelved")
+        return self._shelve("OneShotShelved", self.max_shelved_ms, now_ns)
+
+    def unshelve(self, now_ns: int) -> list[Branch]:
+        self._must_be_enabled()
+        if not self.is_shelved:
+            raise Refused("BadConditionNotShelved")
+        self.shelving = "Unshelved"
+        return [self._tell(self.present, now_ns)]
+
+    # ------------------------------------------------------------------------------------------------------------------
+
+    def _shelve(self, shelving: Shelving, time_ms: float, now_ns: int) -> list[Branch]:
+        self.shelving, self.unshelve_ns = shelving, now_ns + round(time_ms * _NS_PER_MS)
+        return [self._tell(self.present, now_ns)]
+
+    def _must_be_enabled(self) -> None:
+        if not self.enabled:
+            raise Refused("BadConditionDisabled")
+
+    def _known_by(self, event_id: bytes) -> Branch:
+        self._must_be_enabled()
+        for branch in [self.present, *self.branches.values()]:
+            if event_id and event_id in branch.event_ids:
+                return branch
+        raise Refused("BadEventIdUnknown")
+
+    def _set_apart(self, now_ns: int) -> list[Branch]:
+        """Keep the present state as a branch: it still wants somebody, and something new comes. An active one that rises in
+        severity is no longer what it was, so the branch is what is left to confirm."""
+        self.made_branches += 1
+        branch = replace(self.present, number=self.made_branches, level=None)
+        self.branches[branch.number] = branch
+        told = []
+        if len(self.branches) > MOST_BRANCHES:
+            given_up = self.branches.pop(next(iter(self.branches)))
+            given_up.acked = given_up.confirmed = True
+            told.append(self._tell(given_up, now_ns))
+        return [*told, self._tell(branch, now_ns)]
+
+    @staticmethod
+    def _note(branch: Branch, comment: Comment, user: str, now_ns: int) -> None:
+        if not comment.is_null:
+            branch.comment, branch.locale = (comment.text or "")[:MOST_COMMENT], (comment.locale or "")[:64]
+            branch.comment_ns = now_ns
+        branch.user = user
+
+    def _tell(self, branch: Branch, now_ns: int) -> Branch:
+        branch.told_ns = now_ns
+        branch.event_ids = (*branch.event_ids[-(MOST_IDS - 1) :], self.new_id())
+        return branch

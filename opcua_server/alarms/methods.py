@@ -1,0 +1,114 @@
+"""What clients do with conditions: Enable, Disable, AddComment, Acknowledge, Confirm and shelving (OPC 10000-9, 5.5 to 5.8).
+
+A call names the condition (or its ShelvingState) as object and, as method, the node at the type, which is also what an instance
+has. Operators may call; what they say is kept with their name, and told to administrators as an audit event of the method's own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cnctwin.wire.scalars import ua
+from opcua_server.alarms.condition import Branch, Comment, Condition, Refused
+from opcua_server.alarms.nodes import METHODS
+from opcua_server.alarms.refresh import Refresh
+from opcua_server.alarms.registry import Held, Registry
+from opcua_server.engine.contract import Core, Request, Service, ServiceFault
+from opcua_server.security.audit import Fields
+
+_C: Final = ua.StatusCodes
+_O: Final = ua.ObjectIds
+_V: Final = ua.VariantType
+Act = Callable[[Condition, list[Any], str, int], list[Branch]]
+"""(condition, values of the arguments, user, now) -> branches to tell."""
+
+
+def _comment(given: Any) -> Comment:
+    return Comment(given.Text, given.Locale) if given is not None else Comment(None)
+
+
+_ACTS: Final[dict[str, Act]] = {
+    "Enable": lambda condition, _given, _user, now: condition.enable(now),
+    "Disable": lambda condition, _given, _user, now: condition.disable(now),
+    "AddComment": lambda condition, given, user, now: condition.add_comment(given[0] or b"", _comment(given[1]), user, now),
+    "Acknowledge": lambda condition, given, user, now: condition.acknowledge(given[0] or b"", _comment(given[1]), user, now),
+    "Confirm": lambda condition, given, user, now: condition.confirm(given[0] or b"", _comment(given[1]), user, now),
+    "TimedShelve": lambda condition, given, _user, now: condition.timed_shelve(given[0], now),
+    "OneShotShelve": lambda condition, _given, _user, now: condition.one_shot_shelve(now),
+    "Unshelve": lambda condition, _given, _user, now: condition.unshelve(now),
+}
+_AUDIT_TYPES: Final = {
+    "Enable": _O.AuditConditionEnableEventType,
+    "Disable": _O.AuditConditionEnableEventType,
+    "AddComment": _O.AuditConditionCommentEventType,
+    "Acknowledge": _O.AuditConditionAcknowledgeEventType,
+    "Confirm": _O.AuditConditionConfirmEventType,
+    "TimedShelve": _O.AuditConditionShelvingEventType,
+    "OneShotShelve": _O.AuditConditionShelvingEventType,
+    "Unshelve": _O.AuditConditionShelvingEventType,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionMethod:
+    """Carries out one method for whichever condition a call names."""
+
+    name: str
+    core: Core
+    registry: Registry
+    wall_ns: Callable[[], int] = time.time_ns
+
+    def check_object(self, object_id: Any) -> None:
+        """Raise ServiceFault when a call names no condition."""
+        if object_id in self.registry.by_id:
+            return
+        node = self.core.aspace.get(object_id)
+        if node is None:
+            raise ServiceFault(_C.BadNodeIdUnknown)
+        is_type = int(node.attributes[ua.AttributeIds.NodeClass].value.Value.Value) == int(ua.NodeClass.ObjectType)
+        raise ServiceFault(_C.BadNodeIdInvalid if is_type else _C.BadMethodInvalid)
+
+    async def __call__(self, request: Request, object_id: Any, given: list[Any]) -> Any:
+        held: Held = self.registry.by_id[object_id]
+        user = (request.session.user if request.session is not None else None) or "anonymous"
+        try:
+            branches = _ACTS[self.name](held.condition, [one.Value for one in given], user, self.wall_ns())
+        except Refused as refused:
+            raise ServiceFault(getattr(_C, refused.status)) from None
+        held.tell(held, branches)
+        await held.flush()
+        return ua.CallMethodResult(ua.StatusCode(0), [ua.StatusCode(0)] * len(given), [], [])
+
+    def audit(self, request: Request, object_id: Any, method_id: Any, given: list[Any], status: int) -> None:
+        """Tell administrators who did it, or tried to."""
+        held = self.registry.by_id.get(object_id)
+        values = [one.Value for one in given]
+        fields: Fields = {}
+        if self.name in ("AddComment", "Acknowledge", "Confirm") and len(values) == 2:
+            event_id, comment = values
+            if isinstance(event_id, bytes) and isinstance(comment, ua.LocalizedText):
+                fields["ConditionEventId"] = (event_id[:64], _V.ByteString)
+                fields["Comment"] = (ua.LocalizedText((comment.Text or "")[:1000], (comment.Locale or "")[:64]), _V.LocalizedText)
+        elif self.name == "TimedShelve" and len(values) == 1 and isinstance(values[0], float):
+            fields["ShelvingTime"] = (values[0], _V.Double)
+        source = held.face.node_id if held is not None else object_id
+        self.core.audit.did(_AUDIT_TYPES[self.name], self.name, request, source, method_id, given, status, fields)
+
+
+def services(core: Core) -> list[Service]:
+    """The room of alarms: no services of its own, methods only."""
+    registry: Registry = core.server.conditions
+    for name, numbers in METHODS.items():
+        method = ConditionMethod(name, core, registry)
+        for number in numbers:
+            core.methods[ua.NodeId(number, 0)] = method
+    core.methods.update(Refresh(core, registry).methods())
+    return []
+
+
+def operator_methods() -> set[Any]:
+    """The methods that change a condition, by their nodes at the types."""
+    return {ua.NodeId(number, 0) for numbers in METHODS.values() for number in numbers}

@@ -1,0 +1,109 @@
+"""Instances of condition types in the address space of a machine, and what they show.
+
+Methods are not copied: an instance refers to the method nodes of its type (OPC 10000-3, 6.3.3.1 lets instances share them), which
+is a third of the nodes a condition would have. A client that looks below the condition finds the same MethodIds that one
+finds who goes by the type (OPC 10000-9, 5.7.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from asyncua import ua
+from asyncua.server.address_space import AttributeValue
+
+from cnctwin.reading import utc
+from opcua_server.alarms.fields import Rows
+
+if TYPE_CHECKING:
+    from opcua_server.space.instances import Builder, Wanted
+
+_A: Final = ua.AttributeIds
+_V: Final = ua.VariantType
+HAS_CONDITION: Final = ua.NodeId(ua.ObjectIds.HasCondition, 0)
+HAS_COMPONENT: Final = ua.NodeId(ua.ObjectIds.HasComponent, 0)
+UNSHELVE_TIME: Final = "ShelvingState/UnshelveTime"
+_PREFIXES: Final = {"ErrorCode": "MT"}
+"""Browse names that are not in namespace 0."""
+_NULL: Final = {_V.LocalizedText: ua.LocalizedText(None, None), _V.NodeId: ua.NodeId()}
+"""How a state that is not there reads: the null of its type, never a value without one (OPC 10000-9, 5.8.19.3)."""
+_SHELVING: Final = ("0:ShelvingState", "0:MaxTimeShelved")
+COMMON: Final = (
+    "0:ConfirmedState", "0:Confirm", "0:ActiveState/0:TransitionTime", "0:ActiveState/0:EffectiveDisplayName", *_SHELVING,
+)  # fmt: skip
+"""Optional members that all conditions here have."""
+
+
+class ConditionNodes:
+    """The nodes of one condition."""
+
+    def __init__(self, node_id: ua.NodeId, shelving: ua.NodeId, held: dict[str, AttributeValue]) -> None:
+        self.node_id = node_id
+        self.shelving = shelving
+        self._held = held
+
+    @classmethod
+    def make(
+        cls, builder: Builder, parent: ua.NodeId, name: str, type_id: ua.NodeId, source: ua.NodeId, want: Wanted, rows: Rows
+    ) -> ConditionNodes:
+        """An instance below ``parent``, whose source refers to it; it shows ``rows``."""
+        builder.shares_methods = True
+        try:
+            node_id = builder.instance(parent, HAS_COMPONENT, ua.QualifiedName(name, builder.namespace), type_id, want)
+        finally:
+            builder.shares_methods = False
+        builder.references.add(source, HAS_CONDITION, node_id)
+        held: dict[str, AttributeValue] = {}
+        for path in rows:
+            steps = [f"{_PREFIXES.get(part, '0')}:{part}" for part in path.split("/")]
+            try:
+                held[path] = builder.value(builder.at(node_id, "/".join(steps)))
+            except KeyError:
+                continue  # an event field without a node, such as the time of a confirmation
+        return cls(node_id, builder.at(node_id, "0:ShelvingState"), held)
+
+    def count_down(self, remaining_ms: Callable[[], float]) -> None:
+        """UnshelveTime is what remains whenever somebody asks."""
+
+        def now(_node: Any, _attribute: Any) -> ua.DataValue:
+            moment = datetime.now(UTC)
+            return ua.DataValue(ua.Variant(remaining_ms(), _V.Double), SourceTimestamp=moment, ServerTimestamp=moment)
+
+        self._held[UNSHELVE_TIME].value_callback = now
+
+    def show(self, rows: Rows, told_ns: int, *, is_enabled: bool) -> None:
+        """Show the present state; nodes whose value stays the same are not touched."""
+        moment, server_time = utc(told_ns), datetime.now(UTC)
+        for path, held in self._held.items():
+            if path == UNSHELVE_TIME:
+                continue
+            value, kind = rows[path]
+            bad = value is None and not is_enabled
+            if value is None and not bad:
+                value = _NULL[kind]
+            before = held.value
+            if before is not None and before.Value.Value == value and before.StatusCode.is_bad() is bad:
+                continue
+            held.value = ua.DataValue(
+                ua.Variant() if bad else ua.Variant(value, kind),
+                ua.StatusCode(ua.StatusCodes.BadConditionDisabled if bad else 0),
+                moment,
+                server_time,
+            )
+
+
+METHODS: Final = {
+    "Enable": (ua.ObjectIds.ConditionType_Enable,),
+    "Disable": (ua.ObjectIds.ConditionType_Disable,),
+    "AddComment": (ua.ObjectIds.ConditionType_AddComment,),
+    "Acknowledge": (ua.ObjectIds.AcknowledgeableConditionType_Acknowledge,),
+    "Confirm": (ua.ObjectIds.AcknowledgeableConditionType_Confirm,),
+    "TimedShelve": (ua.ObjectIds.ShelvedStateMachineType_TimedShelve, ua.ObjectIds.AlarmConditionType_ShelvingState_TimedShelve),
+    "OneShotShelve": (
+        ua.ObjectIds.ShelvedStateMachineType_OneShotShelve, ua.ObjectIds.AlarmConditionType_ShelvingState_OneShotShelve,
+    ),
+    "Unshelve": (ua.ObjectIds.ShelvedStateMachineType_Unshelve, ua.ObjectIds.AlarmConditionType_ShelvingState_Unshelve),
+}  # fmt: skip
+"""Methods of conditions -> their nodes at the types: those that clients name, and those that instances share."""

@@ -1,0 +1,231 @@
+"""The states of a condition, without a server: OPC 10000-9, clause by clause, and what must hold whatever happens."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opcua_server.alarms.condition import MOST_BRANCHES, Branch, Comment, Condition, Refused
+from opcua_server.alarms.memory import restored, saved
+
+MINUTE = 60_000_000_000
+SAID = Comment("seen", "en")
+
+
+def ids() -> Callable[[], bytes]:
+    numbers = itertools.count(1)
+    return lambda: next(numbers).to_bytes(16, "big")
+
+
+def make(**more: Any) -> Condition:
+    made = Condition.new("Temperature", ids(), 1)
+    for name, value in more.items():
+        setattr(made, name, value)
+    return made
+
+
+def refused(act: Callable[..., Any], *arguments: Any) -> str:
+    with pytest.raises(Refused) as caught:
+        act(*arguments)
+    return caught.value.status
+
+
+def flags(branch: Branch) -> tuple[int, bool, bool, bool]:
+    """(branch, active, acknowledged, confirmed)."""
+    return branch.number, branch.level is not None, branch.acked, branch.confirmed
+
+
+def test_the_history_of_annex_b_acknowledged_while_active() -> None:
+    condition = make()
+    (active,) = condition.observe("High", 500, "too high", 10)
+    assert (flags(active), condition.retains(active)) == ((0, True, False, True), True)
+    (acked,) = condition.acknowledge(active.event_id, SAID, "operator", 20)
+    assert flags(acked) == (0, True, True, False)
+    (normal,) = condition.observe(None, 500, "normal", 30)
+    assert (flags(normal), condition.retains(normal)) == ((0, False, True, False), True)
+    (over,) = condition.confirm(normal.event_id, SAID, "operator", 40)
+    assert (flags(over), condition.retains(over)) == ((0, False, True, True), False)
+    assert condition.retained() == []
+
+
+def test_an_unacknowledged_state_becomes_a_branch_when_it_goes_active_again() -> None:
+    condition = make()
+    (first,) = condition.observe("High", 500, "first", 10)
+    first_id = first.event_id
+    condition.observe(None, 500, "normal", 20)
+    branch, again = condition.observe("High", 500, "second", 30)
+    assert (flags(branch), flags(again)) == ((1, False, False, True), (0, True, False, True))
+    assert (branch.message, again.message) == ("normal", "second")
+    assert condition.retained() == [branch, again]
+    # What a client was told of the first time acknowledges the first time, not the second.
+    (acked,) = condition.acknowledge(first_id, SAID, "operator", 40)
+    assert flags(acked) == (1, False, True, False)
+    assert again.acked is False
+    (confirmed,) = condition.confirm(branch.event_id, SAID, "operator", 50)
+    assert condition.retains(confirmed) is False
+    assert condition.branches == {}
+    assert refused(condition.acknowledge, first_id, SAID, "operator", 60) == "BadEventIdUnknown"
+
+
+def test_branches_that_nobody_looks_at_are_given_up_and_told_so() -> None:
+    condition = make()
+    told: list[tuple[int, bool]] = []
+    for number in range(MOST_BRANCHES + 3):
+        told += [(one.number, condition.retains(one)) for one in condition.observe("High", 500, str(number), number)]
+        condition.observe(None, 500, "normal", number)
+    assert len(condition.branches) == MOST_BRANCHES
+    assert [number for number, retained in told if number and not retained] == [1, 2]
+
+
+def test_a_rise_in_severity_wants_a_new_acknowledgement_and_a_fall_does_not() -> None:
+    condition = make()
+    (high,) = condition.observe("High", 500, "high", 10)
+    condition.acknowledge(high.event_id, SAID, "operator", 20)
+    branch, much = condition.observe("HighHigh", 800, "much", 30)
+    assert (flags(branch), flags(much)) == ((1, False, True, False), (0, True, False, True))
+    assert much.last_severity == 500
+    condition.acknowledge(much.event_id, SAID, "operator", 40)
+    (less,) = condition.observe("High", 500, "high", 50)
+    assert (less.acked, less.last_severity) == (True, 800)
+
+
+def test_comments_stay_unless_something_is_said() -> None:
+    condition = make()
+    (active,) = condition.observe("High", 500, "high", 10)
+    condition.add_comment(active.event_id, Comment("look at it", "en"), "anna", 20)
+    condition.add_comment(active.event_id, Comment(None, None), "ben", 30)
+    assert (active.comment, active.user, active.acked) == ("look at it", "ben", False)
+    condition.add_comment(active.event_id, Comment("", "en"), "ben", 40)
+    assert active.comment == ""
+    condition.add_comment(active.event_id, Comment("x" * 10_000, "en"), "ben", 50)
+    assert len(active.comment) == 1000
+
+
+def test_a_disabled_condition_is_silent_and_knows_better_when_enabled() -> None:
+    condition = make()
+    (active,) = condition.observe("High", 500, "high", 10)
+    assert refused(condition.enable, 11) == "BadConditionAlreadyEnabled"
+    (told,) = condition.disable(20)
+    assert condition.retains(told) is False
+    assert refused(condition.disable, 21) == "BadConditionAlreadyDisabled"
+    for act, arguments in (
+        (condition.acknowledge, (active.event_id, SAID, "operator", 22)),
+        (condition.add_comment, (active.event_id, SAID, "operator", 22)),
+        (condition.confirm, (active.event_id, SAID, "operator", 22)),
+        (condition.timed_shelve, (1000.0, 22)),
+        (condition.one_shot_shelve, (22,)),
+        (condition.unshelve, (22,)),
+    ):
+        assert refused(act, *arguments) == "BadConditionDisabled"
+    assert condition.observe(None, 500, "normal", 30) == []
+    assert condition.judge(0x80000000, 31) == []
+    (enabled,) = condition.enable(40)
+    assert (flags(enabled), condition.retains(enabled)) == ((0, False, False, True), True)
+
+
+def test_shelving_ends_by_itself_by_time_or_by_the_end_of_the_alarm() -> None:
+    condition = make(max_shelved_ms=60_000.0)
+    for time_ms in (0.0, -1.0, 60_001.0, float("nan"), float("inf")):
+        assert refused(condition.timed_shelve, time_ms, 0) == "BadShelvingTimeOutOfRange"
+    assert refused(condition.unshelve, 0) == "BadConditionNotShelved"
+    condition.timed_shelve(30_000.0, 0)
+    assert refused(condition.timed_shelve, 1000.0, 1) == "BadConditionAlreadyShelved"
+    assert (condition.unshelve_ms(0), condition.unshelve_ms(MINUTE // 4), condition.unshelve_ms(MINUTE)) == (
+        30_000.0,
+        15_000.0,
+        0.0,
+    )
+    assert condition.pass_time(MINUTE // 2 - 1) == []
+    assert len(condition.pass_time(MINUTE // 2)) == 1
+    assert condition.shelving == "Unshelved"
+    condition.observe("High", 500, "high", MINUTE)
+    condition.one_shot_shelve(MINUTE)
+    assert refused(condition.one_shot_shelve, MINUTE) == "BadConditionAlreadyShelved"
+    assert condition.unshelve_ms(MINUTE) == 60_000.0
+    condition.observe(None, 500, "normal", MINUTE + 1)
+    assert condition.shelving == "Unshelved"
+    condition.one_shot_shelve(0)
+    condition.timed_shelve(1000.0, 0)
+    assert condition.shelving == "TimedShelved"
+    condition.one_shot_shelve(0)
+    assert len(condition.pass_time(MINUTE)) == 1, "a one-shot ends after MaxTimeShelved too"
+
+
+ACTS = st.lists(
+    st.one_of(
+        st.tuples(st.just("observe"), st.sampled_from([None, "High", "HighHigh"])),
+        st.tuples(st.sampled_from(["acknowledge", "confirm", "add_comment"]), st.integers(0, 30)),
+        st.tuples(st.sampled_from(["enable", "disable", "one_shot_shelve", "timed_shelve", "unshelve", "judge", "restart", "wait"]),
+                  st.integers(0, 3)),
+    ),
+    max_size=40,
+)  # fmt: skip
+
+
+def act_on(condition: Condition, name: str, choice: Any, known: list[bytes], now: int) -> list[Branch]:
+    if name == "observe":
+        return condition.observe(choice, 800 if choice == "HighHigh" else 500, f"{choice} at {now}", now)
+    if name in ("acknowledge", "confirm", "add_comment"):
+        event_id = known[-1 - choice % len(known)] if known else b"none"
+        return list(getattr(condition, name)(event_id, SAID, "operator", now))
+    if name == "timed_shelve":
+        return condition.timed_shelve(choice * 2.0, now)
+    if name == "judge":
+        return condition.judge(choice << 30, now)
+    if name == "wait":
+        return condition.pass_time(now + choice * MINUTE)
+    return list(getattr(condition, name)(now))
+
+
+@given(ACTS)
+def test_whatever_happens_what_is_told_is_true(acts: list[tuple[str, Any]]) -> None:
+    condition, known, screen = make(), [], {}
+    seen: set[bytes] = set()
+    for now, (name, choice) in enumerate(acts, start=10):
+        if name == "restart":
+            condition = restored("Temperature", json.loads(json.dumps(saved(condition))), condition.new_id, now)
+            continue
+        try:
+            told = act_on(condition, name, choice, known, now)
+        except Refused:
+            continue
+        for branch in told:
+            assert branch.event_id not in seen, "each event has an EventId of its own"
+            seen.add(branch.event_id)
+            known.append(branch.event_id)
+            screen[branch.number] = branch.event_id
+            if not condition.retains(branch):
+                del screen[branch.number]
+        for branch in [*condition.branches.values(), condition.present]:
+            assert branch.acked or branch.confirmed, "what is not acknowledged has nothing to confirm"
+            assert condition.retains(branch) is (
+                condition.enabled and (branch.level is not None or not (branch.acked and branch.confirmed))
+            )
+        assert all(branch.level is None and branch.wants_somebody for branch in condition.branches.values())
+        assert len(condition.branches) <= MOST_BRANCHES
+        # A client that keeps what is retained and drops what is not has what a refresh would tell it.
+        assert screen == {branch.number: branch.event_id for branch in condition.retained()}
+
+
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        ("shelving", "Forever"),
+        ("enabled", 1),
+        ("present", []),
+        ("branches", [{}]),
+        ("present", {"level": 3}),
+        ("unshelve_ns", "soon"),
+    ],
+)
+def test_a_damaged_memory_is_refused(where: str, value: Any) -> None:
+    content = saved(make())
+    content[where] = {**content[where], **value} if isinstance(value, dict) else value
+    with pytest.raises((ValueError, KeyError, TypeError)):
+        restored("Temperature", content, ids(), 1)
