@@ -202,7 +202,9 @@ class Plant:
         settings = self._settings
         if not settings.history_days:
             return None
-        made = Historian(database_of(settings.data, None), limits_of(settings.history_days, settings.history_size_mb))
+        made = Historian(
+            database_of(settings.data, settings.history_url), limits_of(settings.history_days, settings.history_size_mb)
+        )
         made.follow(server, self._spaces)
         return made
 

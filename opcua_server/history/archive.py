@@ -8,10 +8,10 @@ A ``View`` is one moment of it for one thread: frames and blocks that fit togeth
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -125,31 +125,36 @@ class Archive:
 
     # Reading ------------------------------------------------------------------------------------------------------------
 
-    @contextmanager
+    @contextlib.contextmanager
     def view(self) -> Iterator[View]:
         """One moment. Raises StoreError."""
         with self._lock:
             held, events, generation = list(self._frames), list(self._events), self._generation
-        connection = self._connection(generation)
-        reading = Reading(connection)
+        connection, mark = self._begun(generation)
         try:
-            mark = reading.begin()
+            reading = Reading(connection)
             try:
                 yield View(reading, [frame for frame in held if frame.serial > mark], events)
             finally:
                 reading.end()
         except StoreError:
-            self._local.connection = None
-            connection.close()
+            self.close_reader()
             raise
 
-    def _connection(self, generation: int) -> Connection:
+    def _begun(self, generation: int) -> tuple[Connection, int]:
+        """This thread's connection, in a transaction, and the mark. One that broke while nobody read is replaced."""
         known: tuple[Connection, int] | None = getattr(self._local, "connection", None)
-        if known is None or known[1] != generation:
-            if known is not None:
-                known[0].close()
-            known = self._local.connection = (self.database.connect(to_write=False), generation)
-        return known[0]
+        if known is not None and known[1] == generation:
+            with contextlib.suppress(StoreError):
+                return known[0], Reading(known[0]).begin()
+        self.close_reader()
+        connection = self.database.connect(to_write=False)
+        self._local.connection = (connection, generation)
+        try:
+            return connection, Reading(connection).begin()
+        except StoreError:
+            self.close_reader()
+            raise
 
     def close_reader(self) -> None:
         """Close this thread's connection."""

@@ -99,7 +99,7 @@ class Samples:
         return Bound(self._line(before, after, time), GOOD if is_sure else UNCERTAIN_SUB_NORMAL)
 
     def _extrapolated(self, time: int, before: int) -> Bound:
-        if self.is_held and time < self.end and before == len(self.times) - 1:
+        if self.is_held and time <= self.end and before == len(self.times) - 1:
             return Bound(self._value(before), UNCERTAIN_SUB_NORMAL if self.uncertain[before] else GOOD)
         usable = self.usable
         if self.configuration.sloped_extrapolation and len(usable) >= 2:

@@ -17,12 +17,15 @@ from opcua_server.engine.contract import Core, Service
 from opcua_server.engine.subscriptions.columns import Column, ColumnSlot
 from opcua_server.history import nodes
 from opcua_server.history.archive import Archive, Tag
+from opcua_server.history.events import EventHistory
+from opcua_server.history.postgres import PostgresDatabase
 from opcua_server.history.recorder import Recorder
 from opcua_server.history.series import EPOCH_TICKS
 from opcua_server.history.service import History
 from opcua_server.history.sqlite import SqliteDatabase
 from opcua_server.history.store import Database
 from opcua_server.history.writer import DAY_TICKS, Limits, Writer
+from opcua_server.security.audit import SERVER
 
 STEPPED: Final = frozenset(
     {
@@ -33,9 +36,10 @@ STEPPED: Final = frozenset(
 
 
 class Space(Protocol):
-    """Of a machine's address space, what has a history. ``nodes``: signal -> variable."""
+    """Of a machine's address space, what has a history. ``nodes``: signal -> variable. ``node_id``: the machine object."""
 
     nodes: dict[str, Any]
+    node_id: Any
 
 
 def ticks_now() -> int:
@@ -48,8 +52,8 @@ def is_stepped(signal: Signal) -> bool:
 
 
 def database_of(data: Path, url: str | None) -> Database:
-    """SQLite in the data folder, or PostgreSQL by its address."""
-    return SqliteDatabase(data / "history" / "history.sqlite")
+    """SQLite in the data folder, or PostgreSQL by its address. Raises ConfigurationError without its driver."""
+    return SqliteDatabase(data / "history" / "history.sqlite") if url is None else PostgresDatabase(url)
 
 
 def limits_of(days: float, size_mb: int) -> Limits:
@@ -64,6 +68,7 @@ class Historian:
         self.writer = Writer(self.archive, limits, now)
         self.recorder = Recorder(self.archive, now)
         self.tags: dict[Any, Tag] = {}
+        self.notifiers: list[Any] = []
         self._now = now
 
     def follow(self, server: Any, spaces: Mapping[str, Space]) -> None:
@@ -73,19 +78,24 @@ class Historian:
                 if signal.historized and not signal.type.endswith("[]"):
                     name = f"{machine_id}/{signal.name}"
                     self.tags[space.nodes[signal.name]] = self.archive.tag(name, signal.type, is_stepped=is_stepped(signal))
+        self.notifiers = [SERVER, *(space.node_id for space in spaces.values())]
         nodes.show(server.iserver.aspace, self.tags, lambda: self.writer.oldest)
+        nodes.show_events(server.iserver.aspace, self.notifiers)
 
     def services(self, core: Core) -> list[Service]:
         """Room of the engine: HistoryRead and HistoryUpdate."""
-        history = History(core, self.archive, self.tags, lambda: self.recorder.seen, self._now)
+        events = EventHistory(self.archive, self.notifiers, core.subscriptions.events)
+        history = History(core, self.archive, self.tags, lambda: self.recorder.seen, self._now, events.job)
 
         def start() -> None:
             self.writer.open()
+            events.start()
             self.recorder.note_gap()
             self._record(core)
             self.writer.start()
 
         def stop() -> None:
+            events.stop()
             self.recorder.close()
             history.close()
             self.writer.end()

@@ -19,6 +19,8 @@ from typing import Any, Final, Protocol
 MAX_SPAN: Final = 2 * 3_600 * 10_000_000
 """A block spans no more, in 100 ns: what overlaps a time begins at most so long before it."""
 
+MOST_EVENTS: Final = 500_000
+
 TABLES: Final = (
     "CREATE TABLE IF NOT EXISTS history_tag (id BIGINT PRIMARY KEY, name TEXT NOT NULL, kind TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS history_block (id BIGINT PRIMARY KEY, tag BIGINT NOT NULL, low BIGINT NOT NULL,"
@@ -169,6 +171,7 @@ class Writing:
         connection = self._connection
         connection.run("DELETE FROM history_block WHERE high < ?", (before,))
         connection.run("DELETE FROM history_event WHERE time < ?", (before,))
+        connection.run("DELETE FROM history_event WHERE id <= (SELECT max(id) FROM history_event) - ?", (MOST_EVENTS,))
         if connection.size_bytes() <= size_bytes:
             connection.give_back()
             return False

@@ -81,6 +81,11 @@ class Settings(BaseSettings):
     history_days: float = Field(
         30.0, ge=0, le=36_500, allow_inf_nan=False, description="days that the OPC UA server keeps history; 0: it keeps none"
     )
+    history_url: str | None = Field(
+        None,
+        description="PostgreSQL database that keeps history, such as postgresql://user:password@host/name; none: a file in the "
+        "data folder; needs the extra `postgres`",
+    )
     history_size_mb: int = Field(1024, ge=16, le=1_000_000, description="megabytes that history may take; the oldest goes first")
 
     # MQTT
@@ -132,6 +137,7 @@ class Settings(BaseSettings):
         "mqtt_broker",
         "slack_webhook_url",
         "opcua_url",
+        "history_url",
         "discovery_server",
         "mqtt_cert_path",
         "mqtt_key_path",
@@ -162,6 +168,13 @@ class Settings(BaseSettings):
     def _are_opc_tcp(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for url in value:
             _check_opc_tcp(url)
+        return value
+
+    @field_validator("history_url")
+    @classmethod
+    def _is_postgresql(cls, value: str | None) -> str | None:
+        if value is not None and urlsplit(value).scheme not in ("postgresql", "postgres"):
+            raise ValueError("must look like postgresql://user:password@host/name")
         return value
 
     @field_validator("compat_ports")
@@ -296,6 +309,6 @@ def _problem(item: Mapping[str, Any]) -> str:
     where = ".".join(str(part) for part in item["loc"])
     what = str(item["msg"]).removeprefix("Value error, ")
     shown = item.get("input")
-    secret = any(word in where for word in ("key", "password", "webhook"))
+    secret = any(word in where for word in ("key", "password", "webhook", "history_url"))
     got = "" if not where or secret or isinstance(shown, dict) else f" (given: {shown!r})"
     return f"{where}: {what}{got}" if where else what

@@ -7,6 +7,7 @@ is told to the items of the node that emits it; senders name each notifier, as a
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any, Final
 
 from cnctwin.wire.scalars import ua
@@ -35,6 +36,8 @@ class EventHub:
         self._items: dict[Any, dict[Item, None]] = {}
         self._ancestors: dict[Any, frozenset[Any]] = {}
         self._original: Any = None
+        self.heard: list[Callable[[Any], None]] = []
+        """Called with each event, whoever monitors it or not; must not raise."""
 
     def start(self) -> None:
         service = self._core.server.iserver.subscription_service
@@ -44,6 +47,8 @@ class EventHub:
             await original(event, subscription_id)
             if subscription_id is None:
                 self.tell(event)
+                for hear in self.heard:
+                    hear(event)
 
         service.trigger_event = trigger_event
         audit = self._core.audit

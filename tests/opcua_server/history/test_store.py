@@ -19,6 +19,7 @@ from opcua_server.history.series import TICKS_PER_S, Series
 from opcua_server.history.sqlite import SqliteDatabase
 from opcua_server.history.store import Database
 from opcua_server.history.writer import DAY_TICKS, Limits, Writer
+from tests.opcua_server.history.conftest import empty
 
 NOW = 133_000_000_000_000_000
 ALL = (0, (1 << 63) - 1)
@@ -44,11 +45,6 @@ class Kept:
         self.writer._disconnect()
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Database:
-    return SqliteDatabase(tmp_path / "history" / "history.sqlite")
-
-
 def add(kept: Kept, time: int, value: int, tags: tuple[int, ...] = (0, 1, 2, 3)) -> None:
     for number in tags:
         tag = kept.tags[number]
@@ -68,7 +64,18 @@ STEPS = st.lists(
 @settings(max_examples=25)
 @given(STEPS)
 def test_what_was_journaled_is_read_whatever_happens(tmp_path_factory: pytest.TempPathFactory, steps: list[Any]) -> None:
-    database = SqliteDatabase(tmp_path_factory.mktemp("store") / "history.sqlite")
+    live_through(SqliteDatabase(tmp_path_factory.mktemp("store") / "history.sqlite"), steps)
+
+
+def test_so_it_is_in_either_database(database: Database) -> None:
+    steps = [("add", 3, 15), ("add", 4, 5), ("journal", 0, 1), ("add", -3, 15), ("cut", 0, 1), ("add", 9, 15), ("add", 2, 9)]
+    live_through(
+        database, [*steps, ("leave", 0, 1), ("add", 5, 15), ("cut", 0, 1), ("add", 1, 15), ("journal", 0, 1), ("leave", 0, 1)]
+    )
+
+
+def live_through(database: Database, steps: list[Any]) -> None:
+    """Add, write, and be killed, and read what should be there after each step."""
     kept = Kept(database)
     shown: list[dict[int, Any]] = [{}, {}, {}, {}]
     safe = [dict(one) for one in shown]
@@ -154,28 +161,28 @@ while True:
 """
 
 
-def test_a_killed_process_leaves_what_it_had_written(database: SqliteDatabase) -> None:
-    child = subprocess.Popen([sys.executable, "-c", _CHILD, str(database.path)], stdout=subprocess.PIPE, text=True)
+def test_a_killed_process_leaves_what_it_had_written(sqlite: SqliteDatabase) -> None:
+    child = subprocess.Popen([sys.executable, "-c", _CHILD, str(sqlite.path)], stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
     assert child.stdout.readline() == "journaled\n"
     child.kill()
     child.wait(30)
     child.stdout.close()
-    kept = Kept(database)
+    kept = Kept(sqlite)
     assert len(kept.read(kept.tags[0])) == 500
     kept.leave()
 
 
 def test_a_damaged_database_is_set_aside_and_what_is_in_memory_goes_into_a_new_one(
-    database: SqliteDatabase, caplog: pytest.LogCaptureFixture
+    sqlite: SqliteDatabase, caplog: pytest.LogCaptureFixture
 ) -> None:
-    kept = Kept(database)
+    kept = Kept(sqlite)
     add(kept, NOW, 1)
     kept.writer.write(cut=True)
     kept.leave()
-    database.path.write_bytes(b"no database" * 1000)
+    sqlite.path.write_bytes(b"no database" * 1000)
     with caplog.at_level(logging.ERROR, "opcua_server.history"):
-        kept = Kept(database)
+        kept = Kept(sqlite)
     assert [record.message.split(": ", 1)[1].split(" (")[0] for record in caplog.records] == ["damaged"]
     add(kept, NOW + 1, 2)
     kept.writer.start()
@@ -183,7 +190,7 @@ def test_a_damaged_database_is_set_aside_and_what_is_in_memory_goes_into_a_new_o
     assert values(kept.read(kept.tags[0])) == [(NOW + 1, 2)]
     kept.writer.end()
     assert kept.writer.problem is None
-    (aside,) = database.path.parent.glob("history-*-damaged.sqlite")
+    (aside,) = sqlite.path.parent.glob("history-*-damaged.sqlite")
     assert aside.read_bytes().startswith(b"no database")
     kept.leave()
 
@@ -241,7 +248,29 @@ def test_what_is_too_much_goes_oldest_first(database: Database) -> None:
     found = kept.read(kept.tags[0])
     assert 0 < len(found) < 40_000
     assert found.times.tolist() == list(range(int(found.times[0]), NOW + 40_000 * TICKS_PER_S, TICKS_PER_S))
-    connection = database.connect(to_write=False)
-    assert connection.size_bytes() < 400_000
+    kept.leave()
+    connection = database.connect(to_write=True)
+    assert 0 < connection.size_bytes() < 400_000
     connection.close()
+
+
+def test_a_database_that_goes_away_and_comes_back_misses_nothing(postgresql: str, caplog: pytest.LogCaptureFixture) -> None:
+    import psycopg
+
+    from opcua_server.history.postgres import PostgresDatabase
+
+    empty(postgresql)
+    kept = Kept(PostgresDatabase(postgresql))
+    add(kept, NOW, 1)
+    kept.writer.start()
+    assert kept.writer.flush()
+    with psycopg.connect(postgresql, autocommit=True) as other, caplog.at_level(logging.ERROR, "opcua_server.history"):
+        others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'cnctwin'"
+        assert values(kept.read(kept.tags[0])) == [(NOW, 1)]
+        other.execute(others)
+        add(kept, NOW + 1, 2)
+        assert kept.writer.flush()
+        other.execute(others)
+    assert values(kept.read(kept.tags[0])) == [(NOW, 1), (NOW + 1, 2)]
+    kept.writer.end()
     kept.leave()

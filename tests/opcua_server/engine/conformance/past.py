@@ -22,10 +22,12 @@ from cnctwin.wire.encode import to_ticks
 from opcua_server.engine.contract import Core, Service
 from opcua_server.history import nodes
 from opcua_server.history.archive import Archive, Tag
+from opcua_server.history.events import EventHistory
 from opcua_server.history.series import TICKS_PER_S
 from opcua_server.history.service import History
 from opcua_server.history.sqlite import SqliteDatabase
 from opcua_server.history.writer import Limits, Writer
+from opcua_server.security.audit import SERVER
 from tests.opcua_server.history import annex
 
 FIVE: Final = datetime(2026, 3, 1, 5, tzinfo=UTC)
@@ -80,7 +82,10 @@ class Past:
         def services(core: Core) -> list[Service]:
             tags = self.tags(node)
             nodes.show(core.aspace, tags, lambda: to_ticks(FIVE))
-            history = History(core, self.archive, tags, lambda: 0, lambda: to_ticks(datetime.now(UTC)))
+            events = EventHistory(self.archive, [SERVER], core.subscriptions.events)
+            nodes.show_events(core.aspace, [SERVER])
+            core.starting.append(events.start)
+            history = History(core, self.archive, tags, lambda: 0, lambda: to_ticks(datetime.now(UTC)), events.job)
             core.stopping.append(history.close)
             return history.services()
 

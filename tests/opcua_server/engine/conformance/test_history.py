@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+import asyncio
+import threading
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +12,8 @@ from asyncua import ua
 
 from opcua_server.history.aggregates import AGGREGATES, BY_NAME
 from tests.opcua_server.engine.conformance.past import FIVE, LONG, NOON, at, value_id
-from tests.opcua_server.engine.conformance.plant import Caller, Plant, calling, item, node, run
+from tests.opcua_server.engine.conformance.plant import Caller, Plant, V, calling, item, node, run
+from tests.opcua_server.engine.conformance.test_events import SERVER, SEVERITY, TYPE, O, event_filter, field, literal
 
 UNSET = datetime(1601, 1, 1)
 BOTH = ua.TimestampsToReturn.Both
@@ -239,6 +242,33 @@ def test_nothing_of_the_history_is_modified_or_can_be(plant: Plant) -> None:
     run(plant, act)
 
 
+def test_others_are_served_while_history_is_read(plant: Plant) -> None:
+    room = plant.engine.table[664].service.handler.__self__  # type: ignore[attr-defined]
+    reads, begun, gate = room._page, threading.Event(), threading.Event()
+
+    def slow(job: Any, most: int) -> Any:
+        begun.set()
+        assert gate.wait(20)
+        return reads(job, most)
+
+    async def act(call: Caller) -> None:
+        room._page = slow
+        try:
+            long = asyncio.create_task(read(call, raw(at(0), at(5)), "Past"))
+            while not begun.is_set():
+                await asyncio.sleep(0.01)
+            async with calling(plant) as other:
+                assert await other.value("Double") == 1.5
+            assert await call.value("Double") == 1.5  # of the same connection too
+            assert not long.done()
+        finally:
+            gate.set()
+            room._page = reads
+        assert shown((await long)[0]) == [0, 2, 3]
+
+    run(plant, act)
+
+
 # At times ------------------------------------------------------------------------------------------------------------
 
 
@@ -365,5 +395,59 @@ def test_the_address_space_says_what_has_a_history_and_how_it_is_kept(plant: Pla
         assert shown["MaxReturnDataValues"] == 10_000
         assert not any(shown[name] for name in shown if name.startswith(("Insert", "Replace", "Update", "Delete")))
         assert set(await below(capabilities["AggregateFunctions"], 35)) == {one.name for one in AGGREGATES}
+
+    run(plant, act)
+
+
+# Events --------------------------------------------------------------------------------------------------------------
+
+
+def test_events_are_read_again_with_a_filter_over_pages_and_backwards(plant: Plant) -> None:
+    since = datetime(2031, 1, 1, tzinfo=UTC)  # no other test's events
+    for number in range(7):
+        moment = since + timedelta(seconds=number // 2)
+        plant.emit(100 * number, f"event {number}", Time=(moment, V.DateTime), Extra=([number, -1], V.Int32))
+    seconds = [since + timedelta(seconds=s) for s in range(5)]
+
+    def events(start: datetime, end: datetime, count: int = 0, *elements: Any, select: Any = None) -> Any:
+        wanted = event_filter(*elements, select=select or [field("Message")])
+        return ua.ReadEventDetails(NumValuesPerNode=count, StartTime=start, EndTime=end, Filter=wanted)
+
+    def told(result: Any) -> list[Any]:
+        texts = [one.EventFields[0].Value.Text for one in result.HistoryData.Events or []]
+        return [int(text.removeprefix("event ")) for text in texts]
+
+    async def act(call: Caller) -> None:
+        server = value_id(SERVER)
+        for details, expected in (
+            (events(seconds[0], seconds[2]), [0, 1, 2, 3]),
+            (events(seconds[2], seconds[0]), [5, 4, 3, 2]),
+            (events(seconds[1], UNSET, 3), [2, 3, 4]),
+            (events(UNSET, seconds[1], 3), [3, 2, 1]),
+            (events(seconds[0], seconds[4], 0, (O.GreaterThan, [SEVERITY, literal(350)])), [4, 5, 6]),
+        ):
+            (result,) = await read(call, details, server)
+            assert told(result) == expected
+            assert not result.ContinuationPoint
+        for start, end, expected in ((0, 4, [0, 1, 2, 3, 4, 5, 6]), (4, 0, [6, 5, 4, 3, 2])):
+            details = events(seconds[start], seconds[end], 3)
+            (page,) = await read(call, details, server)
+            found = told(page)
+            while page.ContinuationPoint:
+                (page,) = await read(call, details, value_id(SERVER, page.ContinuationPoint))
+                found += told(page)
+            assert found == expected
+        select = [SEVERITY, field("Extra"), TYPE, field("None")]
+        (result,) = await read(call, events(seconds[3], seconds[4], select=select), server)
+        (fields,) = (one.EventFields for one in result.HistoryData.Events)
+        assert [one.Value for one in fields] == [600, [6, -1], ua.NodeId(2041), None]
+        (none,) = await read(call, events(seconds[4], seconds[4] + timedelta(seconds=1)), server)
+        assert none.StatusCode.name == "GoodNoData"
+        bad = events(seconds[0], seconds[4], 0, (O.InView, [literal(1)]))
+        results = [*(await read(call, bad, server)), *(await read(call, events(seconds[0], seconds[4]), "Events", "Past"))]
+        statuses = [one.StatusCode.name for one in results]
+        assert statuses == ["BadEventFilterInvalid", "BadNodeIdUnknown", "BadHistoryOperationUnsupported"]
+        (notifier,) = await call.read(ua.ReadValueId(SERVER, ua.AttributeIds.EventNotifier))
+        assert notifier.Value.Value == 5
 
     run(plant, act)
