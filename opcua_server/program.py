@@ -340,6 +340,7 @@ def give_rights(server: SecureServer, machine_id: str, shown: space.MachineSpace
     server.rights.add_machine(
         machine_id, {BY_NAME[name]: nodes for name, nodes in shown.methods.items()}, shown.result_nodes.values()
     )
+    server.rights.plate.update(shown.plate.nodes)
     server.rights.add_methods(machine_id, {JOB_METHODS[name]: nodes for name, nodes in shown.jobs.methods.items()})
     server.rights.operator_methods |= alarms.operator_methods()
 

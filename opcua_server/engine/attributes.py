@@ -34,6 +34,7 @@ from opcua_server.security.access import (
     may_change_programs,
     may_configure,
     may_operate,
+    may_write,
     may_write_results,
 )
 from opcua_server.security.audit import Audit
@@ -52,6 +53,8 @@ MAX_PLAN_BYTES: Final = 32 << 20
 _ROLES: Final = (int(_A.RolePermissions), int(_A.UserRolePermissions))
 _USER_ATTRIBUTES: Final = (int(_A.UserAccessLevel), int(_A.UserExecutable), *_ROLES)
 _BINARY: Final = "Default Binary"
+MAX_PLATE_TEXT: Final = 256
+"""Characters of what a name plate leaves to the user."""
 
 
 class Attributes:
@@ -186,6 +189,9 @@ class Attributes:
                 return failed(fault.status)
         return value if value.ServerTimestamp is not None else stamped(value)
 
+    def _is_writable(self, node_id: Any) -> bool:
+        return node_id in self._rights.results or node_id in self._rights.plate
+
     def _depends_on_user(self, node_id: Any) -> bool:
         return node_id in self._rights.private or node_id in self._rights.user_writable
 
@@ -197,7 +203,7 @@ class Attributes:
         elif item.AttributeId == int(_A.UserAccessLevel):
             if item.NodeId in self._rights.private and not may_configure(role):
                 return ua.Variant(0, variant.VariantType)
-            if item.NodeId not in self._rights.results or not may_write_results(role):
+            if not self._is_writable(item.NodeId) or not may_write(role, item.NodeId in self._rights.results):
                 value = int(value) & ~(1 << int(ua.AccessLevel.CurrentWrite))
         else:
             rows = self._rights.methods.items()
@@ -238,13 +244,14 @@ class Attributes:
             old = self._before(item)
             try:
                 statuses.append(self._write(request, item, now))
-                machines.add(self._rights.results[item.NodeId])
+                if item.NodeId in self._rights.results:
+                    machines.add(self._rights.results[item.NodeId])
             except ServiceFault as fault:
                 statuses.append(fault.status)
             if self._audit is not None:
                 self._audit.wrote(request, item, old, statuses[-1])
         self._tell_of_results(request, machines)
-        if not any(statuses):
+        if not any(statuses) and all(item.NodeId in self._rights.results for item in items):
             self._rewrites.learn(raw, items)
         return struct.pack(f"<i{len(statuses)}Ii", len(statuses), *statuses, 0)
 
@@ -257,8 +264,8 @@ class Attributes:
         return Budget(max_array=self._limits.array_elements, max_string=self._limits.string_bytes)
 
     def _before(self, item: Any) -> Any:
-        """The DataValue of a result before it is written, for the audit."""
-        node = self._aspace.get(item.NodeId) if item.NodeId in self._rights.results else None
+        """The DataValue of what may be written before it is, for the audit."""
+        node = self._aspace.get(item.NodeId) if self._is_writable(item.NodeId) else None
         held = node.attributes.get(ATTRIBUTES.get(item.AttributeId)) if node is not None else None
         return held.value if held is not None else None
 
@@ -272,11 +279,12 @@ class Attributes:
             raise ServiceFault(_C.BadAttributeIdInvalid)
         if item.AttributeId != VALUE:
             raise ServiceFault(_C.BadNotWritable)
-        if item.NodeId not in self._rights.results:
+        is_result = item.NodeId in self._rights.results
+        if not self._is_writable(item.NodeId):
             level = node.attributes[_A.AccessLevel].value.Value.Value
             raise ServiceFault(_C.BadUserAccessDenied if int(level) & 2 else _C.BadNotWritable)
         session = request.session
-        if session is None or not may_write_results(session.role):
+        if session is None or not may_write(session.role, is_result):
             _audit.warning("write %s by %s: refused", item.NodeId.to_string(), request.peer)
             raise ServiceFault(_C.BadUserAccessDenied)
         given = item.Value
@@ -291,6 +299,8 @@ class Attributes:
             self._fits.check(node, variant)
         if given.StatusCode is not None and given.StatusCode.is_bad():
             variant = ua.Variant()
+        if not is_result and (variant.Value is None or len(str(getattr(variant.Value, "Text", variant.Value))) > MAX_PLATE_TEXT):
+            raise ServiceFault(_C.BadOutOfRange)
         source = given.SourceTimestamp or now
         status = given.StatusCode if given.StatusCode is not None else ua.StatusCode()
         put(held, ua.DataValue(variant, status, source, given.ServerTimestamp or now))

@@ -65,6 +65,8 @@ class RunningMachine:
         self._jobs = JobDesk(space.jobs, book, runner, self._list_programs, kept or _nothing)
         if state is not None and "jobs" in state:
             self._jobs.restore(state["jobs"])  # type: ignore[arg-type]
+        if state is not None and "plate" in state:
+            space.plate.restore(state["plate"])  # type: ignore[arg-type]
         space.bind_methods(self.call)
         space.bind_jobs(self._jobs.call)
 
@@ -100,11 +102,15 @@ class RunningMachine:
             return None
         try:
             state = self._source.checkpoint()
-            self.good_state = {**state, "jobs": self._jobs.book.save()} if state else None
+            self.good_state = {**state, "jobs": self._jobs.book.save(), **self._own_plate()} if state else None
         except Exception:
             _logger.exception("%s: its state cannot be taken", self.machine_id)
             return None
         return self.good_state
+
+    def _own_plate(self) -> dict[str, object]:
+        plate = self._space.plate
+        return {"plate": plate.save()} if plate.is_changed else {}
 
     async def call(self, method: str, arguments: Sequence[Value]) -> None:
         """Carry out a command that somebody gave. Raises CommandRefused."""

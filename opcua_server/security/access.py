@@ -8,7 +8,8 @@
     Admin                 x                    x                  x            and manages trust; sees roles, audit, connections
     Analytics             x                                                          x
 
-Nobody adds or deletes nodes, and no value but the analytics' results is written: a machine is moved by its commands.
+Nobody adds or deletes nodes, and no value but the analytics' results is written, and by engineers what a name plate leaves to the
+user (AssetId, ComponentName, Location): a machine is moved by its commands.
 """
 
 from __future__ import annotations
@@ -50,6 +51,11 @@ def may_change_programs(role: Role | None) -> bool:
 def may_read_history(role: Role | None) -> bool:
     """Whether a role may read what was: whoever may see a value may see what it was before."""
     return role is not None
+
+
+def may_write(role: Role | None, is_result: bool) -> bool:
+    """Whether a role may write a value: results are the analytics', what a name plate leaves to the user is the engineers'."""
+    return may_write_results(role) if is_result else role is not None and "Engineer" in _CALLS[role]
 
 
 def may_write_results(role: Role | None) -> bool:

@@ -29,6 +29,8 @@ class Rights:
     private: set[ua.NodeId] = field(default_factory=set)
     admin_methods: set[ua.NodeId] = field(default_factory=set)
     secret_arguments: set[ua.NodeId] = field(default_factory=set)
+    plate: set[ua.NodeId] = field(default_factory=set)
+    """What of name plates engineers write."""
     user_writable: set[ua.NodeId] = field(default_factory=set)
     """UserWritable of NC programs: false for those who may not change them."""
     operator_methods: set[ua.NodeId] = field(default_factory=set)

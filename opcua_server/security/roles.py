@@ -21,7 +21,7 @@ from asyncua.server.address_space import AttributeValue
 
 from cnctwin.secrets import Role
 from cnctwin.wire.scalars import ua
-from opcua_server.security.access import may_call, may_configure, may_operate, may_write_results
+from opcua_server.security.access import may_call, may_configure, may_operate, may_write, may_write_results
 from opcua_server.security.rights import Rights
 
 _A: Final = ua.AttributeIds
@@ -85,6 +85,9 @@ def show_permissions(aspace: Any, rights: Rights) -> None:
     results = _rows(lambda role: _P.Write if may_write_results(role) else 0)
     for node_id in rights.results:
         _attach(aspace, node_id, results)
+    plate = _rows(lambda role: _P.Write if may_write(role, is_result=False) else 0)
+    for node_id in rights.plate:
+        _attach(aspace, node_id, plate)
     allowed = _P.Browse | _P.Read | _P.ReadRolePermissions
     for node_id in rights.private:
         _attach(aspace, node_id, [_row(ROLE_IDS["Admin"], allowed)])

@@ -97,6 +97,7 @@ class MachineSpace:
         self._blocks(builder)
         self._notifiers(builder)
         nameplate.identification(builder, self.node_id, identity)
+        self.plate = nameplate.OwnPlate(builder, self.node_id)
         nameplate.constants(builder, self.node_id, identity)
         nameplate.signal_units(builder, self.node_id)
         self._writer = SignalWriter()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -87,6 +89,37 @@ def identification(builder: Builder, machine: ua.NodeId, identity: Identity) -> 
         builder.set(builder.at(plate, "DI:SerialNumber"), serial)
         builder.set(builder.at(plate, "DI:Model"), text(f"{identity.model} {name}", "en"))
         builder.set(builder.at(plate, "DI:ComponentName"), text(name, "en"))
+
+
+class OwnPlate:
+    """What a name plate leaves to whoever runs the machine (OPC 40001-1, 8.2): writable, and kept over restarts."""
+
+    NAMES: Final = ("DI:AssetId", "DI:ComponentName", "MA:Location")
+
+    def __init__(self, builder: Builder, machine: ua.NodeId) -> None:
+        nodes = {name.partition(":")[2]: builder.at(machine, f"DI:Identification/{name}") for name in self.NAMES}
+        self.nodes = tuple(nodes.values())
+        for node_id in self.nodes:
+            builder.writable(node_id)
+        self._held = {name: builder.value(node_id) for name, node_id in nodes.items()}
+        self._first = self.save()
+
+    def save(self) -> dict[str, str]:
+        """Names and texts, as they are."""
+        values = {name: held.value.Value.Value for name, held in self._held.items()}
+        return {name: str(getattr(value, "Text", value)) for name, value in values.items()}
+
+    @property
+    def is_changed(self) -> bool:
+        return self.save() != self._first
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        for name, held in self._held.items():
+            if name in saved:
+                before = held.value.Value
+                is_text = before.VariantType is ua.VariantType.LocalizedText
+                value = ua.LocalizedText(str(saved[name]), "en") if is_text else str(saved[name])
+                held.value = replace(held.value, Value=ua.Variant(value, before.VariantType))
 
 
 def constants(builder: Builder, machine: ua.NodeId, identity: Identity) -> None:

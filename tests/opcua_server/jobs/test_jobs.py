@@ -136,6 +136,8 @@ def test_a_program_with_a_fault_is_refused_at_start_and_orders_survive_a_restart
     saved: list[Any] = []
 
     async def before(p: Plant) -> None:
+        await p.node("Identification", "AssetId").write_value("M-7")
+        await p.node("Identification", "ComponentName").write_value(ua.LocalizedText("Mill by the door", "en"))
         assert await p.order("Store", "bad", "bad.nc") == R.NO_ERROR
         assert await p.do("Start", "bad") == R.INVALID_REQUEST
         assert "line 3" in await p.machine._flaw("bad.nc")
@@ -154,6 +156,8 @@ def test_a_program_with_a_fault_is_refused_at_start_and_orders_survive_a_restart
         assert await p.states() == {"bad": "AllowedToStart", "long": "Aborted"}
         await p.until(lambda: p.machine._jobs.book.jobs["bad"].is_successful)
         assert (await p.plan())["bad"] == ("Ended", 1)
+        assert await p.node("Identification", "AssetId").read_value() == "M-7"
+        assert (await p.node("Identification", "ComponentName").read_value()).Text == "Mill by the door"
 
     on_a_plant(tmp_path / "before", before)
     on_a_plant(tmp_path / "after", after, saved[0])

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from asyncua import Client, ua
+from asyncua import Client, Node, ua
 from asyncua.crypto.security_policies import (
     SecurityPolicyAes128Sha256RsaOaep,
     SecurityPolicyAes256Sha256RsaPss,
@@ -178,6 +178,31 @@ def test_engineers_change_programs_operators_read_them_and_nobody_else_does(benc
                         await client.get_node(folder.nodeid).call_method(f"0:{method}", *arguments)
         async with bench.client("engineer") as client:  # what the operator had open went with the session
             await client.get_node(folder.nodeid).call_method("0:Delete", node_id)
+
+    run(session)
+
+
+def test_engineers_write_what_the_name_plate_leaves_to_the_user(bench: Bench) -> None:
+    async def plate(client: Client, name: str) -> Node:
+        own = (await client.get_namespace_array()).index(instance_uri("CNC-001"))
+        return client.get_node(f"ns={own};s=CNC-001.Identification.{name}")
+
+    async def session() -> None:
+        async with bench.client("engineer") as client:
+            location = await plate(client, "Location")
+            await location.write_value("N 48.1 E 11.5")
+            assert await location.read_value() == "N 48.1 E 11.5"
+            await (await plate(client, "ComponentName")).write_value(ua.LocalizedText("Mill by the door", "en"))
+            with pytest.raises(BadTypeMismatch):
+                await location.write_value(7)
+            with pytest.raises(BadOutOfRange):
+                await location.write_value("x" * 300)
+            with pytest.raises(BadNotWritable):
+                await (await plate(client, "SerialNumber")).write_value("stolen")
+        for user in ("operator", None, "analytics"):
+            async with bench.client(user) as client:
+                with pytest.raises(BadUserAccessDenied):
+                    await (await plate(client, "AssetId")).write_value("mine")
 
     run(session)
 

@@ -37,6 +37,8 @@ class Graph:
         self.results: set[ua.NodeId] = set()
         """What waits for its first value: results of the analytics, and prognoses of what does not happen."""
         self.written: set[ua.NodeId] = set()
+        self.plate: set[ua.NodeId] = set()
+        """What of the name plate engineers write; the crawler is one."""
         self.nodes: list[ua.NodeId] = []
         self.attributes: dict[ua.AttributeIds, dict[ua.NodeId, ua.DataValue]] = {}
 
@@ -152,6 +154,7 @@ def graph(module_running: Any) -> Graph:
                 for name in ("CurrentJobEnd", "CoolantRefill")
             }
             graph.written = set(space.result_nodes.values())
+            graph.plate = set(space.plate.nodes)
             graph.nodes = graph.below(space.node_id)
             everything = list(graph.references)
             graph.attributes[A.NodeClass] = await graph.read(everything, A.NodeClass)
@@ -285,12 +288,12 @@ def test_every_analog_node_has_a_valid_unit_and_range(graph: Graph) -> None:
                 assert value.Value.Value.NamespaceUri, node_id
 
 
-def test_only_results_are_writable_and_access_levels_agree(graph: Graph) -> None:
+def test_only_results_and_the_users_plate_are_writable_and_access_levels_agree(graph: Graph) -> None:
     levels = {n: value.Value.Value for n, value in graph.attributes[A.AccessLevel].items()}
-    assert {n for n, level in levels.items() if level & 2} == graph.written
-    # Whoever reads here may write nothing: results are the Analytics role's alone.
+    assert {n for n, level in levels.items() if level & 2} == graph.written | graph.plate
+    # Results are the Analytics role's alone.
     users = {n: value.Value.Value for n, value in graph.attributes[A.UserAccessLevel].items()}
-    assert users == {n: level & ~2 for n, level in levels.items()}
+    assert users == {n: level if n in graph.plate else level & ~2 for n, level in levels.items()}
     history = {n: value.Value.Value for n, value in graph.attributes[A.Historizing].items()}
     assert [n for n in levels if bool(levels[n] & 4) is not history[n]] == []
 
