@@ -126,7 +126,9 @@ async def plant(folder: Path, saved: Mapping[str, object] | None = None, *, repe
     await engine.start()
     await server.start()
     try:
-        async with Client(settings.endpoint, timeout=60) as client:  # its structures are known here: the server is in this process
+        async with Client(
+            settings.endpoint, timeout=60, watchdog_intervall=60
+        ) as client:  # its structures are known here: the server is in this process
             types = TypeSpace(server.iserver.aspace)
             made = Plant(
                 server, client, machine, source, shown, JobTypes(types), {p: types.index[p] for p in URI if p in types.index}, kept

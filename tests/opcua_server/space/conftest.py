@@ -82,7 +82,7 @@ async def running_server(machines: int = 1) -> AsyncIterator[Running]:
         await engine.start()
         await server.start()
         try:
-            async with Client(settings.endpoint) as client:
+            async with Client(settings.endpoint, timeout=60, watchdog_intervall=60) as client:
                 yield Running(server, spaces, client)
         finally:
             await engine.stop()
