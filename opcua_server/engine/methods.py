@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+from dataclasses import dataclass
 from typing import Any, Final
 
 from cnctwin.wire.encode import array_writer
@@ -25,6 +26,24 @@ _DEPTH: Final = 20
 _EXECUTABLE: Final = ua.AttributeIds.Executable
 
 
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """A method on an object: who carries it out, whom it is for, and what an audit event may say of a call.
+
+    ``own``: the room that does. ``command``: machine and command. ``audit``: reports calls itself, instead of the general event.
+    """
+
+    own: MethodHandler | None
+    node: Any
+    command: Any
+    has_object: bool
+    for_admins: bool
+    for_operators: bool
+    audit: Any
+    is_secret: bool
+    is_told: bool
+
+
 class Methods:
     """``handlers``: methods that a room of the engine carries out, for every session; they change nothing of a machine."""
 
@@ -35,6 +54,8 @@ class Methods:
         self._handlers = handlers
         self._fits = Fits(aspace, limits.array_elements)
         self._audit = audit
+        self._targets: dict[tuple[Any, Any], _Target] = {}
+        self._known = (0, 0, 0)
 
     def services(self) -> list[Service]:
         return [Service("Call", 712, 715, self.call, ua.CallParameters)]
@@ -50,28 +71,52 @@ class Methods:
         return b"".join([*parts, b"\x00\x00\x00\x00"])
 
     async def _one(self, request: Request, one: Any) -> Any:
-        result = await self._result(request, one)
-        audit = getattr(self._handlers.get(one.MethodId), "audit", None)
-        if audit is not None:
-            audit(request, one.ObjectId, one.MethodId, list(one.InputArguments or []), result.StatusCode.value)
-        elif one.MethodId in self._rights.secret_arguments:
-            self._audit.called(request, one.ObjectId, one.MethodId, [], result.StatusCode.value)
-        elif one.MethodId not in self._handlers or one.MethodId in self._rights.admin_methods:
-            self._audit.called(request, one.ObjectId, one.MethodId, list(one.InputArguments or []), result.StatusCode.value)
+        target = self._target(one)
+        given = list(one.InputArguments or [])
+        result = await self._result(request, one, target, given)
+        if target.audit is not None:
+            target.audit(request, one.ObjectId, one.MethodId, given, result.StatusCode.value)
+        elif target.is_told:
+            self._audit.called(request, one.ObjectId, one.MethodId, [] if target.is_secret else given, result.StatusCode.value)
         return result
 
-    async def _result(self, request: Request, one: Any) -> Any:
-        given = list(one.InputArguments or [])
+    def _target(self, one: Any) -> _Target:
+        """What is known of a method on an object. Kept for those that can be called: what strangers make up is not."""
+        known = (len(self._aspace._nodes), len(self._rights.methods), len(self._handlers))
+        if known != self._known:
+            self._known = known
+            self._targets.clear()
+        key = (one.ObjectId, one.MethodId)
+        target = self._targets.get(key)
+        if target is None:
+            method, rights = one.MethodId, self._rights
+            own, secret, admins = self._handlers.get(method), method in rights.secret_arguments, method in rights.admin_methods
+            node = self._aspace.get(method)
+            target = _Target(
+                own=own,
+                node=node,
+                command=rights.methods.get(key),
+                has_object=one.ObjectId in self._aspace,
+                for_admins=admins,
+                for_operators=method in rights.operator_methods,
+                audit=getattr(own, "audit", None),
+                is_secret=secret,
+                is_told=secret or own is None or admins,
+            )
+            if target.command is not None:
+                self._targets[key] = target
+        return target
+
+    async def _result(self, request: Request, one: Any, target: _Target, given: list[Any]) -> Any:
         try:
-            own = self._handlers.get(one.MethodId)
-            if one.MethodId in self._rights.admin_methods:
+            if target.for_admins:
                 self._for_admins(request, one)
-            elif one.MethodId in self._rights.operator_methods:
+            elif target.for_operators:
                 self._for_operators(request, one)
-            if own is not None:
-                result = self._checked(one, given) or own(request, one.ObjectId, given)
+            if target.own is not None:
+                result = self._checked(one, given) or target.own(request, one.ObjectId, given)
             else:
-                result = self._run(request, one, given)
+                result = self._run(request, one, target, given)
             if inspect.isawaitable(result):
                 result = await result
         except ServiceFault as fault:
@@ -79,7 +124,7 @@ class Methods:
         except Exception:
             _logger.exception("method %s failed", one.MethodId.to_string())
             return ua.CallMethodResult(StatusCode=ua.StatusCode(_C.BadInternalError))
-        known = self._rights.methods.get((one.ObjectId, one.MethodId))
+        known = target.command
         if known is not None and _audit.isEnabledFor(logging.INFO):
             _audit.info("%s on %s by %s: %s", known[1].name, known[0], _who(request), result.StatusCode.name)
         return result
@@ -142,11 +187,10 @@ class Methods:
             _audit.warning("%s on %s by %s: refused", one.MethodId.to_string(), one.ObjectId.to_string(), _who(request))
             raise ServiceFault(_C.BadUserAccessDenied)
 
-    async def _run(self, request: Request, one: Any, given: list[Any]) -> Any:
-        node = self._aspace.get(one.MethodId)
-        if node is None or one.ObjectId not in self._aspace:
+    def _run(self, request: Request, one: Any, target: _Target, given: list[Any]) -> Any:
+        node, known = target.node, target.command
+        if node is None or not target.has_object:
             raise ServiceFault(_C.BadNodeIdUnknown)
-        known = self._rights.methods.get((one.ObjectId, one.MethodId))
         if known is None:
             is_method = int(node.attributes[ua.AttributeIds.NodeClass].value.Value.Value) == int(ua.NodeClass.Method)
             ours = any(method == one.MethodId for _, method in self._rights.methods)
@@ -160,7 +204,7 @@ class Methods:
             raise ServiceFault(_C.BadNotExecutable)
         if node.call is None:
             raise ServiceFault(_C.BadNotImplemented)
-        return await node.call(one.ObjectId, *given)
+        return node.call(one.ObjectId, *given)
 
 
 def _who(request: Request) -> str:
