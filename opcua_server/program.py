@@ -189,7 +189,8 @@ class Plant:
             kept = functools.partial(plant.keep_now, machine_id)
             plant.machines.append(RunningMachine(machine_id, source, shown, remake, programs, states[machine_id], kept))
             offer_files(server, plant.machines[-1], shown, programs)
-        plant.alarms.restore({machine_id: shown.alarms for machine_id, shown in plant._spaces.items()})
+        if settings.replay is None:  # what happened once is no state to go on from
+            plant.alarms.restore({machine_id: shown.alarms for machine_id, shown in plant._spaces.items()})
         await show_role_set(server)
         configuration.claim(server)
         show_permissions(server.iserver.aspace, server.rights)

@@ -33,18 +33,28 @@ class Held:
 
     def events(self, branch: Branch, now_ns: int) -> list[Event]:
         """What is said of one branch, for each node whose subscribers hear of it."""
-        made: list[Event] = []
         shown: dict[int, Rows] = {}
+        made: list[Event] = []
         for emitter, face in self.emitters:
-            found = shown.get(id(face))
-            if found is None:
-                found = shown[id(face)] = rows(face, self.condition, branch, now_ns)
-            event = Event(emitter)
-            event.add_property("NodeId", face.node_id, _V.NodeId)  # the ConditionId, as filters ask for it
-            for name, (value, kind) in found.items():
-                event.add_property(name, value, kind)
-            made.append(event)
+            if id(face) not in shown:
+                shown[id(face)] = rows(face, self.condition, branch, now_ns)
+            made.append(_event(emitter, face, shown[id(face)]))
         return made
+
+    def event_at(self, node_id: Any, branch: Branch, now_ns: int) -> Event | None:
+        """The same for one of these nodes; None for another one."""
+        for emitter, face in self.emitters:
+            if emitter == node_id:
+                return _event(emitter, face, rows(face, self.condition, branch, now_ns))
+        return None
+
+
+def _event(emitter: Any, face: Face, found: Rows) -> Event:
+    event = Event(emitter)
+    event.add_property("NodeId", face.node_id, _V.NodeId)  # the ConditionId, as filters ask for it
+    for name, (value, kind) in found.items():
+        event.add_property(name, value, kind)
+    return event
 
 
 @dataclass(slots=True)
