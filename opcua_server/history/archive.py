@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -51,6 +51,7 @@ class Archive:
         """Samples that had no room in memory while the database could not be written."""
         self.recorded = 0
         """Samples added."""
+        self.is_closed = False
         self._lock = threading.Lock()
         self._frames: list[Frame] = []
         self._events: list[StoredEvent] = []
@@ -134,7 +135,7 @@ class Archive:
         try:
             reading = Reading(connection)
             try:
-                yield View(reading, [frame for frame in held if frame.serial > mark], events)
+                yield View(reading, [frame for frame in held if frame.serial > mark], events, lambda: self.is_closed)
             finally:
                 reading.end()
         except StoreError:
@@ -156,6 +157,10 @@ class Archive:
             self.close_reader()
             raise
 
+    def close(self) -> None:
+        """Let readers stop where they are, since the server ends; what is kept goes on being written."""
+        self.is_closed = True
+
     def close_reader(self) -> None:
         """Close this thread's connection."""
         known = getattr(self._local, "connection", None)
@@ -165,8 +170,11 @@ class Archive:
 
 
 class View:
-    def __init__(self, reading: Reading, held: Iterable[Frame], events: Sequence[StoredEvent]) -> None:
+    """``is_over``: asked before each piece of work, so that the end of the server waits for no long read."""
+
+    def __init__(self, reading: Reading, held: Iterable[Frame], events: Sequence[StoredEvent], is_over: Callable[[], bool]) -> None:
         self._reading = reading
+        self._is_over = is_over
         self._by_kind: dict[str, list[Frame]] = {}
         for frame in held:
             self._by_kind.setdefault(frame.kind, []).append(frame)
@@ -175,6 +183,7 @@ class View:
 
     def read(self, tag: Tag, low: int, high: int, most: int, backwards: bool) -> Series:
         """The samples with low <= time <= high, ascending: the first ``most`` of them, or the last when read ``backwards``."""
+        self.check()
         found: list[tuple[int, Series]] = []
         count = 0
         for block in self._reading.blocks(tag.number, low, high, backwards=backwards):
@@ -188,6 +197,11 @@ class View:
         tails = [series.between(low, high) for series in self._tail(tag)]
         whole = joined([*(series for _, series in found), *tails], tag.kind)
         return whole.part(max(0, len(whole) - most), len(whole)) if backwards else whole.part(0, most)
+
+    def check(self) -> None:
+        """Raises StoreError when the server ends."""
+        if self._is_over():
+            raise StoreError("the server ends")
 
     def _tail(self, tag: Tag) -> list[Series]:
         found = self._tails.get(tag.number)

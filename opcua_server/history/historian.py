@@ -65,8 +65,8 @@ class Historian:
 
     def __init__(self, database: Database, limits: Limits, now: Callable[[], int] = ticks_now) -> None:
         self.archive = Archive(database)
-        self.writer = Writer(self.archive, limits, now)
         self.recorder = Recorder(self.archive, now)
+        self.writer = Writer(self.archive, limits, now, first=self.recorder.note_gap)
         self.tags: dict[Any, Tag] = {}
         self.notifiers: list[Any] = []
         self._now = now
@@ -90,12 +90,12 @@ class Historian:
         def start() -> None:
             self.writer.open()
             events.start()
-            self.recorder.note_gap()
             self._record(core)
             self.writer.start()
 
         def stop() -> None:
             events.stop()
+            self.archive.close()
             self.recorder.close()
             history.close()
             self.writer.end()

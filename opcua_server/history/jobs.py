@@ -29,6 +29,8 @@ MOST_SAMPLES: Final = 1_000_000
 """Samples that are looked at for one page of aggregates."""
 MOST_OF_ONE: Final = 4_000_000
 """Samples of a single interval: five days of ten a second."""
+STRIDE: Final = 500
+"""Intervals that are worked out before it is looked whether the server ends."""
 _REACHES: Final = (2, 64, 2_048, 65_536)
 """How many samples beyond an interval are looked at for one that is usable, in turn."""
 
@@ -163,7 +165,11 @@ class ProcessedJob:
                 raise ServiceFault(_C.BadTooManyOperations)
             count = -(-count // 4)
         samples = Samples(series, self.configuration, self.known_until)
-        points = process(samples, cells, self.aggregate, first_value(view, self.tag))
+        begin = first_value(view, self.tag)
+        points: list[Point] = []
+        for some in range(0, len(cells), STRIDE):
+            view.check()
+            points += process(samples, cells[some : some + STRIDE], self.aggregate, begin)
         content = encoding.points(points, self.aggregate.type or self.tag.kind, self.now, self.timestamps)
         done = self.first + count
         return 0, encoding.history_data(content, len(points)), replace(self, first=done) if done < total else None

@@ -75,6 +75,7 @@ class Recorder:
     def __init__(self, archive: Archive, now: Callable[[], int]) -> None:
         self._archive = archive
         self._now = now
+        self._began = now()
         self._taps: list[ColumnTap] = []
         self._watched: list[tuple[Any, Callable[[Any], None]]] = []
 
@@ -111,15 +112,15 @@ class Recorder:
             slot.unwatch(changed)
 
     def note_gap(self) -> None:
-        """Say in each tag's history where the last run of the server ended; before the first tick of this one."""
+        """Say in each tag's history where the last run of the server ended. May take a while, with many tags."""
         try:
             with self._archive.view() as view:
-                last = {tag.number: _last(view, tag) for tag in self._archive.tags.values()}
+                last = {tag.number: _last(view, tag, self._began) for tag in self._archive.tags.values()}
         except StoreError as error:
             log.warning("history %s: what an earlier run left cannot be read: %s", self._archive.database.name, error)
             return
         now = self._now()
-        seen = max((sample[0] for sample in last.values() if sample is not None and sample[0] < now), default=0)
+        seen = max((sample[0] for sample in last.values() if sample is not None), default=0)
         for tag in self._archive.tags.values():
             sample = last[tag.number]
             if sample is None or sample[0] > seen or sample[2] & 0xFFFF0000 == BAD_NO_DATA:
@@ -130,7 +131,7 @@ class Recorder:
             self._archive.add_one(tag, seen + TICKS_PER_MS, now, "" if tag.kind == "String" else 0, BAD_NO_DATA)
 
 
-def _last(view: View, tag: Tag) -> tuple[int, Any, int] | None:
-    """Time, value and status of a tag's latest sample."""
-    found = view.read(tag, LOWEST, (1 << 63) - 1, 1, True)
+def _last(view: View, tag: Tag, before: int) -> tuple[int, Any, int] | None:
+    """Time, value and status of a tag's latest sample before a time."""
+    found = view.read(tag, LOWEST, before - 1, 1, True)
     return (int(found.times[0]), found.values[0], int(found.statuses[0])) if len(found) else None

@@ -45,10 +45,19 @@ class Limits:
 
 
 class Writer(threading.Thread):
-    """``now``: the wall clock, 100 ns since 1601, that ages are measured by."""
+    """``now``: the wall clock, 100 ns since 1601, that ages are measured by. ``first``: what the thread does before all else."""
 
-    def __init__(self, archive: Archive, limits: Limits, now: Callable[[], int], *, cut_s: float = CUT_S) -> None:
+    def __init__(
+        self,
+        archive: Archive,
+        limits: Limits,
+        now: Callable[[], int],
+        *,
+        first: Callable[[], None] | None = None,
+        cut_s: float = CUT_S,
+    ) -> None:
         super().__init__(name="history-writer", daemon=True)
+        self._first = first
         self.problem: str | None = None
         self.oldest = 0
         """When the archive begins, 100 ns since 1601; 0 where it is empty, or not known yet."""
@@ -87,6 +96,9 @@ class Writer(threading.Thread):
         return done.wait(timeout_s)
 
     def run(self) -> None:
+        if self._first is not None:
+            self._first()
+            self._archive.close_reader()
         cut_at = tidied_at = time.monotonic()
         while True:
             self._wake.wait(FLUSH_S)

@@ -86,6 +86,9 @@ def test_a_broken_file_is_one_clear_problem(tmp_path: Path) -> None:
 def test_a_secret_is_never_repeated_in_a_problem() -> None:
     (found,) = problems(mqtt_password=["hunter2"])
     assert "hunter2" not in found
+    (found,) = problems(history_url="mysql://user:hunter2@host/name")
+    assert "postgresql://" in found
+    assert "hunter2" not in found
 
 
 def test_settings_survive_the_way_to_a_child_process() -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from opcua_server.history.archive import Archive, Tag
 from opcua_server.history.series import TICKS_PER_S, Series
 from opcua_server.history.sqlite import SqliteDatabase
-from opcua_server.history.store import Database
+from opcua_server.history.store import Database, StoreError
 from opcua_server.history.writer import DAY_TICKS, Limits, Writer
 from tests.opcua_server.history.conftest import empty
 
@@ -221,6 +221,17 @@ def test_memory_is_bounded_while_nothing_can_be_written(tmp_path: Path, monkeypa
         add(kept, NOW + number, number, (0,))
     assert kept.archive.lost == 15
     assert [value for _, value in values(kept.read(kept.tags[0]))] == list(range(15, 25))
+    kept.leave()
+
+
+def test_a_long_read_ends_when_the_server_does(sqlite: SqliteDatabase) -> None:
+    kept = Kept(sqlite)
+    add(kept, NOW, 1)
+    with kept.archive.view() as view:
+        assert len(view.read(kept.tags[0], *ALL, 1, False)) == 1
+        kept.archive.close()
+        with pytest.raises(StoreError):
+            view.read(kept.tags[0], *ALL, 1, False)
     kept.leave()
 
 
