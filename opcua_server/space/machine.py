@@ -151,6 +151,9 @@ class MachineSpace:
         )
         builder.link(notifications, ORGANIZES, at(self.node_id, layout.MESSAGES))
         builder.link(notifications, ORGANIZES, at(self.node_id, "MT:Notification/MT:Prognoses"))
+        channel = at(self.node_id, layout.CHANNEL)  # the drives of a channel are those of the lists (OPC 40502, 7.4)
+        for drive in (*(layout.axis(letter) for letter in AXES), layout.SPINDLE):
+            builder.link(channel, HAS_COMPONENT, at(self.node_id, drive))
         status = at(monitoring, "MA:Status")
         for path in (layout.ITEM_STATE, layout.OPERATION_MODE, layout.STACK):
             builder.link(status, HAS_COMPONENT, at(self.node_id, path))

@@ -304,6 +304,14 @@ def test_all_signals_can_be_browsed_below_the_signals_folder(graph: Graph) -> No
     assert [name for name, node_id in graph.signals.items() if node_id not in reachable] == []
 
 
+def test_the_drives_of_the_channel_are_those_of_the_lists(graph: Graph) -> None:
+    """The same nodes with a second parent, so that no client meets an axis twice."""
+    namespace = graph.machine.NamespaceIndex
+    channel = graph.children(ua.NodeId("CNC-001.CncInterface.CncChannelList.Channel1", namespace))
+    for name, place in (("X", "CncAxisList.X"), ("Y", "CncAxisList.Y"), ("Z", "CncAxisList.Z"), ("S1", "CncSpindleList.S1")):
+        assert [r.NodeId.Identifier for r in channel[namespace, name]] == [f"CNC-001.CncInterface.{place}"]
+
+
 def test_methods_have_named_described_and_typed_arguments(graph: Graph) -> None:
     own = [node_id for node_id in graph.methods if node_id.NamespaceIndex == graph.machine.NamespaceIndex]
     assert len(own) == len(METHODS)
