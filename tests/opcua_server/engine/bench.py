@@ -10,6 +10,7 @@ from unittest import mock
 
 from opcua_server import program
 from opcua_server.engine.engine import Engine
+from opcua_server.engine.subscriptions import service as subscriptions
 from opcua_server.history.historian import Historian
 from opcua_server.security.server import SecureServer
 from tests.opcua_server import bench
@@ -25,7 +26,8 @@ def running(folder: Path, engines: list[Engine] | None = None, **options: Any) -
     more = options.pop("engine_options", {})
 
     def front(server: SecureServer, historian: Historian | None) -> Engine:
-        kept = [historian.services] if historian is not None else []
+        # History listens to the events of the subscriptions' room.
+        kept = [historian.services] if historian is not None and subscriptions.services in rooms else []
         engine = Engine.of(server, rooms=[*rooms, *kept], limits=limits, **more)
         if engines is not None:
             engines.append(engine)
