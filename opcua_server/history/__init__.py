@@ -4,6 +4,6 @@
                                           '------------ archive: one series of a tag ---------'
     HistoryRead --service--> raw | at-time | aggregates (pure, on series) --> encoded runs of DataValues
 
-`series`, `blocks`, `bounds`, `intervals`, `regions`, `aggregates` and `raw` are pure: no clock, no loop, no database. Times are
-100 ns since 1601, as on the wire.
+`series`, `frames`, `blocks`, `raw`, `bounds`, `intervals`, `regions`, `window`, `extremes` and `aggregates` are pure: no clock, no
+loop, no database. Times are 100 ns since 1601, as on the wire.
 """

@@ -13,70 +13,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from opcua_server.history import regions
-from opcua_server.history.bounds import CALCULATED, INTERPOLATED, RAW, RESOLUTION, UNCERTAIN_SUB_NORMAL, Samples, status_with
+from opcua_server.history import extremes, regions
+from opcua_server.history.bounds import CALCULATED, RAW, UNCERTAIN_SUB_NORMAL, Samples, status_with
 from opcua_server.history.intervals import Interval
-from opcua_server.history.regions import BAD, GOOD, Regions, verdict
-from opcua_server.history.series import BAD_NO_DATA, TICKS_PER_MS, TICKS_PER_S
+from opcua_server.history.regions import BAD, GOOD
+from opcua_server.history.series import TICKS_PER_MS, TICKS_PER_S
+from opcua_server.history.window import Aggregator, Point, Window
 
 BAD_INVALID_INPUTS: Final = 0x80D60000
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One result. ``value`` is None where there is none, as its status says."""
-
-    time: int
-    value: Any
-    status: int
-
-
-class Window:
-    """An interval over samples. ``begin``: time of the first value of the whole history, 100 ns since 1601."""
-
-    def __init__(self, samples: Samples, interval: Interval, begin: int) -> None:
-        self.samples = samples
-        self.interval = interval
-        self.configuration = samples.configuration
-        where = regions.inside(samples, interval)
-        counted = ~samples.no_data[where]  # an entry that says there is no data is no value
-        self.times: NDArray[np.int64] = samples.times[where][counted]
-        self.values: NDArray[Any] = samples.values[where][counted]
-        self.statuses: NDArray[np.uint32] = samples.statuses[where][counted]
-        self.bad: NDArray[np.bool_] = samples.bad[where][counted]
-        self.good: NDArray[np.bool_] = (self.statuses >> np.uint32(30)) == 0
-        self.is_partial = interval.is_cut or interval.low < begin < interval.high or interval.low < samples.end < interval.high
-        self.is_before = interval.high <= begin
-        self.is_after = interval.low >= samples.end
-        self._regions: Regions | None = None
-
-    @property
-    def start(self) -> int:
-        return self.interval.start
-
-    @property
-    def regions(self) -> Regions:
-        if self._regions is None:
-            self._regions = regions.by_simple_bounds(self.samples, self.interval)
-        return self._regions
-
-    def point(
-        self, value: Any, status: int = 0, source: int = CALCULATED, *, time: int | None = None, multiple: bool = False
-    ) -> Point:
-        code = status_with(status, source, partial=self.is_partial, multiple=multiple)
-        return Point(self.start if time is None else time, None if code >> 31 else value, code)
-
-    def nothing(self, *, partial: bool = False) -> Point:
-        return Point(self.start, None, status_with(BAD_NO_DATA, RAW, partial=partial and self.is_partial))
-
-    def by_count(self) -> int:
-        """The status of what is worked out from raw values."""
-        return verdict(self.configuration, int(self.good.sum()), int(self.bad.sum()), len(self.good))
-
-    def by_time(self) -> int:
-        """The status of what is worked out over time, with simple bounds."""
-        found = self.regions
-        return verdict(self.configuration, found.duration(GOOD), found.duration(BAD), found.width)
 
 
 def interpolative(window: Window) -> Point:
@@ -128,111 +72,6 @@ def total_2(window: Window) -> Point:
 
 def _seconds(window: Window) -> float:
     return (window.interval.high - window.interval.low) / TICKS_PER_S
-
-
-Pick = Callable[[Any], Any]
-
-
-def _extreme(window: Window, pick: Pick) -> tuple[Any, int, bool, int] | None:
-    """Value, time, whether there are several, and the status, of the least or the greatest of the Good raw values."""
-    values = window.values[window.good]
-    if not len(values):
-        return None
-    value = pick(values)
-    places = np.flatnonzero(values == value)
-    time = int(window.times[window.good][places[0] if len(places) else 0])
-    others = window.values[~window.good & ~window.bad]
-    goes_beyond = len(others) and pick([pick(others), value]) != value
-    status = UNCERTAIN_SUB_NORMAL if window.bad.any() or goes_beyond else 0
-    return value.item(), time, len(places) > 1, status
-
-
-def _at_start(pick: Pick) -> Aggregator:
-    def extreme(window: Window) -> Point:
-        found = _extreme(window, pick)
-        if found is None:
-            return window.nothing()
-        value, time, several, status = found
-        return window.point(value, status, RAW if time == window.start else CALCULATED, multiple=several)
-
-    return extreme
-
-
-def _at_its_time(pick: Pick) -> Aggregator:
-    def extreme(window: Window) -> Point:
-        found = _extreme(window, pick)
-        if found is None:
-            return window.nothing()
-        value, time, several, status = found
-        return window.point(value, status, RAW, time=time, multiple=several)
-
-    return extreme
-
-
-def spread(window: Window) -> Point:
-    low, high = _extreme(window, np.min), _extreme(window, np.max)
-    if low is None or high is None:
-        return window.nothing()
-    return window.point(high[0] - low[0], max(low[3], high[3]))
-
-
-def _extreme_2(window: Window, pick: Pick) -> tuple[Any, int, int, bool] | None:
-    """Value, time, source, and whether there are several, of raw values and simple bounds; that at the end only where a line leads
-    to it."""
-    found = window.regions
-    interval = window.interval
-    candidates: list[tuple[int, Any, int]] = []
-    bounds = [(found.start, interval.low), (found.end, interval.high)]
-    for bound, time in bounds:
-        is_first = (time == interval.high) == interval.is_backwards
-        if bound is None or bound.is_bad or (not is_first and window.configuration.stepped):
-            continue
-        if not is_first:
-            candidates.append((interval.last_moment(RESOLUTION), bound.value, INTERPOLATED))
-        elif bound.source == INTERPOLATED:
-            candidates.append((time, bound.value, INTERPOLATED))
-    times, values = window.times[window.good], window.values[window.good]
-    if len(values):
-        value = pick(values)
-        candidates += [(int(times[place]), value.item(), RAW) for place in np.flatnonzero(values == value)[:2]]
-    if not candidates:
-        return None
-    best = pick([value for _, value, _ in candidates])
-    chosen = sorted((time, source, value) for time, value, source in candidates if value == best)
-    if not chosen:
-        return None
-    time, source, value = chosen[0]
-    return value, time, source, len(chosen) > 1
-
-
-def _at_start_2(pick: Pick) -> Aggregator:
-    def extreme(window: Window) -> Point:
-        found = _extreme_2(window, pick)
-        if found is None:
-            return window.nothing()
-        value, time, source, several = found
-        shown = source if source == INTERPOLATED or time == window.start else CALCULATED
-        return window.point(value, window.by_time(), shown, multiple=several)
-
-    return extreme
-
-
-def _at_its_time_2(pick: Pick) -> Aggregator:
-    def extreme(window: Window) -> Point:
-        found = _extreme_2(window, pick)
-        if found is None:
-            return window.nothing()
-        value, time, source, several = found
-        return window.point(value, window.by_time(), source, time=time, multiple=several)
-
-    return extreme
-
-
-def spread_2(window: Window) -> Point:
-    low, high = _extreme_2(window, min), _extreme_2(window, max)
-    if low is None or high is None:
-        return window.nothing()
-    return window.point(high[0] - low[0], window.by_time())
 
 
 def count(window: Window) -> Point:
@@ -342,9 +181,6 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-Aggregator = Callable[[Window], Point]
-
-
 @dataclass(frozen=True, slots=True)
 class Aggregate:
     """``node_id``: number of the AggregateFunction object in namespace 0. ``type``: of the result; "" is the tag's own.
@@ -377,16 +213,16 @@ AGGREGATES: Final = (
     Aggregate("TimeAverage2", 11285, time_average_2, "Double"),
     Aggregate("Total", 2344, total, "Double", extrapolates=True, is_sloped=True),
     Aggregate("Total2", 11304, total_2, "Double"),
-    Aggregate("Minimum", 2346, _at_start(np.min)),
-    Aggregate("Maximum", 2347, _at_start(np.max)),
-    Aggregate("MinimumActualTime", 2348, _at_its_time(np.min)),
-    Aggregate("MaximumActualTime", 2349, _at_its_time(np.max)),
-    Aggregate("Range", 2350, spread),
-    Aggregate("Minimum2", 11286, _at_start_2(min)),
-    Aggregate("Maximum2", 11287, _at_start_2(max)),
-    Aggregate("MinimumActualTime2", 11305, _at_its_time_2(min)),
-    Aggregate("MaximumActualTime2", 11306, _at_its_time_2(max)),
-    Aggregate("Range2", 11288, spread_2),
+    Aggregate("Minimum", 2346, extremes.at_start(np.min)),
+    Aggregate("Maximum", 2347, extremes.at_start(np.max)),
+    Aggregate("MinimumActualTime", 2348, extremes.at_its_time(np.min)),
+    Aggregate("MaximumActualTime", 2349, extremes.at_its_time(np.max)),
+    Aggregate("Range", 2350, extremes.spread),
+    Aggregate("Minimum2", 11286, extremes.at_start_2(min)),
+    Aggregate("Maximum2", 11287, extremes.at_start_2(max)),
+    Aggregate("MinimumActualTime2", 11305, extremes.at_its_time_2(min)),
+    Aggregate("MaximumActualTime2", 11306, extremes.at_its_time_2(max)),
+    Aggregate("Range2", 11288, extremes.spread_2),
     Aggregate("Count", 2352, count, "Int32", "all"),
     Aggregate("DurationInStateZero", 11307, _duration_in_state(_zero), "Double", "states"),
     Aggregate("DurationInStateNonZero", 11308, _duration_in_state(_not_zero), "Double", "states"),

@@ -10,8 +10,9 @@ import numpy as np
 
 from cnctwin.wire import encoder
 from cnctwin.wire.scalars import ua
-from opcua_server.history.aggregates import BAD_INVALID_INPUTS, Point
+from opcua_server.history.aggregates import BAD_INVALID_INPUTS
 from opcua_server.history.series import DTYPES, OBJECTS, Series, is_bad
+from opcua_server.history.window import Point
 
 SOURCE, SERVER, BOTH = range(3)
 """TimestampsToReturn (OPC 10000-4, 7.40)."""

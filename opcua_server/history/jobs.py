@@ -17,11 +17,12 @@ from cnctwin.wire.scalars import ua
 from opcua_server.engine import ranges
 from opcua_server.engine.contract import ServiceFault
 from opcua_server.history import encoding, intervals, raw
-from opcua_server.history.aggregates import Aggregate, Point, process
+from opcua_server.history.aggregates import Aggregate, process
 from opcua_server.history.archive import Tag, View
 from opcua_server.history.bounds import INTERPOLATED, RAW, Configuration, Samples, status_with
 from opcua_server.history.raw import HIGHEST, LOWEST, Range
 from opcua_server.history.series import BAD_NO_DATA, Series, is_bad, joined
+from opcua_server.history.window import Point
 
 _C = ua.StatusCodes
 GOOD_NO_DATA: Final = int(_C.GoodNoData)

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opcua_server.history.aggregates import AGGREGATES, BY_NAME, Point, process
+from opcua_server.history.aggregates import AGGREGATES, BY_NAME, process
 from opcua_server.history.bounds import Configuration, Samples
 from opcua_server.history.intervals import count, generate
 from opcua_server.history.raw import HIGHEST
 from opcua_server.history.series import TICKS_PER_S, of
+from opcua_server.history.window import Point
 from tests.opcua_server.history import annex
 from tests.opcua_server.history.test_annex import shown, told
 

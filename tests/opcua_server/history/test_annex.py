@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from opcua_server.history.aggregates import BY_NAME, Point, process
+from opcua_server.history.aggregates import BY_NAME, process
 from opcua_server.history.intervals import generate
 from opcua_server.history.series import BAD_NO_DATA, TICKS_PER_S
+from opcua_server.history.window import Point
 from tests.opcua_server.history import annex
 
 _QUALITIES = {0: "G", 0x40A40000: "U", 0x40000000: "u", BAD_NO_DATA: "-", 0x80000000: "B"}

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from cnctwin.wire.encode import to_ticks
 from opcua_server.history import blocks, encoding, frames
-from opcua_server.history.aggregates import BAD_INVALID_INPUTS, Point
+from opcua_server.history.aggregates import BAD_INVALID_INPUTS
 from opcua_server.history.frames import Frame
 from opcua_server.history.series import DTYPES, TICKS_PER_MS, Series, joined, of
+from opcua_server.history.window import Point
 
 NOW = 133_000_000_000_000_000
 _VALUES: dict[str, st.SearchStrategy[Any]] = {
