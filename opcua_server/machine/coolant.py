@@ -25,6 +25,8 @@ FILTER_HOURS: Final = 2.5
 """Pump time in which chips fill the filter; it is flushed back when the pump stops after that."""
 FILTER_LOSS: Final = 0.2
 """Share of the flow that a full filter costs: what is healthy, and what a fault has to be told from."""
+PUMP_WEAR: Final = 0.06
+"""Of the pumps of a fleet at the most."""
 RIPPLE: Final = 0.012
 """Standard deviation of the pressure as share of nominal, healthy pump."""
 
@@ -37,6 +39,8 @@ class CoolantUnit:
     ripple_bar: float = 0.0
     """Standard deviation of the pressure around its mean."""
     level_percent: float = 90.0
+    pump_wear: float = 0.0
+    """Share of the flow that the clearances of this pump cost: no two pumps are alike."""
     filter_load: float = 0.0
     """0 just flushed, 1 due for flushing."""
     refilling: bool = False
@@ -48,7 +52,7 @@ class CoolantUnit:
             self.filter_load = min(self.filter_load + dt_s / (3600.0 * FILTER_HOURS), 1.0)
         elif self.filter_load >= 1.0:
             self.filter_load = 0.0
-        delivery *= 1.0 - FILTER_LOSS * self.filter_load
+        delivery *= (1.0 - FILTER_LOSS * self.filter_load) * (1.0 - self.pump_wear)
         suction = min(1.0, self.level_percent / 15.0)
         target = NOMINAL_FLOW * delivery * suction if self.on else 0.0
         self.flow_l_min += (target - self.flow_l_min) * (1.0 - math.exp(-dt_s / 0.45))

@@ -27,7 +27,7 @@ from opcua_server.machine import energy
 from opcua_server.machine.burst import burst
 from opcua_server.machine.chips import IDLE_A, W_PER_A, ChipConveyor
 from opcua_server.machine.controller import Controller
-from opcua_server.machine.coolant import CoolantUnit
+from opcua_server.machine.coolant import PUMP_WEAR, CoolantUnit
 from opcua_server.machine.faults.active import ActiveFaults
 from opcua_server.machine.motion.axes import Axes as FeedDrives
 from opcua_server.machine.motion.axes import AxisBlock
@@ -119,6 +119,7 @@ class Machine:
         """Blocks since the machine was first switched on: the step of every random stream."""
         self.spindle, self.coolant = Spindle(), CoolantUnit(level_percent=80.0 + 14.0 * float(born.uniform()))
         self.coolant.filter_load = float(born.uniform())
+        self.coolant.pump_wear = PUMP_WEAR * float(born.uniform())
         self.air, self.conveyor, self.link, self.sensing = AirUnit(), ChipConveyor(), DataLink(), Sensing()
         self._air_phase = (0.618 * number) % 1.0
         self.magazine, self.faults = magazine(seed, number), ActiveFaults()

@@ -7,7 +7,7 @@ from opcua_server.machine.physics import Physics
 
 
 def _act(physics: Physics, severity: float) -> None:
-    physics.pump_delivery *= 1.0 - 0.45 * severity**2  # a filter is half full before much is missing
+    physics.pump_delivery *= 1.0 - 0.4 * severity**2.5  # a filter is half full before much is missing
     physics.pump_ripple *= 1.0 + 4.0 * severity**2
     physics.coolant_leak_percent_h += 18.0 * severity
     physics.coolant_concentration *= 1.0 - 0.5 * severity

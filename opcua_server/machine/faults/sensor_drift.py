@@ -10,7 +10,7 @@ from opcua_server.machine.physics import Physics
 
 
 def _act(physics: Physics, severity: float) -> None:
-    physics.bearing_sensor_drift_k += 3.6 * severity
+    physics.bearing_sensor_drift_k += 3.0 * severity**1.4  # what has got in lets in more
 
 
 FAULT = Fault(
