@@ -19,16 +19,23 @@ from cnctwin.errors import StartError
 
 SYSTEM: Final = {"chromium": ("chromium", "chromium-browser", "google-chrome"), "mosquitto": ("mosquitto", "/usr/sbin/mosquitto")}
 """Debian package -> the programs of which one must be there."""
+IN_PARALLEL: Final = ("--dist", "loadfile", "-n")
+MOST_WORKERS: Final = 2
+"""Each holds servers of its own, and a browser now and then."""
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the tests of the clone this command belongs to; ``arguments`` go to pytest. Returns pytest's exit code."""
+    """Run the tests of the clone this command belongs to; ``arguments`` go to pytest. Returns pytest's exit code.
+
+    Without arguments all of them run, on two cores where there are two: a file's tests stay together, with the servers they share.
+    """
     clone = find_clone()
     _install_packages(clone)
     _install_programs()
     environment = {**os.environ, "PYTHONHASHSEED": "0"}
     environment.pop("CNCTWIN_DATA", None)  # a test makes its own folder and never touches the user's
-    return subprocess.run([sys.executable, "-m", "pytest", *arguments], cwd=clone, env=environment, check=False).returncode
+    wanted = list(arguments) or [*IN_PARALLEL, str(min(os.cpu_count() or 1, MOST_WORKERS))]
+    return subprocess.run([sys.executable, "-m", "pytest", *wanted], cwd=clone, env=environment, check=False).returncode
 
 
 def find_clone() -> Path:
