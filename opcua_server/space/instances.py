@@ -168,8 +168,8 @@ class Builder:
         attributes[_A.NodeClass] = _held(node_class, _V.Int32)
         attributes[_A.BrowseName] = _held(name, _V.QualifiedName)
         attributes[_A.DisplayName] = _held(ua.LocalizedText(name.Name, "en"), _V.LocalizedText)
-        attributes[_A.WriteMask] = _held(0, _V.UInt32)
-        attributes[_A.UserWriteMask] = _held(0, _V.UInt32)
+        attributes[_A.WriteMask] = AttributeValue(_NO_MASK)
+        attributes[_A.UserWriteMask] = AttributeValue(_NO_MASK)
         if declared is not None:
             source = self.aspace[declared].attributes
             for attribute in _COPIED:
@@ -179,10 +179,10 @@ class Builder:
         if node_class == ua.NodeClass.Object:
             attributes[_A.EventNotifier] = _held(event_notifier, _V.Byte)
         elif node_class == ua.NodeClass.Variable:
-            attributes[_A.AccessLevel] = _held(1, _V.Byte)
-            attributes[_A.UserAccessLevel] = _held(1, _V.Byte)
-            attributes[_A.Historizing] = _held(False, _V.Boolean)
-            attributes[_A.MinimumSamplingInterval] = _held(0.0, _V.Double)
+            attributes[_A.AccessLevel] = AttributeValue(_READ)
+            attributes[_A.UserAccessLevel] = AttributeValue(_READ)
+            attributes[_A.Historizing] = AttributeValue(_FALSE)
+            attributes[_A.MinimumSamplingInterval] = AttributeValue(_ALWAYS)
             attributes[_A.Value] = AttributeValue(self._initial(node, declared))
         elif node_class == ua.NodeClass.Method:
             attributes[_A.UserExecutable] = _held(True, _V.Boolean)
@@ -325,3 +325,7 @@ class Builder:
 
 _shared: Final = SharedValues()
 _held: Final = _shared.attribute
+_NO_MASK: Final = _shared.constant(0, _V.UInt32)
+_READ: Final = _shared.constant(1, _V.Byte)
+_FALSE: Final = _shared.constant(False, _V.Boolean)
+_ALWAYS: Final = _shared.constant(0.0, _V.Double)

@@ -60,6 +60,9 @@ class TypeSpace:
         self._children: dict[ua.NodeId, tuple[Declaration, ...]] = {}
         self._sources: dict[ua.NodeId, tuple[ua.NodeId, ...]] = {}
         self._builtin: dict[ua.NodeId, ua.VariantType] = {}
+        self._supertypes: dict[ua.NodeId, tuple[ua.NodeId, ...]] = {}
+        self._interfaces: dict[ua.NodeId, tuple[ua.NodeId, ...]] = {}
+        self._definitions: dict[ua.NodeId, ua.NodeId] = {}
 
     def qualified(self, name: QName) -> ua.QualifiedName:
         return ua.QualifiedName(name.name, self.index[name.prefix])
@@ -77,12 +80,15 @@ class TypeSpace:
     def targets(self, node_id: ua.NodeId, reference: ua.NodeId, forward: bool = True) -> list[ua.NodeId]:
         return [r.NodeId for r in self.aspace[node_id].references if r.ReferenceTypeId == reference and r.IsForward is forward]
 
-    def supertypes(self, type_id: ua.NodeId) -> list[ua.NodeId]:
+    def supertypes(self, type_id: ua.NodeId) -> tuple[ua.NodeId, ...]:
         """The type itself, then its supertypes up to the root."""
-        chain = [type_id]
-        while above := self.targets(chain[-1], HAS_SUBTYPE, forward=False):
-            chain.append(above[0])
-        return chain
+        known = self._supertypes.get(type_id)
+        if known is None:
+            chain = [type_id]
+            while above := self.targets(chain[-1], HAS_SUBTYPE, forward=False):
+                chain.append(above[0])
+            known = self._supertypes[type_id] = tuple(chain)
+        return known
 
     def is_subtype(self, type_id: ua.NodeId, of: ua.NodeId) -> bool:
         return of in self.supertypes(type_id)
@@ -98,13 +104,21 @@ class TypeSpace:
             known = self._sources[type_id] = tuple(found)
         return known
 
-    def interfaces(self, node_id: ua.NodeId) -> list[ua.NodeId]:
+    def interfaces(self, node_id: ua.NodeId) -> tuple[ua.NodeId, ...]:
         """Interface types of a type or a declaration, with the interfaces' supertypes."""
-        return [above for i in self.targets(node_id, HAS_INTERFACE) for above in self.supertypes(i)]
+        known = self._interfaces.get(node_id)
+        if known is None:
+            found = (above for i in self.targets(node_id, HAS_INTERFACE) for above in self.supertypes(i))
+            known = self._interfaces[node_id] = tuple(found)
+        return known
 
     def type_definition(self, node_id: ua.NodeId) -> ua.NodeId:
-        found = self.targets(node_id, HAS_TYPE_DEFINITION)
-        return found[0] if found else ua.NodeId()
+        """Of a node of the type side; the null NodeId where it has none."""
+        known = self._definitions.get(node_id)
+        if known is None:
+            found = self.targets(node_id, HAS_TYPE_DEFINITION)
+            known = self._definitions[node_id] = found[0] if found else ua.NodeId()
+        return known
 
     def children(self, node_id: ua.NodeId) -> tuple[Declaration, ...]:
         """What the node prescribes; children without a modelling rule belong to the type alone."""
