@@ -86,10 +86,6 @@ class Watch:
             return self.level
         return self._take(self._wanted(value, rank), rank, now_s)
 
-    def rest(self, now_s: float) -> str | None:
-        """The value means nothing now, which is normal; the level that holds."""
-        return self._take(0, _RANKS.get(self.level or "", 0), now_s)
-
     def _take(self, wanted: int, rank: int, now_s: float) -> str | None:
         if wanted == rank:
             self._since_s = math.nan

@@ -84,7 +84,7 @@ class MachineAlarms:
         self._outbox: deque[Event] = deque()
         self._codes: dict[str, Held] = {}
         self._unsure: set[str] = set()
-        """Codes that were active before a restart and not heard of since."""
+        """Codes that were active before a restart of the server or of the machine, and not heard of since."""
         types = builder.types
         self._alert, self._cnc_alarm = types.type_id("MT:AlertType"), types.type_id("CNC:CncAlarmType")
         self._level_alarm = types.type_id("0:ExclusiveLevelAlarmType")
@@ -103,6 +103,10 @@ class MachineAlarms:
         held = self._of_code(code)
         self._unsure.discard(code)
         self._tell(held, held.condition.observe(None, held.condition.present.severity, message, now_ns))
+
+    def doubt(self) -> None:
+        """The machine was started anew: whether an alarm is still on will show with its next AlarmCount."""
+        self._unsure.update(code for code, held in self._codes.items() if held.condition.level is not None)
 
     async def watch(self, columns: Columns, now_ns: int) -> None:
         """One tick: judge the limits, let time pass, tell what came of it."""
@@ -131,13 +135,8 @@ class MachineAlarms:
                 self._tell(held, told)
             else:
                 self._show(held)
-        if quality(status) != "Good":
-            watch.see(_NAN, now_ns / 1e9)
-            return
-        if row.only_while and not columns.numbers[_NUMBER[row.only_while]]:
-            value, level = _NAN, watch.rest(now_ns / 1e9)
-        else:
-            level = watch.see(value, now_ns / 1e9)
+        means_something = not row.only_while or bool(columns.numbers[_NUMBER[row.only_while]])
+        level = watch.see(value if quality(status) == "Good" and means_something else _NAN, now_ns / 1e9)
         condition = held.condition
         if level != condition.level:
             severity = row.limits.severity[level] if level is not None else condition.present.severity
@@ -153,7 +152,7 @@ class MachineAlarms:
         return (_NAN if content is None else float(content)), status
 
     def _settle(self, columns: Columns, now_ns: int) -> None:
-        """Alarms from before a restart that the control no longer shows are over."""
+        """Alarms that are in doubt and that the control no longer shows are over."""
         count = int(columns.numbers[_NUMBER["Machine/AlarmCount"]])
         shown = {str(columns.objects.get("Machine/AlarmCode") or "")} if count == 1 else self._unsure if count else set()
         for code in sorted(self._unsure - shown):
@@ -270,9 +269,8 @@ class MachineAlarms:
                 self._show(held)
         for code, condition in conditions.items():
             held = self._codes[code] = self._code_condition(condition)
-            if condition.present.level is not None:
-                self._unsure.add(code)
             self._show(held)
+        self.doubt()
 
     def _show(self, held: Held) -> None:
         if held.nodes is not None:

@@ -6,6 +6,7 @@ has. Operators may call; what they say is kept with their name, and told to admi
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from opcua_server.security.audit import Fields
 _C: Final = ua.StatusCodes
 _O: Final = ua.ObjectIds
 _V: Final = ua.VariantType
+_log = logging.getLogger("opcua_server.audit")
 Act = Callable[[Condition, list[Any], str, int], list[Branch]]
 """(condition, values of the arguments, user, now) -> branches to tell."""
 
@@ -95,6 +97,15 @@ class ConditionMethod:
         elif self.name == "TimedShelve" and len(values) == 1 and isinstance(values[0], float):
             fields["ShelvingTime"] = (values[0], _V.Double)
         source = held.face.node_id if held is not None else object_id
+        user = request.session.user if request.session is not None else None
+        _log.info(
+            "%s on %s by %s from %s: %s",
+            self.name,
+            source.to_string(),
+            user or "anonymous",
+            request.peer,
+            ua.StatusCode(status).name,
+        )
         self.core.audit.did(_AUDIT_TYPES[self.name], self.name, request, source, method_id, given, status, fields)
 
 

@@ -18,7 +18,7 @@ from opcua_server.alarms.limits import Limits
 @dataclass(frozen=True, slots=True)
 class LimitAlarm:
     """``signal``: by its name in the catalogue. ``what`` and ``advice``: what the operator reads. ``only_while``: a signal that has
-    to be true for the value to mean anything."""
+    to be true for the value to mean anything; while it is not, what was seen last holds."""
 
     name: str
     signal: str
@@ -37,11 +37,11 @@ class LimitAlarm:
         return self.row.group
 
     def message(self, level: str | None, value: float) -> str:
-        """One line, with the value, what it should be, and what to do. NaN: the value means nothing now."""
+        """One line, with the value, what it should be, and what to do."""
         unit = self.row.unit
         symbol = f" {unit.symbol}" if unit is not None and unit.symbol else ""
         if level is None:
-            return f"{self.what} is normal again: {value:.4g}{symbol}" if value == value else f"{self.what} is no longer judged"
+            return f"{self.what} is normal again: {value:.4g}{symbol}"
         word = {"HighHigh": "much too high", "High": "too high", "Low": "too low", "LowLow": "much too low"}[level]
         return f"{self.what} is {word}: {value:.4g}{symbol}, limit {self.limits.at[level]:g}{symbol}. {self.advice}"
 

@@ -203,6 +203,7 @@ class RunningMachine:
             self._retry_at_s = steady_s + self._retry_s
             self._retry_s = min(self._retry_s * 2, MAX_RETRY_S)
             return False
+        self._space.alarms.doubt()
         _logger.warning("%s is in service again, from its last good state", self.machine_id)
         self.problem = ""
         return True

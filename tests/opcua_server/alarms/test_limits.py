@@ -45,15 +45,12 @@ def test_from_one_side_to_the_other() -> None:
     assert levels(FOUR, *[85.0] * 6, *[5.0] * 6)[-1] == "LowLow"
 
 
-def test_a_value_that_means_nothing_is_normal_and_one_that_is_not_known_changes_nothing() -> None:
+def test_a_value_that_is_not_known_changes_nothing() -> None:
     watch = Watch(FOUR)
     for now in range(6):
         watch.see(85.0, now)
     for now in range(6, 100):
         assert watch.see(float("nan"), now) == "High"
-    for now in range(100, 110):
-        assert watch.rest(now) == "High"
-    assert watch.rest(110) is None
 
 
 @given(st.lists(st.floats(0.0, 100.0), max_size=60))

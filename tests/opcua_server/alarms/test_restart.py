@@ -80,6 +80,12 @@ def test_alarms_that_the_control_no_longer_shows_after_a_restart_are_over(bench:
     assert of_machine(reborn, "PS0010").condition.present.level is not None
     gone = of_machine(reborn, "SV0445").condition.present
     assert (gone.level, gone.acked) == (None, False)
+    columns.numbers[NUMERIC_INDEX["Machine/AlarmCount"]] = 0
+    bench.do(lambda: reborn.watch(columns, columns.source_time_ns))
+    assert of_machine(reborn, "PS0010").condition.present.level is not None, "it says itself when it is over"
+    bench.do(reborn.alarms.doubt)
+    bench.do(lambda: reborn.watch(columns, columns.source_time_ns))
+    assert of_machine(reborn, "PS0010").condition.present.level is None, "a machine that was started anew does not"
 
 
 def test_a_file_that_cannot_be_used_is_one_warning_and_is_kept(
