@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -31,6 +32,8 @@ _LIVES: Final[dict[str, tuple[Unit, int, float | int]]] = {
     "Usages": (units.ONE, _USAGES, 0),
     "CuttingDistance": (units.METRE, _FEED_DISTANCE, 0.0),
 }
+CRITERION_MM, CLEARANCE_DEG = 0.3, 7.0
+"""Flank wear at 100 % (ISO 8688-2), and the clearance angle of the edges: by how much a worn flank stands back."""
 WARNING_SHARE: Final = 0.9
 """Of the life in cut, at which a tool is to be laid ready."""
 NEVER: Final = datetime(1601, 1, 1, tzinfo=UTC)
@@ -42,6 +45,8 @@ _OWN: Final[tuple[tuple[str, ua.VariantType, Unit | None, float, float], ...]] =
     ("Diameter", _V.Double, units.MILLIMETRE, 0, 200),
     ("Radius", _V.Double, units.MILLIMETRE, 0, 100),
     ("Length", _V.Double, units.MILLIMETRE, 0, 400),
+    ("LengthWear", _V.Double, units.MILLIMETRE, 0, 1),
+    ("RadiusWear", _V.Double, units.MILLIMETRE, 0, 1),
     ("WearPercent", _V.Double, units.PERCENT, 0, 200),
     ("InSpindle", _V.Boolean, None, 0, 0),
 )
@@ -143,6 +148,13 @@ class Magazine:
             ("Diameter", (float(tool.diameter), _V.Double)),
             ("Radius", (tool.diameter / 2.0, _V.Double)),
             ("Length", (float(tool.length), _V.Double)),
+            ("LengthWear", (_stands_back_mm(tool), _V.Double)),
+            ("RadiusWear", (_stands_back_mm(tool), _V.Double)),
             ("WearPercent", (float(tool.wear_percent), _V.Double)),
             ("InSpindle", (tool.in_spindle, _V.Boolean)),
         ]
+
+
+def _stands_back_mm(tool: ToolState) -> float:
+    """How far the worn edge is behind the new one, at the tip and at the side: a flank of width VB at the clearance angle, mm."""
+    return CRITERION_MM * tool.wear_percent / 100.0 * math.tan(math.radians(CLEARANCE_DEG))

@@ -223,6 +223,8 @@ def test_tools_show_life_wear_place_and_why_they_are_locked(server: Server, mach
     assert value(server, machine, f"{tools}.T4.Location.Name") == "Magazine"
     assert value(server, machine, f"{tools}.T3.Length") == 120.0
     assert value(server, machine, f"{tools}.T3.Radius") == 5.0
+    for name in ("LengthWear", "RadiusWear"):  # 12 % of 0.3 mm of flank wear, at a clearance angle of 7 degrees
+        assert value(server, machine, f"{tools}.T3.{name}") == pytest.approx(0.036 * 0.12278, rel=1e-3)
     assert value(server, machine, "Notification.Prognoses.NextToolChange.ToolIdentifier") == "T3"
     reasons = [value(server, machine, f"{tools}.T{number}.Locked.ReasonForLocking") for number in (3, 4, 5, 6)]
     assert reasons == [0, 1, 3, 2]
