@@ -89,17 +89,17 @@ async def serve(settings: Settings, status: Status, *, clock: Clock | None = Non
     table = limits_file.read(settings.data)
     with space.without_collector():
         server = await _make_server(settings)
-    try:
-        plant = await Plant.build(settings, status, clock, server, make_source, checkpoints, programs, table)
-        engine = make_front(server, plant.historian(server))
-        offered.take_out(server.iserver.aspace, {*engine.methods, *(method for _, method in server.rights.methods)})
-        await _listen(engine, settings)
-    except BaseException:
-        server.iserver.method_service.stop()
-        raise
-    await server.start()
-    memory.give_back()
-    gc.freeze()  # the address space lives as long as we do: walking its half a million objects holds up everybody
+        try:
+            plant = await Plant.build(settings, status, clock, server, make_source, checkpoints, programs, table)
+            engine = make_front(server, plant.historian(server))
+            offered.take_out(server.iserver.aspace, {*engine.methods, *(method for _, method in server.rights.methods)})
+            await _listen(engine, settings)
+        except BaseException:
+            server.iserver.method_service.stop()
+            raise
+        await server.start()
+        memory.give_back()
+        gc.freeze()  # the address space lives as long as we do: walking its half a million objects holds up everybody
     try:
         await plant.tick()
         status.ready(url=settings.endpoint, machines=len(plant.machines), **plant.facts())

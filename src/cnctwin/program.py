@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import importlib.metadata
 import json
 import logging
@@ -100,14 +101,25 @@ def run(name: str, settings: Settings) -> int:
     fd = os.environ.pop(STATUS_FD, None)
     status = Status(name, _fd=int(fd) if fd else None)
     try:
-        (entry,) = importlib.metadata.entry_points(group=GROUP, name=name)
-        return _loop(entry.load(), settings, status, supervised=fd is not None)
+        return _loop(_loaded(name), settings, status, supervised=fd is not None)
     except CnctwinError as error:
         status.failed(error)
         if fd is None:
             raise
         print(f"{name}: {error}", file=sys.stderr)
         return error.exit_code
+
+
+def _loaded(name: str) -> Serve:
+    """A program's ``serve``. Modules live as long as the process: the collector need not walk them, now or later."""
+    (entry,) = importlib.metadata.entry_points(group=GROUP, name=name)
+    gc.disable()
+    try:
+        serve: Serve = entry.load()
+    finally:
+        gc.freeze()
+        gc.enable()
+    return serve
 
 
 SWITCH_S: Final = 0.0005
