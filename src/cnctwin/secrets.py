@@ -34,8 +34,8 @@ Analytics writes result nodes only. Gateway carries out what its own users were 
 PEOPLE: Final[Mapping[str, Role]] = {"operator": "Operator", "engineer": "Engineer", "admin": "Admin"}
 PROGRAMS: Final[Mapping[str, Role]] = {"analytics": "Analytics", "gateway": "Gateway"}
 
-_HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=46 << 10, parallelism=1)
-"""46 MiB a guess, twice the passes that OWASP asks for with them; guesses are counted and slowed down besides."""
+_HASHER = argon2.PasswordHasher(time_cost=4, memory_cost=19 << 10, parallelism=1)
+"""19 MiB a guess, twice the passes that OWASP asks for with them; guesses are counted and slowed down besides."""
 
 
 @functools.cache
