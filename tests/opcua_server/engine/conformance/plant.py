@@ -44,7 +44,7 @@ LIMITS: Final = Limits(
     history_points=4,
     items_per_session=400, subscriptions_per_session=20, publish_requests_per_session=8, retransmission_messages=5,
 )  # fmt: skip
-_VALUES: Final[dict[str, tuple[Any, Any, int]]] = {  # name -> value, data type, rank
+VALUES: Final[dict[str, tuple[Any, Any, int]]] = {  # name -> value, data type, rank
     "Double": (1.5, V.Double, -1),
     "Count": (0, V.Int32, -1),
     "Small": (7, V.UInt16, -1),
@@ -72,7 +72,7 @@ _VALUES: Final[dict[str, tuple[Any, Any, int]]] = {  # name -> value, data type,
     "Nothing": (0.0, V.Double, -1),
 }
 _TYPES: Final = {"Any": 24, "Number": 26, "Structure": 884}
-WRITABLE: Final = frozenset(_VALUES) - {"Fixed", "Hidden", "Open", *KINDS}
+WRITABLE: Final = frozenset(VALUES) - {"Fixed", "Hidden", "Open", *KINDS}
 
 
 def node(name: str) -> ua.NodeId:
@@ -83,7 +83,7 @@ async def _build(server: Any) -> None:
     await server.register_namespace(URI)
     objects = server.nodes.objects
     folder = await objects.add_object(node("Conformance"), ua.QualifiedName("Conformance", INDEX))
-    for name, (value, kind, rank) in _VALUES.items():
+    for name, (value, kind, rank) in VALUES.items():
         variant = ua.Variant(value, kind, is_array=rank >= 1)
         made = await folder.add_variable(
             node(name), ua.QualifiedName(name, INDEX), variant, datatype=ua.NodeId(_TYPES[name]) if name in _TYPES else None
@@ -156,14 +156,14 @@ class Plant:
             for value in values:
                 now = datetime.now(UTC)
                 old = held.value.Value
-                variant = ua.Variant(value, _VALUES[name][1], is_array=_VALUES[name][2] >= 1) if value is not None else old
+                variant = ua.Variant(value, VALUES[name][1], is_array=VALUES[name][2] >= 1) if value is not None else old
                 put(held, ua.DataValue(variant, ua.StatusCode(status), source or now, now))
 
         self.do(work)
 
     def reset(self, *names: str) -> None:
         for name in names:
-            self.show(name, _VALUES[name][0])
+            self.show(name, VALUES[name][0])
 
     def _hub(self) -> Any:
         return self.engine.table[787].service.handler.__self__  # type: ignore[attr-defined]  # CreateSubscription
