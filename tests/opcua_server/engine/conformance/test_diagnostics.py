@@ -101,6 +101,7 @@ def test_nobody_else_sees_who_is_connected(plant: Plant) -> None:
             assert level.Value.Value & 1
             (one,) = await admin.monitor(await admin.subscribe(), monitored(CURRENT_SESSIONS, 3))
             assert one.StatusCode.is_good()
-            assert (await admin.gather(1))[0][:2] == (3, 2)
+            assert (await admin.gather(1))[0][:2] == (3, len(plant.engine.sessions))
+            assert len(plant.engine.sessions) >= 2
 
     run(plant, act, "Engineer")
