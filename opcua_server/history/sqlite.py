@@ -24,6 +24,9 @@ class SqliteConnection:
     def __init__(self, path: Path, *, to_write: bool) -> None:
         try:
             self._connection = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
+        except sqlite3.Error as error:
+            raise _raised(error) from error
+        try:
             # Opened where the server starts and used by the writer from then on: one after the other.
             if to_write:
                 for pragma in (
@@ -38,6 +41,7 @@ class SqliteConnection:
             else:
                 self._connection.execute("PRAGMA query_only = 1")
         except sqlite3.Error as error:
+            self._connection.close()
             raise _raised(error) from error
 
     def run(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
