@@ -30,6 +30,8 @@ class Caller:
         self.url = url
         self.endpoints = endpoints
         self.channel = channel
+        self.seen: object = None
+        """What a check found that later ones use too."""
 
     async def __call__(self, service: str, **parameters: Any) -> Any:
         """The response's parameters; the response itself where it has none."""

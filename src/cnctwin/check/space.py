@@ -14,7 +14,6 @@ from cnctwin.check.caller import Caller, ua
 from cnctwin.check.check import Failed, NotOffered, check, expect
 from cnctwin.check.services import SERVER
 
-ROOT: Final = ua.NodeId(84)
 BATCH: Final = 200
 MOST_NODES: Final = 200_000
 _VARIABLE, _OBJECT, _METHOD = int(ua.NodeClass.Variable), int(ua.NodeClass.Object), int(ua.NodeClass.Method)
@@ -103,14 +102,10 @@ class Crawl:
     """Values of structures that asyncua's decoder has wrong."""
 
 
-_crawls: dict[int, Crawl] = {}
-
-
 async def crawl(server: Caller) -> Crawl:
     """The address space as a browser sees it; walked once for all checks of a session."""
-    known = _crawls.get(id(server))
-    if known is not None:
-        return known
+    if isinstance(server.seen, Crawl):
+        return server.seen
     made = Crawl()
     waiting = [ua.NodeId(85)]
     made.instances.add(waiting[0])
@@ -129,7 +124,7 @@ async def crawl(server: Caller) -> Crawl:
     variables = [node for node, kind in made.classes.items() if kind == _VARIABLE]
     for start in range(0, len(variables), BATCH):
         await _read(server, variables[start : start + BATCH], made)
-    _crawls[id(server)] = made
+    server.seen = made
     return made
 
 
