@@ -5,12 +5,15 @@ from __future__ import annotations
 import inspect
 import logging
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
+from cnctwin.wire import Budget, decode
 from cnctwin.wire.encode import array_writer
 from cnctwin.wire.scalars import ua
-from opcua_server.engine.contract import Limits, MethodHandler, Request, Service, ServiceFault
+from opcua_server.engine.contract import LONG, Beside, Limits, MethodHandler, Request, Service, ServiceFault
 from opcua_server.engine.fits import Fits, has_rank
+from opcua_server.engine.recalls import Recalls
 from opcua_server.security.access import may_call, may_configure, may_operate
 from opcua_server.security.audit import Audit
 from opcua_server.security.rights import Rights
@@ -55,24 +58,42 @@ class Methods:
         self._fits = Fits(aspace, limits.array_elements)
         self._audit = audit
         self._targets: dict[tuple[Any, Any], _Target] = {}
+        self._recalls = Recalls()
         self._known = (0, 0, 0)
 
     def services(self) -> list[Service]:
-        return [Service("Call", 712, 715, self.call, ua.CallParameters)]
+        return [Service("Call", 712, 715, self.call)]
 
-    async def call(self, request: Request, params: Any) -> Any:
-        calls = params.MethodsToCall
+    def call(self, request: Request, raw: bytes) -> Any:
+        """Raw bytes in, bytes out; what comes again with other numbers is not decoded (recalls.py), a long one beside the loop."""
+        self._forget_old()
+        again = self._recalls.again(raw)
+        if again is not None:
+            return self._again(request, *again)
+        read = partial(
+            decode, ua.CallParameters, raw, Budget(max_array=self._limits.array_elements, max_string=self._limits.string_bytes)
+        )
+        if len(raw) > LONG:
+            return Beside(read, lambda asked: self._all(request, raw, asked.MethodsToCall))
+        return self._all(request, raw, read().MethodsToCall)
+
+    async def _again(self, request: Request, one: Any, target: _Target, given: list[Any]) -> bytes:
+        return _encoded([await self._one(request, one, target, given)])
+
+    async def _all(self, request: Request, raw: bytes, calls: list[Any] | None) -> bytes:
         if not calls:
             raise ServiceFault(_C.BadNothingToDo)
         if len(calls) > self._limits.methods_per_call:
             raise ServiceFault(_C.BadTooManyOperations)
-        parts: list[bytes] = []
-        _write_results([await self._one(request, one) for one in calls], parts.append)
-        return b"".join([*parts, b"\x00\x00\x00\x00"])
+        results = []
+        for one in calls:
+            target = self._target(one)
+            results.append(await self._one(request, one, target, list(one.InputArguments or [])))
+        if len(calls) == 1 and target.command is not None and results[0].StatusCode.is_good():
+            self._recalls.learn(raw, one, target)
+        return _encoded(results)
 
-    async def _one(self, request: Request, one: Any) -> Any:
-        target = self._target(one)
-        given = list(one.InputArguments or [])
+    async def _one(self, request: Request, one: Any, target: _Target, given: list[Any]) -> Any:
         result = await self._result(request, one, target, given)
         if target.audit is not None:
             target.audit(request, one.ObjectId, one.MethodId, given, result.StatusCode.value)
@@ -80,12 +101,15 @@ class Methods:
             self._audit.called(request, one.ObjectId, one.MethodId, [] if target.is_secret else given, result.StatusCode.value)
         return result
 
-    def _target(self, one: Any) -> _Target:
-        """What is known of a method on an object. Kept for those that can be called: what strangers make up is not."""
+    def _forget_old(self) -> None:
         known = (len(self._aspace._nodes), len(self._rights.methods), len(self._handlers))
         if known != self._known:
             self._known = known
             self._targets.clear()
+            self._recalls.clear()
+
+    def _target(self, one: Any) -> _Target:
+        """What is known of a method on an object. Kept for those that can be called: what strangers make up is not."""
         key = (one.ObjectId, one.MethodId)
         target = self._targets.get(key)
         if target is None:
@@ -205,6 +229,13 @@ class Methods:
         if node.call is None:
             raise ServiceFault(_C.BadNotImplemented)
         return node.call(one.ObjectId, *given)
+
+
+def _encoded(results: list[Any]) -> bytes:
+    parts: list[bytes] = []
+    _write_results(results, parts.append)
+    parts.append(b"\x00\x00\x00\x00")  # no DiagnosticInfos
+    return b"".join(parts)
 
 
 def _who(request: Request) -> str:

@@ -14,20 +14,17 @@ from datetime import datetime
 from typing import Any, Final
 
 from cnctwin.wire import Budget, decoder
-from cnctwin.wire.scalars import FIXED, ua
+from cnctwin.wire.scalars import ua
+from opcua_server.engine.forms import MAX_FORMS, NUMBERS, Form
 from opcua_server.security.rights import Rights
 
 _V = ua.VariantType
-_CODES: Final[dict[Any, tuple[str, int]]] = {
-    _V(number): FIXED[_V(number).name] for number in range(1, 12)
-}  # Boolean to Double: struct code, bytes
 _FLOATS: Final = frozenset({_V.Float, _V.Double})
 _read_item: Final = decoder(ua.WriteValue)
 _new_variant: Final[Callable[..., Any]] = ua.Variant.__new__
 _new_value: Final[Callable[..., Any]] = ua.DataValue.__new__
 _Variant: Final[Any] = ua.Variant
 _DataValue: Final[Any] = ua.DataValue
-MAX_SHAPES: Final = 256
 MAX_ITEMS: Final = 1_000
 
 
@@ -42,28 +39,26 @@ class _Shape:
         ]
         self.has_floats = any(kind in _FLOATS for _, kind, _ in self.targets)
         budget = Budget()
-        form, p, done = "<", 4, 0
+        holes, p = [], 4
         for item in items:
             _item, p = _read_item(raw, p, budget)
-            code, size = _code(item)
-            start = p - size - (4 if item.Value.StatusCode is not None else 0)
-            form += f"{start - done}s{code}"
-            done = start + size
+            kind = _number(item)
+            holes.append((p - NUMBERS[kind][1] - (4 if item.Value.StatusCode is not None else 0), kind))
         if p != len(raw):
             raise ValueError("bytes behind the items")
-        self.unpack = struct.Struct(f"{form}{len(raw) - done}s").unpack
-        self.between = self.unpack(raw)[::2]
+        self.form = Form(raw, holes)
         self.answer = struct.pack(f"<i{len(items)}Ii", len(items), *[0] * len(items), 0)
 
 
-def _code(item: Any) -> tuple[str, int]:
+def _number(item: Any) -> Any:
+    """The type of an item's value. Raises ValueError when there is more to it."""
     given = item.Value
     times = (given.SourceTimestamp, given.ServerTimestamp, given.SourcePicoseconds, given.ServerPicoseconds)
     if item.AttributeId != 13 or item.IndexRange or any(one is not None for one in times) or given.Value.is_array:
         raise ValueError("no plain value")
-    if (given.StatusCode is not None and given.StatusCode.value) or given.Value.VariantType not in _CODES:
+    if (given.StatusCode is not None and given.StatusCode.value) or given.Value.VariantType not in NUMBERS:
         raise ValueError("no Good number")
-    return _CODES[given.Value.VariantType]
+    return given.Value.VariantType
 
 
 class Rewrites:
@@ -85,7 +80,7 @@ class Rewrites:
             shape = _Shape(raw, items, helds, {self._rights.results[item.NodeId] for item in items})
         except ValueError:
             return
-        if len(self._shapes) >= MAX_SHAPES:
+        if len(self._shapes) >= MAX_FORMS:
             self._shapes.clear()
         self._shapes[len(raw), raw[:16]] = shape
 
@@ -97,9 +92,8 @@ class Rewrites:
         shape = self._shapes.get((len(raw), raw[:16]))
         if shape is None or self._is_watched():
             return None
-        parts = shape.unpack(raw)
-        values = parts[1::2]
-        if parts[::2] != shape.between or (shape.has_floats and not all(map(math.isfinite, values))):
+        values = shape.form.numbers(raw)
+        if values is None or (shape.has_floats and not all(map(math.isfinite, values))):
             return None
         for (held, kind, status), value in zip(shape.targets, values, strict=True):
             variant = _new_variant(_Variant)

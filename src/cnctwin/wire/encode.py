@@ -30,6 +30,7 @@ _UINT32 = struct.Struct("<I").pack
 _UINT16 = struct.Struct("<H").pack
 _INT64 = struct.Struct("<q").pack
 _NULL = b"\xff\xff\xff\xff"
+_EMPTY = b"\x00\x00\x00\x00"
 _BYTE = [bytes((number,)) for number in range(256)]
 
 
@@ -84,8 +85,10 @@ def array_writer(kind: Any) -> Write:
         def write_numbers(values: Any, out: Out) -> None:
             if values is None:
                 out(_NULL)
-            else:
+            elif len(values):
                 out(struct.pack(f"<i{len(values)}{code}", len(values), *values))
+            else:
+                out(_EMPTY)
 
         return write_numbers
     if kind is ua.StatusCode:
@@ -96,6 +99,9 @@ def array_writer(kind: Any) -> Write:
         nonlocal write
         if values is None:
             out(_NULL)
+            return
+        if not len(values):
+            out(_EMPTY)
             return
         if write is None:
             write = encoder(kind)
@@ -149,6 +155,9 @@ def _compile(kind: Any) -> Write:
             continue
         if type_name in FIXED and type_name not in CONVERTED and not is_optional and get_origin(hint) is None:
             run.append((f"o.{item.name}", FIXED[type_name][0]))
+            continue
+        if hint is ua.StatusCode and not is_optional:
+            run.append((f"o.{item.name}.value", FIXED[type_name][0]))
             continue
         flush()
         label = f"w{number}"
