@@ -4,6 +4,7 @@
                                                  ^             '-----> events         what subscribers are told
                  Acknowledge, TimedShelve ... ---'--> memory --> disk                 what survives a restart
 
+branch      one state of a condition, and what is said of it          pure
 condition   the states of one condition, and what changes them        pure
 limits      when a value is beyond a limit, without chatter           pure
 table       the limit alarms of a machine

@@ -20,6 +20,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
+from opcua_server.alarms.branch import Branch, Comment, Refused
+
 Shelving = Literal["Unshelved", "TimedShelved", "OneShotShelved"]
 MOST_BRANCHES: Final = 8
 """Earlier states kept for each condition; the oldest is given up, and told so, when nobody acknowledges anything."""
@@ -27,65 +29,7 @@ MOST_IDS: Final = 32
 """EventIds by which a branch is known."""
 MAX_SHELVED_MS: Final = 8 * 3_600_000.0
 """MaxTimeShelved: one shift."""
-MOST_COMMENT: Final = 1_000
-"""Characters of a comment that are kept."""
 _NS_PER_MS: Final = 1_000_000
-
-
-class Refused(Exception):
-    """A method is not possible now. ``status``: name of the status code."""
-
-    def __init__(self, status: str) -> None:
-        super().__init__(status)
-        self.status = status
-
-
-@dataclass(frozen=True, slots=True)
-class Comment:
-    """What an operator says. Without text and locale nothing is said, and the comment before stays; an empty text with a locale
-    takes it away (5.5.6)."""
-
-    text: str | None
-    locale: str | None = None
-
-    @property
-    def is_null(self) -> bool:
-        return not self.text and not self.locale
-
-
-@dataclass(slots=True)
-class Branch:
-    """One state of a condition. ``number`` 0 is the present one. ``level``: what it is active at, None while it is not.
-
-    ``told_ns``: when the last thing happened to it. ``*_ns``: last transitions. ``event_ids``: newest last.
-    """
-
-    number: int = 0
-    level: str | None = None
-    severity: int = 1
-    last_severity: int = 0
-    message: str = ""
-    acked: bool = True
-    confirmed: bool = True
-    comment: str = ""
-    locale: str = "en"
-    user: str = ""
-    told_ns: int = 0
-    active_ns: int = 0
-    acked_ns: int = 0
-    confirmed_ns: int = 0
-    severity_ns: int = 0
-    comment_ns: int = 0
-    event_ids: tuple[bytes, ...] = ()
-
-    @property
-    def wants_somebody(self) -> bool:
-        """Whether it is active, or not yet acknowledged and confirmed."""
-        return self.level is not None or not (self.acked and self.confirmed)
-
-    @property
-    def event_id(self) -> bytes:
-        return self.event_ids[-1] if self.event_ids else b""
 
 
 @dataclass(slots=True)
@@ -104,6 +48,10 @@ class Condition:
     quality_ns: int = 0
     shelving: Shelving = "Unshelved"
     unshelve_ns: int = 0
+    suppressed: bool = False
+    suppressed_ns: int = 0
+    out_of_service: bool = False
+    out_of_service_ns: int = 0
     _input: tuple[str | None, int, str] | None = None
     """What the process showed last while it was disabled."""
 
@@ -114,7 +62,9 @@ class Condition:
             severity=severity, event_ids=(new_id(),), told_ns=now_ns, active_ns=now_ns, acked_ns=now_ns, confirmed_ns=now_ns,
             severity_ns=now_ns, comment_ns=now_ns,
         )  # fmt: skip
-        return cls(name, new_id, enabled_ns=now_ns, present=present, quality_ns=now_ns)
+        return cls(
+            name, new_id, enabled_ns=now_ns, present=present, quality_ns=now_ns, suppressed_ns=now_ns, out_of_service_ns=now_ns
+        )
 
     # What it shows ----------------------------------------------------------------------------------------------------
 
@@ -135,6 +85,11 @@ class Condition:
     def is_shelved(self) -> bool:
         return self.shelving != "Unshelved"
 
+    @property
+    def is_put_aside(self) -> bool:
+        """SuppressedOrShelved: operators' screens may leave it out (5.8.2)."""
+        return self.is_shelved or self.suppressed or self.out_of_service
+
     def unshelve_ms(self, now_ns: int) -> float:
         """Time until it unshelves itself; 0 while it is not shelved."""
         return max(0.0, (self.unshelve_ns - now_ns) / _NS_PER_MS) if self.is_shelved else 0.0
@@ -142,7 +97,7 @@ class Condition:
     @property
     def is_worth_keeping(self) -> bool:
         """Whether anything is lost when it is forgotten."""
-        return bool(not self.enabled or self.branches or self.present.wants_somebody or self.is_shelved or self.present.comment)
+        return bool(not self.enabled or self.branches or self.present.wants_somebody or self.is_put_aside or self.present.comment)
 
     # What happens -----------------------------------------------------------------------------------------------------
 
@@ -164,7 +119,7 @@ class Condition:
         if was_active is not is_active:
             present.active_ns = now_ns
         if is_active and severity != present.severity:
-            present.last_severity, present.severity, present.severity_ns = present.severity if was_active else 0, severity, now_ns
+            present.last_severity, present.severity, present.severity_ns = present.severity, severity, now_ns
         present.level, present.message = level, message
         if not is_active and self.shelving == "OneShotShelved":
             self.shelving = "Unshelved"
@@ -188,25 +143,31 @@ class Condition:
 
     def acknowledge(self, event_id: bytes, comment: Comment, user: str, now_ns: int) -> list[Branch]:
         branch = self._known_by(event_id)
+        comment.must_fit()
         if branch.acked:
             raise Refused("BadConditionBranchAlreadyAcked")
         branch.acked, branch.confirmed = True, False
         branch.acked_ns = branch.confirmed_ns = now_ns
-        self._note(branch, comment, user, now_ns)
+        branch.note(comment, user, now_ns)
         return [self._tell(branch, now_ns)]
 
     def confirm(self, event_id: bytes, comment: Comment, user: str, now_ns: int) -> list[Branch]:
         branch = self._known_by(event_id)
+        comment.must_fit()
         if branch.confirmed:
             raise Refused("BadConditionBranchAlreadyConfirmed")
         branch.confirmed, branch.confirmed_ns = True, now_ns
-        self._note(branch, comment, user, now_ns)
+        branch.note(comment, user, now_ns)
         self.branches.pop(branch.number, None)
         return [self._tell(branch, now_ns)]
 
     def add_comment(self, event_id: bytes, comment: Comment, user: str, now_ns: int) -> list[Branch]:
+        """Nothing said is nothing to add (5.5.6)."""
         branch = self._known_by(event_id)
-        self._note(branch, comment, user, now_ns)
+        comment.must_fit()
+        if comment.is_null:
+            raise Refused("BadInvalidArgument")
+        branch.note(comment, user, now_ns)
         return [self._tell(branch, now_ns)]
 
     def disable(self, now_ns: int) -> list[Branch]:
@@ -248,6 +209,31 @@ class Condition:
         self.shelving = "Unshelved"
         return [self._tell(self.present, now_ns)]
 
+    def suppress(self, suppressed: bool, now_ns: int) -> list[Branch]:
+        """Suppress, or no longer. What is so already stays so, and is no error (5.8.8, 5.8.10)."""
+        self._must_be_enabled()
+        if suppressed is self.suppressed:
+            return []
+        self.suppressed, self.suppressed_ns = suppressed, now_ns
+        return [self._tell(self.present, now_ns)]
+
+    def take_out(self, out_of_service: bool, now_ns: int) -> list[Branch]:
+        """Remove from service, or place in it again (5.8.12, 5.8.14)."""
+        self._must_be_enabled()
+        if out_of_service is self.out_of_service:
+            return []
+        self.out_of_service, self.out_of_service_ns = out_of_service, now_ns
+        return [self._tell(self.present, now_ns)]
+
+    def remark(self, act: Callable[[], list[Branch]], comment: Comment, user: str, now_ns: int) -> list[Branch]:
+        """``act``, and what is said with it: of the present state, whatever came of the act."""
+        comment.must_fit()
+        told = act()
+        if comment.is_null:
+            return told
+        self.present.note(comment, user, now_ns)
+        return told or [self._tell(self.present, now_ns)]
+
     # ------------------------------------------------------------------------------------------------------------------
 
     def _shelve(self, shelving: Shelving, time_ms: float, now_ns: int) -> list[Branch]:
@@ -277,13 +263,6 @@ class Condition:
             given_up.acked = given_up.confirmed = True
             told.append(self._tell(given_up, now_ns))
         return [*told, self._tell(branch, now_ns)]
-
-    @staticmethod
-    def _note(branch: Branch, comment: Comment, user: str, now_ns: int) -> None:
-        if not comment.is_null:
-            branch.comment, branch.locale = (comment.text or "")[:MOST_COMMENT], (comment.locale or "")[:64]
-            branch.comment_ns = now_ns
-        branch.user = user
 
     def _tell(self, branch: Branch, now_ns: int) -> Branch:
         branch.told_ns = now_ns

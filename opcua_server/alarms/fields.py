@@ -14,7 +14,8 @@ from typing import Any, Final
 from asyncua import ua
 
 from cnctwin.reading import utc
-from opcua_server.alarms.condition import Branch, Condition
+from opcua_server.alarms.branch import Branch
+from opcua_server.alarms.condition import Condition
 
 _V: Final = ua.VariantType
 _O: Final = ua.ObjectIds
@@ -94,7 +95,9 @@ def rows(face: Face, condition: Condition, branch: Branch, now_ns: int) -> Rows:
         **_two_state("ActiveState", is_active, ("Active", "Inactive"), branch.active_ns),
         "ActiveState/EffectiveDisplayName": (text(_effective(face, branch)), _V.LocalizedText),
         "InputNode": (face.input_node, _V.NodeId),
-        "SuppressedOrShelved": (condition.is_shelved, _V.Boolean),
+        **_two_state("SuppressedState", condition.suppressed, ("Suppressed", "Unsuppressed"), condition.suppressed_ns),
+        **_two_state("OutOfServiceState", condition.out_of_service, ("Out of Service", "In Service"), condition.out_of_service_ns),
+        "SuppressedOrShelved": (condition.is_put_aside, _V.Boolean),
         "MaxTimeShelved": (condition.max_shelved_ms, _V.Double),
         "ShelvingState/CurrentState": (text(_SHELVED_TEXTS[condition.shelving]), _V.LocalizedText),
         "ShelvingState/CurrentState/Id": (SHELVED_STATES[condition.shelving], _V.NodeId),

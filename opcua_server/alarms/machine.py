@@ -25,7 +25,8 @@ from asyncua.common.events import Event
 from cnctwin.reading import GOOD, Columns, quality
 from nodesets.catalogue import MACHINE, NUMERIC
 from opcua_server.alarms import memory
-from opcua_server.alarms.condition import Branch, Condition
+from opcua_server.alarms.branch import Branch
+from opcua_server.alarms.condition import Condition
 from opcua_server.alarms.fields import Face, rows
 from opcua_server.alarms.limits import LEVELS, Watch
 from opcua_server.alarms.nodes import COMMON, ConditionNodes

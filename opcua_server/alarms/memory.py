@@ -1,7 +1,7 @@
 """Conditions as JSON data, and back: what survives a restart. Pure.
 
-Kept is what a person did or has still to do: disabled, shelved, comments, and every state that is active, unacknowledged or
-unconfirmed, with its EventIds, so that a client may acknowledge after the restart what it was told before.
+Kept is what a person did or has still to do: disabled, shelved, suppressed, out of service, comments, and every state that is
+active, unacknowledged or unconfirmed, with its EventIds, so that a client may acknowledge afterwards what it was told before.
 """
 
 from __future__ import annotations
@@ -11,10 +11,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from typing import Any, Final, get_args
 
-from opcua_server.alarms.condition import Branch, Condition, Shelving
+from opcua_server.alarms.branch import Branch
+from opcua_server.alarms.condition import Condition, Shelving
 
 VERSION: Final = 1
-_PLAIN: Final = ("enabled", "enabled_ns", "made_branches", "quality", "quality_ns", "shelving", "unshelve_ns")
+_LATER: Final = ("suppressed", "suppressed_ns", "out_of_service", "out_of_service_ns")
+"""What a file of an earlier version does not have; nothing was suppressed then."""
+_PLAIN: Final = ("enabled", "enabled_ns", "made_branches", "quality", "quality_ns", "shelving", "unshelve_ns", *_LATER)
 _TYPES: Final[dict[str, tuple[type, ...]]] = {"int": (int,), "bool": (bool,), "str": (str,), "str | None": (str, type(None))}
 _KINDS: Final = {one.name: _TYPES[str(one.type)] for one in fields(Branch) if one.name != "event_ids"}
 
@@ -36,7 +39,7 @@ def restored(name: str, content: Mapping[str, Any], new_id: Callable[[], bytes],
     """The condition that ``saved`` gave. Raises ValueError, KeyError or TypeError for anything else."""
     condition = Condition.new(name, new_id, now_ns)
     for key in _PLAIN:
-        value = content[key]
+        value = content.get(key, getattr(condition, key)) if key in _LATER else content[key]
         wrong = isinstance(value, int) and not 0 <= value < _LATEST_NS
         if wrong or type(value) is not type(getattr(condition, key)):
             raise ValueError(f"{name}: {key} is {value!r}"[:200])

@@ -1,4 +1,4 @@
-"""What clients do with conditions: Enable, Disable, AddComment, Acknowledge, Confirm and shelving (OPC 10000-9, 5.5 to 5.8).
+"""What clients do with conditions: Enable, AddComment, Acknowledge, shelve, suppress ... (OPC 10000-9, 5.5 to 5.8).
 
 A call names the condition (or its ShelvingState) as object and, as method, the node at the type, which is also what an instance
 has. Operators may call; what they say is kept with their name, and told to administrators as an audit event of the method's own.
@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from cnctwin.wire.scalars import ua
-from opcua_server.alarms.condition import Branch, Comment, Condition, Refused
+from opcua_server.alarms.branch import Branch, Comment, Refused
+from opcua_server.alarms.condition import Condition
 from opcua_server.alarms.nodes import METHODS
 from opcua_server.alarms.refresh import Refresh
 from opcua_server.alarms.registry import Held, Registry
@@ -32,15 +33,32 @@ def _comment(given: Any) -> Comment:
     return Comment(given.Text, given.Locale) if given is not None else Comment(None)
 
 
+_PLAIN: Final[dict[str, Act]] = {
+    "TimedShelve": lambda condition, given, _user, now: condition.timed_shelve(given[0], now),
+    "OneShotShelve": lambda condition, _given, _user, now: condition.one_shot_shelve(now),
+    "Unshelve": lambda condition, _given, _user, now: condition.unshelve(now),
+    "Suppress": lambda condition, _given, _user, now: condition.suppress(True, now),
+    "Unsuppress": lambda condition, _given, _user, now: condition.suppress(False, now),
+    "RemoveFromService": lambda condition, _given, _user, now: condition.take_out(True, now),
+    "PlaceInService": lambda condition, _given, _user, now: condition.take_out(False, now),
+}
+"""Those that have a twin with a comment behind the other arguments: TimedShelve2 ..."""
+
+
+def _commented(act: Act) -> Act:
+    return lambda condition, given, user, now: condition.remark(
+        lambda: act(condition, given, user, now), _comment(given[-1]), user, now
+    )
+
+
 _ACTS: Final[dict[str, Act]] = {
     "Enable": lambda condition, _given, _user, now: condition.enable(now),
     "Disable": lambda condition, _given, _user, now: condition.disable(now),
     "AddComment": lambda condition, given, user, now: condition.add_comment(given[0] or b"", _comment(given[1]), user, now),
     "Acknowledge": lambda condition, given, user, now: condition.acknowledge(given[0] or b"", _comment(given[1]), user, now),
     "Confirm": lambda condition, given, user, now: condition.confirm(given[0] or b"", _comment(given[1]), user, now),
-    "TimedShelve": lambda condition, given, _user, now: condition.timed_shelve(given[0], now),
-    "OneShotShelve": lambda condition, _given, _user, now: condition.one_shot_shelve(now),
-    "Unshelve": lambda condition, _given, _user, now: condition.unshelve(now),
+    **_PLAIN,
+    **{f"{name}2": _commented(act) for name, act in _PLAIN.items()},
 }
 _AUDIT_TYPES: Final = {
     "Enable": _O.AuditConditionEnableEventType,
@@ -51,7 +69,12 @@ _AUDIT_TYPES: Final = {
     "TimedShelve": _O.AuditConditionShelvingEventType,
     "OneShotShelve": _O.AuditConditionShelvingEventType,
     "Unshelve": _O.AuditConditionShelvingEventType,
+    "Suppress": _O.AuditConditionSuppressionEventType,
+    "Unsuppress": _O.AuditConditionSuppressionEventType,
+    "RemoveFromService": _O.AuditConditionOutOfServiceEventType,
+    "PlaceInService": _O.AuditConditionOutOfServiceEventType,
 }
+"""A method with a comment is told as its plain twin is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +103,9 @@ class ConditionMethod:
             branches = _ACTS[self.name](held.condition, [one.Value for one in given], user, self.wall_ns())
         except Refused as refused:
             raise ServiceFault(getattr(_C, refused.status)) from None
-        held.tell(held, branches)
-        await held.flush()
+        if branches:  # what was so already is told to nobody
+            held.tell(held, branches)
+            await held.flush()
         return ua.CallMethodResult(ua.StatusCode(0), [ua.StatusCode(0)] * len(given), [], [])
 
     def audit(self, request: Request, object_id: Any, method_id: Any, given: list[Any], status: int) -> None:
@@ -94,7 +118,7 @@ class ConditionMethod:
             if isinstance(event_id, bytes) and isinstance(comment, ua.LocalizedText):
                 fields["ConditionEventId"] = (event_id[:64], _V.ByteString)
                 fields["Comment"] = (ua.LocalizedText((comment.Text or "")[:1000], (comment.Locale or "")[:64]), _V.LocalizedText)
-        elif self.name == "TimedShelve" and len(values) == 1 and isinstance(values[0], float):
+        elif self.name in ("TimedShelve", "TimedShelve2") and values and isinstance(values[0], float):
             fields["ShelvingTime"] = (values[0], _V.Double)
         source = held.face.node_id if held is not None else object_id
         user = request.session.user if request.session is not None else None
@@ -106,7 +130,7 @@ class ConditionMethod:
             request.peer,
             ua.StatusCode(status).name,
         )
-        self.core.audit.did(_AUDIT_TYPES[self.name], self.name, request, source, method_id, given, status, fields)
+        self.core.audit.did(_AUDIT_TYPES[self.name.removesuffix("2")], self.name, request, source, method_id, given, status, fields)
 
 
 def services(core: Core) -> list[Service]:

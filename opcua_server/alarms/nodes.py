@@ -29,9 +29,17 @@ _PREFIXES: Final = {"ErrorCode": "MT"}
 """Browse names that are not in namespace 0."""
 _NULL: Final = {_V.LocalizedText: ua.LocalizedText(None, None), _V.NodeId: ua.NodeId()}
 """How a state that is not there reads: the null of its type, never a value without one (OPC 10000-9, 5.8.19.3)."""
-_SHELVING: Final = ("0:ShelvingState", "0:MaxTimeShelved")
+_SHELVING: Final = (
+    "0:MaxTimeShelved", "0:ShelvingState", *(f"0:ShelvingState/0:{name}2" for name in ("TimedShelve", "OneShotShelve", "Unshelve")),
+)  # fmt: skip
+_PUT_ASIDE: Final = tuple(
+    f"0:{name}{with_comment}"
+    for name in ("Suppress", "Unsuppress", "RemoveFromService", "PlaceInService")
+    for with_comment in ("", "2")
+)
 COMMON: Final = (
     "0:ConfirmedState", "0:Confirm", "0:ActiveState/0:TransitionTime", "0:ActiveState/0:EffectiveDisplayName", *_SHELVING,
+    "0:SuppressedState", "0:OutOfServiceState", *_PUT_ASIDE,
 )  # fmt: skip
 """Optional members that all conditions here have."""
 
@@ -94,16 +102,24 @@ class ConditionNodes:
             )
 
 
-METHODS: Final = {
+def _of_alarms(*names: str) -> dict[str, tuple[int, ...]]:
+    return {name: (getattr(ua.ObjectIds, f"AlarmConditionType_{name}"),) for name in names}
+
+
+def _of_shelves(*names: str) -> dict[str, tuple[int, ...]]:
+    """At the type of the state machine, and at the state machine that the type of alarms declares."""
+    types = ("ShelvedStateMachineType", "AlarmConditionType_ShelvingState")
+    return {name: tuple(getattr(ua.ObjectIds, f"{where}_{name}") for where in types) for name in names}
+
+
+METHODS: Final[dict[str, tuple[int, ...]]] = {
     "Enable": (ua.ObjectIds.ConditionType_Enable,),
     "Disable": (ua.ObjectIds.ConditionType_Disable,),
     "AddComment": (ua.ObjectIds.ConditionType_AddComment,),
     "Acknowledge": (ua.ObjectIds.AcknowledgeableConditionType_Acknowledge,),
     "Confirm": (ua.ObjectIds.AcknowledgeableConditionType_Confirm,),
-    "TimedShelve": (ua.ObjectIds.ShelvedStateMachineType_TimedShelve, ua.ObjectIds.AlarmConditionType_ShelvingState_TimedShelve),
-    "OneShotShelve": (
-        ua.ObjectIds.ShelvedStateMachineType_OneShotShelve, ua.ObjectIds.AlarmConditionType_ShelvingState_OneShotShelve,
-    ),
-    "Unshelve": (ua.ObjectIds.ShelvedStateMachineType_Unshelve, ua.ObjectIds.AlarmConditionType_ShelvingState_Unshelve),
-}  # fmt: skip
+    **_of_shelves("TimedShelve", "OneShotShelve", "Unshelve", "TimedShelve2", "OneShotShelve2", "Unshelve2"),
+    **_of_alarms("Suppress", "Unsuppress", "RemoveFromService", "PlaceInService"),
+    **_of_alarms("Suppress2", "Unsuppress2", "RemoveFromService2", "PlaceInService2"),
+}
 """Methods of conditions -> their nodes at the types: those that clients name, and those that instances share."""

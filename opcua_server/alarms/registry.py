@@ -9,7 +9,8 @@ from typing import Any, Final
 from asyncua import ua
 from asyncua.common.events import Event
 
-from opcua_server.alarms.condition import Branch, Condition
+from opcua_server.alarms.branch import Branch
+from opcua_server.alarms.condition import Condition
 from opcua_server.alarms.fields import Face, Rows, rows
 from opcua_server.alarms.nodes import ConditionNodes
 

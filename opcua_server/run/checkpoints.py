@@ -41,7 +41,7 @@ class Checkpoints:
                 raise ValueError("its content is damaged or of another version")
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             self.set_aside(machine_id, f"{type(error).__name__}: {error}")
             return None
         return state

@@ -1,7 +1,7 @@
 """Which facets of the machine's models the server claims (ServerProfileArray): those whose nodes every machine has.
 
-Facets of OPC 40501-1 (14.2.1) and OPC 40502. One is added here when what it asks for is driven; a machine without one of its
-nodes takes the claim away.
+Facets of OPC 40501-1 (14.2.1), OPC 40502 and, for alarms, OPC 10000-7 (6.6). One is added here when what it asks for is driven;
+a machine without one of its nodes takes the claim away.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from opcua_server.space.machine import MachineSpace
 
 _MACHINE_TOOL: Final = "http://opcfoundation.org/UA-Profile/MachineTool/Server/"
 _CNC: Final = "http://opcfoundation.org/UA/CNC/Profile/Server/BaseDataInterface"
+_ALARMS: Final = "http://opcfoundation.org/UA-Profile/Server/AC"
+_ALARM: Final = "Notification.Conditions.SpindleTemperature"
 _PROFILES: Final = ua.NodeId(ua.ObjectIds.Server_ServerCapabilities_ServerProfileArray, 0)
 FACETS: Final[dict[str, tuple[str, ...]]] = {
     _MACHINE_TOOL + "Basic": (
@@ -32,6 +34,14 @@ FACETS: Final[dict[str, tuple[str, ...]]] = {
         "MachineryBuildingBlocks.JobManagement.JobOrderResults.JobOrderResponseList",
         "FileSystem.WorkMasters",
     ),
+    _ALARMS + "BaseCondition": (f"{_ALARM}.Retain", f"{_ALARM}.Comment", f"{_ALARM}.Quality", f"{_ALARM}.LastSeverity"),
+    _ALARMS + "Refresh2": (f"{_ALARM}.Retain",),
+    _ALARMS + "AddressSpaceInstance": (f"{_ALARM}.EventId", f"{_ALARM}.SourceNode"),
+    _ALARMS + "Enable": (f"{_ALARM}.EnabledState.Id",),
+    _ALARMS + "Alarm": (f"{_ALARM}.ActiveState.Id", f"{_ALARM}.ShelvingState.UnshelveTime", f"{_ALARM}.SuppressedState.Id"),
+    _ALARMS + "AckAlarm": (f"{_ALARM}.AckedState.Id", f"{_ALARM}.ConfirmedState.Id"),
+    _ALARMS + "ExclusiveAlarming": (f"{_ALARM}.LimitState.CurrentState.Id", f"{_ALARM}.HighLimit"),
+    _ALARMS + "PreviousInstances": (f"{_ALARM}.BranchId",),
     _CNC: ("CncInterface.CncChannelList.Channel1.ActProgramStatus", "CncInterface.CncAxisList.X.PosDirect.ActPos"),
 }  # fmt: skip
 """Facet -> nodes of a machine that it cannot be without, by their place below the machine."""

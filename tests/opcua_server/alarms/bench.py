@@ -35,7 +35,7 @@ FIELDS: Final = (
     "ConditionId", "EventId", "EventType", "SourceName", "Message", "Severity", "ConditionName", "BranchId", "Retain",
     "EnabledState/Id", "ActiveState/Id", "AckedState/Id", "ConfirmedState/Id", "Comment", "ClientUserId", "Quality", "LastSeverity",
     "SuppressedOrShelved", "ShelvingState/CurrentState", "ShelvingState/UnshelveTime", "LimitState/CurrentState/Id", "HighLimit",
-    "ErrorCode", "AlarmIdentifier", "ActiveState", "Time", "SourceNode",
+    "ErrorCode", "AlarmIdentifier", "ActiveState", "Time", "SourceNode", "SuppressedState/Id", "OutOfServiceState/Id",
 )  # fmt: skip
 SERVER: Final = ua.NodeId(ua.ObjectIds.Server)
 CONDITION: Final = ua.NodeId(ua.ObjectIds.ConditionType)
@@ -202,6 +202,9 @@ class Operator(Caller):
 METHOD_IDS: Final = {
     "Enable": 9027, "Disable": 9028, "AddComment": 9029, "Acknowledge": 9111, "Confirm": 9113, "TimedShelve": 2949,
     "OneShotShelve": 2948, "Unshelve": 2947, "ConditionRefresh": 3875, "ConditionRefresh2": 12912,
+    "TimedShelve2": 24756, "OneShotShelve2": 24760, "Unshelve2": 24758,
+    "Suppress": 16403, "Suppress2": 24316, "Unsuppress": 17868, "Unsuppress2": 24318,
+    "RemoveFromService": 17869, "RemoveFromService2": 24320, "PlaceInService": 17870, "PlaceInService2": 24322,
 }  # fmt: skip
 """Numbers of OPC 10000-6, Annex A, as a client that goes by the type knows them."""
 

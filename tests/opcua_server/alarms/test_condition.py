@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opcua_server.alarms.condition import MOST_BRANCHES, Branch, Comment, Condition, Refused
+from opcua_server.alarms.branch import Branch, Comment, Refused
+from opcua_server.alarms.condition import MOST_BRANCHES, Condition
 from opcua_server.alarms.memory import restored, saved
 
 MINUTE = 60_000_000_000
@@ -99,12 +100,91 @@ def test_comments_stay_unless_something_is_said() -> None:
     condition = make()
     (active,) = condition.observe("High", 500, "high", 10)
     condition.add_comment(active.event_id, Comment("look at it", "en"), "anna", 20)
-    condition.add_comment(active.event_id, Comment(None, None), "ben", 30)
-    assert (active.comment, active.user, active.acked) == ("look at it", "ben", False)
-    condition.add_comment(active.event_id, Comment("", "en"), "ben", 40)
-    assert active.comment == ""
-    condition.add_comment(active.event_id, Comment("x" * 10_000, "en"), "ben", 50)
-    assert len(active.comment) == 1000
+    for nothing in (Comment(None, None), Comment("", "")):
+        assert refused(condition.add_comment, active.event_id, nothing, "ben", 30) == "BadInvalidArgument"
+    assert (active.comment, active.comment_ns, active.user) == ("look at it", 20, "anna")
+    condition.acknowledge(active.event_id, Comment(None, None), "ben", 40)
+    assert (active.comment, active.comment_ns, active.user, active.acked) == ("look at it", 20, "ben", True)
+    condition.add_comment(active.event_id, Comment("", "en"), "ben", 50)
+    assert (active.comment, active.comment_ns) == ("", 50)
+
+
+@pytest.mark.parametrize("name", ["acknowledge", "confirm", "add_comment"])
+def test_a_comment_that_is_too_long_is_refused_and_nothing_is_done(name: str) -> None:
+    condition = make()
+    (active,) = condition.observe("High", 500, "high", 10)
+    before = saved(condition)
+    for long in (Comment("x" * 1001, "en"), Comment("x", "l" * 65)):
+        assert refused(getattr(condition, name), active.event_id, long, "ben", 50) == "BadInvalidArgument"
+    assert refused(condition.remark, lambda: condition.suppress(True, 50), long, "ben", 50) == "BadInvalidArgument"
+    assert saved(condition) == before
+    condition.add_comment(active.event_id, Comment("x" * 1000, "l" * 64), "ben", 60)
+    assert active.comment == "x" * 1000
+
+
+def test_confirm_wants_an_acknowledgement_first() -> None:
+    condition = make()
+    (active,) = condition.observe("High", 500, "high", 10)
+    assert refused(condition.confirm, active.event_id, SAID, "operator", 20) == "BadConditionBranchAlreadyConfirmed"
+    condition.acknowledge(active.event_id, SAID, "operator", 30)
+    assert refused(condition.acknowledge, active.event_id, SAID, "operator", 40) == "BadConditionBranchAlreadyAcked"
+    (confirmed,) = condition.confirm(active.event_id, SAID, "operator", 50)
+    assert (flags(confirmed), condition.retains(confirmed)) == ((0, True, True, True), True), "it is still active"
+    condition.observe(None, 500, "normal", 60)
+    assert condition.retained() == [], "it was acknowledged and confirmed, and is over"
+
+
+def test_the_last_severity_is_the_one_before_with_the_moment_of_the_change() -> None:
+    condition = make()
+    condition.observe("High", 500, "high", 10)
+    (much,) = condition.observe("HighHigh", 800, "much", 20)
+    assert (much.last_severity, much.severity_ns) == (500, 20)
+    condition.observe(None, 800, "normal", 30)
+    (normal_to_high,) = condition.observe("High", 500, "high", 40)[-1:]
+    assert (normal_to_high.severity, normal_to_high.last_severity, normal_to_high.severity_ns) == (500, 800, 40)
+
+
+def test_suppressed_or_out_of_service_is_put_aside_and_goes_on_telling() -> None:
+    condition = make()
+    for act, name in ((condition.suppress, "suppressed"), (condition.take_out, "out_of_service")):
+        assert act(False, 10) == []
+        (told,) = act(True, 20)
+        assert (getattr(condition, name), getattr(condition, f"{name}_ns"), condition.is_put_aside) == (True, 20, True)
+        assert act(True, 30) == [], "what is so already is no change"
+        (active,) = condition.observe("High", 500, "high", 40)
+        assert condition.retains(active)
+        condition.observe(None, 500, "normal", 50)
+        assert condition.is_put_aside, "unlike a one-shot shelf it does not end with the alarm"
+        again = restored("Temperature", json.loads(json.dumps(saved(condition))), ids(), 55)
+        assert (getattr(again, name), getattr(again, f"{name}_ns")) == (True, 20)
+        act(False, 60)
+        assert not condition.is_put_aside
+        told = condition.present
+        condition.acknowledge(told.event_id, SAID, "operator", 70)
+        condition.confirm(told.event_id, SAID, "operator", 80)
+    condition.disable(90)
+    assert {refused(act, True, 91) for act in (condition.suppress, condition.take_out)} == {"BadConditionDisabled"}
+
+
+def test_what_is_said_with_an_act_is_said_of_the_present_state() -> None:
+    condition = make()
+    (told,) = condition.remark(lambda: condition.timed_shelve(1000.0, 10), Comment("nuisance", "en"), "anna", 10)
+    assert (told.comment, told.comment_ns, told.user) == ("nuisance", 10, "anna")
+    (told,) = condition.remark(lambda: condition.unshelve(20), Comment(None), "ben", 20)
+    assert (told.comment, told.comment_ns, told.user) == ("nuisance", 10, "anna"), "nothing said changes nothing"
+    assert condition.remark(lambda: condition.suppress(False, 30), Comment(None), "ben", 30) == []
+    (told,) = condition.remark(lambda: condition.suppress(False, 40), Comment("it was not", "en"), "ben", 40)
+    assert told.comment == "it was not"
+    assert refused(condition.remark, lambda: condition.unshelve(50), Comment("again", "en"), "anna", 50) == "BadConditionNotShelved"
+    assert condition.present.comment == "it was not"
+
+
+def test_a_memory_of_before_there_was_suppression_is_read() -> None:
+    content = saved(make())
+    for name in ("suppressed", "suppressed_ns", "out_of_service", "out_of_service_ns"):
+        del content[name]
+    again = restored("Temperature", content, ids(), 7)
+    assert (again.suppressed, again.suppressed_ns, again.out_of_service, again.out_of_service_ns) == (False, 7, False, 7)
 
 
 def test_a_disabled_condition_is_silent_and_knows_better_when_enabled() -> None:
@@ -121,6 +201,8 @@ def test_a_disabled_condition_is_silent_and_knows_better_when_enabled() -> None:
         (condition.timed_shelve, (1000.0, 22)),
         (condition.one_shot_shelve, (22,)),
         (condition.unshelve, (22,)),
+        (condition.suppress, (True, 22)),
+        (condition.take_out, (True, 22)),
     ):
         assert refused(act, *arguments) == "BadConditionDisabled"
     assert condition.observe(None, 500, "normal", 30) == []
@@ -161,7 +243,8 @@ ACTS = st.lists(
     st.one_of(
         st.tuples(st.just("observe"), st.sampled_from([None, "High", "HighHigh"])),
         st.tuples(st.sampled_from(["acknowledge", "confirm", "add_comment"]), st.integers(0, 30)),
-        st.tuples(st.sampled_from(["enable", "disable", "one_shot_shelve", "timed_shelve", "unshelve", "judge", "restart", "wait"]),
+        st.tuples(st.sampled_from(["enable", "disable", "one_shot_shelve", "timed_shelve", "unshelve", "judge", "restart", "wait",
+                                   "suppress", "take_out"]),
                   st.integers(0, 3)),
     ),
     max_size=40,
@@ -176,6 +259,8 @@ def act_on(condition: Condition, name: str, choice: Any, known: list[bytes], now
         return list(getattr(condition, name)(event_id, SAID, "operator", now))
     if name == "timed_shelve":
         return condition.timed_shelve(choice * 2.0, now)
+    if name in ("suppress", "take_out"):
+        return list(getattr(condition, name)(choice > 1, now))
     if name == "judge":
         return condition.judge(choice << 30, now)
     if name == "wait":

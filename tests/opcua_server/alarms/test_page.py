@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from opcua_server.alarms import condition
+from opcua_server.alarms import branch, condition
 from opcua_server.alarms.limits import LEVELS
 from opcua_server.alarms.nodes import METHODS
 from opcua_server.alarms.table import TABLE, LimitAlarm
@@ -35,6 +35,7 @@ def test_the_page_names_every_method_and_every_refusal(clone: Path) -> None:
     page = (clone / "docs" / "alarms.md").read_text("utf-8")
     methods = "\n".join(line for line in page.splitlines() if line.startswith("| "))
     assert [name for name in METHODS if name not in methods] == []
-    refusals = set(re.findall(r'Refused\("(\w+)"\)', Path(condition.__file__).read_text("utf-8")))
-    assert len(refusals) == 9
+    code = "".join(Path(one.__file__).read_text("utf-8") for one in (branch, condition))
+    refusals = set(re.findall(r'Refused\("(\w+)"\)', code))
+    assert len(refusals) == 10
     assert [name for name in refusals if name not in methods] == []

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,9 @@ import pytest
 
 from opcua_server import space
 from opcua_server.alarms.keeper import Keeper
+from opcua_server.alarms.memory import saved
 from opcua_server.run.checkpoints import Checkpoints
-from tests.opcua_server.alarms.bench import Bench, Operator, operating, run
+from tests.opcua_server.alarms.bench import Bench, Operator, columns_at_rest, operating, run
 from tests.opcua_server.alarms.test_handling import clean, refreshed
 from tests.opcua_server.space.conftest import NUMERIC_INDEX, make_identity
 
@@ -96,9 +99,9 @@ def test_a_file_that_cannot_be_used_is_one_warning_and_is_kept(
     before = json.dumps(reborn.alarms.state())
     good = json.loads(before)
     good["conditions"]["ToolLife"]["present"]["level"] = "Middling"
-    for content in (None, {"version": 99}, good, {**good, "conditions": []}):
-        if content is None:
-            path.write_text("{half a fi")
+    for content in ("{half a fi", "[" * 200_000, {"version": 99}, good, {**good, "conditions": []}):
+        if isinstance(content, str):
+            path.write_text(content)
         else:
             checkpoints.write("CNC-002", content)
         raw = path.read_bytes()
@@ -110,6 +113,59 @@ def test_a_file_that_cannot_be_used_is_one_warning_and_is_kept(
         assert not path.exists()
         assert raw in [kept.read_bytes() for kept in path.parent.glob("*.unreadable-*.json")]
     assert json.dumps(reborn.alarms.state()) == before
+
+
+def test_a_file_from_a_clock_that_was_ahead_shelves_for_no_longer_than_is_allowed(bench: Bench, reborn: Any) -> None:
+    state = json.loads(json.dumps(reborn.alarms.state()))
+    held = of_machine(reborn, "CoolantTemperature").condition
+    ahead = {**saved(held), "shelving": "TimedShelved", "unshelve_ns": held.present.told_ns + 10 * 365 * 86_400 * 10**9}
+    bench.do(lambda: reborn.alarms.restore({**state, "conditions": {"CoolantTemperature": ahead}}))
+    again = of_machine(reborn, "CoolantTemperature").condition
+    assert again.is_shelved
+    assert again.unshelve_ms(time.time_ns()) <= again.max_shelved_ms
+    bench.do(lambda: reborn.alarms.restore({**state, "conditions": {"CoolantTemperature": saved(held)}}))
+
+
+def test_a_limit_that_is_no_longer_set_does_not_hold_an_alarm(bench: Bench, reborn: Any) -> None:
+    held = of_machine(reborn, "CoolantLevel")
+    content = saved(held.condition)
+    content["present"] = {**content["present"], "level": "High", "acked": False}  # there never was a High for it
+    bench.do(lambda: reborn.alarms.restore({"version": 1, "conditions": {"CoolantLevel": content}}))
+    columns = columns_at_rest()
+    for _ in range(2):
+        bench.do(lambda: reborn.watch(columns, columns.source_time_ns))
+        columns.source_time_ns += 3_600_000_000_000
+    present = of_machine(reborn, "CoolantLevel").condition.present
+    assert (present.level, present.acked) == (None, False)
+
+
+def test_alarms_that_cannot_be_written_are_written_when_they_can(
+    bench: Bench, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opcua_server.alarms.keeper.LOOK_EVERY_S", 0.01)
+    checkpoints = Checkpoints(tmp_path, "alarms")
+    keeper = Keeper(checkpoints)
+    keeper.restore({"CNC-001": bench.space.alarms})
+    checkpoints.folder.rmdir()
+    checkpoints.folder.write_text("no folder")
+    path = tmp_path / "alarms" / "CNC-001.json"
+
+    async def work() -> None:
+        keeping = asyncio.create_task(keeper.keep())
+        bench.space.alarms.changed = True
+        async with asyncio.timeout(60):
+            while not keeper.problem:
+                await asyncio.sleep(0.01)
+            checkpoints.folder.unlink()
+            checkpoints.folder.mkdir()
+            while keeper.problem or not path.exists():
+                await asyncio.sleep(0.01)
+        keeping.cancel()
+
+    with caplog.at_level(logging.WARNING):
+        bench.do(work)
+    assert ["cannot be kept" in record.getMessage() for record in caplog.records] == [True], "said once, however often it is tried"
+    assert checkpoints.read("CNC-001") is not None
 
 
 def test_the_machine_is_left_at_rest(bench: Bench) -> None:

@@ -165,18 +165,27 @@ def test_administrators_hear_who_handled_an_alarm_and_who_was_refused(bench: Ben
             assert await viewer.method("Disable", condition) == "BadUserAccessDenied"
             assert await operator.method("TimedShelve", condition, shelving_time(1000.0)) == "Good"
             assert await operator.method("Unshelve", condition) == "Good"
+            why = ua.Variant(ua.LocalizedText("refilling", "en"), ua.VariantType.LocalizedText)
+            assert await operator.method("Suppress2", condition, why) == "Good"
+            assert await operator.method("Unsuppress", condition) == "Good"
+            assert await operator.method("RemoveFromService", condition) == "Good"
+            assert await operator.method("PlaceInService2", condition, why) == "Good"
             await clean(bench, operator)
         heard: list[dict[str, Any]] = []
-        while len(heard) < 5:
+        while len(heard) < 9:
             heard += [dict(zip(names, values, strict=True)) for _, values, _ in told(await admin.publish())]
         kinds = ua.ObjectIds
-        assert [(one["EventType"].Identifier, one["SourceName"], one["Status"], one["ClientUserId"]) for one in heard[:4]] == [
+        assert [(one["EventType"].Identifier, one["SourceName"], one["Status"], one["ClientUserId"]) for one in heard[:8]] == [
             (kinds.AuditConditionAcknowledgeEventType, "Method/Acknowledge", True, "Operator"),
             (kinds.AuditConditionEnableEventType, "Method/Disable", False, "Viewer"),
             (kinds.AuditConditionShelvingEventType, "Method/TimedShelve", True, "Operator"),
             (kinds.AuditConditionShelvingEventType, "Method/Unshelve", True, "Operator"),
+            (kinds.AuditConditionSuppressionEventType, "Method/Suppress2", True, "Operator"),
+            (kinds.AuditConditionSuppressionEventType, "Method/Unsuppress", True, "Operator"),
+            (kinds.AuditConditionOutOfServiceEventType, "Method/RemoveFromService", True, "Operator"),
+            (kinds.AuditConditionOutOfServiceEventType, "Method/PlaceInService2", True, "Operator"),
         ]
-        assert {one["SourceNode"] for one in heard[:4]} == {condition}
+        assert {one["SourceNode"] for one in heard[:8]} == {condition}
         assert (heard[0]["Comment"].Text, heard[0]["ConditionEventId"]) == ("refilling", event["EventId"])
         assert (heard[2]["ShelvingTime"], heard[3]["ShelvingTime"]) == (1000.0, None)
 
