@@ -26,7 +26,7 @@ from cnctwin.wire import scalars
 from cnctwin.wire.budget import BAD_ENCODING_LIMITS_EXCEEDED, Budget, DecodingError
 from cnctwin.wire.scalars import FIXED, Read, read_bytes, read_diagnostic_info, read_node_id, read_string
 
-_NO_BYTES = b""
+MAX_DIMENSIONS = 16
 
 
 def decode(kind: type, data: bytes | memoryview, budget: Budget | None = None) -> Any:
@@ -308,13 +308,15 @@ def _shaped(flat: list[Any] | None, dimensions: list[int] | None) -> Any:
     """The nested lists of a matrix. The product of the dimensions must be the number of elements."""
     if dimensions is None or flat is None:
         return flat
+    if len(dimensions) > MAX_DIMENSIONS:  # before they are multiplied: the product of thousands takes seconds
+        raise DecodingError(f"a matrix of {len(dimensions)} dimensions", BAD_ENCODING_LIMITS_EXCEEDED)
     product = 1
     for length in dimensions:
         if length < 0:
             raise DecodingError(f"a dimension of {length}")
         product *= length
-    if product != len(flat) or len(dimensions) > 16:
-        raise DecodingError(f"dimensions {dimensions[:16]} for {len(flat)} elements")
+    if product != len(flat):
+        raise DecodingError(f"dimensions {dimensions} for {len(flat)} elements")
     for length in reversed(dimensions[1:]):
         flat = [flat[i : i + length] for i in range(0, len(flat), length)] if length else []
     return flat
@@ -327,20 +329,27 @@ def read_extension_object(b: Any, p: int, budget: Budget) -> tuple[Any, int]:
     p += 1
     if encoding > 2:
         raise DecodingError(f"an ExtensionObject of encoding {encoding}")
-    body: bytes | None = None
-    start = p
-    if encoding:
-        body, p = read_bytes(b, p, budget)
     kind = ua.extension_objects_by_typeid.get(node_id) if encoding == 1 else None
     if kind is None:
+        body: bytes | None = None
+        if encoding:
+            body, p = read_bytes(b, p, budget)
         unknown: Any = ua.ExtensionObject
         return (unknown() if node_id.Identifier == 0 else unknown(node_id, body)), p
+    (length,) = scalars.INT32(b, p)
+    start = p + 4
+    length = 0 if length == -1 else length
+    if length < 0 or start + length > len(b):
+        raise DecodingError(f"a structure of {length} bytes in {len(b) - start}")
+    if length > budget.max_string:
+        raise DecodingError(f"a structure of {length} bytes; at most {budget.max_string}", BAD_ENCODING_LIMITS_EXCEEDED)
     budget.enter()
-    value, end = decoder(kind)(bytes(b[start + 4 : p]), 0, budget)
+    # Where it stands: a copy for each level of structures in structures would take a hundred times what was sent.
+    value, end = decoder(kind)(b, start, budget)
     budget.leave()
-    if end > p - start - 4:
+    if end > start + length:
         raise DecodingError("a structure is longer than its ExtensionObject")
-    return value, p
+    return value, start + length
 
 
 _BY_NAME: dict[str, Read] = {

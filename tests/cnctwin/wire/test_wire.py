@@ -208,6 +208,36 @@ def test_memory_stays_in_proportion_to_the_bytes_received() -> None:
     assert peak < 200 * len(many)
 
 
+def test_structures_in_structures_are_read_where_they_stand() -> None:
+    """A copy for each of 90 levels would take 90 times what was sent."""
+    body = bytes([12]) + struct.pack("<i", 100_000) + bytes(100_000)
+    for _ in range(45):
+        body = bytes([22]) + b"\x01\x00" + struct.pack("<H", 597) + b"\x01" + struct.pack("<i", len(body)) + body
+    decode(ua.Variant, body)  # what it has in it is compiled when it is first met
+    tracemalloc.start()
+    try:
+        decode(ua.Variant, body)
+        _now, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 5 * len(body)
+
+
+def test_a_matrix_of_thousands_of_dimensions_is_refused_before_they_are_multiplied() -> None:
+    """Their product would have a quarter of a million digits."""
+    many = bytes([6 | 0xC0]) + struct.pack("<ii", 1, 0) + struct.pack("<i", 30_000) + struct.pack("<i", 2**30) * 30_000
+    with pytest.raises(DecodingError, match="30000 dimensions"):
+        decode(ua.Variant, many)
+
+
+def test_a_structure_that_says_another_length_than_it_has_is_refused() -> None:
+    right = b"\x01\x00" + struct.pack("<H", 597) + b"\x01" + struct.pack("<i", 2) + bytes([1, 1])  # LiteralOperand of a Boolean
+    assert decode(ua.ExtensionObject, right).Value.Value is True
+    for length, rest in ((1, b""), (-2, b""), (2**31 - 1, b""), (1, b"\x01\x01")):
+        with pytest.raises(DecodingError):
+            decode(ua.ExtensionObject, right[:5] + struct.pack("<i", length) + right[9:] + rest)
+
+
 def test_a_budget_is_spent_over_the_whole_message() -> None:
     array = variant_to_binary(ua.Variant([1.0] * 100, V.Double))
     assert decode(ua.Variant, array, Budget(100)).Value == [1.0] * 100
