@@ -158,6 +158,11 @@ def load_key(path: Path) -> rsa.RSAPrivateKey:
     return key
 
 
+def shown(text: str) -> str:
+    """Text from a certificate, as it may stand in a line of a log or on a terminal: what does not print is written as an escape."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
 def uris(certificate: x509.Certificate) -> list[str]:
     """The URIs in the subject's alternative names; the first is the ApplicationUri."""
     names = _alternative_names(certificate)
@@ -272,14 +277,15 @@ def _keep(path: Path) -> None:
     os.replace(path, target)
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all, mode 0600."""
+def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> None:
+    """Write a file whole or not at all, mode 0600. ``durable``: it is on the disk then, which may take tenths of a second."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):

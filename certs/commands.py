@@ -10,7 +10,15 @@ from typing import Annotated, Any
 
 import typer
 
-from certs.application import application_uri, ensure_application, load_certificate, renew_application, thumbprint, uris
+from certs.application import (
+    application_uri,
+    ensure_application,
+    load_certificate,
+    renew_application,
+    shown,
+    thumbprint,
+    uris,
+)
 from certs.errors import CertificateProblem
 from certs.trust import Trust
 from certs.users import Role, UserCertificates
@@ -89,11 +97,12 @@ def show_all(data: Data = Path(".data")) -> None:
         typer.echo(f"own       {thumbprint(certificate)}  until {ends}  {path.parent.parent.name}")
     for entry in _trust(data).entries():
         why = ", ".join(str(entry.note[key]) for key in ("how", "reason", "since", "peer") if entry.note.get(key))
-        typer.echo(f"{entry.store:8}  {entry.thumbprint}  until {entry.ends:%Y-%m-%d}  {entry.uri or entry.subject}  ({why})")
+        line = f"{entry.store:8}  {entry.thumbprint}  until {entry.ends:%Y-%m-%d}  {entry.uri or entry.subject}  ({why})"
+        typer.echo(shown(line))
     for entry in _users(data).entries():
         who = " ".join(str(entry.note[key]) for key in ("user", "role") if entry.note.get(key)) or "nobody"
         why = f"{who}, {entry.note.get('reason') or entry.store}"
-        typer.echo(f"{'user':8}  {entry.thumbprint}  until {entry.ends:%Y-%m-%d}  {entry.subject}  ({why})")
+        typer.echo(shown(f"{'user':8}  {entry.thumbprint}  until {entry.ends:%Y-%m-%d}  {entry.subject}  ({why})"))
 
 
 @app.command()
@@ -101,7 +110,7 @@ def show_all(data: Data = Path(".data")) -> None:
 def trust(thumbprint_or_file: Wanted, data: Data = Path(".data")) -> None:
     """Let the owner of a rejected certificate in, or of one in a file (.der, .pem)."""
     entry = _trust(data).trust(thumbprint_or_file)
-    typer.echo(f"trusted   {entry.thumbprint}  {entry.uri or entry.subject}")
+    typer.echo(shown(f"trusted   {entry.thumbprint}  {entry.uri or entry.subject}"))
 
 
 @app.command()
@@ -109,7 +118,7 @@ def trust(thumbprint_or_file: Wanted, data: Data = Path(".data")) -> None:
 def reject(thumbprint_: Annotated[str, typer.Argument(metavar="THUMBPRINT")], data: Data = Path(".data")) -> None:
     """Let the owner of a trusted certificate in no longer."""
     entry = _trust(data).reject(thumbprint_)
-    typer.echo(f"rejected  {entry.thumbprint}  {entry.uri or entry.subject}")
+    typer.echo(shown(f"rejected  {entry.thumbprint}  {entry.uri or entry.subject}"))
 
 
 @app.command()
@@ -122,7 +131,7 @@ def user(
 ) -> None:
     """Let a user log in with a certificate: one in a file (.der, .pem), or one that was tried and turned away."""
     entry = _users(data).give(name, role, thumbprint_or_file)
-    typer.echo(f"user      {entry.thumbprint}  {name} is {role.value}  {entry.subject}")
+    typer.echo(shown(f"user      {entry.thumbprint}  {name} is {role.value}  {entry.subject}"))
 
 
 @app.command("no-user")
@@ -130,7 +139,7 @@ def user(
 def no_user(thumbprint_: Annotated[str, typer.Argument(metavar="THUMBPRINT")], data: Data = Path(".data")) -> None:
     """Let nobody log in with a user's certificate any longer."""
     entry = _users(data).take(thumbprint_)
-    typer.echo(f"rejected  {entry.thumbprint}  {entry.subject}")
+    typer.echo(shown(f"rejected  {entry.thumbprint}  {entry.subject}"))
 
 
 def _users(data: Path) -> UserCertificates:

@@ -102,6 +102,15 @@ class Trust:
             self._keep_rejected(leaf, str(refusal), refusal.status, peer, now)
             return Verdict(False, refusal.status, str(refusal), thumbprint(leaf))
 
+    def changed_ns(self) -> tuple[int, ...]:
+        """Another one when certificates or revocation lists came, went or changed; cheap. First use changes it too."""
+        found = []
+        for folder in (self.trusted, self.issuers):
+            for path in (folder, *sorted(folder.glob("*.crl"))):
+                with contextlib.suppress(OSError):
+                    found.append(path.stat().st_mtime_ns)
+        return tuple(found)
+
     def entries(self) -> list[Entry]:
         """All trusted and rejected certificates. A file that is none is left out and logged."""
         found: list[Entry] = []
@@ -180,7 +189,9 @@ class Trust:
                 os.utime(path)
             return
         try:
-            keep(self.rejected, leaf, {"since": _stamp(now), "reason": reason, "status": status, "peer": peer})
+            # Not durable: a stranger with a new certificate each time would make everybody wait for the disk.
+            note = {"since": _stamp(now), "reason": reason, "status": status, "peer": peer}
+            keep(self.rejected, leaf, note, durable=False)
             self._drop_oldest()
         except OSError as error:
             _logger.warning("rejected certificate %s could not be kept: %s", path.stem, error)
@@ -222,10 +233,10 @@ def revocation_lists(folder: Path) -> Iterator[x509.CertificateRevocationList]:
             _logger.warning("%s: is no revocation list that can be read: %s", path, error)
 
 
-def keep(folder: Path, certificate: x509.Certificate, note: dict[str, Any]) -> None:
+def keep(folder: Path, certificate: x509.Certificate, note: dict[str, Any], *, durable: bool = True) -> None:
     path = folder / f"{thumbprint(certificate)}.der"
-    write_atomically(path.with_suffix(".json"), json.dumps(note, indent=1).encode())
-    write_atomically(path, certificate.public_bytes(Encoding.DER))
+    write_atomically(path.with_suffix(".json"), json.dumps(note, indent=1).encode(), durable=durable)
+    write_atomically(path, certificate.public_bytes(Encoding.DER), durable=durable)
 
 
 def _note(path: Path) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from certs.application import uris
+from certs.application import shown, uris
 
 MIN_KEY_BITS: Final = 2048
 MAX_KEY_BITS: Final = 4096
@@ -30,6 +30,11 @@ UNREADABLE: Final = (
 )  # fmt: skip
 """What the parser raises for a certificate that is none; parts of it are parsed only when they are asked for."""
 _HASHES: Final = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
+_UNDERSTOOD: Final = (
+    x509.BasicConstraints, x509.KeyUsage, x509.ExtendedKeyUsage, x509.SubjectAlternativeName, x509.SubjectKeyIdentifier,
+    x509.AuthorityKeyIdentifier, x509.CRLDistributionPoints, x509.AuthorityInformationAccess, x509.CertificatePolicies,
+)  # fmt: skip
+"""Extensions that may be critical. Others, such as name constraints, say that a certificate is worth less than it seems."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,7 @@ def build_chain(sent: Sequence[x509.Certificate], known: Iterable[x509.Certifica
     while chain[-1].issuer != chain[-1].subject:
         issuer = next((c for c in candidates if c.subject == chain[-1].issuer and _signed_by(chain[-1], c)), None)
         if issuer is None:
-            raise Refused("BadCertificateChainIncomplete", f"its issuer is not known: {chain[-1].issuer.rfc4514_string()}")
+            raise Refused("BadCertificateChainIncomplete", f"its issuer is not known: {_named(chain[-1].issuer)}")
         if len(chain) == MAX_CHAIN:
             raise Refused("BadCertificateChainIncomplete", f"its chain has more than {MAX_CHAIN} certificates")
         chain.append(issuer)
@@ -104,6 +109,7 @@ def judge(
     leaf = chain[0]
     for depth, certificate in enumerate(chain):
         _check_algorithms(certificate, depth)
+        _check_extensions(certificate, depth)
     for depth, certificate in enumerate(chain):
         _check_times(certificate, depth, now)
     _check_usage(leaf, person)
@@ -111,7 +117,10 @@ def judge(
     if not names and not person:
         raise Refused("BadCertificateUriInvalid", "it carries no ApplicationUri")
     if application_uri is not None and application_uri not in names[:1]:
-        raise Refused("BadCertificateUriInvalid", f"it is for {', '.join(names[:1])}, but its owner says it is {application_uri}")
+        raise Refused(
+            "BadCertificateUriInvalid",
+            f"it is for {shown(', '.join(names[:1]))}, but its owner says it is {shown(application_uri)}",
+        )
     for depth, issuer in enumerate(chain[1:]):
         _check_issuer(issuer, depth)
     lists = list(revocation_lists)
@@ -123,6 +132,7 @@ def judge_own(chain: Sequence[x509.Certificate], now: datetime, application_uri:
     """Raise Refused for what makes a certificate useless for us as a server. Revocation lists are the clients' matter."""
     for depth, certificate in enumerate(chain):
         _check_algorithms(certificate, depth)
+        _check_extensions(certificate, depth)
         _check_times(certificate, depth, now)
     if application_uri not in uris(chain[0]):
         raise Refused("BadCertificateUriInvalid", f"it is not for {application_uri}")
@@ -146,6 +156,10 @@ def _der_size(content: bytes) -> int:
     return size
 
 
+def _named(name: x509.Name) -> str:
+    return shown(name.rfc4514_string())[:200]
+
+
 def _signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     try:
         certificate.verify_directly_issued_by(issuer)
@@ -167,6 +181,14 @@ def _check_algorithms(certificate: x509.Certificate, depth: int) -> None:
             "BadCertificatePolicyCheckFailed",
             f"{whose} has a key of {key.key_size} bits; {MIN_KEY_BITS} to {MAX_KEY_BITS} are accepted",
         )
+
+
+def _check_extensions(certificate: x509.Certificate, depth: int) -> None:
+    whose = "it" if depth == 0 else "its issuer's certificate"
+    for extension in certificate.extensions:
+        if extension.critical and not isinstance(extension.value, _UNDERSTOOD):
+            name = extension.oid.dotted_string
+            raise Refused("BadCertificateInvalid", f"{whose} has a critical extension that is not understood: {name}")
 
 
 def _check_times(certificate: x509.Certificate, depth: int, now: datetime) -> None:
@@ -229,8 +251,9 @@ def _check_revocation(
         and crl.last_update_utc <= now
         and crl.next_update_utc is not None
         and now <= crl.next_update_utc
+        and not any(extension.critical for extension in crl.extensions)  # a part of a list, or a list of changes
     ]
     if not in_date:
-        raise Refused(unknown, f"no revocation list of {issuer.subject.rfc4514_string()} that is in date")
+        raise Refused(unknown, f"no revocation list of {_named(issuer.subject)} that is in date")
     if any(crl.get_revoked_certificate_by_serial_number(certificate.serial_number) is not None for crl in in_date):
         raise Refused(revoked, "it was revoked by its issuer")

@@ -51,6 +51,8 @@ class Connection(asyncio.Protocol):
         self._transport: Any = None
         self._tail = b""
         self._assembler = frames.Assembler()
+        self.parted_s: float | None = None
+        """Since when it owes the rest of a message."""
         self._held = False
         """Nothing is taken on: an OPN is under way, or others have their turn."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -116,6 +118,11 @@ class Connection(asyncio.Protocol):
     @property
     def backlog(self) -> int:
         return int(self._transport.get_write_buffer_size()) if self._is_backed_up else 0
+
+    @property
+    def parked_bytes(self) -> int:
+        """Of a message whose rest has not come."""
+        return self._assembler.size
 
     def local_address(self) -> tuple[str, int]:
         name = self._transport.get_extra_info("sockname") if self._transport is not None else None
@@ -207,6 +214,7 @@ class Connection(asyncio.Protocol):
             message = self._assembler.add(chunk, request_id, body, most, limits.chunks)
             if message is not None:
                 self._message(request_id, message)
+            self.engine.park(self)
         elif kind == b"OPN":
             if self.sizes is None:
                 raise ProtocolError(frames.BAD_TCP_MESSAGE_TYPE_INVALID, "no Hello")
@@ -227,7 +235,7 @@ class Connection(asyncio.Protocol):
         opening: Opening | None = None
         try:
             opening = await engine.in_thread(self.channel.examine, frame)
-            if opening.policy is not None and not self.channel.is_open:
+            if opening.policy is not None:  # at a renewal too: who is trusted no longer, or whose certificate ended, is out
                 await self._admit(opening)
             now = datetime.now(UTC)
             terms = (opening, engine.limits.token_lifetime_ms, engine.clock(), now)

@@ -39,6 +39,9 @@ _audit = logging.getLogger("opcua_server.audit")
 T = TypeVar("T")
 WITHOUT_SESSION_S: Final = 30.0
 SWEEP_S: Final = 1.0
+MESSAGE_S: Final = 60.0
+"""In which a message of many chunks must be whole."""
+PARKED_BYTES: Final = 32 << 20
 STOP_S: Final = 0.4
 COMPLAINTS_PER_S: Final = 5
 CRYPTO_THREADS: Final = 2
@@ -90,6 +93,7 @@ class Engine:
         self._complaints: deque[float] = deque(maxlen=COMPLAINTS_PER_S)
         self._listener: asyncio.Server | None = None
         self._sweeper: asyncio.Task[None] | None = None
+        self._trusted_ns = trust.changed_ns()
         self._all_gone = asyncio.Event()
         """Set while no connection is there."""
         self._all_gone.set()
@@ -200,7 +204,10 @@ class Engine:
                 if connection.channel.is_over(now_s):
                     connection.close(0x80870000, "security token is over")
                 elif now_s - connection.since_s > allowed_s:
-                    connection.close(0x800A0000, "no session in time")
+                    connection.close(frames.BAD_TIMEOUT, "no session in time")
+                elif connection.parted_s is not None and now_s - connection.parted_s > MESSAGE_S:
+                    connection.close(frames.BAD_TIMEOUT, "the rest of a message did not come in time")
+            await self._look_at_trust()
 
     # For connections ------------------------------------------------------------------------------------------------
 
@@ -221,6 +228,18 @@ class Engine:
         self.connections.add(connection)
         self._all_gone.clear()
         return True
+
+    def park(self, connection: Connection) -> None:
+        """Called when a part of a message came. What all keep of messages that are not whole is bounded; who keeps most goes."""
+        if not connection.parked_bytes:
+            connection.parted_s = None
+            return
+        if connection.parted_s is None:
+            connection.parted_s = self.clock()
+        if sum(other.parked_bytes for other in self.connections) > PARKED_BYTES:
+            most = max(self.connections, key=lambda other: other.parked_bytes)
+            self.complain("%s: closed, %d bytes of a message wait for its rest", most.address, most.parked_bytes)
+            most.close(frames.BAD_TCP_NOT_ENOUGH_RESOURCES, "too much of messages that are not whole")
 
     def forget(self, connection: Connection) -> None:
         self.connections.discard(connection)
@@ -252,11 +271,17 @@ class Engine:
             self.complain("certificate %s from %s: refused, %s", verdict.thumbprint, peer, verdict.text)
         return verdict
 
+    async def _look_at_trust(self) -> None:
+        """An operator who changed whom we trust need not wait for the channels to be opened again."""
+        if (now := self.trust.changed_ns()) != self._trusted_ns:
+            self._trusted_ns = now
+            await self.judge_again()
+
     async def judge_again(self) -> None:
         """Close the channels of clients whose certificates no longer get in."""
         for connection in list(self.connections):
             chain = connection.channel.chain
-            if chain and not (await self.in_thread(lambda chain=chain: self.trust.check(chain))).accepted:
+            if chain and not (await self.judge(chain, connection.address)).accepted:
                 connection.close(frames.BAD_SECURITY_CHECKS_FAILED, "client certificate is no longer trusted")
 
     def use(self, own: Own) -> None:

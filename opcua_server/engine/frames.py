@@ -20,6 +20,7 @@ HEADER_SIZE: Final = 8
 MIN_BUFFER: Final = 8_192
 MAX_BUFFER: Final = 65_535
 MAX_URL: Final = 4_096
+LAST_BEFORE_WRAP: Final = 2**32 - 1 - 1_024
 FINAL, INTERMEDIATE, ABORT = b"F"[0], b"C"[0], b"A"[0]
 _HELLO: Final = struct.Struct("<IIIIIi")
 _ACK: Final = struct.Struct("<3scIIIIII")
@@ -111,15 +112,15 @@ def reverse_hello(uri: str, endpoint: str) -> bytes:
 
 
 def next_sequence(last: int) -> int:
-    """The number after ``last``: it wraps before the last 1024 numbers are used up (OPC 10000-6, 6.7.2.4)."""
-    return 1 if last >= 4_294_966_271 else last + 1
+    """The number after ``last``: it wraps within the last 1024 numbers, and not before (OPC 10000-6, 6.7.2.4)."""
+    return 1 if last > LAST_BEFORE_WRAP else last + 1
 
 
 def follows(last: int | None, number: int) -> bool:
     """Whether a peer may use ``number`` after ``last``."""
     if last is None or number == last + 1:
         return True
-    return last > 4_294_966_271 and number < 1_024
+    return last > LAST_BEFORE_WRAP and number < 1_024
 
 
 class Assembler:
@@ -135,6 +136,10 @@ class Assembler:
     @property
     def is_empty(self) -> bool:
         return not self._parts
+
+    @property
+    def size(self) -> int:
+        return self._size
 
     def add(self, chunk: int, request: int, body: bytes, max_bytes: int, max_chunks: int) -> bytes | None:
         """The whole message when ``chunk`` is its last; None before, and when the peer gave it up. Raises ProtocolError."""

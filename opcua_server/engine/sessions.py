@@ -14,7 +14,7 @@ import hmac
 import logging
 import secrets
 import uuid
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -45,6 +45,8 @@ UNACTIVATED_S: Final = 30.0
 NONCE: Final = 32
 MAX_NAME: Final = 512
 PER_CONNECTION: Final = 10
+LOGINS_PER_CONNECTION: Final = 2
+"""Under way at once; those of one address are verified one after another, and an honest one waits for all before it."""
 _MECHANISMS: Final = {ua.UserNameIdentityToken: "UserName", ua.X509IdentityToken: "X509"}
 
 CertificateUser = Callable[[bytes, str], Person]
@@ -66,6 +68,8 @@ class OpenSession(Session):
     endpoint_url: str = ""
     mechanism: str = "Anonymous"
     """How the person was identified, as in SessionSecurityDiagnosticsDataType."""
+    logins: int = 0
+    """ActivateSession requests under way."""
     requests: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
     """Request type -> how many there were."""
     refusals: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
@@ -183,19 +187,22 @@ class Sessions:
         said = params.ClientDescription.ApplicationUri
         names = _uris(leaf)
         if said not in names:
-            self._complain("client at %s says it is %.200r, its certificate is for %s", request.peer, said, ", ".join(names))
+            self._complain("client at %s says it is %.200r, its certificate is for %.200r", request.peer, said, ", ".join(names))
             if self._strict:
                 raise ServiceFault(_C.BadCertificateUriInvalid)
 
     def _make_room(self) -> None:
-        """Sessions that were never activated give way; those in use never."""
+        """Sessions that were never activated give way, the oldest of the connection that has most of them; those in use never.
+
+        Somebody who makes sessions without end takes his own places: one that is just logging in keeps its own.
+        """
         if len(self.by_token) < self._limits.sessions:
             return
-        for session in self.by_token.values():
-            if isinstance(session, OpenSession) and not session.is_activated:
-                self.end(session, delete_subscriptions=True)
-                return
-        raise ServiceFault(_C.BadTooManySessions)
+        waiting = [one for one in self.by_token.values() if isinstance(one, OpenSession) and not one.is_activated]
+        if not waiting:
+            raise ServiceFault(_C.BadTooManySessions)
+        held = Counter(one.connection for one in waiting)
+        self.end(max(waiting, key=lambda one: held[one.connection]), delete_subscriptions=True)
 
     # Activate -------------------------------------------------------------------------------------------------------
 
@@ -229,7 +236,13 @@ class Sessions:
                 channel.policy.verify(channel.key, params.ClientSignature.Signature or b"", channel.own.certificate + nonce)
             except InvalidSignature:
                 raise ServiceFault(_C.BadApplicationSignatureInvalid) from None
-        person = await self._identify(params, channel, nonce, request.peer)
+        if sum(one.logins for one in {session, *connection.sessions.values()}) >= LOGINS_PER_CONNECTION:
+            raise ServiceFault(_C.BadTooManyOperations)
+        session.logins += 1
+        try:
+            person = await self._identify(params, channel, nonce, request.peer)
+        finally:
+            session.logins -= 1
         if session.is_closed or session.nonce != nonce:
             raise ServiceFault(_C.BadSessionIdInvalid)
         if moved and session.person != person:

@@ -1,7 +1,8 @@
 """How many wrong passwords are too many. Pure: the time comes in.
 
     per (user, address)   1st to 4th failure: the next try waits 0.25, 0.5, 1, 2 s     5th: locked out for a minute, then two, ...
-    per address           over 20 failures in a quarter of an hour: each try waits 2 s (guessing one password for many users)
+    per address           over 20 failures in a quarter of an hour: each try waits 2 s (guessing one password for many users),
+                          but for users who logged in from there before: they do not pay for who guesses beside them
 
 A try is counted as a failure before it is verified and taken back when it was right: one that is broken off counts too.
 An attacker locks out only tries from his own address.
@@ -36,6 +37,7 @@ class _Count:
     failures: int = 0
     last_s: float = 0.0
     locked_until_s: float = 0.0
+    has_succeeded: bool = False
 
 
 class Lockout:
@@ -51,7 +53,7 @@ class Lockout:
             raise LockedOut(own.locked_until_s - now_s)
         anybody = self._count(("", address), now_s)
         delay_s = 0.0 if own.failures == 0 else FIRST_DELAY_S * 2 ** min(own.failures - 1, 3)
-        if anybody.failures >= ADDRESS_FAILURES:
+        if anybody.failures >= ADDRESS_FAILURES and not own.has_succeeded:
             delay_s = max(delay_s, ADDRESS_DELAY_S)
         for count in (own, anybody):
             count.failures += 1
@@ -63,7 +65,9 @@ class Lockout:
 
     def succeeded(self, user: str, address: str) -> None:
         """Take a try back: it was right."""
-        self._counts.pop((user, address), None)
+        own = self._counts.get((user, address))
+        if own is not None:
+            own.failures, own.locked_until_s, own.has_succeeded = 0, 0.0, True
         anybody = self._counts.get(("", address))
         if anybody is not None:
             anybody.failures = max(anybody.failures - 1, 0)

@@ -88,14 +88,20 @@ def names() -> tuple[str, ...]:
     return tuple(name for name in order if name in found) + tuple(sorted(found.difference(order)))
 
 
+class OneLine(logging.Formatter):
+    """One line for each record, whatever a stranger's names have in them: what does not print is written as an escape. The trace of
+    a bug, which is ours, follows as it is."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        line = super().formatMessage(record)
+        return line if line.isprintable() else "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+
+
 def run(name: str, settings: Settings) -> int:
     """Run a program in this process until SIGTERM, SIGINT, or the end of its supervisor. Returns the exit code."""
-    logging.basicConfig(
-        level=settings.log_level.upper(),
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
-        datefmt="%H:%M:%S",
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(OneLine("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%H:%M:%S"))
+    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
     for chatty in ("asyncua", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     fd = os.environ.pop(STATUS_FD, None)

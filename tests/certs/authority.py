@@ -17,7 +17,9 @@ _KEYS: dict[tuple[str, int], rsa.RSAPrivateKey] = {}
 
 def key(name: str = "client", bits: int = 2048) -> rsa.RSAPrivateKey:
     """One key for each name: making them is what costs time."""
-    return _KEYS.setdefault((name, bits), rsa.generate_private_key(public_exponent=65537, key_size=bits))
+    if (name, bits) not in _KEYS:
+        _KEYS[name, bits] = rsa.generate_private_key(public_exponent=65537, key_size=bits)
+    return _KEYS[name, bits]
 
 
 def certificate(
@@ -36,6 +38,7 @@ def certificate(
     signed_with: rsa.RSAPrivateKey | None = None,
     serial: int | None = None,
     path_length: int | None = None,
+    critical: x509.ExtensionType | None = None,
 ) -> x509.Certificate:
     def named(text: str) -> x509.Name:
         return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
@@ -61,18 +64,27 @@ def certificate(
         builder = builder.add_extension(x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri)]), critical=False)
     if purposes and not ca:
         builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
+    if critical is not None:
+        builder = builder.add_extension(critical, critical=True)
     return builder.sign(signed_with or key(issuer or name, 2048 if issuer else bits), hash_ or hashes.SHA256())
 
 
 def revocation_list(
-    issuer: str, *revoked: x509.Certificate, ends: datetime = NOW + timedelta(days=30), signed_with: str | None = None
+    issuer: str,
+    *revoked: x509.Certificate,
+    starts: datetime = NOW - timedelta(days=60),
+    ends: datetime = NOW + timedelta(days=30),
+    signed_with: str | None = None,
+    changes_only: bool = False,
 ) -> x509.CertificateRevocationList:
     builder = (
         x509.CertificateRevocationListBuilder()
         .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
-        .last_update(NOW - timedelta(days=60))
+        .last_update(starts)
         .next_update(ends)
     )
+    if changes_only:
+        builder = builder.add_extension(x509.DeltaCRLIndicator(1), critical=True)
     for gone in revoked:
         entry = x509.RevokedCertificateBuilder().serial_number(gone.serial_number).revocation_date(NOW - timedelta(days=2)).build()
         builder = builder.add_revoked_certificate(entry)

@@ -7,11 +7,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from certs.commands import app
 from certs.pki import CertificateProblem, Trust, thumbprint
 from certs.trust import MAX_REJECTED
 from tests.certs import authority as a
@@ -112,6 +115,88 @@ def test_trusted_authority_lets_in_whom_it_signed_until_it_revokes_them(tmp_path
     assert trust.check(a.der(client), now=NOW).accepted
     crl.write_bytes(a.der(a.revocation_list("plant CA", client)))
     assert trust.check(a.der(client), now=NOW).status == "BadCertificateRevoked"
+
+
+ROOT = a.certificate("root CA", ca=True)
+CELL = a.certificate("cell CA", ca=True, issuer="root CA")
+TWO: dict[str, tuple[x509.Certificate, x509.Certificate, list[x509.CertificateRevocationList], str]] = {
+    "all of it is right": (ROOT, CELL, [a.revocation_list("root CA"), a.revocation_list("cell CA")], "Good"),
+    "one between was revoked": (
+        ROOT, CELL, [a.revocation_list("root CA", CELL), a.revocation_list("cell CA")], "BadCertificateIssuerRevoked",
+    ),
+    "nobody says whether one between was revoked": (
+        ROOT, CELL, [a.revocation_list("cell CA")], "BadCertificateIssuerRevocationUnknown",
+    ),
+    "one between revokes itself from the list": (
+        ROOT, CELL, [a.revocation_list("root CA", signed_with="cell CA"), a.revocation_list("cell CA")],
+        "BadCertificateIssuerRevocationUnknown",
+    ),
+    "a list that begins tomorrow": (
+        ROOT, CELL, [a.revocation_list("root CA", starts=NOW + timedelta(days=1)), a.revocation_list("cell CA")],
+        "BadCertificateIssuerRevocationUnknown",
+    ),
+    "a list of changes only": (
+        ROOT, CELL, [a.revocation_list("root CA"), a.revocation_list("cell CA", changes_only=True)],
+        "BadCertificateRevocationUnknown",
+    ),
+    "one between ended": (
+        ROOT, a.certificate("cell CA", ca=True, issuer="root CA", ends=NOW - timedelta(hours=1)),
+        [a.revocation_list("root CA"), a.revocation_list("cell CA")], "BadCertificateIssuerTimeInvalid",
+    ),
+    "the root allows none between": (
+        a.certificate("root CA", ca=True, path_length=0), CELL, [a.revocation_list("root CA"), a.revocation_list("cell CA")],
+        "BadCertificateIssuerUseNotAllowed",
+    ),
+    "one between is no authority": (
+        ROOT, a.certificate("cell CA", issuer="root CA"), [a.revocation_list("root CA"), a.revocation_list("cell CA")],
+        "BadCertificateIssuerUseNotAllowed",
+    ),
+    "one between is for some names only": (
+        ROOT,
+        a.certificate("cell CA", ca=True, issuer="root CA", critical=x509.NameConstraints([x509.DNSName("cell.example")], None)),
+        [a.revocation_list("root CA"), a.revocation_list("cell CA")], "BadCertificateInvalid",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TWO)
+def test_every_certificate_of_a_chain_must_be_right(tmp_path: Path, name: str) -> None:
+    root, cell, lists, status = TWO[name]
+    trust = Trust(tmp_path)
+    (trust.trusted / "root.der").write_bytes(a.der(root))
+    for number, crl in enumerate(lists):
+        (trust.issuers / f"{number}.crl").write_bytes(a.der(crl))
+    assert trust.check(a.der(a.certificate(issuer="cell CA"), cell), now=NOW).status == status
+
+
+def test_a_chain_has_an_end(tmp_path: Path) -> None:
+    trust = Trust(tmp_path)
+    chain = [a.certificate(issuer="CA 0"), *(a.certificate(f"CA {n}", ca=True, issuer=f"CA {n + 1}") for n in range(5))]
+    for number, authority in enumerate(chain[1:]):
+        (trust.issuers / f"{number}.der").write_bytes(a.der(authority))
+    assert trust.check(a.der(chain[0]), now=NOW).status == "BadCertificateChainIncomplete"
+    ring = [a.certificate(issuer="A"), a.certificate("A", ca=True, issuer="B"), a.certificate("B", ca=True, issuer="A")]
+    assert trust.check(a.der(*ring), now=NOW).status == "BadCertificateChainIncomplete", "two authorities that sign each other"
+    assert trust.check(a.der(*chain), now=NOW).status == "BadCertificateInvalid", "more than five sent"
+
+
+def test_a_critical_extension_that_is_not_understood_is_refused(tmp_path: Path) -> None:
+    odd = a.certificate(critical=x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00"))
+    verdict = Trust(tmp_path, first_use=True).check(a.der(odd), now=NOW)
+    assert (verdict.status, "1.2.3.4" in verdict.text) == ("BadCertificateInvalid", True)
+
+
+def test_names_in_certificates_write_no_lines_of_their_own(tmp_path: Path) -> None:
+    """Neither in the log nor on an operator's terminal."""
+    trust = Trust(tmp_path / "pki" / "server", first_use=True)
+    evil = "urn:x\n12:00:00 INFO admin logged in\x1b[2J"
+    refused = trust.check(a.der(a.certificate("client\n\x1b[31m", issuer="nobody\nknows")), now=NOW)
+    assert refused.text.isprintable()
+    assert trust.check(a.der(a.certificate(uri=evil)), now=NOW).newly_trusted
+    shown = CliRunner().invoke(app, ["list", "--data", str(tmp_path)])
+    assert shown.exit_code == 0
+    assert len(shown.output.splitlines()) == 2
+    assert all(line.isprintable() for line in shown.output.splitlines())
 
 
 def test_authority_in_issuers_completes_a_chain_without_trusting_it(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-NAMED = re.compile(r"`((?:\w+/)*test_\w+\.py)::(test_\w+)`")
+NAMED = re.compile(r"`((?:(?:\w+|\.\.)/)*test_\w+\.py)::(test_\w+)`")
 PAGES = {"security.md": ("## What shows it", 50), "opcua-features.md": ("# What the OPC UA server offers", 20)}
 """Page -> the heading of its table, and how many tests it names at least."""
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import struct
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -12,9 +14,13 @@ from typing import Any
 import pytest
 from asyncua import Client, ua
 
+from certs.application import load_certificate
+from certs.pki import Trust, thumbprint
+from opcua_server.engine import engine as engine_module
 from opcua_server.engine.contract import Limits
 from opcua_server.engine.engine import Engine
 from opcua_server.engine.sessions import OpenSession
+from opcua_server.security.users import NotThem, Users
 from tests.harness import wait_for
 from tests.opcua_server.bench import Bench
 from tests.opcua_server.engine.bench import running
@@ -40,6 +46,9 @@ def nobody_is_left(engines: list[Engine]) -> Iterator[None]:
     yield
     if engines:
         wait_for(lambda: not engines[0].connections, "all connections are gone", 10)
+        for session in list(engines[0].sessions.values()):
+            session.timeout_ms = -1e9
+        wait_for(lambda: not engines[0].sessions, "no session waits for another connection", 10)
 
 
 BEFORE_HELLO = {
@@ -127,6 +136,27 @@ def test_a_message_given_up_is_forgotten(bench: Bench) -> None:
         assert raw.fault() == 0
 
 
+def test_parts_of_messages_that_never_become_whole_are_bounded_in_all(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who keeps most of them goes; the others go on."""
+    monkeypatch.setattr(engine_module, "PARKED_BYTES", 100_000)
+    with opened(bench) as greedy, opened(bench) as other:
+        for _ in range(2):
+            greedy.message(bytes(30_000), chunk=b"C")
+        for size in (30_000, 15_000):
+            other.message(bytes(size), chunk=b"C")
+        assert greedy.end() == C.BadTcpNotEnoughResources
+        other.message(bytes(8), chunk=b"A")
+        other.message(request(ua.GetEndpointsRequest()))
+        assert other.frame()[:3] == b"MSG"
+
+
+def test_a_message_that_is_not_whole_in_time_closes_the_connection(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_module, "MESSAGE_S", -1.0)
+    with opened(bench) as raw:
+        raw.message(bytes(100), chunk=b"C")
+        assert raw.end() == C.BadTimeout
+
+
 NEED_SECURITY = [
     ua.CreateSessionRequest,
     ua.ActivateSessionRequest,
@@ -210,6 +240,114 @@ def test_a_session_moves_only_with_the_same_certificate_and_user(bench: Bench, e
             await first.get_node(CURRENT_TIME).read_value()
 
     asyncio.run(run())
+
+
+def test_who_makes_sessions_without_end_takes_his_own_places(bench: Bench, engines: list[Engine]) -> None:
+    """A session that is not activated yet outlasts any number of those that others make meanwhile."""
+
+    async def run() -> None:
+        async with bench.client() as greedy, bench.client() as more, bench.client() as honest:
+            own = [client.uaclient.session.authentication_token for client in (greedy, more)]
+            for client in (greedy, more):
+                for _ in range(8):
+                    await client.create_session()
+            assert len(engines[0].sessions) == 19
+            created = await honest.create_session()
+            for client in (greedy, more) * 12:
+                with contextlib.suppress(ua.uaerrors.BadTooManySessions):
+                    await client.create_session()
+            assert len(engines[0].sessions) == 20
+            honest.uaclient.session.restore_authentication_token(created.AuthenticationToken)
+            await honest.activate_session()
+            assert await honest.nodes.server_state.read_value() == ua.ServerState.Running
+            for client, token in zip((greedy, more), own, strict=True):
+                client.uaclient.session.restore_authentication_token(token)
+                assert await client.nodes.server_state.read_value() == ua.ServerState.Running, "those in use stay"
+
+    asyncio.run(run())
+
+
+def test_sessions_in_use_are_limited_and_give_way_to_nobody(bench: Bench, engines: list[Engine]) -> None:
+    async def run() -> None:
+        async with bench.client() as client, bench.client() as other:
+            for one in (client, other):
+                for _ in range(9):
+                    await one.create_session()
+                    await one.activate_session()
+            assert len(engines[0].sessions) == 20
+            with pytest.raises(ua.uaerrors.BadTooManySessions):
+                async with bench.client():
+                    pass
+            assert len(engines[0].sessions) == 20
+            for one in (client, other):
+                assert await one.nodes.server_state.read_value() == ua.ServerState.Running
+
+    asyncio.run(run())
+
+
+def test_logins_under_way_are_few_for_each_connection(bench: Bench, engines: list[Engine], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who guesses on many sessions at once does not make others wait for all of them."""
+    go_on = threading.Event()
+    begun: list[str] = []
+
+    async def held(_self: Any, user: str, *_: Any) -> Any:
+        begun.append(user)
+        while not go_on.is_set():
+            await asyncio.sleep(0.01)
+        raise NotThem("BadUserAccessDenied", "wrong")
+
+    monkeypatch.setattr(Users, "with_password", held)
+
+    async def run() -> None:
+        async with bench.client() as client:
+            tries = [asyncio.create_task(client.activate_session(username="x", password="y")) for _ in range(5)]
+            done: set[Any] = set()
+            while len(done) < 3:
+                done |= (await asyncio.wait(set(tries) - done, return_when=asyncio.FIRST_COMPLETED))[0]
+            assert len(begun) == 2
+            go_on.set()
+            codes = sorted(getattr(one, "code", 0) for one in await asyncio.gather(*tries, return_exceptions=True))
+            assert codes == sorted([C.BadUserAccessDenied] * 2 + [C.BadTooManyOperations] * 3)
+
+    asyncio.run(run())
+
+
+def test_who_is_trusted_no_longer_loses_the_channel(bench: Bench, engines: list[Engine]) -> None:
+    """The folders are looked at all the time: an operator who rejects a certificate need not wait until its channel ends."""
+
+    async def run() -> None:
+        async with bench.client(name="outlaw") as client:
+            certificate = (bench.folder / "outlaw" / "own" / "cert.der").read_bytes()
+            Trust(bench.settings.data / "pki" / "server").reject(_thumbprint(bench, "outlaw"))
+            held = [one for one in engines[0].connections if one.channel.certificate == certificate]
+            assert len(held) == 1
+            while held[0].is_open:
+                await asyncio.sleep(0.05)
+            with pytest.raises((ua.UaError, ConnectionError)):
+                await client.nodes.server_state.read_value()
+
+    asyncio.run(run())
+
+
+def test_who_is_trusted_no_longer_does_not_renew_the_channel(
+    bench: Bench, engines: list[Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nothing(_self: Any) -> None: ...
+
+    monkeypatch.setattr(Engine, "_look_at_trust", nothing)
+
+    async def run() -> None:
+        async with bench.client(name="renegade") as client:
+            await client.open_secure_channel(renew=True)
+            Trust(bench.settings.data / "pki" / "server").reject(_thumbprint(bench, "renegade"))
+            with pytest.raises((ua.UaError, ConnectionError)):
+                await client.open_secure_channel(renew=True)
+
+    asyncio.run(run())
+
+
+def _thumbprint(bench: Bench, name: str) -> str:
+    return thumbprint(load_certificate(bench.folder / name / "own" / "cert.der"))
 
 
 def test_a_wrong_password_is_refused_and_locks_out(bench: Bench) -> None:

@@ -89,10 +89,19 @@ def test_messages_are_bounded_in_bytes_and_chunks(size: int, chunks: int) -> Non
 
 
 def test_sequence_numbers_wrap_where_the_standard_lets_them() -> None:
-    assert next_sequence(4_294_966_271) == 1
-    assert follows(4_294_966_272, 5)
+    assert next_sequence(4_294_966_271) == 4_294_966_272
+    assert next_sequence(4_294_966_272) == 1
+    assert follows(4_294_966_272, 1_023)
+    assert not follows(4_294_966_272, 1_024)
+    assert not follows(4_294_966_271, 1)
+    assert not follows(4_294_967_295, 2_000)
     assert not follows(1_000, 5)
     assert not follows(7, 7)
+
+
+@given(st.integers(1, 2**32 - 1))
+def test_the_number_after_one_of_ours_is_one_that_we_would_take(last: int) -> None:
+    assert follows(last, next_sequence(last))
 
 
 @given(st.binary(min_size=1, max_size=40), st.binary(min_size=1, max_size=40), st.integers(1, 200))

@@ -65,6 +65,17 @@ def test_one_password_for_many_users_is_slowed_down() -> None:
     assert min(delays[20:]) >= 2.0
 
 
+def test_who_logged_in_before_does_not_pay_for_who_guesses_at_the_same_address() -> None:
+    lockout = Lockout()
+    lockout.begin("operator", "a", 0.0)
+    lockout.succeeded("operator", "a")
+    for number in range(30):
+        lockout.begin(f"user{number}", "a", 1.0)
+    assert lockout.begin("operator", "a", 2.0) == 0.0
+    assert [lockout.begin("operator", "a", 3.0) for _ in range(3)] == [0.25, 0.5, 1.0], "guesses at that user wait as ever"
+    assert lockout.begin("somebody new", "a", 4.0) == 2.0
+
+
 def test_table_of_failures_is_bounded() -> None:
     lockout = Lockout()
     for number in range(MAX_KEYS + 100):
