@@ -93,7 +93,7 @@ class Engine:
         self._complaints: deque[float] = deque(maxlen=COMPLAINTS_PER_S)
         self._listener: asyncio.Server | None = None
         self._sweeper: asyncio.Task[None] | None = None
-        self._trusted_ns = trust.changed_ns()
+        self._trusted_ns: tuple[int, ...] = ()
         self._all_gone = asyncio.Event()
         """Set while no connection is there."""
         self._all_gone.set()
@@ -273,7 +273,9 @@ class Engine:
 
     async def _look_at_trust(self) -> None:
         """An operator who changed whom we trust need not wait for the channels to be opened again."""
-        if (now := self.trust.changed_ns()) != self._trusted_ns:
+        if not any(connection.channel.chain for connection in self.connections):
+            self._trusted_ns = ()
+        elif (now := self.trust.changed_ns()) != self._trusted_ns:
             self._trusted_ns = now
             await self.judge_again()
 
