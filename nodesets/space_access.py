@@ -15,7 +15,7 @@ from asyncua.server.address_space import AddressSpace
 _A = ua.AttributeIds
 _NAMESPACE_ARRAY: Final = ua.NodeId(2255, 0)
 _HAS_TYPE_DEFINITION: Final = ua.NodeId(40, 0)
-_ONE_WAY: Final = frozenset({_HAS_TYPE_DEFINITION, ua.NodeId(37, 0), ua.NodeId(17603, 0)})
+ONE_WAY: Final = frozenset({_HAS_TYPE_DEFINITION, ua.NodeId(37, 0), ua.NodeId(17603, 0)})
 """HasTypeDefinition, HasModellingRule and HasInterface: the inverse would list every instance at its type."""
 
 
@@ -42,7 +42,7 @@ class References:
         """``source --kind--> target``, and back; both nodes exist."""
         if self._add(source, kind, target, True):
             self.count += 1
-        if kind not in _ONE_WAY:
+        if kind not in ONE_WAY:
             self._add(target, kind, source, False)
 
     def _add(self, source: ua.NodeId, kind: ua.NodeId, target: ua.NodeId, forward: bool) -> bool:

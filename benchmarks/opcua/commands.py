@@ -16,6 +16,7 @@ from benchmarks.opcua.rounds import Rounds
 from benchmarks.opcua.scenarios import SCENARIOS
 from benchmarks.opcua.servers import OURS, PEERS, Failed, node_modules
 from benchmarks.security.commands import attacks
+from benchmarks.startup import startup
 
 app = typer.Typer(no_args_is_help=True, help="Measure against other servers.")
 
@@ -71,6 +72,7 @@ def _kinds(against: list[str] | None, data: Path) -> tuple[list[str], Path | Non
 
 
 app.command()(attacks)
+app.command()(startup)
 
 
 @app.callback()

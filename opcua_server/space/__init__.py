@@ -18,7 +18,8 @@ from nodesets.nodeset_xml import NodesetFile
 from opcua_server.alarms.table import TABLE, LimitAlarm
 from opcua_server.engine.subscriptions.columns import Columns
 from opcua_server.sources.source import Identity
-from opcua_server.space.machine import MachineSpace, blank_columns, state_machine_tables
+from opcua_server.space.copies import Pattern
+from opcua_server.space.machine import MachineSpace, Shape, blank_columns, state_machine_tables
 from opcua_server.space.types import TypeSpace
 
 
@@ -43,8 +44,10 @@ def build(
         tables = state_machine_tables(types)
         live = live or Columns()
         conditions = getattr(server, "conditions", None)
+        those = list(identities)
+        like: dict[Shape, Pattern] | None = {} if len(those) > 1 else None
         return {
-            identity.machine_id: MachineSpace(server, types, tables, identity, live, table, conditions) for identity in identities
+            identity.machine_id: MachineSpace(server, types, tables, identity, live, table, conditions, like) for identity in those
         }
 
 

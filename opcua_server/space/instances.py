@@ -21,6 +21,7 @@ from asyncua.server.address_space import AttributeValue, NodeData
 from nodesets.paths import Path, QName, Step, parse
 from nodesets.sharing import SharedValues
 from nodesets.space_access import References
+from opcua_server.space.copies import Key
 from opcua_server.space.types import HAS_INTERFACE, HAS_TYPE_DEFINITION, Declaration, TypeSpace
 
 _A = ua.AttributeIds
@@ -62,13 +63,16 @@ class Builder:
         self.shares_methods = False
         """Whether instances refer to the methods of their types instead of having copies."""
         self._concrete = concrete
-        self._children: dict[ua.NodeId, dict[tuple[int, str], ua.NodeId]] = {}
+        self.children: dict[ua.NodeId, dict[Key, ua.NodeId]] = {}
+        """Parent -> namespace and name -> node."""
+        self.copied: set[ua.NodeId] = set()
+        """Nodes that came as copies: who asks to make them gets them as they are."""
         self._prefix = {index: prefix for prefix, index in types.index.items()}
 
     # Finding --------------------------------------------------------------------------------------------------------
 
     def child(self, parent: ua.NodeId, name: QName | Step) -> ua.NodeId | None:
-        return self._children.get(parent, {}).get(self._key(name))
+        return self.children.get(parent, {}).get(self._key(name))
 
     def at(self, root: ua.NodeId, path: str | Path) -> ua.NodeId:
         """The node at a path below ``root``. Raises KeyError."""
@@ -83,7 +87,7 @@ class Builder:
     def value(self, node_id: ua.NodeId) -> AttributeValue:
         return self.aspace[node_id].attributes[_A.Value]
 
-    def _key(self, name: QName | Step) -> tuple[int, str]:
+    def _key(self, name: QName | Step) -> Key:
         if isinstance(name, Step) and name.type is not None:
             return self.namespace, name.name
         return self.types.index[name.prefix] if name.prefix else self.namespace, name.name
@@ -100,6 +104,9 @@ class Builder:
         event_notifier: int = 0,
     ) -> ua.NodeId:
         """An instance of a type below ``parent``, with all that is mandatory and what is wanted."""
+        there = self.children.get(parent, {}).get((name.NamespaceIndex, name.Name))
+        if there is not None and there in self.copied:
+            return there
         is_object = self.types.attribute(type_id, _A.NodeClass) == ua.NodeClass.ObjectType
         declared = None if is_object else type_id
         node_class = ua.NodeClass.Object if is_object else ua.NodeClass.Variable
@@ -137,7 +144,7 @@ class Builder:
         """A further reference to a node that exists."""
         self.references.add(source, reference, target)
         name = self.types.attribute(target, _A.BrowseName)
-        self._children.setdefault(source, {}).setdefault((name.NamespaceIndex, name.Name), target)
+        self.children.setdefault(source, {}).setdefault((name.NamespaceIndex, name.Name), target)
 
     def types_as(self, node_id: ua.NodeId, data_type: ua.NodeId) -> None:
         """Give a variable whose type leaves the kind of number open the data type that it has, with its neutral value."""
@@ -190,7 +197,7 @@ class Builder:
         if type_id is not None:
             self.references.add(node_id, HAS_TYPE_DEFINITION, type_id)
         self.references.add(parent, reference, node_id)
-        self._children.setdefault(parent, {})[name.NamespaceIndex, name.Name] = node_id
+        self.children.setdefault(parent, {})[name.NamespaceIndex, name.Name] = node_id
         self.made.append(node_id)
         return node_id
 
@@ -234,7 +241,7 @@ class Builder:
         self._complete(node_id, [(source, context) for source in self.types.sources(type_id)], want)
 
     def _complete(self, node_id: ua.NodeId, prescribers: list[Prescriber], want: Wanted) -> None:
-        merged: dict[tuple[int, str], list[tuple[Declaration, Context]]] = {}
+        merged: dict[Key, list[tuple[Declaration, Context]]] = {}
         placeholders: list[tuple[Declaration, Context]] = []
         seen: set[ua.NodeId] = set()
         for source, context in prescribers:
@@ -260,13 +267,13 @@ class Builder:
     def _child(
         self,
         parent: ua.NodeId,
-        key: tuple[int, str],
+        key: Key,
         declarations: list[tuple[Declaration, Context]],
         want: Wanted,
     ) -> None:
         first = declarations[0][0]
         type_id = self._type_of([declaration for declaration, _ in declarations])
-        existing = self._children.get(parent, {}).get(key)
+        existing = self.children.get(parent, {}).get(key)
         if existing is None:
             shared = (context.get(declaration.node_id) for declaration, context in declarations)
             existing = next((node_id for node_id in shared if node_id is not None), None)

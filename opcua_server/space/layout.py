@@ -54,10 +54,6 @@ def tool(number: int) -> str:
     return f"{TOOLS}/{{MT:ToolType}}T{number}"
 
 
-def tool_life(number: int, name: str) -> str:
-    return f"{tool(number)}/MT:ToolLife/{{MT:ToolLifeType}}{name}"
-
-
 def lifetime(name: str) -> str:
     return f"{LIFETIME}/{{DI:LifetimeVariableType}}{name}"
 
@@ -92,16 +88,13 @@ def wanted_paths(component_names: tuple[str, ...]) -> Iterator[str]:
         yield from signal.nodes
     for name, _colour in STACKLIGHT:
         yield lamp(name)
-    for number in range(1, TOOL_COUNT + 1):
-        yield f"{tool(number)}/MT:Identifier"
-        yield f"{tool(number)}/MT:Name"
-        yield f"{tool(number)}/MT:Location"
-        yield f"{tool(number)}/MT:LastUsage"
-        yield f"{tool(number)}/MT:PlannedForOperating"
-        for name in TOOL_LIVES:
-            yield f"{tool_life(number, name)}/MT:StartValue"
-        yield f"{tool_life(number, 'CuttingTime')}/MT:LimitValue"
-        yield f"{tool_life(number, 'CuttingTime')}/MT:WarningValue"
+    for part in ("Identifier", "Name", "Location", "LastUsage", "PlannedForOperating"):
+        yield f"{tool(1)}/MT:{part}"  # the other pockets are copies of the first
+    life = f"{tool(1)}/MT:ToolLife/{{MT:ToolLifeType}}"
+    for name in TOOL_LIVES:
+        yield f"{life}{name}/MT:StartValue"
+    yield f"{life}CuttingTime/MT:LimitValue"
+    yield f"{life}CuttingTime/MT:WarningValue"
     yield f"{PLAN}/0:NodeVersion"
     yield f"{PROGRAM}/MT:JobIdentifier"
     yield f"{PROGRAM}/MT:JobNodeId"

@@ -37,6 +37,7 @@ from opcua_server.sources.source import Identity, SourceEvent, ToolState
 from opcua_server.space import layout, nameplate
 from opcua_server.space.changes import ModelChanges
 from opcua_server.space.commands import Call, handlers
+from opcua_server.space.copies import Pattern
 from opcua_server.space.dispatch import JobCall, dispatch
 from opcua_server.space.events import Events
 from opcua_server.space.files import FileSpace
@@ -61,6 +62,8 @@ _PROCESS_VALUES: Final = (
     "Spindle/Temperature", "Spindle/VibrationVelocity", "Coolant/Pressure", "Coolant/Flow", "Coolant/Temperature",
     "Tool/WearPercent",
 )  # fmt: skip
+Shape = tuple[str, ...]
+"""What two machines have to agree in so that one can be a copy of the other: the names of their components."""
 _STATUS_POSITION: Final = {signal.name: index for index, signal in enumerate(MACHINE)}
 
 
@@ -72,6 +75,7 @@ class MachineSpace:
     """The nodes of one machine.
 
     ``live``: the engine's columns, for the numbers. ``table``: its limit alarms. ``conditions``: where they are registered.
+    ``like``: machines of each shape, of the same ``table``; it is made as a copy of one, or is the one for those that follow.
 
     ``node_id``: the machine object. ``nodes``: where each catalogue signal lives (its first node). ``methods``: method name to
     (object, method). ``result_nodes``: nodes that only the Analytics role may write. ``alarms``: its conditions. ``made``: all
@@ -80,20 +84,24 @@ class MachineSpace:
 
     def __init__(
         self, server: Server, types: TypeSpace, tables: dict[str, StateMachineTable], identity: Identity, live: LiveColumns,
-        table: Sequence[LimitAlarm] = TABLE, conditions: Registry | None = None,
+        table: Sequence[LimitAlarm] = TABLE, conditions: Registry | None = None, like: dict[Shape, Pattern] | None = None,
     ) -> None:  # fmt: skip
         self.identity = identity
         builder = _builder(types, identity.machine_id)
         self._aspace = types.aspace
         names = tuple(name for name, _, _ in identity.components)
-        self.node_id = builder.instance(
-            ua.NodeId(1001, types.index["MA"]),
-            ORGANIZES,
-            ua.QualifiedName(identity.machine_id, builder.namespace),
-            types.type_id("X:CncTwinMillType"),
-            wanted(layout.wanted_paths(names)),
-            event_notifier=1,
-        )
+        pattern = None if like is None else like.get(names)
+        if pattern is not None:
+            self.node_id = pattern.make(builder, identity.machine_id)
+        else:
+            self.node_id = builder.instance(
+                ua.NodeId(1001, types.index["MA"]),
+                ORGANIZES,
+                ua.QualifiedName(identity.machine_id, builder.namespace),
+                types.type_id("X:CncTwinMillType"),
+                wanted(layout.wanted_paths(names)),
+                event_notifier=1,
+            )
         self._blocks(builder)
         self._notifiers(builder)
         nameplate.identification(builder, self.node_id, identity)
@@ -127,6 +135,8 @@ class MachineSpace:
         self.files = FileSpace(builder, self.node_id, identity.machine_id, self._changes)
         self.alarms = self._alarms(server, builder, table, conditions)
         self.made: tuple[ua.NodeId, ...] = tuple(builder.made)
+        if like is not None and pattern is None:
+            like[names] = Pattern(builder, self.node_id)
 
     # Building -------------------------------------------------------------------------------------------------------
 

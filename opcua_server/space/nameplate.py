@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -25,7 +26,9 @@ _UNITS: Final = (("EngineeringUnits", ua.NodeId(887, 0)), ("EURange", ua.NodeId(
 JOG_INCREMENT_MM: Final = 0.1
 
 
+@functools.cache
 def unit_information(unit: Unit) -> ua.EUInformation:
+    """One object per unit, for all nodes that have it."""
     return ua.EUInformation(
         NamespaceUri=units.NAMESPACE_URI,
         UnitId=unit.unit_id,
@@ -34,9 +37,14 @@ def unit_information(unit: Unit) -> ua.EUInformation:
     )
 
 
+@functools.cache
+def _range(low: float, high: float) -> ua.Range:
+    return ua.Range(Low=low, High=high)
+
+
 def set_unit(builder: Builder, node_id: ua.NodeId, unit: Unit, low: float, high: float) -> None:
     """EngineeringUnits and EURange in namespace 0, made where the type has none, and in CNC's where its file put them."""
-    values: dict[str, Any] = {"EngineeringUnits": unit_information(unit), "EURange": ua.Range(Low=low, High=high)}
+    values: dict[str, Any] = {"EngineeringUnits": unit_information(unit), "EURange": _range(low, high)}
     for name, data_type in _UNITS:
         if (other := builder.child(node_id, QName("CNC", name))) is not None:
             builder.set(other, values[name])

@@ -14,6 +14,7 @@ from nodesets import units
 from nodesets.units import Unit
 from opcua_server.sources.source import ToolState
 from opcua_server.space import layout
+from opcua_server.space.copies import Pattern
 from opcua_server.space.instances import Builder
 from opcua_server.space.nameplate import set_unit, unit_information
 from opcua_server.space.publish import put, shown
@@ -50,63 +51,61 @@ _OWN: Final[tuple[tuple[str, ua.VariantType, Unit | None, float, float], ...]] =
     ("WearPercent", _V.Double, units.PERCENT, 0, 200),
     ("InSpindle", _V.Boolean, None, 0, 0),
 )
+_LIFE: Final = "MT:ToolLife/{MT:ToolLifeType}"
+_SHOWN: Final = {
+    "name": "MT:Name", "place": "MT:Location/MT:Name", "locked": "MT:Locked", "reason": "MT:Locked/MT:ReasonForLocking",
+    "life": f"{_LIFE}CuttingTime", "limit": f"{_LIFE}CuttingTime/MT:LimitValue", "warning": f"{_LIFE}CuttingTime/MT:WarningValue",
+    "uses": f"{_LIFE}Usages", "distance": f"{_LIFE}CuttingDistance", "last": "MT:LastUsage", "planned": "MT:PlannedForOperating",
+}  # fmt: skip
+"""What changes -> where it shows, below a tool."""
+
+
+def _describe(builder: Builder, tool: ua.NodeId) -> None:
+    """What all pockets have in common: units and kinds of their lives, and our own variables."""
+    builder.set(builder.at(tool, "MT:ControlIdentifierInterpretation"), 0)
+    builder.set(builder.at(tool, "MT:Location/MT:Name"), "Magazine")
+    builder.set(builder.at(tool, "MT:LastUsage"), NEVER)
+    for name, (unit, indication, start) in _LIVES.items():
+        life = builder.at(tool, _LIFE + name)
+        for part, value in (
+            ("EngineeringUnits", unit_information(unit)), ("Indication", indication), ("IsCountingUp", True), ("StartValue", start),
+        ):  # fmt: skip
+            builder.set(builder.at(life, f"MT:{part}"), value)
+        if name != "CuttingTime":  # the type leaves open which kind of number it is
+            builder.types_as(life, _TYPES[_V.UInt32 if name == "Usages" else _V.Double])
+    for name, kind, own_unit, low, high in _OWN:
+        type_id = _VARIABLE if own_unit is None else _ANALOG
+        empty = {_V.Double: 0.0, _V.UInt32: 0, _V.Boolean: False, _V.String: ""}[kind]
+        qualified = ua.QualifiedName(name, builder.types.index["X"])
+        node = builder.variable(tool, HAS_COMPONENT, qualified, type_id, _TYPES[kind], empty)
+        if own_unit is not None:
+            set_unit(builder, node, own_unit, low, high)
+
+
+def _number(builder: Builder, tool: ua.NodeId, number: int) -> None:
+    """What a pocket is called by."""
+    for path, value in (("ControlIdentifier1", number), ("Identifier", f"T{number}"), ("Location/MT:PlaceNumber", number)):
+        builder.set(builder.at(tool, f"MT:{path}"), value)
 
 
 class Magazine:
     """The 24 tools of one machine; `write` shows what changed since the last call."""
 
     def __init__(self, builder: Builder, machine: ua.NodeId) -> None:
-        self._nodes: dict[int, dict[str, Any]] = {}
         self._seen: dict[int, ToolState] = {}
-        own_index = builder.types.index["X"]
+        first = builder.at(machine, layout.tool(1))
+        if first not in builder.copied:
+            _describe(builder, first)
+            pattern = Pattern(builder, first)
+            for number in range(2, layout.TOOL_COUNT + 1):
+                pattern.make(builder, f"T{number}")
+            for number in range(1, layout.TOOL_COUNT + 1):
+                _number(builder, builder.at(machine, layout.tool(number)), number)
+        paths = {**_SHOWN, **{name: f"X:{name}" for name, *_ in _OWN}}
+        self._nodes: dict[int, dict[str, Any]] = {}
         for number in range(1, layout.TOOL_COUNT + 1):
             tool = builder.at(machine, layout.tool(number))
-            life = builder.at(machine, layout.tool_life(number, "CuttingTime"))
-            constants: dict[str, Any] = {
-                "MT:ControlIdentifier1": number,
-                "MT:ControlIdentifierInterpretation": 0,
-                "MT:Identifier": f"T{number}",
-                "MT:Location/MT:Name": "Magazine",
-                "MT:Location/MT:PlaceNumber": number,
-            }
-            for path, value in constants.items():
-                builder.set(builder.at(tool, path), value)
-            lives = {name: builder.at(machine, layout.tool_life(number, name)) for name in layout.TOOL_LIVES}
-            for name, (unit, indication, start) in _LIVES.items():
-                rows = (
-                    ("EngineeringUnits", unit_information(unit)),
-                    ("Indication", indication),
-                    ("IsCountingUp", True),
-                    ("StartValue", start),
-                )
-                for part, value in rows:
-                    builder.set(builder.at(lives[name], f"MT:{part}"), value)
-            for name in ("Usages", "CuttingDistance"):  # the type leaves open which kind of number it is
-                kind = _TYPES[_V.UInt32 if name == "Usages" else _V.Double]
-                builder.types_as(lives[name], kind)
-            builder.set(builder.at(tool, "MT:LastUsage"), NEVER)
-            nodes = {
-                "name": builder.at(tool, "MT:Name"),
-                "place": builder.at(tool, "MT:Location/MT:Name"),
-                "locked": builder.at(tool, "MT:Locked"),
-                "reason": builder.at(tool, "MT:Locked/MT:ReasonForLocking"),
-                "life": life,
-                "limit": builder.at(life, "MT:LimitValue"),
-                "warning": builder.at(life, "MT:WarningValue"),
-                "uses": lives["Usages"],
-                "distance": lives["CuttingDistance"],
-                "last": builder.at(tool, "MT:LastUsage"),
-                "planned": builder.at(tool, "MT:PlannedForOperating"),
-            }
-            for name, kind, unit, low, high in _OWN:
-                qualified = ua.QualifiedName(name, own_index)
-                type_id = _VARIABLE if unit is None else _ANALOG
-                empty = {_V.Double: 0.0, _V.UInt32: 0, _V.Boolean: False, _V.String: ""}[kind]
-                node = builder.variable(tool, HAS_COMPONENT, qualified, type_id, _TYPES[kind], empty)
-                if unit is not None:
-                    set_unit(builder, node, unit, low, high)
-                nodes[name] = node
-            self._nodes[number] = {name: builder.value(node) for name, node in nodes.items()}
+            self._nodes[number] = {name: builder.value(builder.at(tool, path)) for name, path in paths.items()}
 
     def write(self, tools: Sequence[ToolState], moment: datetime, server_time: datetime) -> ToolState | None:
         """Show the tools; returns the one in the spindle."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from benchmarks.opcua.listening import read_notification
 from benchmarks.opcua.report import Results, show
 from benchmarks.opcua.rounds import Rounds
 from benchmarks.opcua.scenarios import SCENARIOS
+from benchmarks.opcua.servers import Failed
+from benchmarks.startup import Start, medians, per_further_machine, wait_ready
 from cnctwin.wire import encode
 
 
@@ -61,3 +64,30 @@ def test_notifications_are_read_whatever_form_each_has(fraction: int | None) -> 
     assert handles.tolist() == [2, 3]
     assert np.array_equal(ticks, [3.0, 3.0])
     assert source == 134_000_000_000_000_000
+
+
+def test_what_a_further_machine_costs_is_what_the_others_add_to_one() -> None:
+    starts = [Start(1, True, 9.0, 9.0, 900.0, 900.0)]
+    for slower in (0.0, 0.5, 0.1):
+        starts += [Start(1, False, 2.0 + slower, 1.5, 150.0, 151.0), Start(11, False, 3.0 + slower, 2.5, 250.0, 271.0)]
+    assert per_further_machine(starts, 11) == pytest.approx({"ready_s": 0.1, "cpu_s": 0.1, "ready_mb": 10.0, "settled_mb": 12.0})
+    assert medians(starts, 1, is_first=True)["ready_s"] == 9.0
+
+
+def test_a_server_that_cannot_start_is_no_measurement() -> None:
+    for said, reason in (('{"state": "failed", "reason": "port"}\n', "port"), ("", "ended")):
+        hears, says = os.pipe()
+        os.write(says, b'{"tasks": 3}\n' + said.encode())
+        os.close(says)
+        with pytest.raises(Failed, match=reason):
+            wait_ready(hears)
+        os.close(hears)
+
+
+def test_a_server_is_ready_when_it_says_so() -> None:
+    hears, says = os.pipe()
+    os.write(says, b'{"tasks": 3}\n{"program": "server", "state": "rea')
+    os.write(says, b'dy", "facts": {}}\n')
+    wait_ready(hears)
+    os.close(says)
+    os.close(hears)
