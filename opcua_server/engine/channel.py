@@ -23,6 +23,7 @@ from cnctwin.wire import Budget, DecodingError, decode, encode
 from cnctwin.wire.decode import guarded
 from cnctwin.wire.scalars import read_bytes, read_string, ua
 from opcua_server.engine import frames
+from opcua_server.engine.contract import Bytes
 from opcua_server.engine.frames import ProtocolError
 from opcua_server.engine.policies import BLOCK, NONE, POLICIES, SIGNATURE, Keys, Policy
 
@@ -33,6 +34,8 @@ MAX_RSA_BITS: Final = 4_096
 _MODES: Final[dict[int, Literal["None", "Sign", "SignAndEncrypt"]]] = {1: "None", 2: "Sign", 3: "SignAndEncrypt"}
 _SYMMETRIC: Final = struct.Struct("<3scIIIII")
 _SEQUENCE: Final = struct.Struct("<II")
+_WHOLE: Final = struct.Struct("<4sIIIII")
+_MSGF: Final = b"MSGF"
 _C = ua.StatusCodes
 
 
@@ -262,6 +265,20 @@ class Channel:
             self._sending = token
         return request_id, body
 
+    def whole(self, data: bytes, now_s: float) -> tuple[int, bytes] | None:
+        """Request id and body, where ``data`` is what nearly all is: one message in one chunk, in clear, of the token in use, in
+        order. None where there is more to judge (``receive``), and nothing has changed."""
+        token = self._sending
+        if token is None or token.theirs is not None or not 24 <= len(data) <= frames.MIN_BUFFER:
+            return None
+        kind, size, number, token_id, sequence, request_id = _WHOLE.unpack_from(data)
+        if kind != _MSGF or size != len(data) or number != self.number or token_id != token.number or now_s > token.ends_s:
+            return None
+        if self._heard is None or sequence != self._heard + 1:
+            return None
+        self._heard = sequence
+        return request_id, data[24:]
+
     def capacity(self, buffer: int) -> int:
         """Bytes of a message that fit in one chunk of ``buffer`` bytes."""
         if self.policy is None:
@@ -280,6 +297,15 @@ class Channel:
             self._chunk(b"F" if start + capacity >= len(body) else b"C", request_id, body[start : start + capacity])
             for start in starts
         ]
+
+    def seal_one(self, request_id: int, head: bytes, body: Bytes) -> bytes:
+        """A message of two parts in one frame, for which there is room."""
+        token = self._sending
+        if token is None or token.ours is not None:
+            return self._chunk(b"F", request_id, b"".join((head, body)))
+        self._sent = sequence = frames.next_sequence(self._sent)
+        size = 24 + len(head) + len(body)
+        return b"".join((_WHOLE.pack(_MSGF, size, self.number, token.number, sequence, request_id), head, body))
 
     def _chunk(self, final: bytes, request_id: int, body: bytes) -> bytes:
         self._sent = sequence = frames.next_sequence(self._sent)

@@ -22,7 +22,7 @@ from cnctwin.wire import DecodingError
 from cnctwin.wire.scalars import ua
 from opcua_server.engine import frames, services
 from opcua_server.engine.channel import Channel, Opening
-from opcua_server.engine.contract import LONG, Beside, Header, Request, ServiceFault
+from opcua_server.engine.contract import LONG, Beside, Bytes, Header, Request, ServiceFault
 from opcua_server.engine.frames import ProtocolError, Sizes
 from opcua_server.engine.reply import EPOCH_TICKS, Reply, Rest
 from opcua_server.engine.sessions import OpenSession
@@ -45,6 +45,9 @@ class Connection(asyncio.Protocol):
         self.channel = Channel(engine.own)
         self.sessions: dict[bytes, OpenSession] = {}
         self.sizes: Sizes | None = None
+        self.is_open = False
+        self.is_backed_up = False
+        """It does not read: what is written waits."""
         self.address = "?"
         self.since_s = engine.clock()
         """When it was opened, or had its last session."""
@@ -57,20 +60,21 @@ class Connection(asyncio.Protocol):
         """Nothing is taken on: an OPN is under way, or others have their turn."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._out: list[bytes] | None = None
-        self._closing = False
-        self._is_backed_up = False
+        self._room = 0
+        """Bytes of a message that goes out in one chunk, and that the peer takes."""
 
     # The socket -----------------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
+        self.is_open = True
         peer = transport.get_extra_info("peername")
         self.address = str(peer[0]) if isinstance(peer, tuple) else str(peer)
         if not self.engine.admit(self):
             self._refuse(ProtocolError(frames.BAD_TCP_NOT_ENOUGH_RESOURCES, "too many connections"))
 
     def connection_lost(self, _error: Exception | None) -> None:
-        self._closing = True
+        self.is_open = False
         if self.channel.is_open:
             self.engine.audit.channel_closed(self.channel)
         for task in self._tasks:
@@ -81,11 +85,11 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The peer does not read: nothing more is read from it either."""
-        self._is_backed_up = True
+        self.is_backed_up = True
         self._pause_reading(True)
 
     def resume_writing(self) -> None:
-        self._is_backed_up = False
+        self.is_backed_up = False
         self._pause_reading(self._held)
 
     def _pause_reading(self, paused: bool) -> None:
@@ -97,10 +101,6 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         return None
-
-    @property
-    def is_open(self) -> bool:
-        return not self._closing and self._transport is not None
 
     @property
     def is_pending(self) -> bool:
@@ -117,7 +117,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def backlog(self) -> int:
-        return int(self._transport.get_write_buffer_size()) if self._is_backed_up else 0
+        return int(self._transport.get_write_buffer_size()) if self.is_backed_up else 0
 
     @property
     def parked_bytes(self) -> int:
@@ -131,13 +131,13 @@ class Connection(asyncio.Protocol):
     def close(self, status: int | None = None, text: str = "") -> None:
         """End it, with an ERR when there is a reason."""
         if self.is_open:
-            self._closing = True
+            self.is_open = False
             if status is not None:
                 self._transport.write(frames.error(status, text))
             self._transport.close()
 
     def abort(self) -> None:
-        self._closing = True
+        self.is_open = False
         if self._transport is not None:
             self._transport.abort()
 
@@ -154,7 +154,18 @@ class Connection(asyncio.Protocol):
             if self._held:
                 return
             data, self._tail = self._tail, b""
+        elif self._assembler.is_empty and len(data) <= self.engine.limits.message_bytes_before_session:
+            whole = self.channel.whole(data, self.engine.clock())
+            if whole is not None:
+                self._take_one(*whole)
+                return
         self._take(data)
+
+    def _take_one(self, request_id: int, body: bytes) -> None:
+        try:
+            self._message(request_id, body)
+        except ProtocolError as problem:
+            self._refuse(problem)
 
     def _take(self, data: bytes) -> None:
         """All whole frames in ``data``; the rest waits for more."""
@@ -163,7 +174,7 @@ class Connection(asyncio.Protocol):
         until_s = time.perf_counter() + SLICE_S / (1 + self.engine.taking_turns)
         self._out = []
         try:
-            while end - start >= frames.HEADER_SIZE and not self._closing:
+            while end - start >= frames.HEADER_SIZE and self.is_open:
                 kind, chunk, size = frames.peek(data, start, receive)
                 if end - start < size:
                     break
@@ -182,7 +193,7 @@ class Connection(asyncio.Protocol):
             self._refuse(problem)
             return
         self._flush()
-        if start < end and not self._closing:
+        if start < end and self.is_open:
             self._tail = data[start:] + self._tail
 
     def _hold(self) -> None:
@@ -194,7 +205,7 @@ class Connection(asyncio.Protocol):
         self._go_on()
 
     def _go_on(self) -> None:
-        if self._closing:
+        if not self.is_open:
             return
         self._held = False
         data, self._tail = self._tail, b""
@@ -251,6 +262,8 @@ class Connection(asyncio.Protocol):
             text = f"{type(error).__name__} while opening"
             self._not_opened(opening, ProtocolError(frames.BAD_SECURITY_CHECKS_FAILED, text))
             return
+        if self.sizes is not None:
+            self._room = min(self.channel.capacity(self.sizes.send), self.sizes.max_message or frames.MAX_BUFFER)
         engine.audit.channel_opened(self.channel, opening)
         self.opened()
         self._go_on()
@@ -294,6 +307,8 @@ class Connection(asyncio.Protocol):
                 result = Beside(
                     partial(services.parameters, row, body, p, engine.limits, stranger=stranger), partial(handler, request)
                 )
+            elif row.read is None:
+                result = handler(request, body[p:])
             else:
                 result = handler(request, services.parameters(row, body, p, engine.limits, stranger=stranger))
             self._answer(row, request, reply, result)
@@ -386,18 +401,21 @@ class Connection(asyncio.Protocol):
 
     # Writing --------------------------------------------------------------------------------------------------------
 
-    def send(self, request_id: int, message: bytes, handle: int) -> None:
+    def send(self, request_id: int, head: bytes, body: Bytes, handle: int) -> None:
         """Seal a response into frames and write them; one that the client has no room for is a ServiceFault."""
+        size = len(head) + len(body)
+        if size <= self._room:
+            if self.is_open:
+                self._write(self.channel.seal_one(request_id, head, body))
+            return
         sizes = self.sizes
         if not self.is_open or sizes is None:
             return
-        size = len(message)
         too_large = 0 < sizes.max_message < size
         if too_large or 0 < sizes.max_chunks < -(-size // self.channel.capacity(sizes.send)):
             ticks = EPOCH_TICKS + time.time_ns() // 100
-            message = services.response(services.SERVICE_FAULT, handle, int(_C.BadResponseTooLarge), b"", ticks)
-        sealed = self.channel.seal(request_id, message, sizes.send)
-        self._write(sealed[0] if len(sealed) == 1 else b"".join(sealed))
+            head, body = services.head(services.SERVICE_FAULT, handle, int(_C.BadResponseTooLarge), ticks), b""
+        self._write(b"".join(self.channel.seal(request_id, b"".join((head, body)), sizes.send)))
 
     def _write(self, data: bytes) -> None:
         """Answers to requests that came in together go out together."""
@@ -405,14 +423,14 @@ class Connection(asyncio.Protocol):
             self._out.append(data)
         elif self.is_open:
             self._transport.write(data)
-            if self._is_backed_up:
+            if self.is_backed_up:
                 self._check_backlog()
 
     def _flush(self) -> None:
         out, self._out = self._out, None
         if out and self.is_open:
             self._transport.write(out[0] if len(out) == 1 else b"".join(out))
-            if self._is_backed_up:
+            if self.is_backed_up:
                 self._check_backlog()
 
     def _check_backlog(self) -> None:

@@ -36,17 +36,18 @@ class Reply:
 
     @property
     def backlog(self) -> int:
-        return self.connection.backlog
+        connection = self.connection
+        return connection.backlog if connection.is_backed_up else 0
 
     def send(self, response_type: int, body: Bytes, *, status: int = 0) -> None:
         if self._done:
             return
         self._done = True
         ticks = EPOCH_TICKS + time.time_ns() // 100
-        message = services.response(response_type, self._handle, status, body, ticks)
-        if 0 < self.max_size < len(message):
-            message = services.response(services.SERVICE_FAULT, self._handle, int(_C.BadResponseTooLarge), b"", ticks)
-        self.connection.send(self._request_id, message, self._handle)
+        if 0 < self.max_size < services.HEAD_SIZE + len(body):
+            response_type, status, body = services.SERVICE_FAULT, int(_C.BadResponseTooLarge), b""
+        head = services.head(response_type, self._handle, status, ticks)
+        self.connection.send(self._request_id, head, body, self._handle)
 
     def fault(self, status: int) -> None:
         if not self._done:

@@ -23,7 +23,8 @@ _logger = logging.getLogger(__name__)
 SERVICE_FAULT: Final = 397
 _AFTER_TOKEN: Final = struct.Struct("<qIIi").unpack_from
 _TIMEOUT: Final = struct.Struct("<I").unpack_from
-_RESPONSE: Final = struct.Struct("<BBHqIIBi3x").pack
+_RESPONSE: Final = struct.Struct("<BBHqIIBi3x")
+HEAD_SIZE: Final = _RESPONSE.size
 _TOKEN_HEAD: Final = b"\x05\x00\x00\x20\x00\x00\x00"
 _TOKEN_END: Final = 4 + len(_TOKEN_HEAD) + 32
 _read_extension: Final = decoder(ua.ExtensionObject)
@@ -85,10 +86,9 @@ def parameters(row: Row, body: bytes, p: int, limits: Limits, *, stranger: bool 
     return value
 
 
-def response(kind: int, handle: int, status: int, body: Any, ticks: int) -> bytes:
-    """A response message: type id, ResponseHeader, and ``body`` as it is."""
-    head: bytes = _RESPONSE(1, 0, kind, ticks, handle, status, 0, 0)
-    return b"".join((head, body))
+def head(kind: int, handle: int, status: int, ticks: int) -> bytes:
+    """Of a response: type id and ResponseHeader."""
+    return _RESPONSE.pack(1, 0, kind, ticks, handle, status, 0, 0)
 
 
 def encoded(result: Any) -> Bytes:

@@ -67,18 +67,17 @@ class Desk:
         while self.requests:
             self.requests.popleft().answer.fault(status)
 
-    def request(self, waiting: Waiting, now: float, ticks: int) -> None:
-        """A Publish request has come. ``now`` in s, monotonic; ``ticks`` the time in 100 ns since 1601."""
+    def request(self, waiting: Waiting) -> bool:
+        """A Publish request has come; whether something waits for it (``serve_waiting``)."""
         if not self.subscriptions and not self.notices:
             waiting.answer.fault(BAD_NO_SUBSCRIPTION)
-            return
+            return False
         if len(self.requests) >= self.capacity:
             self.requests.popleft().answer.fault(BAD_TOO_MANY_PUBLISH_REQUESTS)
         self.requests.append(waiting)
         for subscription in self.subscriptions.values():
             subscription.touch()
-        if self.notices or self._late:
-            self.serve_waiting(now, ticks)
+        return bool(self.notices or self._late)
 
     def cancel(self, handle: int) -> int:
         """Answer the waiting requests of a RequestHandle; how many there were."""
@@ -115,7 +114,8 @@ class Desk:
         return None
 
     def serve_waiting(self, now: float, ticks: int) -> None:
-        """Notices first, then late subscriptions, as far as the requests go."""
+        """Notices first, then late subscriptions, as far as the requests go. ``now`` in s, monotonic; ``ticks`` the time in
+        100 ns since 1601."""
         while self.notices:
             waiting = self._next_request(now)
             if waiting is None:
@@ -143,7 +143,7 @@ class Desk:
     def cycle(self, subscription: Subscription, now: float, ticks: int) -> bool:
         """A publishing interval of a subscription has passed. False when its lifetime is over."""
         waiting = self._next_request(now)
-        asked = subscription.cycle(waiting is not None)
+        asked = subscription.cycle(waiting is not None, is_next=not self._late)
         if asked is Cycle.EXPIRED:
             return False
         if asked is Cycle.LATE:

@@ -260,7 +260,8 @@ class Hub:
         now = time.monotonic()
         hint = request.header.timeout_hint
         waiting = Waiting(request.answer, now + hint / 1000 if hint else _OVERDUE_S, told, request.header.handle)
-        desk.request(waiting, now, ticks_now())
+        if desk.request(waiting):
+            desk.serve_waiting(now, ticks_now())
 
     @staticmethod
     def _acknowledge(desk: Desk, number: int, sequence: int) -> int:

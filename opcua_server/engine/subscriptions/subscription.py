@@ -140,25 +140,31 @@ class Subscription:
             self._pending.extend(bodies_of(records, events, limit))
         self._cursor = self._changes.number
 
-    def has_news(self) -> bool:
-        """Whether a message with notifications could be sent now; sharing makes this the building of it."""
+    def has_news(self, *, take: bool = False) -> bool:
+        """Whether a message with notifications could be sent now; sharing makes this the building of it. ``take``: it is sent
+        next, whatever else comes."""
         if not self.enabled:
             return False
         if self._pending:
             return True
-        panel = self._arranged()
+        panel = self._panel or self._arranged()
         if self._fresh or self.ready:
             return True
-        if self._changes.number == self._cursor:
+        number, cursor = self._changes.number, self._cursor
+        if number == cursor:
             return False
-        if panel.bodies(self._cursor, self.terms.limit):
-            return True
-        self._cursor = self._changes.number  # what changed is not shown here
-        return False
+        bodies = panel.bodies(cursor, self.terms.limit)
+        if not bodies:
+            self._cursor = number  # what changed is not shown here
+            return False
+        if take:
+            self._pending.extend(bodies)
+            self._cursor = number
+        return True
 
-    def cycle(self, has_request: bool) -> Cycle:
-        """One publishing interval has passed."""
-        news = self.has_news()
+    def cycle(self, has_request: bool, *, is_next: bool = False) -> Cycle:
+        """One publishing interval has passed. ``is_next``: nobody else takes the request that there is."""
+        news = self.has_news(take=has_request and is_next)
         if has_request:
             self._without_request = 0
             if news or self._keep_alive_is_due():

@@ -108,7 +108,8 @@ class Rig:
 
     def ask(self, expires: float = 1e9) -> Kept:
         kept = Kept()
-        self.desk.request(Waiting(kept, expires, b""), 0.0, 0)
+        if self.desk.request(Waiting(kept, expires, b"")):
+            self.desk.serve_waiting(0.0, 0)
         return kept
 
     def tick(self, subscription: Subscription | None = None, now: float = 0.0) -> bool:

@@ -129,7 +129,7 @@ def test_requests_beyond_the_limit_displace_the_oldest_and_old_ones_time_out() -
 
 def test_a_session_without_subscriptions_is_told_so() -> None:
     kept = Kept()
-    Desk(10).request(Waiting(kept, 1e9, b""), 0.0, 0)
+    assert not Desk(10).request(Waiting(kept, 1e9, b""))
     assert kept.status == BAD_NO_SUBSCRIPTION
     rig = Rig()
     waiting = rig.ask()
