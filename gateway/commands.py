@@ -12,12 +12,12 @@ import asyncio
 import math
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-from cnctwin.link import MethodFailed
+from cnctwin.link import Handling, LinkCondition, MethodFailed
 from cnctwin.reading import Value
 from gateway.core import Gateway
 from nodesets import methods
@@ -70,15 +70,31 @@ class Commands:
     def give(self, machine_id: str, method: str, arguments: Mapping[str, Any], user: str, key: str | None = None) -> Command:
         """Start a command. Raises BadArguments, KeyError for an unknown method, OverflowError when too many are under way."""
         values = ordered(method, arguments)
+        command = Command(machine_id, method, dict(arguments), user)
+        return self._start(command, lambda: self._gateway.call(machine_id, method, values), key)
+
+    def handle(
+        self, act: Handling, condition: LinkCondition, arguments: Mapping[str, Any], user: str, key: str | None = None
+    ) -> Command:
+        """Start to acknowledge, confirm or comment. ``arguments``: event (in hex, or None for the newest) and comment.
+
+        The server sees the gateway's login only, so who it was stands before what is said. Raises OverflowError as ``give`` does.
+        """
+        event, said = arguments["event"], arguments["comment"]
+        event_id = condition.event_id if event is None else bytes.fromhex(event)
+        comment = ": ".join(part for part in (user, said) if part)
+        command = Command(condition.machine_id, act, dict(arguments), user)
+        return self._start(command, lambda: self._gateway.link.handle(act, condition, event_id, comment), key)
+
+    def _start(self, command: Command, work: Callable[[], Awaitable[None]], key: str | None) -> Command:
         if self._under_way >= AT_ONCE:
             raise OverflowError("too many commands are under way")
-        command = Command(machine_id, method, dict(arguments), user)
         _remember(self._known, command.id, command)
         if key:
-            _remember(self._by_key, (user, key), command)
+            _remember(self._by_key, (command.user, key), command)
         self._tell(command)
         self._under_way += 1
-        self._gateway.spawn(self._carry_out(command, values), f"command-{method}")
+        self._gateway.spawn(self._carry_out(command, work), f"command-{command.method}")
         return command
 
     async def settled(self, command: Command) -> None:
@@ -89,10 +105,10 @@ class Commands:
         except TimeoutError:
             pass
 
-    async def _carry_out(self, command: Command, values: tuple[Value, ...]) -> None:
+    async def _carry_out(self, command: Command, work: Callable[[], Awaitable[None]]) -> None:
         try:
             async with asyncio.timeout(CALL_S):
-                await self._gateway.call(command.machine_id, command.method, values)
+                await work()
         except MethodFailed as error:
             command.state, command.reason, command.status_name = "failed", str(error) or error.name, error.name
         except TimeoutError:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from cnctwin.link import LinkAlarm, LinkState, Machine
+from cnctwin.link import Handling, LinkAlarm, LinkCondition, LinkState, Machine
 from cnctwin.reading import Batch, Value
 from cnctwin.settings import Settings
 from gateway.feed import DocumentFeed, Streams
@@ -38,6 +38,8 @@ class OpcUa(Protocol):
     async def run(self) -> None: ...
     def batches(self) -> Any: ...
     def alarms(self) -> Any: ...
+    def conditions(self) -> Any: ...
+    async def handle(self, act: Handling, condition: LinkCondition, event_id: bytes, comment: str = "") -> None: ...
     async def call(self, machine_id: str, method: str, arguments: Any = ()) -> None: ...
 
 
@@ -76,6 +78,8 @@ class Gateway:
         self.twin = Twin(first_seq=time.time_ns() // 1000)
         self.recent = Recent()
         self.alarms: dict[str, deque[LinkAlarm]] = {}
+        self.conditions: dict[str, dict[str, LinkCondition]] = {}
+        """Machine id -> condition id -> what wants somebody now; empty while the server is away."""
         self.listeners = Listeners()
         self.clients = 0
         self.feed = DocumentFeed(self.metrics.skipped.inc)
@@ -109,6 +113,14 @@ class Gateway:
         self.alarms.setdefault(alarm.machine_id, deque(maxlen=ALARMS)).append(alarm)
         for listener in self.listeners.alarms:
             listener(alarm)
+
+    def take_condition(self, condition: LinkCondition) -> None:
+        known = self.conditions.setdefault(condition.machine_id, {})
+        if condition.retain:
+            known[condition.id] = condition
+        else:
+            known.pop(condition.id, None)
+        self.streams.condition(condition)
 
     def ingest(self, machine_id: str, document: dict[str, Any]) -> None:
         """Take in a document that another program sent."""

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import orjson
 
-from cnctwin.link import LinkAlarm
+from cnctwin.link import LinkAlarm, LinkCondition
 from cnctwin.reading import Reading, iso
 from gateway.twin import Twin, Update
 
@@ -197,9 +197,16 @@ class Streams:
             channel.update(update)
 
     def alarm(self, alarm: LinkAlarm) -> None:
-        message = orjson.dumps({"type": "alarm", "machine": alarm.machine_id, **alarm_record(alarm)}, option=OPTIONS)
+        self._put(alarm.machine_id, {"type": "alarm", "machine": alarm.machine_id, **alarm_record(alarm)})
+
+    def condition(self, condition: LinkCondition) -> None:
+        told = {"machine": condition.machine_id, **condition_record(condition), "retain": condition.retain}
+        self._put(condition.machine_id, {"type": "condition", **told})
+
+    def _put(self, machine_id: str, told: Mapping[str, Any]) -> None:
+        message = orjson.dumps(told, option=OPTIONS)
         for channel in self._channels.values():
-            if channel.wants(alarm.machine_id):
+            if channel.wants(machine_id):
                 channel.put(message)
 
 
@@ -210,6 +217,26 @@ def alarm_record(alarm: LinkAlarm) -> dict[str, Any]:
         "code": alarm.code,
         "text": alarm.text,
         "active": alarm.active,
+    }
+
+
+def condition_record(condition: LinkCondition) -> dict[str, Any]:
+    """``event`` names the state that is shown, for whoever handles it."""
+    return {
+        "id": condition.id,
+        "event": condition.event_id.hex(),
+        "time": iso(condition.source_time_ns),
+        "name": condition.name,
+        "severity": condition.severity,
+        "code": condition.code,
+        "text": condition.text,
+        "active": condition.active,
+        "acknowledged": condition.acknowledged,
+        "confirmed": condition.confirmed,
+        "comment": condition.comment,
+        "user": condition.user,
+        "put_aside": condition.put_aside,
+        "is_earlier": condition.is_earlier,
     }
 
 

@@ -11,11 +11,11 @@ import logging
 import socket
 import time
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import ExitStack
 from typing import Any, Final
 
-from cnctwin.link import Link, LinkSettings
+from cnctwin.link import Link, LinkCondition, LinkSettings
 from cnctwin.program import Status
 from cnctwin.secrets import Vault
 from cnctwin.settings import Settings
@@ -82,9 +82,10 @@ async def _run(
         events = Events(settings.data / "store" / "events.sqlite", settings.site, gateway.metrics)
         parts = await _assemble(gateway, store, events)
         bridge = Bridge(gateway, events)
-        spawn(link.run(), "link")
         spawn(_batches(gateway), "batches")
         spawn(_alarms(gateway), "alarms")
+        spawn(_conditions(gateway, link.conditions()), "conditions")
+        spawn(link.run(), "link")
         spawn(parts.alerts.run(), "alerts")
         spawn(parts.detector.run(), "detector")
         spawn(events.run(), "events")
@@ -126,6 +127,11 @@ async def _batches(gateway: Gateway) -> None:
 async def _alarms(gateway: Gateway) -> None:
     async for alarm in gateway.link.alarms():
         gateway.take_alarm(alarm)
+
+
+async def _conditions(gateway: Gateway, conditions: AsyncIterator[LinkCondition]) -> None:
+    async for condition in conditions:
+        gateway.take_condition(condition)
 
 
 def _compat_ports(settings: Settings) -> range:

@@ -21,7 +21,7 @@ from gateway.api.parts import Parts
 from gateway.api.replies import Refusal, refusal
 from gateway.api.seed import machines as seed_machines
 from gateway.api.seed import services
-from gateway.api.v1 import commands, history, login, machines, stream
+from gateway.api.v1 import commands, conditions, history, login, machines, stream
 
 log = logging.getLogger("gateway.api")
 STATIC: Final = Path(gateway.web.__file__).parent / "static"
@@ -45,7 +45,7 @@ def create(parts: Parts, doorkeeper: Doorkeeper) -> Guard:
     """The whole application behind its guard."""
     app = bare("cnctwin gateway", DESCRIPTION)
     share(app, parts, doorkeeper)
-    for part in (health, docs, seed_machines, services, login, machines, history, commands, stream):
+    for part in (health, docs, seed_machines, services, login, machines, history, commands, conditions, stream):
         app.include_router(part.router)
     app.include_router(seed_machines.socket_router)
     if STATIC.is_dir():

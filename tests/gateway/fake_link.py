@@ -6,9 +6,10 @@ import asyncio
 import math
 import time
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Any
 
-from cnctwin.link import LinkAlarm, LinkState, Machine, MethodFailed
+from cnctwin.link import Handling, LinkAlarm, LinkCondition, LinkState, Machine, MethodFailed
 from cnctwin.reading import UNCERTAIN_NO_COMMUNICATION, Batch, Reading, Value
 from nodesets import catalogue, methods
 from nodesets.states import MachineState
@@ -55,6 +56,8 @@ class FakeLink:
         self.now: dict[str, dict[str, Reading]] = {machine_id: {} for machine_id in machine_ids}
         self._batches: asyncio.Queue[Batch] = asyncio.Queue()
         self._alarms: asyncio.Queue[LinkAlarm] = asyncio.Queue()
+        self._conditions: asyncio.Queue[LinkCondition] = asyncio.Queue()
+        self.handled: list[tuple[Handling, str, bytes, str]] = []
         self._began = time.monotonic()
 
     async def run(self) -> None:
@@ -101,6 +104,27 @@ class FakeLink:
     async def alarms(self) -> AsyncIterator[LinkAlarm]:
         while True:
             yield await self._alarms.get()
+
+    def show_condition(self, condition: LinkCondition) -> None:
+        self._conditions.put_nowait(condition)
+
+    async def conditions(self) -> AsyncIterator[LinkCondition]:
+        while True:
+            yield await self._conditions.get()
+
+    async def handle(self, act: Handling, condition: LinkCondition, event_id: bytes, comment: str = "") -> None:
+        await asyncio.sleep(0)
+        if self.refusal is not None:
+            raise self.refusal
+        self.handled.append((act, condition.id, event_id, comment))
+        changed = {"comment": comment or condition.comment, "event_id": bytes(reversed(event_id))}
+        if act == "Acknowledge":
+            self.show_condition(replace(condition, acknowledged=True, confirmed=False, **changed))
+        else:
+            done = act == "Confirm"
+            self.show_condition(
+                replace(condition, confirmed=done or condition.confirmed, retain=not done or condition.active, **changed)
+            )
 
     async def call(self, machine_id: str, method: str, arguments: Sequence[Value] = ()) -> None:
         await asyncio.sleep(0)

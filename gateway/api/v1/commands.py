@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Header
@@ -24,6 +24,10 @@ STATUS_OF: Final = {
     "BadInvalidArgument": 422,
     "BadOutOfRange": 422,
     "BadNotFound": 404,
+    "BadEventIdUnknown": 409,
+    "BadConditionBranchAlreadyAcked": 409,
+    "BadConditionBranchAlreadyConfirmed": 409,
+    "BadConditionDisabled": 409,
     "BadMethodInvalid": 404,
     "BadNoCommunication": 503,
     "BadTimeout": 504,
@@ -59,12 +63,17 @@ async def give(
     return Json(told(command), 202)
 
 
-def given(commands: Commands, machine_id: str, method: str, arguments: Mapping[str, Any], user: str, key: str | None) -> Command:
-    """The command, given now or before under the same idempotency key. Raises the Refusal that fits."""
+def given(
+    commands: Commands, machine_id: str, method: str, arguments: Mapping[str, Any], user: str, key: str | None,
+    start: Callable[[], Command] | None = None,
+) -> Command:  # fmt: skip
+    """The command, given now (by ``start`` where it is none of the catalogue) or before under the same idempotency key. Raises the
+    Refusal that fits."""
     try:
-        return commands.repeated(user, key, machine_id, method, arguments) or commands.give(
-            machine_id, method, arguments, user, key
-        )
+        known = commands.repeated(user, key, machine_id, method, arguments)
+        if known is not None:
+            return known
+        return start() if start is not None else commands.give(machine_id, method, arguments, user, key)
     except BadArguments as error:
         raise Refusal(422, str(error)) from error
     except OverflowError as error:

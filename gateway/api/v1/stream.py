@@ -1,8 +1,9 @@
-"""WS /api/v1/stream: a snapshot of each machine, then what changes, and alarms as they come.
+"""WS /api/v1/stream: a snapshot of each machine, then what changes, and alarms as they come and are handled.
 
     client  {"machines": [..] or null, "signals": [..] or null, "max_hz": 20, "resume": seq or null}
     server  {"type": "snapshot" | "update", "seq", "machine", "time", "values": {name: [value, status, source_time]}}
             {"type": "alarm", "machine", "time", "severity", "code", "text", "active"}
+            {"type": "condition", "machine", "id", "event", "text", "acknowledged", ..., "retain"}
             {"type": "error", "detail"}
 
 The client may send another wish at any time; it replaces the one before.

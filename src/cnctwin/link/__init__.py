@@ -6,10 +6,11 @@
         '-- call()         a command of ``nodesets.methods``
         '-- write()        result signals (needs the Analytics role)
         '-- alarms()       events of the machines
+        '-- conditions()   alarms that want somebody; handle() acknowledges, confirms, comments
 
 When the server is lost every signal is handed out once more, Uncertain, with the value and source time it had.
 """
 
-from cnctwin.link.link import Link, LinkAlarm, LinkSettings, LinkState, Machine, MethodFailed
+from cnctwin.link.link import Handling, Link, LinkAlarm, LinkCondition, LinkSettings, LinkState, Machine, MethodFailed
 
-__all__ = ["Link", "LinkAlarm", "LinkSettings", "LinkState", "Machine", "MethodFailed"]
+__all__ = ["Handling", "Link", "LinkAlarm", "LinkCondition", "LinkSettings", "LinkState", "Machine", "MethodFailed"]

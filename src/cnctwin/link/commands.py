@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Final
 
 from asyncua import Client, ua
 
-from cnctwin.link.contract import MethodFailed
+from cnctwin.link.contract import Handling, MethodFailed
 from cnctwin.link.values import data_value, variant
 from cnctwin.reading import Reading, Value
 from nodesets.binding import Bound
@@ -28,6 +29,13 @@ _AWAY: Final = frozenset(
     )
 )
 """Codes that say that the server, not the command, is the trouble."""
+_CONDITION_TYPE: Final = ua.NodeId(ua.ObjectIds.ConditionType)
+_REFRESH: Final = ua.NodeId(ua.ObjectIds.ConditionType_ConditionRefresh)
+_HANDLING: Final[dict[Handling, ua.NodeId]] = {
+    "Acknowledge": ua.NodeId(ua.ObjectIds.AcknowledgeableConditionType_Acknowledge),
+    "Confirm": ua.NodeId(ua.ObjectIds.AcknowledgeableConditionType_Confirm),
+    "AddComment": ua.NodeId(ua.ObjectIds.ConditionType_AddComment),
+}
 
 
 async def call(client: Client, bound: Bound, method: str, arguments: Sequence[Value]) -> None:
@@ -51,6 +59,43 @@ async def call(client: Client, bound: Bound, method: str, arguments: Sequence[Va
             if not status.is_good()
         ]
         raise _failed(result.StatusCode.value, f"{method}: {', '.join(names) or 'refused'}: {result.StatusCode.doc}")
+
+
+async def handle(client: Client, act: Handling, condition_id: str, event_id: bytes, comment: str) -> None:
+    """Acknowledge, confirm or comment on the state of a condition that an event told of. Raises MethodFailed, ConnectionError.
+
+    By the method's node at the type, which every server takes (OPC 10000-9, 5.7.3); one that does not may have a method of its own
+    below the condition.
+    """
+    request = ua.CallMethodRequest()
+    request.ObjectId, request.MethodId = ua.NodeId.from_string(condition_id), _HANDLING[act]
+    said = ua.LocalizedText(comment, "en") if comment else ua.LocalizedText(None, None)
+    request.InputArguments = [ua.Variant(event_id, ua.VariantType.ByteString), ua.Variant(said, ua.VariantType.LocalizedText)]
+    try:
+        (result,) = await client.uaclient.call([request])
+        if result.StatusCode.value == ua.StatusCodes.BadMethodInvalid:
+            with contextlib.suppress(ua.uaerrors.BadNoMatch, ua.uaerrors.BadNodeIdUnknown):
+                request.MethodId = (await client.get_node(request.ObjectId).get_child(f"0:{act}")).nodeid
+                (result,) = await client.uaclient.call([request])
+    except (ua.UaStatusCodeError, TimeoutError) as error:
+        raise _raised(error, act) from error
+    if not result.StatusCode.is_good():
+        raise _failed(result.StatusCode.value, f"{act}: refused: {result.StatusCode.doc}")
+
+
+async def refresh(client: Client, subscription_id: int) -> str:
+    """Have the server tell a subscription what is retained; the name of the status. Raises ConnectionError."""
+    request = ua.CallMethodRequest()
+    request.ObjectId, request.MethodId = _CONDITION_TYPE, _REFRESH
+    request.InputArguments = [ua.Variant(subscription_id, ua.VariantType.UInt32)]
+    try:
+        (result,) = await client.uaclient.call([request])
+    except (ua.UaStatusCodeError, TimeoutError) as error:
+        raised = _raised(error, "ConditionRefresh")
+        if isinstance(raised, MethodFailed):
+            return raised.name
+        raise raised from error
+    return str(result.StatusCode.name)
 
 
 async def write(client: Client, bound: Bound, readings: Sequence[Reading]) -> None:

@@ -63,6 +63,38 @@ class LinkAlarm:
     details: dict[str, Value] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class LinkCondition:
+    """A condition of a machine that wants somebody, as its server told of it last (OPC 10000-9).
+
+    ``id`` names it, and ``condition_id`` is its NodeId as text, both as long as the session lasts; ``event_id`` is the state that
+    was told. ``confirmed``: None where there is nothing to confirm ever. ``put_aside``: shelved or suppressed. ``is_earlier``: a
+    state before the present one. ``retain``: False when it is over.
+    """
+
+    machine_id: str
+    id: str
+    condition_id: str
+    event_id: bytes
+    name: str
+    code: str
+    text: str
+    severity: int
+    source_time_ns: int
+    active: bool
+    acknowledged: bool
+    confirmed: bool | None
+    comment: str = ""
+    user: str = ""
+    put_aside: bool = False
+    is_earlier: bool = False
+    retain: bool = True
+
+
+Handling = Literal["Acknowledge", "Confirm", "AddComment"]
+"""What is done with a condition, by the names of its methods."""
+
+
 class MethodFailed(Exception):
     """A command was refused: ``status`` is the OPC UA status code, ``name`` its symbolic name such as BadInvalidState."""
 

@@ -2,7 +2,8 @@
 
 A field that an event does not have comes as null: a message without ActiveState is over as soon as it is said, a condition is
 active until it says otherwise. A condition also says when somebody acknowledges it, comments on it or shelves it, and earlier
-states of it have branches of their own (OPC 10000-9); that is no news of the machine, and not handed on.
+states of it have branches of their own (OPC 10000-9); that is no news of the machine, and goes to ``conditions`` alone. Nor is what
+a refresh says again.
 
 Which machine an event belongs to: its source node's ancestor, else the machine whose id is in its source name, else the only
 machine there is.
@@ -11,12 +12,14 @@ machine there is.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from asyncua import Client, ua
 
-from cnctwin.link.contract import LinkAlarm
+from cnctwin.link import conditions
+from cnctwin.link.conditions import Conditions
+from cnctwin.link.contract import LinkAlarm, LinkCondition
 from cnctwin.link.values import nanoseconds, plain
 from nodesets.namespaces import URI
 
@@ -38,9 +41,28 @@ _FIELDS: Final = (
     "ConditionName",
     "ActiveState/Id",
     "BranchId",
+    *conditions.FIELDS,
 )
+_CONDITION_TYPE: Final = ua.NodeId(ua.ObjectIds.ConditionType)
 _CODE_FIELDS: Final = (("MT", "ErrorCode"), ("X", "Code"), ("X", "Program"), ("X", "Line"))
 _CODES: Final = ("ErrorCode", "Code", "ConditionName")
+_NO_DETAILS: Final = frozenset(
+    (
+        *(
+            "EventType",
+            "SourceNode",
+            "Time",
+            "Severity",
+            "Message",
+            "ErrorCode",
+            "Code",
+            "ActiveState/Id",
+            "BranchId",
+            "ConditionId",
+        ),
+        *conditions.FIELDS,
+    )
+)
 _MOST_CONDITIONS: Final = 10_000
 _SUBTYPE: Final = ua.NodeId(ua.ObjectIds.HasSubtype)
 _MAX_DEPTH: Final = 12
@@ -56,7 +78,12 @@ class Alarms:
         machine_ids: Sequence[str],
         handed: Callable[[LinkAlarm], None],
         model_changed: Callable[[], None],
+        condition_changed: Callable[[LinkCondition], None],
+        refresh: Callable[[], Awaitable[None]],
     ) -> None:
+        """``refresh`` asks the server to tell once more what is retained."""
+        self.conditions = Conditions(condition_changed)
+        self._refresh = refresh
         self._client = client
         self._machines: dict[ua.NodeId, str | None] = dict(roots)
         self._machine_ids = tuple(machine_ids)
@@ -85,24 +112,39 @@ class Alarms:
             operand.BrowsePath = path
             operand.AttributeId = ua.AttributeIds.Value
             event_filter.SelectClauses.append(operand)
+        self._names.append("ConditionId")  # it is no field but the NodeId of the condition itself (OPC 10000-9, 5.5.2)
+        operand = ua.SimpleAttributeOperand()
+        operand.TypeDefinitionId = _CONDITION_TYPE
+        operand.AttributeId = ua.AttributeIds.NodeId
+        event_filter.SelectClauses.append(operand)
         return event_filter
 
     async def receive(self, fields: Sequence[ua.Variant]) -> None:
         """One event."""
         event: dict[str, Any] = {name: field.Value for name, field in zip(self._names, fields, strict=False)}
-        if event.get("EventType") in MODEL_CHANGES:
+        kind = event.get("EventType")
+        if kind in MODEL_CHANGES:
             self._model_changed()
+            return
+        if kind == conditions.REFRESH_STARTS:
+            self.conditions.refresh_starts(event.get("Time"))
+            return
+        if kind == conditions.REFRESH_ENDS:
+            self.conditions.refresh_ends()
+            return
+        if kind == conditions.REFRESH_REQUIRED:
+            await self._refresh()
             return
         machine_id = await self._machine_of(event.get("SourceNode"), event.get("SourceName"))
         if machine_id is None:
             return
-        if not self._is_news(event):
+        code = next((str(plain(event[name])) for name in _CODES if event.get(name) is not None), "")
+        self.conditions.take(machine_id, code, event)
+        if not self._is_news(event) or self.conditions.is_repeated(event):
             return
         active = event.get("ActiveState/Id")
         severity = event.get("Severity")
-        code = next((str(plain(event[name])) for name in _CODES if event.get(name) is not None), "")
-        known = ("EventType", "SourceNode", "Time", "Severity", "Message", "ErrorCode", "Code", "ActiveState/Id", "BranchId")
-        details = {name: value for name in self._names if name not in known and (value := plain(event.get(name))) is not None}
+        details = {name: value for name in self._names if name not in _NO_DETAILS and (value := plain(event.get(name))) is not None}
         self._handed(
             LinkAlarm(
                 machine_id=machine_id,

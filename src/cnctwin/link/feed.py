@@ -93,6 +93,10 @@ class Feed:
         (result,) = await self._create_items([request])
         result.StatusCode.check()
 
+    @property
+    def subscription_id(self) -> int:
+        return self._id
+
     async def publish(self) -> None:
         """Read the subscription until it ends; raises what ended it."""
         pending: deque[asyncio.Task[Published]] = deque()

@@ -21,7 +21,18 @@ from weakref import WeakSet
 from asyncua import Client, ua
 
 from cnctwin.link import commands, connect
-from cnctwin.link.contract import Bind, LinkAlarm, LinkSettings, LinkState, Machine, MethodFailed
+from cnctwin.link.conditions import MOST as MOST_CONDITIONS
+from cnctwin.link.conditions import Conditions
+from cnctwin.link.contract import (
+    Bind,
+    Handling,
+    LinkAlarm,
+    LinkCondition,
+    LinkSettings,
+    LinkState,
+    Machine,
+    MethodFailed,
+)
 from cnctwin.link.events import Alarms
 from cnctwin.link.feed import Feed
 from cnctwin.link.readers import BatchReader, Reader
@@ -63,6 +74,8 @@ class Link:
         self._states: dict[str, MachineState] = {}
         self._readers: WeakSet[BatchReader] = WeakSet()
         self._alarm_readers: WeakSet[Reader[LinkAlarm]] = WeakSet()
+        self._condition_readers: WeakSet[Reader[LinkCondition]] = WeakSet()
+        self._conditions: Conditions | None = None
         self._client: Client | None = None
         self._bound: Mapping[str, Bound] = {}
         self._changed = asyncio.Event()
@@ -108,6 +121,18 @@ class Link:
         reader: Reader[LinkAlarm] = Reader(ALARM_QUEUE)
         self._alarm_readers.add(reader)
         return reader
+
+    def conditions(self) -> AsyncIterator[LinkCondition]:
+        """A new reader of conditions that want somebody: each when it is found, when it changes and when it is over. To be asked
+        for before ``run``: what a server retains is fetched for those who read it."""
+        reader: Reader[LinkCondition] = Reader(2 * MOST_CONDITIONS)
+        self._condition_readers.add(reader)
+        return reader
+
+    async def handle(self, act: Handling, condition: LinkCondition, event_id: bytes, comment: str = "") -> None:
+        """Do something with the state of a condition that an event told of. Raises MethodFailed, ConnectionError."""
+        client, _ = self._there(condition.machine_id)
+        await commands.handle(client, act, condition.condition_id, event_id, comment)
 
     async def call(self, machine_id: str, method: str, arguments: Sequence[Value] = ()) -> None:
         """Carry out a command; raises MethodFailed, ConnectionError when the server is away, KeyError for an unknown name."""
@@ -180,11 +205,22 @@ class Link:
 
     async def _subscribe_events(self, client: Client, feed: Feed, bound: Mapping[str, Bound]) -> None:
         roots = {machine.node_id: machine_id for machine_id, machine in bound.items()}
-        alarms = Alarms(client, roots, tuple(bound), self._hand_alarm, self._changed.set)
+        self._forget_conditions()  # of a subscription before this one, whose NodeIds may be others now
+
+        async def refresh() -> None:
+            status = await commands.refresh(client, feed.subscription_id)
+            if status not in ("Good", "BadRefreshInProgress"):
+                log.info("%s: alarms that were there before are not told: ConditionRefresh answers %s", self.settings.url, status)
+
+        alarms = Alarms(client, roots, tuple(bound), self._hand_alarm, self._changed.set, self._hand_condition, refresh)
         try:
             await feed.subscribe_events(ua.NodeId(ua.ObjectIds.Server), await alarms.event_filter(), alarms.receive)
         except ua.UaStatusCodeError as error:
             log.warning("%s: no events: %s", self.settings.url, error)
+            return
+        self._conditions = alarms.conditions
+        if len(self._condition_readers):
+            await refresh()
 
     async def _watch(self, feed: Feed) -> None:
         """Judge liveness by what was heard, not by the socket: a stopped server keeps its sockets open."""
@@ -219,8 +255,18 @@ class Link:
         for reader in self._alarm_readers:
             reader.put(alarm)
 
+    def _hand_condition(self, condition: LinkCondition) -> None:
+        for reader in self._condition_readers:
+            reader.put(condition)
+
+    def _forget_conditions(self) -> None:
+        if self._conditions is not None:
+            self._conditions.lose()
+            self._conditions = None
+
     def _lose(self, reason: str) -> None:
         self._client = None
+        self._forget_conditions()
         if self.reason != reason:
             log.warning("%s", reason)
         if self.state == "connected":
@@ -265,4 +311,4 @@ def _reason(url: str, error: Exception) -> str:
     return f"{url}: {error or type(error).__name__}".replace("\n", " ")
 
 
-__all__ = ["Link", "LinkAlarm", "LinkSettings", "LinkState", "Machine", "MethodFailed"]
+__all__ = ["Handling", "Link", "LinkAlarm", "LinkCondition", "LinkSettings", "LinkState", "Machine", "MethodFailed"]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
 from asyncua import ua
 
-from cnctwin.link.contract import LinkAlarm
+from cnctwin.link.contract import LinkAlarm, LinkCondition
 from cnctwin.link.events import Alarms
 from nodesets.namespaces import URI
 
@@ -27,19 +28,30 @@ class Namespaces:
 
 
 def handed(*events: dict[str, Any]) -> list[LinkAlarm]:
+    return told(*events)[0]
+
+
+def told(*events: dict[str, Any]) -> tuple[list[LinkAlarm], list[LinkCondition], int]:
+    """What is news, what is said of conditions, and how often a refresh was asked for."""
     found: list[LinkAlarm] = []
+    conditions: list[LinkCondition] = []
+    asked: list[None] = []
+
+    async def refreshed() -> None:
+        asked.append(None)
+
     client: Any = Namespaces()
-    alarms = Alarms(client, {MACHINE: "Mill"}, ("Mill",), found.append, lambda: None)
+    alarms = Alarms(client, {MACHINE: "Mill"}, ("Mill",), found.append, lambda: None, conditions.append, refreshed)
 
     async def receive() -> None:
         wanted = await alarms.event_filter()
-        names = ["/".join(part.Name for part in operand.BrowsePath) for operand in wanted.SelectClauses]
+        names = ["/".join(part.Name for part in operand.BrowsePath) or "ConditionId" for operand in wanted.SelectClauses]
         for event in events:
             given = {"SourceNode": MACHINE, "Severity": 500, "Message": ua.LocalizedText("hot", "en"), **event}
             await alarms.receive([ua.Variant(given.get(name)) for name in names])
 
     asyncio.run(receive())
-    return found
+    return found, conditions, len(asked)
 
 
 def condition(active: bool, **more: Any) -> dict[str, Any]:
@@ -65,3 +77,73 @@ def test_earlier_states_of_a_condition_do_not_end_the_present_one() -> None:
 
 def test_every_message_is_news() -> None:
     assert len(handed({}, {}, {})) == 3
+
+
+AT = [datetime(2026, 11, 26, 3, 0, second, tzinfo=UTC) for second in range(10)]
+START, END, REQUIRED = ({"EventType": ua.NodeId(number), "SourceNode": ua.NodeId(ua.ObjectIds.Server)} for number in (
+    ua.ObjectIds.RefreshStartEventType, ua.ObjectIds.RefreshEndEventType, ua.ObjectIds.RefreshRequiredEventType))  # fmt: skip
+HOT = ua.NodeId("Mill.Hot", 3)
+
+
+def retained(event_id: bytes, *, acked: bool = False, active: bool = True, retain: bool = True, **more: Any) -> dict[str, Any]:
+    state = {"ConditionId": HOT, "EventId": event_id, "Retain": retain, "AckedState/Id": acked, "ConfirmedState/Id": True}
+    return condition(active, **state, **more)
+
+
+def test_a_condition_is_known_while_it_is_retained_and_its_end_is_said_once() -> None:
+    news, said, _ = told(
+        retained(b"1"),
+        retained(b"2", acked=True, Comment=ua.LocalizedText("seen", "en"), ClientUserId="anna", SuppressedOrShelved=True),
+        retained(b"3", acked=True, active=False, retain=False),
+        retained(b"4", acked=True, active=False, retain=False),
+    )
+    assert [(one.event_id, one.acknowledged, one.active, one.retain) for one in said] == [
+        (b"1", False, True, True), (b"2", True, True, True), (b"2", True, True, False),
+    ]  # fmt: skip
+    assert {(one.id, one.condition_id, one.name, one.code) for one in said} == {
+        (said[0].id, "ns=3;s=Mill.Hot", "SpindleTemperature", "SpindleTemperature")
+    }
+    assert (said[1].comment, said[1].user, said[1].put_aside, said[1].confirmed) == ("seen", "anna", True, True)
+    assert [alarm.active for alarm in news] == [True, False], "what somebody did is no news of the machine"
+    assert "EventId" not in news[0].details
+
+
+def test_an_earlier_state_is_an_entry_of_its_own() -> None:
+    branch = retained(b"1", active=False, BranchId=ua.NodeId("Mill.Hot#1", 3))
+    _, said, _ = told(branch, retained(b"2"), {**branch, "Retain": False, "EventId": b"3"})
+    assert [(one.is_earlier, one.event_id, one.retain) for one in said] == [
+        (True, b"1", True), (False, b"2", True), (True, b"1", False),
+    ]  # fmt: skip
+    assert said[0].id == said[2].id != said[1].id
+
+
+def test_what_a_refresh_does_not_tell_again_is_over_and_what_it_tells_is_no_news() -> None:
+    gone = {"ConditionId": ua.NodeId("Mill.Gone", 3), "ConditionName": "Gone"}
+    news, said, _ = told(
+        {**retained(b"1"), **gone, "Time": AT[0]},
+        {**START, "Time": AT[5]},
+        {**retained(b"2"), "Time": AT[1]},  # so since before the refresh
+        {**retained(b"3"), "ConditionId": ua.NodeId("Mill.New", 3), "ConditionName": "New", "Time": AT[6]},  # raised meanwhile
+        {**END, "Time": AT[7]},
+    )
+    assert [(one.name, one.retain) for one in said] == [
+        ("Gone", True), ("SpindleTemperature", True), ("New", True), ("Gone", False),
+    ]  # fmt: skip
+    assert [alarm.code for alarm in news] == ["Gone", "New"]
+
+
+def test_a_server_that_lost_events_is_asked_for_a_refresh() -> None:
+    assert told(REQUIRED, condition(True))[2] == 1
+
+
+def test_what_is_no_condition_or_has_no_such_states_is_not_kept() -> None:
+    nothing = {"ConditionId": None, "EventId": b"1", "Retain": True}
+    assert (
+        told({}, condition(True), condition(True, **nothing), condition(True, ConditionId=ua.NodeId(), EventId=b"1", Retain=True))[
+            1
+        ]
+        == []
+    )
+    simple = {"ConditionId": HOT, "EventId": b"1", "Retain": True}
+    (one,) = told(condition(True, **simple))[1]
+    assert (one.acknowledged, one.confirmed) == (True, None)

@@ -1,44 +1,81 @@
-// The alarm list: what is active on top, then what was, newest first.
+// The alarm list: what wants somebody on top, with what may be done about it; then what is active, then what was, newest first.
 
+import * as api from "./api.js";
 import { byId, el, setData, setText } from "./dom.js";
 import { moment } from "./format.js";
+import { RANK } from "./panel.js";
 
 /** Events below this severity are messages, not alarms. */
 const ALARM_SEVERITY = 334;
 const SHOWN = 60;
+const ACTS = { acknowledge: "Acknowledge", confirm: "Confirm" };
 
 const isMessage = (alarm) => alarm.severity !== null && alarm.severity < ALARM_SEVERITY;
+/** What is to be done about a condition next; null where nothing is. */
+const next = (condition) => (!condition.acknowledged ? "acknowledge" : condition.confirmed === false ? "confirm" : null);
 
 export class Alarms {
   #key = "";
   #announced = "";
 
-  constructor() {
+  /** `tell(said, work)` shows the operator what became of it. */
+  constructor(model, tell) {
+    this.model = model;
+    this.tell = tell;
     this.list = byId("alarms");
   }
 
   draw(machine) {
-    const active = machine ? machine.activeAlarms().filter((alarm) => !isMessage(alarm)) : [];
+    const told = machine ? machine.activeAlarms().filter((alarm) => !isMessage(alarm)) : [];
+    const may = this.model.link === "live" && (RANK[this.model.session.role] ?? -1) >= RANK.Operator;
     const newest = machine?.alarms[0];
-    const key = `${machine?.id} ${machine?.alarms.length} ${newest?.time} ${newest?.active} ${active.map((a) => a.code + a.text).join()}`;
+    const key = `${machine?.id} ${machine?.alarms.length} ${newest?.time} ${newest?.active} ${machine?.conditionChanges} ${may} ${told.map((a) => a.code + a.text).join()}`;
     if (key === this.#key) return;
     this.#key = key;
-    const past = (machine?.alarms ?? []).filter((alarm) => !active.includes(alarm)).slice(0, SHOWN);
-    this.list.replaceChildren(...active.map((alarm) => row(alarm, "active")), ...past.map((alarm) => row(alarm, isMessage(alarm) ? "message" : "past")));
+    const conditions = [...(machine?.conditions.values() ?? [])];
+    conditions.sort((a, b) => a.acknowledged - b.acknowledged || b.severity - a.severity || (a.time < b.time ? 1 : -1));
+    const shown = conditions.filter((condition) => condition.active);
+    const known = new Set(shown.map((condition) => condition.code));
+    const others = told.filter((alarm) => !known.has(alarm.code));
+    const past = (machine?.alarms ?? []).filter((alarm) => !told.includes(alarm)).slice(0, SHOWN);
+    this.list.replaceChildren(...conditions.map((condition) => this.#waiting(machine.id, condition, may)), ...others.map((alarm) => row(alarm, "active")),
+      ...past.map((alarm) => row(alarm, isMessage(alarm) ? "message" : "past")));
     if (!this.list.childElementCount) this.list.append(el("li", { class: "none" }, "Nothing has been reported"));
+    this.#announce([...shown, ...others]);
+  }
+
+  #announce(active) {
     const count = byId("alarm-count");
     setText(count, active.length ? `${active.length} active` : "none active");
     setData(count, "level", active.length ? "bad" : "");
     const banner = byId("banner");
     banner.hidden = active.length === 0;
-    setText(banner, active.map((alarm) => `${alarm.code}  ${alarm.text}`).join("   ·   "));
+    setText(banner, active.map((alarm) => `${alarm.code}  ${alarm.text}`).join("   \u00b7   "));
     const words = active.length ? `Alarm ${active[0].code}: ${active[0].text}` : this.#announced ? "No alarm is active" : "";
     if (words !== this.#announced) setText(byId("announce"), (this.#announced = words));
   }
+
+  /** A condition, with its next step as a button for whoever may do it. */
+  #waiting(machine, condition, may) {
+    const act = next(condition);
+    const state = [condition.active ? "active" : "over", condition.put_aside ? "put aside" : null,
+      act === "acknowledge" ? "not acknowledged" : act === "confirm" ? "not confirmed" : null];
+    const line = row(condition, condition.active ? "active" : "waiting", state.filter(Boolean).join(", "));
+    if (condition.comment) line.title = condition.comment;
+    if (act === null || !may) return line;
+    const button = el("button", { type: "button", "data-act": act, "aria-label": `${ACTS[act]} ${condition.code}: ${condition.text}` }, ACTS[act]);
+    button.addEventListener("click", async () => {
+      button.disabled = true;
+      await this.tell(`${ACTS[act]} ${condition.code}`, () => api.handle(machine, condition, act));
+      button.disabled = false;
+    });
+    line.append(button);
+    return line;
+  }
 }
 
-function row(alarm, kind) {
-  const word = { active: "active", past: alarm.active ? "raised" : "cleared", message: "" }[kind];
+function row(alarm, kind, state = null) {
+  const word = state ?? { active: "active", past: alarm.active ? "raised" : "cleared", message: "" }[kind];
   return el("li", { class: kind }, el("time", { datetime: alarm.time }, moment(alarm.time)),
     kind === "message" ? null : el("b", {}, alarm.code || "–"), el("span", { class: "text" }, alarm.text || "–"), word ? el("i", {}, word) : null);
 }

@@ -56,6 +56,7 @@ const machinePath = (id) => `/machines/${encodeURIComponent(id)}`;
 export const machines = () => call("/machines");
 export const catalogue = () => call("/catalogue");
 export const alarms = (id) => call(`${machinePath(id)}/alarms`);
+export const conditions = (id) => call(`${machinePath(id)}/conditions`);
 export const login = (user, password) => post("/login", { user, password });
 export const logout = () => post("/logout");
 
@@ -78,8 +79,13 @@ export async function history(id, name, seconds) {
 }
 
 /** Give a command and wait for what becomes of it: resolves when it is done, else throws Refused with the reason. */
-export async function command(id, method, values = {}) {
-  let told = await post(`${machinePath(id)}/commands/${encodeURIComponent(method)}`, { arguments: values });
+export const command = (id, method, values = {}) => settled(post(`${machinePath(id)}/commands/${encodeURIComponent(method)}`, { arguments: values }));
+
+/** "acknowledge" or "confirm" what was seen of an alarm; as `command`. */
+export const handle = (id, condition, act) => settled(post(`${machinePath(id)}/conditions/${condition.id}/${act}`, { event: condition.event }));
+
+async function settled(given) {
+  let told = await given;
   const until = Date.now() + LONGEST_S * 1000;
   while (told.state === "pending" && Date.now() < until) {
     await new Promise((resolve) => setTimeout(resolve, 200));

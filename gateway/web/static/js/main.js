@@ -19,7 +19,7 @@ const PATH_S = 180;
 const model = new Model();
 const cockpit = new Cockpit(choose);
 const panel = new Panel(byId("operator"), model);
-const alarms = new Alarms();
+const alarms = new Alarms(model, (said, work) => panel.tell(said, work));
 const path = new Toolpath(byId("path"));
 const trends = new Trends(byId("charts"));
 const bindings = new Bindings(document.body, model); // last: the views before it add elements with signals
@@ -48,6 +48,9 @@ const stream = new Stream({
   },
   alarm(message) {
     model.machines.get(message.machine)?.addAlarm(message);
+  },
+  condition(message) {
+    model.machines.get(message.machine)?.takeCondition(message);
   },
 });
 
@@ -95,6 +98,18 @@ async function refresh() {
 
 async function fetchAlarms(id) {
   for (const alarm of await api.alarms(id).catch(() => [])) model.machines.get(id)?.addAlarm(alarm);
+  fetchConditions(id);
+}
+
+/** An answer that the stream has overtaken is older than what is shown, and asked for again. */
+async function fetchConditions(id) {
+  for (let tries = 0; tries < 5; tries += 1) {
+    const machine = model.machines.get(id);
+    const before = machine?.conditionChanges;
+    const conditions = await api.conditions(id).catch(() => null);
+    if (conditions === null || machine === undefined) return;
+    if (machine.conditionChanges === before) return machine.setConditions(conditions);
+  }
 }
 
 async function choose(id) {

@@ -20,6 +20,8 @@ export class Machine {
     this.values = new Map(); // name -> {value, status, time}
     this.time = ""; // source time of the newest message
     this.alarms = []; // newest first
+    this.conditions = new Map(); // id -> alarm that is active, or not acknowledged and confirmed
+    this.conditionChanges = 0;
     this.heard = false; // a snapshot has come
     const state = STATE_NUMBERS.indexOf(plate.state);
     if (state >= 0) this.values.set("Machine/State", { value: state, status: 0, time: "" });
@@ -67,6 +69,17 @@ export class Machine {
       active.unshift({ time: reading.time, severity: null, code, text: this.last("Machine/AlarmText") ?? "", active: true });
     }
     return active;
+  }
+
+  setConditions(list) {
+    this.conditionChanges += 1;
+    this.conditions = new Map(list.map((condition) => [condition.id, condition]));
+  }
+
+  takeCondition({ retain, ...condition }) {
+    this.conditionChanges += 1;
+    if (retain) this.conditions.set(condition.id, condition);
+    else this.conditions.delete(condition.id);
   }
 
   addAlarm(alarm) {

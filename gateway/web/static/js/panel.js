@@ -5,7 +5,7 @@ import * as api from "./api.js";
 import { confirmed } from "./login.js";
 import { clock } from "./format.js";
 
-const RANK = { Viewer: 0, Operator: 1, Engineer: 2, Admin: 3 };
+export const RANK = { Viewer: 0, Operator: 1, Engineer: 2, Admin: 3 };
 const KEYS = [["Start", "go"], ["Hold", "wait"], ["Stop", ""], ["Reset", ""]];
 /** Label, method, signal that shows it, lowest, highest. */
 const OVERRIDES = [
@@ -122,12 +122,17 @@ export class Panel {
     const { chosen } = this.model;
     if (chosen === null) return false;
     const said = [WORDS[method] ?? method, typeof values.Percent === "number" ? `${values.Percent} %` : values.Name?.replaceAll("_", " ")].filter(Boolean).join(" ");
+    return this.tell(said, () => api.command(chosen, method, values));
+  }
+
+  /** Say what is being done and what became of it; whether it was done. */
+  async tell(said, work) {
     const words = el("span", {}, `${said} …`);
     const line = el("li", { "data-state": "pending" }, el("time", {}, clock(Date.now())), words);
     this.results.prepend(line);
     while (this.results.childElementCount > RESULTS) this.results.lastChild.remove();
     try {
-      await api.command(chosen, method, values);
+      await work();
       setText(words, `${said}: done`);
       setData(line, "state", "done");
       return true;

@@ -14,7 +14,7 @@ export class Stream {
   #heardMs = 0;
   #timer = 0;
 
-  /** `on`: values(message), alarm(message), state("live" | "lost", reason). */
+  /** `on`: values(message), alarm(message), condition(message), state("live" | "lost", reason). */
   constructor(on) {
     this.#on = on;
     setInterval(() => this.#watch(), 1000);
@@ -43,6 +43,8 @@ export class Stream {
     const message = JSON.parse(data);
     if (message.type === "alarm") {
       this.#on.alarm(message);
+    } else if (message.type === "condition") {
+      this.#on.condition(message);
     } else if (message.type === "snapshot" || message.type === "update") {
       this.#wait = FIRST_WAIT_MS;
       this.#seq = message.seq;

@@ -1,0 +1,55 @@
+"""The alarm list: what wants somebody is on top, and who may commands the machine handles it there."""
+
+from __future__ import annotations
+
+import time
+
+from gate import Gate
+from playwright.sync_api import expect
+from watched import Watched, log_in, show
+
+from cnctwin.link import LinkAlarm, LinkCondition, MethodFailed
+
+TEXT = "Spindle bearing temperature is too high"
+
+
+def hot(condition_id: str = "0a0a", *, severity: int = 500, code: str = "SpindleTemperature") -> LinkCondition:
+    return LinkCondition(
+        "CNC-001", condition_id, "ns=3;s=Hot", b"\x01\x02", code, code, TEXT, severity, time.time_ns(), True, False, True
+    )
+
+
+def test_an_alarm_is_acknowledged_and_confirmed_in_the_list(watched: Watched, gate: Gate) -> None:
+    gate.do(lambda: gate.link.raise_alarm(LinkAlarm("CNC-001", time.time_ns(), 500, "SpindleTemperature", TEXT, True)))
+    gate.do(lambda: gate.link.show_condition(hot()))
+    page = show(watched, gate)
+    rows = page.locator("#alarms li")
+    expect(rows).to_have_count(1)  # the alarm and its condition are one
+    expect(rows).to_contain_text("active, not acknowledged")
+    expect(page.locator("#alarm-count")).to_have_text("1 active")
+    expect(page.locator("#alarms button")).to_have_count(0)  # who only looks is offered nothing
+    log_in(page, gate, "operator")
+    page.click("#alarms [data-act=acknowledge]")
+    expect(page.locator(".results li").first).to_contain_text("Acknowledge SpindleTemperature: done")
+    expect(rows.first).to_contain_text("active, not confirmed")
+    gate.link.refusal = MethodFailed(0x809A0000, "BadEventIdUnknown", "bare")
+    page.click("#alarms [data-act=confirm]")
+    expect(page.locator(".results li").first).to_contain_text("refused, the alarm is no longer what you saw")
+    gate.link.refusal = None
+    page.click("#alarms [data-act=confirm]")
+    expect(page.locator("#alarms button")).to_have_count(0)
+    expect(rows.first.locator("i")).to_have_text("active")
+    assert [(act, event) for act, _, event, _ in gate.link.handled] == [("Acknowledge", b"\x01\x02"), ("Confirm", b"\x02\x01")]
+    assert {said for _, _, _, said in gate.link.handled} == {"operator"}
+    assert [text for text in watched.complaints if "409" not in text] == []
+
+
+def test_the_worst_that_nobody_has_acknowledged_is_on_top(watched: Watched, gate: Gate) -> None:
+    page = show(watched, gate)
+    for condition in (hot("01", severity=400, code="B"), hot("02", severity=900, code="A"), hot("03", code="C")):
+        gate.do(lambda shown=condition: gate.link.show_condition(shown))  # the page is open: by its stream
+    expect(page.locator("#alarms li b")).to_have_text(["A", "C", "B"])
+    log_in(page, gate, "operator")
+    page.locator("#alarms li").filter(has_text="not acknowledged").first.locator("button").click()
+    expect(page.locator("#alarms li b")).to_have_text(["C", "B", "A"])
+    expect(page.locator("#alarm-count")).to_have_text("3 active")
