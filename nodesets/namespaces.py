@@ -15,6 +15,9 @@ URI: Final[dict[str, str]] = {
     "JC": _OPC + "ISA95-JOBCONTROL_V2/",
     "MT": _OPC + "MachineTool/",
     "CNC": "http://opcfoundation.org/UA/CNC",
+    "ECM": _OPC + "ECM/",
+    "ME": _OPC + "Machinery/Energy/",
+    "MR": _OPC + "Machinery/Result/",
     "X": "urn:cnctwin:UA:Mill",
 }
 """X holds our own types; each machine's instances live in a namespace of their own, ``instance_uri(machine_id)``."""

@@ -25,7 +25,7 @@ from nodesets.namespaces import URI
 from nodesets.nodeset_xml import NodesetError, NodesetFile, open_nodeset
 
 LOCK: Final = Path(__file__).with_name("official.lock.json")
-NEEDED: Final = tuple(URI[prefix] for prefix in ("DI", "IA", "MA", "JC", "MJ", "MT", "CNC"))
+NEEDED: Final = tuple(URI[prefix] for prefix in ("DI", "IA", "MA", "JC", "MJ", "MT", "CNC", "ECM", "ME", "MR"))
 """Namespaces of the official models that the machine uses, in the order in which they are loaded."""
 
 _MANIFEST_SCHEMA = 3

@@ -235,10 +235,13 @@ class Builder:
 
     # Children -------------------------------------------------------------------------------------------------------
 
-    def complete(self, node_id: ua.NodeId, type_id: ua.NodeId, want: Wanted) -> None:
-        """Add optional nodes to an instance that exists."""
+    def implement(self, node_id: ua.NodeId, interface: ua.NodeId, want: Wanted) -> None:
+        """Let an instance that exists have an interface that its type does not have, with what is mandatory in it and wanted."""
+        if node_id in self.copied:
+            return
+        self.references.add(node_id, HAS_INTERFACE, interface)
         context: Context = {}
-        self._complete(node_id, [(source, context) for source in self.types.sources(type_id)], want)
+        self._complete(node_id, [(source, context) for source in self.types.sources(interface)], want)
 
     def _complete(self, node_id: ua.NodeId, prescribers: list[Prescriber], want: Wanted) -> None:
         merged: dict[Key, list[tuple[Declaration, Context]]] = {}

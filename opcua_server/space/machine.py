@@ -34,7 +34,7 @@ from opcua_server.alarms.registry import Registry
 from opcua_server.alarms.table import TABLE, LimitAlarm
 from opcua_server.engine.subscriptions.columns import Columns as LiveColumns
 from opcua_server.sources.source import Identity, SourceEvent, ToolState
-from opcua_server.space import layout, nameplate
+from opcua_server.space import energy, layout, nameplate
 from opcua_server.space.changes import ModelChanges
 from opcua_server.space.commands import Call, handlers
 from opcua_server.space.copies import Pattern
@@ -102,13 +102,13 @@ class MachineSpace:
                 wanted(layout.wanted_paths(names)),
                 event_notifier=1,
             )
-        self._blocks(builder)
+        self._writer = SignalWriter()
+        monitoring = self._blocks(builder)
         self._notifiers(builder)
         nameplate.identification(builder, self.node_id, identity)
-        self.plate = nameplate.OwnPlate(builder, self.node_id)
+        self.plate = nameplate.OwnPlate(builder, self.node_id, energy.consumption(builder, monitoring, self._writer))
         nameplate.constants(builder, self.node_id, identity)
         nameplate.signal_units(builder, self.node_id)
-        self._writer = SignalWriter()
         self.nodes: dict[str, ua.NodeId] = {}
         self._signals(builder)
         self._writer.close(live, datetime.now(UTC))
@@ -140,8 +140,9 @@ class MachineSpace:
 
     # Building -------------------------------------------------------------------------------------------------------
 
-    def _blocks(self, builder: Builder) -> None:
-        """MachineryBuildingBlocks shows nodes that exist elsewhere: a second parent, never a copy (OPC 40001-1, 7.2)."""
+    def _blocks(self, builder: Builder) -> ua.NodeId:
+        """MachineryBuildingBlocks shows nodes that exist elsewhere: a second parent, never a copy (OPC 40001-1, 7.2). Returns its
+        Monitoring."""
         at = builder.at
         blocks = at(self.node_id, layout.BLOCKS)
         for path in ("DI:Identification", "MA:Components"):
@@ -153,7 +154,7 @@ class MachineSpace:
             HAS_ADD_IN,
             ua.QualifiedName("Monitoring", types.index["MA"]),
             types.type_id("MA:MonitoringType"),
-            wanted(("MA:Status", "MA:Health/DI:DeviceHealth", "MA:Process")),
+            wanted(("MA:Status", "MA:Health/DI:DeviceHealth", "MA:Process", "MA:Consumption")),
         )
         nameplate.lifetime_counters(builder, blocks)
         notifications = builder.instance(
@@ -169,6 +170,7 @@ class MachineSpace:
             builder.link(status, HAS_COMPONENT, at(self.node_id, path))
         self._health = builder.value(at(monitoring, "MA:Health/DI:DeviceHealth"))
         self._process = at(monitoring, "MA:Process")
+        return monitoring
 
     def _notifiers(self, builder: Builder) -> None:
         messages = builder.at(self.node_id, layout.MESSAGES)

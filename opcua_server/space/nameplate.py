@@ -100,12 +100,15 @@ def identification(builder: Builder, machine: ua.NodeId, identity: Identity) -> 
 
 
 class OwnPlate:
-    """What a name plate leaves to whoever runs the machine (OPC 40001-1, 8.2): writable, and kept over restarts."""
+    """What is left to whoever runs the machine: writable, and kept over restarts. Of the name plate (OPC 40001-1, 8.2), and what
+    the metering points are called (OPC 34100, 7.1.1)."""
 
     NAMES: Final = ("DI:AssetId", "DI:ComponentName", "MA:Location")
 
-    def __init__(self, builder: Builder, machine: ua.NodeId) -> None:
+    def __init__(self, builder: Builder, machine: ua.NodeId, tags: Mapping[str, ua.NodeId]) -> None:
+        """``tags``: resource -> ApplicationTag of its metering point."""
         nodes = {name.partition(":")[2]: builder.at(machine, f"DI:Identification/{name}") for name in self.NAMES}
+        nodes |= {f"{name} ApplicationTag": node_id for name, node_id in tags.items()}
         self.nodes = tuple(nodes.values())
         for node_id in self.nodes:
             builder.writable(node_id)

@@ -57,6 +57,8 @@ class TypeSpace:
             if attributes[_A.NodeClass].value.Value.Value in _TYPE_CLASSES:
                 name = attributes[_A.BrowseName].value.Value.Value
                 self._types[name.NamespaceIndex, name.Name] = node_id
+        statistics = self._types.get((self.index.get("IA", -1), "HasStatisticComponent"))
+        self._hangs = _CHILD if statistics is None else _CHILD | {statistics}
         self._children: dict[ua.NodeId, tuple[Declaration, ...]] = {}
         self._sources: dict[ua.NodeId, tuple[ua.NodeId, ...]] = {}
         self._builtin: dict[ua.NodeId, ua.VariantType] = {}
@@ -126,7 +128,7 @@ class TypeSpace:
         if known is None:
             found = []
             for reference in self.aspace[node_id].references:
-                if not reference.IsForward or reference.ReferenceTypeId not in _CHILD:
+                if not reference.IsForward or reference.ReferenceTypeId not in self._hangs:
                     continue
                 rules = self.targets(reference.NodeId, HAS_MODELLING_RULE)
                 rule = rules[0] if rules else None

@@ -1,0 +1,128 @@
+"""MA:Monitoring/Consumption: what the machine draws, one metering point for each resource (OPC 40001-4 and OPC 34100).
+
+    ME:Electricity/Main        ECM:IEnergyProfileE2Type   power, energy taken from the mains and given back to it
+    ME:CompressedAir/Main      ME:IBaseFlowType           pressure
+    ME:CoolingLubricant/Main   ME:IVolumeFlowType         flow, pressure and temperature
+
+Every value is that of a signal of the catalogue, in the type and the unit that the interface wants; it has the signal's status.
+The drives share a DC link and brake into a resistor, so nothing is ever given back to the mains: that value is 0 because it is so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from asyncua import ua
+
+from nodesets import units
+from nodesets.units import Unit
+from opcua_server.space.instances import Builder, wanted
+from opcua_server.space.nameplate import set_unit
+from opcua_server.space.publish import put, shown
+from opcua_server.space.signals import SignalWriter
+from opcua_server.space.types import HAS_COMPONENT, HAS_PROPERTY, ORGANIZES
+
+_A: Final = ua.AttributeIds
+_V: Final = ua.VariantType
+_CAPABILITIES: Final = ua.NodeId(ua.ObjectIds.Server_ServerCapabilities, 0)
+_OF_READING, _OF_FULL_SCALE = "ACCURACY_DOMAIN_PERCENT_ACTUAL_READING", "ACCURACY_DOMAIN_PERCENT_FULL_SCALE"
+_HALF, _ONE, _TWO, _FIVE = 6, 7, 9, 12
+"""Accuracy classes of both domains: 0.5, 1, 2 and 5 per cent."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """``signal`` times ``factor`` is the value; without a signal it is 0. ``accuracy``: domain and class that the meter keeps."""
+
+    name: str
+    signal: str
+    factor: float
+    unit: Unit
+    high: float
+    accuracy: tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Point:
+    """``resource``: its number in the enumeration of ECM:EnergyMeasurementValueType (OPC 34100, table 41)."""
+
+    folder: str
+    interface: str
+    resource: int
+    values: tuple[_Measured, ...]
+
+
+_POINTS: Final = (
+    _Point("Electricity", "ECM:IEnergyProfileE2Type", 1, (
+        _Measured("AcActivePowerTotal", "Power/Total", 1e3, units.WATT, 60e3, (_OF_READING, _HALF)),
+        _Measured("AcActiveEnergyTotalImportLp", "Power/Energy", 1e3, units.WATT_HOUR, 1e12, (_OF_READING, _HALF)),
+        _Measured("AcActiveEnergyTotalExportLp", "", 0.0, units.WATT_HOUR, 1e12, (_OF_READING, _HALF)),
+    )),
+    _Point("CompressedAir", "ME:IBaseFlowType", 3, (
+        _Measured("Pressure", "Air/Pressure", 1.0, units.BAR, 12.0, (_OF_FULL_SCALE, _ONE)),
+    )),
+    _Point("CoolingLubricant", "ME:IVolumeFlowType", 22, (
+        _Measured("VolumeFlowRate", "Coolant/Flow", 1.0, units.LITRE_PER_MIN, 60.0, (_OF_READING, _FIVE)),
+        _Measured("Pressure", "Coolant/Pressure", 1.0, units.BAR, 40.0, (_OF_FULL_SCALE, _TWO)),
+        _Measured("Temperature", "Coolant/Temperature", 1.0, units.CELSIUS, 80.0, (_OF_FULL_SCALE, _ONE)),
+    )),
+)  # fmt: skip
+
+
+def consumption(builder: Builder, monitoring: ua.NodeId, writer: SignalWriter) -> dict[str, ua.NodeId]:
+    """Make the metering points below ``monitoring`` and let them follow the signals. Resource -> ApplicationTag, which says what
+    whoever runs the machine calls the point."""
+    place = builder.at(monitoring, "MA:Consumption")
+    types = builder.types
+    tags: dict[str, ua.NodeId] = {}
+    for point in _POINTS:
+        name = ua.QualifiedName(point.folder, types.index["ME"])
+        folder = builder.instance(place, ORGANIZES, name, types.type_id("0:FolderType"))
+        name = ua.QualifiedName("Main", types.index["ME"])
+        meter = builder.instance(folder, HAS_COMPONENT, name, types.type_id("ECM:EnergyMeasurementType"))
+        tags[point.folder] = builder.at(meter, "ECM:ApplicationTag")
+        builder.implement(meter, types.type_id(point.interface), wanted(f"ECM:{one.name}" for one in point.values))
+        for one in point.values:
+            node_id = builder.at(meter, f"ECM:{one.name}")
+            if node_id not in builder.copied:
+                _describe(builder, node_id, point, one)
+            if one.signal:
+                _follow(builder, node_id, one, writer)
+    return tags
+
+
+def _follow(builder: Builder, node_id: ua.NodeId, one: _Measured, writer: SignalWriter) -> None:
+    held, factor = builder.value(node_id), one.factor
+
+    def show(number: float, status: int, moment: datetime, server_time: datetime) -> None:
+        put(held, shown(number * factor, _V.Float, status, moment, server_time))
+
+    writer.listen(one.signal, show)
+
+
+def _describe(builder: Builder, node_id: ua.NodeId, point: _Point, one: _Measured) -> None:
+    """Unit, range, accuracy and resource of a value."""
+    set_unit(builder, node_id, one.unit, 0.0, one.high)
+    domain, number = one.accuracy
+    domain_id = _domain(builder, domain)
+    builder.set(builder.at(node_id, "ECM:AccuracyDomain"), domain_id)
+    classes = next(child for child in builder.types.targets(domain_id, HAS_PROPERTY))
+    _discrete(builder, builder.at(node_id, "ECM:AccuracyClass"), number, builder.value(classes).value.Value.Value)
+    resource = builder.at(node_id, "ECM:Resource")
+    _discrete(builder, resource, point.resource, builder.value(builder.at(resource, "0:EnumValues")).value.Value.Value)
+
+
+def _discrete(builder: Builder, node_id: ua.NodeId, number: int, known: list[Any]) -> None:
+    """A MultiStateValueDiscreteType: its value, what all values mean, and what this one does (OPC 10000-8, 5.3.3.4)."""
+    builder.set(node_id, number)
+    builder.set(builder.at(node_id, "0:EnumValues"), known)
+    builder.set(builder.at(node_id, "0:ValueAsText"), next(row.DisplayName for row in known if row.Value == number))
+
+
+def _domain(builder: Builder, name: str) -> ua.NodeId:
+    """An accuracy domain of the server (OPC 34100, 10.1)."""
+    types = builder.types
+    organized = (one for entry in types.targets(_CAPABILITIES, ORGANIZES) for one in types.targets(entry, ORGANIZES))
+    return next(one for one in organized if types.attribute(one, _A.BrowseName).Name == name)

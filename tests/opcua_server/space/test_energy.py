@@ -1,0 +1,86 @@
+"""MA:Monitoring/Consumption: metering points that show what the signals of the machine show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from asyncua import Server, ua
+
+from opcua_server.space import MachineSpace
+from tests.opcua_server.space.conftest import Tick
+
+_A = ua.AttributeIds
+BLOCK = "MachineryBuildingBlocks.Monitoring.Consumption"
+FOLLOWED = {
+    "Electricity.Main.AcActivePowerTotal": ("Power/Total", 7.25, 7250.0),
+    "Electricity.Main.AcActiveEnergyTotalImportLp": ("Power/Energy", 1.5, 1500.0),
+    "CompressedAir.Main.Pressure": ("Air/Pressure", 5.5, 5.5),
+    "CoolingLubricant.Main.VolumeFlowRate": ("Coolant/Flow", 21.0, 21.0),
+    "CoolingLubricant.Main.Pressure": ("Coolant/Pressure", 4.5, 4.5),
+    "CoolingLubricant.Main.Temperature": ("Coolant/Temperature", 27.5, 27.5),
+}
+"""Value -> the signal, what it shows, and what the value is then."""
+
+
+def shown(server: Server, machine: MachineSpace, path: str) -> ua.DataValue:
+    node_id = ua.NodeId(f"{machine.identity.machine_id}.{path}", machine.node_id.NamespaceIndex)
+    value: Any = server.iserver.aspace[node_id].attributes[_A.Value].value
+    return value
+
+
+def values_below(server: Server, machine: MachineSpace) -> list[str]:
+    """All measured values of all metering points."""
+    begin = f"{machine.identity.machine_id}.{BLOCK}."
+    texts = [node_id.Identifier.removeprefix(begin) for node_id in machine.made if node_id.Identifier.startswith(begin)]
+    return [text for text in texts if text.count(".") == 2 and not text.endswith("ApplicationTag")]
+
+
+def test_every_value_is_that_of_its_signal_in_the_unit_of_the_interface(server: Server, machine: MachineSpace, tick: Tick) -> None:
+    for signal, number, _ in FOLLOWED.values():
+        tick.number(signal, number)
+    machine.write(tick.next())
+    assert {path: shown(server, machine, f"{BLOCK}.{path}").Value.Value for path in FOLLOWED} == {
+        path: expected for path, (_, _, expected) in FOLLOWED.items()
+    }
+    kinds = {shown(server, machine, f"{BLOCK}.{path}").Value.VariantType for path in values_below(server, machine)}
+    assert kinds == {ua.VariantType.Float}
+
+
+def test_nothing_but_what_never_flows_back_is_left_to_itself(server: Server, machine: MachineSpace) -> None:
+    given_back = "Electricity.Main.AcActiveEnergyTotalExportLp"
+    assert set(values_below(server, machine)) == {*FOLLOWED, given_back}
+    assert shown(server, machine, f"{BLOCK}.{given_back}").Value.Value == 0.0
+
+
+def test_a_sensor_that_fails_makes_its_values_bad(server: Server, machine: MachineSpace, tick: Tick) -> None:
+    bad = int(ua.StatusCodes.BadSensorFailure)
+    machine.write(tick.number("Coolant/Flow", 20.0).status("Coolant/Flow", bad).next())
+    value = shown(server, machine, f"{BLOCK}.CoolingLubricant.Main.VolumeFlowRate")
+    assert value.StatusCode is not None
+    assert value.StatusCode.value == bad
+    assert shown(server, machine, f"{BLOCK}.CoolingLubricant.Main.Pressure").StatusCode == ua.StatusCode()
+    machine.write(tick.status("Coolant/Flow", 0).next())
+    assert shown(server, machine, f"{BLOCK}.CoolingLubricant.Main.VolumeFlowRate").Value.Value == np.float32(20.0)
+
+
+@pytest.mark.parametrize("what", ["AccuracyClass", "Resource"])
+def test_a_number_of_an_enumeration_is_explained(server: Server, machine: MachineSpace, what: str) -> None:
+    for path in values_below(server, machine):
+        place = f"{BLOCK}.{path}.{what}"
+        number, known = (shown(server, machine, place + part).Value.Value for part in ("", ".EnumValues"))
+        text = shown(server, machine, f"{place}.ValueAsText").Value.Value
+        assert number > 0
+        assert [row.DisplayName for row in known if row.Value == number] == [text]
+
+
+def test_metering_points_are_named_by_whoever_runs_the_machine(server: Server, machine: MachineSpace) -> None:
+    saved = machine.plate.save()
+    assert saved["Electricity ApplicationTag"] == ""
+    machine.plate.restore({"Electricity ApplicationTag": "Hall 3, feeder 12"})
+    assert shown(server, machine, f"{BLOCK}.Electricity.Main.ApplicationTag").Value.Value == "Hall 3, feeder 12"
+    access = server.iserver.aspace[machine.plate.nodes[-1]].attributes[_A.AccessLevel].value
+    assert access is not None
+    assert access.Value.Value == 3
+    machine.plate.restore(saved)
