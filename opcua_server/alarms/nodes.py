@@ -102,8 +102,8 @@ class ConditionNodes:
             )
 
 
-def _of_alarms(*names: str) -> dict[str, tuple[int, ...]]:
-    return {name: (getattr(ua.ObjectIds, f"AlarmConditionType_{name}"),) for name in names}
+def _of(type_name: str, *names: str) -> dict[str, tuple[int, ...]]:
+    return {name: (getattr(ua.ObjectIds, f"{type_name}_{name}"),) for name in names}
 
 
 def _of_shelves(*names: str) -> dict[str, tuple[int, ...]]:
@@ -118,8 +118,9 @@ METHODS: Final[dict[str, tuple[int, ...]]] = {
     "AddComment": (ua.ObjectIds.ConditionType_AddComment,),
     "Acknowledge": (ua.ObjectIds.AcknowledgeableConditionType_Acknowledge,),
     "Confirm": (ua.ObjectIds.AcknowledgeableConditionType_Confirm,),
-    **_of_shelves("TimedShelve", "OneShotShelve", "Unshelve", "TimedShelve2", "OneShotShelve2", "Unshelve2"),
-    **_of_alarms("Suppress", "Unsuppress", "RemoveFromService", "PlaceInService"),
-    **_of_alarms("Suppress2", "Unsuppress2", "RemoveFromService2", "PlaceInService2"),
+    **_of_shelves("TimedShelve", "OneShotShelve", "Unshelve"),
+    **_of("ShelvedStateMachineType", "TimedShelve2", "OneShotShelve2", "Unshelve2"),
+    **_of("AlarmConditionType", "Suppress", "Unsuppress", "RemoveFromService", "PlaceInService"),
+    **_of("AlarmConditionType", "Suppress2", "Unsuppress2", "RemoveFromService2", "PlaceInService2"),
 }
 """Methods of conditions -> their nodes at the types: those that clients name, and those that instances share."""
