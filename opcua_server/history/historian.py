@@ -36,9 +36,11 @@ STEPPED: Final = frozenset(
 
 
 class Space(Protocol):
-    """Of a machine's address space, what has a history. ``nodes``: signal -> variable. ``node_id``: the machine object."""
+    """Of a machine's address space, what has a history. ``nodes``: signal -> variable. ``also``: further variables that show the
+    same -> signal. ``node_id``: the machine object."""
 
     nodes: dict[str, Any]
+    also: dict[Any, str]
     node_id: Any
 
 
@@ -68,6 +70,9 @@ class Historian:
         self.recorder = Recorder(self.archive, now)
         self.writer = Writer(self.archive, limits, now, first=self.recorder.note_gap)
         self.tags: dict[Any, Tag] = {}
+        """Variable -> what is kept; several variables show one signal."""
+        self._recorded: dict[Any, Tag] = {}
+        """Of each signal the variable it is recorded at."""
         self.notifiers: list[Any] = []
         self._now = now
 
@@ -77,7 +82,10 @@ class Historian:
             for signal in SIGNALS:
                 if signal.historized and not signal.type.endswith("[]"):
                     name = f"{machine_id}/{signal.name}"
-                    self.tags[space.nodes[signal.name]] = self.archive.tag(name, signal.type, is_stepped=is_stepped(signal))
+                    tag = self.archive.tag(name, signal.type, is_stepped=is_stepped(signal))
+                    self._recorded[space.nodes[signal.name]] = tag
+                    self.tags.update({node_id: tag for node_id, shown in space.also.items() if shown == signal.name})
+        self.tags.update(self._recorded)
         self.notifiers = [SERVER, *(space.node_id for space in spaces.values())]
         nodes.show(server.iserver.aspace, self.tags, lambda: self.writer.oldest)
         nodes.show_events(server.iserver.aspace, self.notifiers)
@@ -107,7 +115,7 @@ class Historian:
 
     def _record(self, core: Core) -> None:
         columns: dict[Column, list[tuple[int, Tag]]] = {}
-        for node_id, tag in self.tags.items():
+        for node_id, tag in self._recorded.items():
             slot = core.values.slot(node_id)
             if isinstance(slot, ColumnSlot):
                 columns.setdefault(slot.column, []).append((slot.row, tag))

@@ -20,7 +20,7 @@ from asyncua import Server, ua
 from asyncua.server.address_space import AttributeValue
 
 from cnctwin.reading import BAD_WAITING_FOR_INITIAL_DATA, Columns, utc
-from nodesets.catalogue import AXES, MACHINE, NUMERIC, RESULTS, SIGNALS
+from nodesets.catalogue import AXES, BY_NAME, MACHINE, NUMERIC, RESULTS, SIGNALS
 from nodesets.generator import PUBLISHED, VERSION
 from nodesets.metadata import add_instance_metadata
 from nodesets.methods import METHODS
@@ -77,7 +77,8 @@ class MachineSpace:
     ``live``: the engine's columns, for the numbers. ``table``: its limit alarms. ``conditions``: where they are registered.
     ``like``: machines of each shape, of the same ``table``; it is made as a copy of one, or is the one for those that follow.
 
-    ``node_id``: the machine object. ``nodes``: where each catalogue signal lives (its first node). ``methods``: method name to
+    ``node_id``: the machine object. ``nodes``: where each catalogue signal lives (its first node). ``also``: further variables that
+    show just the same -> the signal. ``methods``: method name to
     (object, method). ``result_nodes``: nodes that only the Analytics role may write. ``alarms``: its conditions. ``made``: all
     nodes of this machine.
     """
@@ -110,6 +111,7 @@ class MachineSpace:
         nameplate.constants(builder, self.node_id, identity)
         nameplate.signal_units(builder, self.node_id)
         self.nodes: dict[str, ua.NodeId] = {}
+        self.also: dict[ua.NodeId, str] = {}
         self._signals(builder)
         self._writer.close(live, datetime.now(UTC))
         self.result_nodes = {signal.name: self.nodes[signal.name] for signal in RESULTS}
@@ -190,6 +192,7 @@ class MachineSpace:
             else:
                 found = [builder.at(self.node_id, f"{group}/X:{signal.tag}")]
             self.nodes[signal.name] = found[0]
+            self.also.update(dict.fromkeys(found[1:], signal.name))
             kind = KINDS[signal.type.removesuffix("[]")][0]
             for node_id in found:
                 actual = builder.types.builtin(builder.types.attribute(node_id, _A.DataType))
@@ -253,7 +256,10 @@ class MachineSpace:
             ("Machine/PartsProduced", "MT:Production/MT:Statistics/MT:PartsProducedInLifetime", _V.UInt32, 1),
         )
         for name, path, kind, factor in rows:
-            held = builder.value(builder.at(self.node_id, path if "/" in path else f"{layout.COUNTERS}/{path}"))
+            node_id = builder.at(self.node_id, path if "/" in path else f"{layout.COUNTERS}/{path}")
+            held = builder.value(node_id)
+            if factor == 1 and kind is KINDS[BY_NAME[name].type][0]:
+                self.also[node_id] = name
 
             def show(
                 number: float, status: int, moment: datetime, server_time: datetime,

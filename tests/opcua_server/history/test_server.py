@@ -69,6 +69,31 @@ def until_told(bench: Bench, text: str) -> None:
     run(read)
 
 
+def every_node_of_a_signal_has_its_history(bench: Bench) -> None:
+    async def read() -> None:
+        async with bench.client() as client:
+            found = await machine(client)
+            index = {prefix: found._index[prefix] for prefix in ("MT", "CNC")}
+            channel = await (await machine(client)).signal("Channel/FeedOverride")
+            tool = [f"{index['MT']}:{step}" for step in ("Monitoring", "MachineTool", "FeedOverride")]
+            lists = [f"{index['CNC']}:{step}" for step in ("CncInterface", "CncChannelList")]
+            own = found._path[-1].partition(":")[0]
+            paths = [tool, *([*lists, f"{own}:Channel1", f"{index['CNC']}:{name}"] for name in ("ActOverride", "CmdOverride"))]
+            nodes = [channel, *[await client.nodes.root.get_child([*found._path, *path]) for path in paths]]
+            assert len({node.nodeid for node in nodes}) == 4
+            end = datetime.now(UTC) + timedelta(days=1)
+            details = ua.ReadRawModifiedDetails(False, _SINCE, end, 0, False)
+            told = [(await history(client, node.nodeid, details)).DataValues for node in nodes]
+            assert len(told[0]) > 0
+            assert told[1:] == told[:1] * 3
+            for node in nodes:
+                level = await node.read_attribute(ua.AttributeIds.AccessLevel)
+                historizing = await node.read_attribute(ua.AttributeIds.Historizing)
+                assert (level.Value.Value & 4, historizing.Value.Value) == (4, True)
+
+    run(read)
+
+
 def test_history_survives_a_restart_and_shows_when_the_server_did_not_run(tmp_path: Path) -> None:
     with running(tmp_path) as bench:
         bench.sources["CNC-001"].events.append(SourceEvent("message", time.time_ns(), 100, "M1", "door closed"))
@@ -76,6 +101,7 @@ def test_history_survives_a_restart_and_shows_when_the_server_did_not_run(tmp_pa
         numbers = [value for _, value in before if value is not None]
         assert numbers == sorted(set(numbers))  # each step is another position
         until_told(bench, "door closed")
+        every_node_of_a_signal_has_its_history(bench)
     with running(tmp_path) as bench:
         after = positions(bench, len(before) + 3)
         assert after[: len(before)] == before
