@@ -3,6 +3,8 @@
     <machine>/MT:Notification/X:Conditions
         SpindleTemperature ...   0:ExclusiveLevelAlarmType   source: the signals' group, such as Signals/Spindle
         PS0020 ...               MT:AlertType                source: the machine; made when the code is first raised
+    <machine>/MA:MachineryBuildingBlocks/MA:Monitoring/MA:Health/DI:DeviceHealthAlarms
+        DeviceFailure ...        DI:FailureAlarmType ...     source: the machine
 
 asyncua delivers an event to the subscribers of one node only, so each is sent to its source, to the machine and to the Server
 object; a control alarm also to Messages, and as CNC:CncAlarmType to the CNC interface, where OPC 40502 looks for it: the same
@@ -24,10 +26,12 @@ from asyncua.common.events import Event
 
 from cnctwin.reading import GOOD, Columns, quality
 from nodesets.catalogue import MACHINE, NUMERIC
+from nodesets.states import MachineState
 from opcua_server.alarms import memory
 from opcua_server.alarms.branch import Branch
 from opcua_server.alarms.condition import Condition
 from opcua_server.alarms.fields import Face, rows
+from opcua_server.alarms.health import ALARMS, WARNING_AT, Health, foremost, reasons
 from opcua_server.alarms.limits import LEVELS, Watch
 from opcua_server.alarms.nodes import COMMON, ConditionNodes
 from opcua_server.alarms.registry import Held, Registry
@@ -53,7 +57,8 @@ class Places:
     """Where a machine's conditions are and who hears of them.
 
     ``builder``: makes a builder of the machine's namespace. ``wanted``: paths to a tree. ``groups``: a group of signals -> its
-    object. ``results``: signal of the analytics -> the place of its value. ``nodes``: signal -> its node.
+    object. ``health``: the folder DeviceHealthAlarms; ``device_health``: the variable beside it. ``results``: signal of the
+    analytics -> the place of its value. ``nodes``: signal -> its node.
     """
 
     builder: Callable[[], Builder]
@@ -63,6 +68,8 @@ class Places:
     messages: ua.NodeId
     interface: ua.NodeId
     server: ua.NodeId
+    health: ua.NodeId
+    device_health: ua.NodeId
     groups: Mapping[str, ua.NodeId]
     nodes: Mapping[str, ua.NodeId]
     results: Mapping[str, Any]
@@ -89,6 +96,8 @@ class MachineAlarms:
         types = builder.types
         self._alert, self._cnc_alarm = types.type_id("MT:AlertType"), types.type_id("CNC:CncAlarmType")
         self._level_alarm = types.type_id("0:ExclusiveLevelAlarmType")
+        self.health = Health.NORMAL
+        self._health = {kind: self._health_condition(builder, kind) for kind in ALARMS}
         self._limits = [(row, Watch(row.limits), self._limit_condition(builder, row)) for row in table]
 
     # What happens -----------------------------------------------------------------------------------------------------
@@ -113,6 +122,7 @@ class MachineAlarms:
         """One tick: judge the limits, let time pass, tell what came of it."""
         for row, watch, held in self._limits:
             self._judge(row, watch, held, columns, now_ns)
+        self._watch_health(columns, now_ns)
         if self._unsure and columns.statuses[_STATUS["Machine/AlarmCount"]] == GOOD:
             self._settle(columns, now_ns)
         wall_ns = self._wall_ns()
@@ -142,6 +152,24 @@ class MachineAlarms:
         if level != condition.level:
             severity = row.limits.severity[level] if level is not None else condition.present.severity
             self._tell(held, condition.observe(level, severity, row.message(level, value), now_ns))
+
+    def _watch_health(self, columns: Columns, now_ns: int) -> None:
+        """How the device is; what is not known changes nothing."""
+        if quality(int(columns.statuses[_STATUS["Machine/State"]])) != "Good":
+            return
+        found = reasons(
+            MachineState(int(columns.numbers[_NUMBER["Machine/State"]])),
+            str(columns.objects.get("Machine/AlarmText") or ""),
+            {row.name: held.condition.level for row, _, held in self._limits},
+            [(name, float(columns.numbers[_NUMBER[name]])) for name in WARNING_AT],
+        )
+        self.health = foremost(found)
+        for kind, held in self._health.items():
+            level, condition = (_ACTIVE if kind in found else None), held.condition
+            is_news = level is not None and condition.enabled and found[kind] != condition.present.message
+            if level != condition.level or is_news:
+                message = found.get(kind, f"{condition.name} is over")
+                self._tell(held, condition.observe(level, ALARMS[kind][2], message, now_ns))
 
     def _input(self, signal: str, columns: Columns) -> tuple[float, int]:
         held = self._places.results.get(signal)
@@ -192,6 +220,16 @@ class MachineAlarms:
         condition = Condition.new(row.name, _new_id, self._wall_ns(), limits.severity[next(iter(limits.at))])
         return self._made(condition, face, emitters, builder, want)
 
+    def _health_condition(self, builder: Builder, kind: Health) -> Held:
+        places = self._places
+        name, type_name, severity = ALARMS[kind]
+        face = Face(
+            self._id(name, places.health), builder.types.type_id(type_name), places.machine, self._name, places.device_health
+        )
+        emitters = tuple((node_id, face) for node_id in (places.machine, places.server))
+        condition = Condition.new(name, _new_id, self._wall_ns(), severity)
+        return self._made(condition, face, emitters, builder, places.wanted(COMMON), places.health)
+
     def _of_code(self, code: str) -> Held:
         """The condition of a code of the control; made when it is not known yet."""
         held = self._codes.get(code)
@@ -225,11 +263,16 @@ class MachineAlarms:
         del self._codes[spare.condition.name]
         self._registry.remove(spare)
 
-    def _made(self, condition: Condition, face: Face, emitters: Any, builder: Builder | None, want: Wanted) -> Held:
+    def _made(
+        self, condition: Condition, face: Face, emitters: Any, builder: Builder | None, want: Wanted,
+        parent: ua.NodeId | None = None,
+    ) -> Held:  # fmt: skip
         nodes = None
         present = rows(face, condition, condition.present, self._wall_ns())
         if builder is not None:
-            nodes = ConditionNodes.make(builder, self._places.parent, condition.name, face.type_id, face.source, want, present)
+            nodes = ConditionNodes.make(
+                builder, parent or self._places.parent, condition.name, face.type_id, face.source, want, present
+            )
         held = Held(condition, face, emitters, nodes, self._tell, self.flush)
         if nodes is not None:
             nodes.count_down(lambda: held.condition.unshelve_ms(self._wall_ns()))
@@ -237,11 +280,12 @@ class MachineAlarms:
         self._registry.add(held)
         return held
 
-    def _id(self, name: str) -> ua.NodeId:
-        return ua.NodeId(f"{self._places.parent.Identifier}.{name}", self._places.parent.NamespaceIndex)
+    def _id(self, name: str, parent: ua.NodeId | None = None) -> ua.NodeId:
+        above = parent or self._places.parent
+        return ua.NodeId(f"{above.Identifier}.{name}", above.NamespaceIndex)
 
     def _all(self) -> list[Held]:
-        return [*(held for _, _, held in self._limits), *self._codes.values()]
+        return [*(held for _, _, held in self._limits), *self._health.values(), *self._codes.values()]
 
     # What survives ----------------------------------------------------------------------------------------------------
 
@@ -267,6 +311,11 @@ class MachineAlarms:
             if found is not None:
                 held.condition = found
                 watch.level = found.present.level
+                self._show(held)
+        for held in self._health.values():
+            found = conditions.pop(held.condition.name, None)
+            if found is not None:
+                held.condition = found
                 self._show(held)
         for code, condition in conditions.items():
             held = self._codes[code] = self._code_condition(condition)

@@ -103,6 +103,7 @@ def wanted_paths(component_names: tuple[str, ...]) -> Iterator[str]:
     yield REFILL
     yield f"{TOOLS}/0:NodeVersion"
     yield f"{MACHINE_TOOL}/MT:PowerOnDuration"
+    yield f"{MACHINE_TOOL}/MT:IsWarmUp"
     yield f"{MONITORED_SPINDLE}/MT:IsUsedAsAxis"
     yield MESSAGES
     yield f"{TOOL_CHANGE}/MT:ToolIdentifier"

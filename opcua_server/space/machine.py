@@ -50,14 +50,14 @@ from opcua_server.space.signals import KINDS, SignalWriter
 from opcua_server.space.statemachines import StateMachine, StateMachineTable
 from opcua_server.space.tools import Magazine
 from opcua_server.space.types import HAS_ADD_IN, HAS_COMPONENT, ORGANIZES, TypeSpace
+from opcua_server.space.warmup import WarmUp
 
 _A = ua.AttributeIds
 _V = ua.VariantType
 _HAS_NOTIFIER: Final = ua.NodeId(48, 0)
 _SERVER: Final = ua.NodeId(2253, 0)
+_HEALTH: Final = "MA:Health"
 _MS_PER_HOUR: Final = 3_600_000.0
-_HEALTH: Final = {MachineState.ALARM: 1, MachineState.EMERGENCY_STOP: 1, MachineState.MAINTENANCE: 2}
-"""DI:DeviceHealthEnumeration: normal 0, failure 1, check function 2."""
 _PROCESS_VALUES: Final = (
     "Spindle/Temperature", "Spindle/VibrationVelocity", "Coolant/Pressure", "Coolant/Flow", "Coolant/Temperature",
     "Tool/WearPercent",
@@ -122,6 +122,7 @@ class MachineSpace:
         self._machines = [StateMachine(builder, builder.at(self.node_id, path), tables[path]) for path in layout.STATE_MACHINES]
         self._state_nodes(builder)
         self._counters(builder)
+        self._writer.after(WarmUp(builder.value(builder.at(self.node_id, f"{layout.MACHINE_TOOL}/MT:IsWarmUp"))).write)
         self._magazine = Magazine(builder, self.node_id)
         self._tool_change = [
             builder.value(builder.at(self.node_id, f"{layout.TOOL_CHANGE}/MT:{name}")) for name in ("ToolIdentifier", "ToolName")
@@ -156,7 +157,7 @@ class MachineSpace:
             HAS_ADD_IN,
             ua.QualifiedName("Monitoring", types.index["MA"]),
             types.type_id("MA:MonitoringType"),
-            wanted(("MA:Status", "MA:Health/DI:DeviceHealth", "MA:Process", "MA:Consumption")),
+            wanted(("MA:Status", f"{_HEALTH}/DI:DeviceHealth", f"{_HEALTH}/DI:DeviceHealthAlarms", "MA:Process", "MA:Consumption")),
         )
         nameplate.lifetime_counters(builder, blocks)
         notifications = builder.instance(
@@ -170,7 +171,9 @@ class MachineSpace:
         status = at(monitoring, "MA:Status")
         for path in (layout.ITEM_STATE, layout.OPERATION_MODE, layout.STACK):
             builder.link(status, HAS_COMPONENT, at(self.node_id, path))
-        self._health = builder.value(at(monitoring, "MA:Health/DI:DeviceHealth"))
+        self._health = at(monitoring, f"{_HEALTH}/DI:DeviceHealth"), at(monitoring, f"{_HEALTH}/DI:DeviceHealthAlarms")
+        self._health_value = builder.value(self._health[0])
+        self._health_shown = (0, 0)
         self._process = at(monitoring, "MA:Process")
         return monitoring
 
@@ -296,6 +299,8 @@ class MachineSpace:
             messages=at(self.node_id, layout.MESSAGES),
             interface=at(self.node_id, "CNC:CncInterface"),
             server=_SERVER,
+            device_health=self._health[0],
+            health=self._health[1],
             groups=groups,
             nodes=self.nodes,
             results={name: builder.value(node_id) for name, node_id in self.result_nodes.items()},
@@ -319,7 +324,6 @@ class MachineSpace:
             if value is not None:
                 machine.show(value, moment, server_time, status)
         put(self._tool_mode, shown(int(row.tool_mode), _V.Int32, status, moment, server_time))
-        put(self._health, shown(_HEALTH.get(state, 0), _V.Int32, status, moment, server_time))
         for name, held in self._lamps.items():
             blinking = int(row.blinking and row.lamp == name)
             put(held, shown(blinking, _V.Int32, status, moment, server_time))
@@ -379,6 +383,10 @@ class MachineSpace:
     async def watch(self, columns: Columns, now_ns: int) -> None:
         """Judge the limits by one tick; ``now_ns``: wall-clock time of the tick."""
         await self.alarms.watch(columns, now_ns)
+        health = (int(self.alarms.health), _status(columns, "Machine/State"))
+        if health != self._health_shown:
+            self._health_shown = health
+            put(self._health_value, shown(health[0], _V.Int32, health[1], utc(now_ns), datetime.now(UTC)))
 
 
 def _builder(types: TypeSpace, machine_id: str) -> Builder:

@@ -29,21 +29,22 @@ def test_a_limit_alarm_goes_its_whole_way(bench: Bench) -> None:
         much = await operator.wait(ConditionName="SpindleTemperature", Severity=800)
         assert (much["LastSeverity"], much["ActiveState"].Text) == (500, "Active")
         assert await operator.say("Acknowledge", much, "cooling it") == "Good"
-        acked = await operator.wait(AckedState_Id=True)
+        acked = await operator.wait(ConditionName="SpindleTemperature", AckedState_Id=True)
         assert (acked["Comment"].Text, acked["ClientUserId"], acked["ConfirmedState/Id"]) == ("cooling it", "Operator", False)
         assert await operator.say("Acknowledge", much) == "BadConditionBranchAlreadyAcked"
         bench.tick(Spindle_Temperature=30.0)
-        normal = await operator.wait(ActiveState_Id=False)
+        normal = await operator.wait(ConditionName="SpindleTemperature", ActiveState_Id=False)
         assert normal["Message"].Text == "Spindle bearing temperature is normal again: 30 °C"
         assert (normal["Retain"], normal["LimitState/CurrentState/Id"]) == (True, None)
         assert await operator.say("Confirm", normal, "pump replaced") == "Good"
-        over = await operator.wait(ConfirmedState_Id=True)
+        over = await operator.wait(ConditionName="SpindleTemperature", ActiveState_Id=False, ConfirmedState_Id=True)
         assert over["Retain"] is False
         assert await operator.say("Confirm", normal) == "BadConditionBranchAlreadyConfirmed"
         assert await operator.say("AddComment", over, "for the log") == "Good"
-        assert (await operator.wait(Retain=False))["Comment"].Text == "for the log"
+        assert (await operator.wait(ConditionName="SpindleTemperature", Retain=False))["Comment"].Text == "for the log"
         assert await operator.say("Acknowledge", {**over, "EventId": b"nothing"}) == "BadEventIdUnknown"
         assert await operator.say("Acknowledge", {**over, "EventId": None}) == "BadEventIdUnknown"
+        await clean(bench, operator)  # the health of the device has told of the outer limit too
 
     run(bench, act)
 
@@ -131,10 +132,11 @@ def test_the_nodes_of_a_condition_show_what_its_events_say(bench: Bench) -> None
         state = await node.get_child(["0:LimitState", "0:CurrentState"])
         assert (await state.read_value()).Text == "HighHigh"
         bench.tick(Spindle_VibrationVelocity=0.5)
-        await operator.wait(ActiveState_Id=False)
+        await operator.wait(ConditionName="SpindleVibration", ActiveState_Id=False)
         assert (await state.read_value()).Text is None
         assert await operator.say("Acknowledge", event) == "Good"
         assert await operator.say("Confirm", event) == "Good"
+        await clean(bench, operator)  # the health of the device has told of the outer limit too
 
     run(bench, act)
 
