@@ -210,6 +210,7 @@ def _rows() -> Iterator[Signal]:
     yield Signal("Tool/CuttingTime", "Double", "Time in cut of this tool since it was new", u.MINUTE, 0.0, 100000.0, historized=True)
     yield Signal("Tool/CuttingSpeed", "Double", "Speed of the cutting edge", Unit("m/min", "2X", "metre per minute"), 0.0, 3000.0)
     yield Signal("Tool/ChipLoad", "Double", "Feed per tooth", u.MILLIMETRE, 0.0, 2.0)
+    yield Signal("Tool/IsClamped", "Boolean", "Whether the drawbar holds the tool")
     yield Signal("Tool/InCut", "Boolean", "Whether the tool removes material", historized=True)
     # Coolant, power, environment.
     yield Signal("Coolant/IsOn", "Boolean", "Whether the coolant pump runs (M7, M8)", historized=True)
@@ -224,6 +225,16 @@ def _rows() -> Iterator[Signal]:
                  nodes=(_LIFETIME + "CoolantFilter",))
     yield Signal("Upkeep/WayLube", "Double", "Way oil of a filled tank that is used up", u.PERCENT, 0.0, 100.0, nodes=(_LIFETIME + "WayLube",))
     yield Signal("Air/Pressure", "Double", "Pressure of the compressed air behind the regulator", u.BAR, 0.0, 12.0, historized=True)
+    yield Signal("Hydraulics/Pressure", "Double", "Pressure of the hydraulics that clamp the work, at the accumulator", u.BAR, 0.0, 100.0, historized=True)
+    yield Signal("Hydraulics/IsCharging", "Boolean", "Whether the hydraulic pump charges the accumulator")
+    yield Signal("Lubrication/Pressure", "Double", "Pressure in the main line of the way lubrication: a stroke every twelve minutes", u.BAR, 0.0, 40.0,
+                 historized=True)
+    yield Signal("Lubrication/Level", "Double", "Fill level of the tank of way oil", u.PERCENT, 0.0, 100.0, historized=True)
+    yield Signal("Door/IsClosed", "Boolean", "Whether the door of the working area is closed", historized=True)
+    yield Signal("Door/IsLocked", "Boolean", "Whether the guard locking holds the door: a program is active, the spindle turns or an axis moves")
+    yield Signal("Fixture/IsClamped", "Boolean", "Whether the fixture holds the work", historized=True)
+    yield Signal("Magazine/Pocket", "UInt32", "Tool whose pocket is at the change position; 0 for none")
+    yield Signal("Magazine/IsMoving", "Boolean", "Whether a tool change is under way", historized=True)
     yield Signal("ChipConveyor/Current", "Double", "Current of the chip conveyor's motor", u.AMPERE, 0.0, 10.0, historized=True)
     yield Signal("Part/Roughness", "Double", "Roughness Ra of the last finished part, as gauged beside the machine; 0 before the first one",
                  u.MICROMETRE, 0.0, 25.0, historized=True)

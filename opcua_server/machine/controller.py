@@ -14,8 +14,7 @@ as they are commanded; what they then do is physics and happens in ``machine``.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from cnctwin.reading import Value
@@ -23,6 +22,7 @@ from nodesets.methods import BY_NAME
 from nodesets.states import MachineState
 from opcua_server.machine.allowed import ALLOWED
 from opcua_server.machine.arguments import checked
+from opcua_server.machine.auxiliaries import Hydraulics
 from opcua_server.machine.coolant import CoolantUnit
 from opcua_server.machine.faults import FAULTS
 from opcua_server.machine.faults.active import ActiveFaults
@@ -30,6 +30,8 @@ from opcua_server.machine.happened import Alarm, Happened
 from opcua_server.machine.motion.block import MotionBlock, MotionEvent
 from opcua_server.machine.motion.motion import Motion
 from opcua_server.machine.moves import Modal, Move, NcAlarm
+from opcua_server.machine.part_change import PartChange
+from opcua_server.machine.progress import Progress
 from opcua_server.machine.spindle import Spindle
 from opcua_server.machine.tools import Tool
 from opcua_server.machine.work import Job, Library
@@ -38,9 +40,6 @@ from opcua_server.sources.source import CommandRefused, EventKind
 S = MachineState
 TOOL_CHANGE_S: Final = 4.5
 """Chip to chip."""
-PART_CHANGE_S: Final = 8.0
-EDGE_CHANGE_S: Final = 20.0
-"""An operator turns or replaces the inserts of one tool, while the door is open."""
 MODIFIERS: Final = ("SingleBlock", "DryRun", "OptionalStop", "BlockSkip")
 
 
@@ -49,9 +48,10 @@ class Controller:
 
     def __init__(
         self, motion_for: Callable[[Callable[[Move], float | None]], Motion], library: Library, spindle: Spindle,
-        coolant: CoolantUnit, magazine: dict[int, Tool], faults: ActiveFaults, *, repeat: bool,
+        coolant: CoolantUnit, magazine: dict[int, Tool], faults: ActiveFaults, hydraulics: Hydraulics, *, repeat: bool,
     ) -> None:  # fmt: skip
         self.library, self.spindle, self.coolant, self.magazine, self.faults = library, spindle, coolant, magazine, faults
+        self.hydraulics, self.part_change = hydraulics, PartChange(hydraulics)
         self.motion = motion_for(self._wait)
         self.repeat = repeat
         self.state = S.IDLE
@@ -74,14 +74,10 @@ class Controller:
         """How much longer a tool change takes for want of air."""
         self.new_blank = True
         """A fresh blank is on the table, and has to be made when the program is known."""
-        self._ahead: deque[Move] = deque()
-        """Moves that motion has taken from the program and not yet begun."""
-        self._begun = 0
+        self.progress = Progress()
         self._waiting_speed = False
         self._tool_change: tuple[float, int, Modal | None] | None = None
         """Machine time at which the tool arm is done, the tool it brings, and the modal state to go on with."""
-        self._loading_until_s = 0.0
-        self._goes_on = False
         self._start_pending = False
 
     # --- commands -------------------------------------------------------------------------------------------------
@@ -131,9 +127,8 @@ class Controller:
             self.motion.position_mm,
             optional_stop=self.modifiers["OptionalStop"], block_skip=self.modifiers["BlockSkip"],
         )  # fmt: skip
-        self._ahead.clear()
-        self._begun, self.cycle_s = 0, 0.0
-        self.motion.load(self._counted(moves))
+        self.cycle_s = 0.0
+        self.motion.load(self.progress.counted(moves))
         self.cycles_started += 1
         self._enter(S.RUNNING)
         self._report("program_started", 100, self.job.name, f"Program {self.job.name} started", {"Name": self.job.name})
@@ -240,7 +235,7 @@ class Controller:
     def set_repeat(self, on: bool) -> None:
         """Whether each finished part is followed by the next; a part change that is under way is then the last."""
         self.repeat = on
-        self._goes_on = self._goes_on and on
+        self.part_change.goes_on = self.part_change.goes_on and on
 
     # --- what happens by itself -----------------------------------------------------------------------------------
     def step(self, block: MotionBlock, dt_s: float) -> None:
@@ -262,7 +257,7 @@ class Controller:
             self._end_tool_change(*self._tool_change[1:])
         if self._start_pending and self.motion.idle:
             self.start_program()
-        if self.state is S.LOADING and self.now_s >= self._loading_until_s:
+        if self.state is S.LOADING and self.part_change.step(self.now_s):
             self._end_part_change()
 
     def _wait(self, move: Move) -> float | None:
@@ -282,7 +277,7 @@ class Controller:
     def _on_event(self, event: MotionEvent) -> None:
         move = event.move
         if move is not None:
-            self._count(move)
+            self.progress.begun(move)
         if event.kind == "sync" and move is not None:
             self._synchronise(move)
         elif event.kind == "block" and self.state is S.RUNNING:
@@ -291,18 +286,6 @@ class Controller:
             self._nc_alarm(event.alarm)
         elif event.kind == "done" and self.state in (S.RUNNING, S.HELD):
             self._program_end()
-
-    def _counted(self, moves: Iterator[Move]) -> Iterator[Move]:
-        for move in moves:
-            self._ahead.append(move)
-            yield move
-
-    def _count(self, move: Move) -> None:
-        """Note how far the program is: this move has begun, and all that motion took before it are done."""
-        if any(move is ahead for ahead in self._ahead):
-            while self._ahead and self._ahead.popleft() is not move:
-                self._begun += 1
-            self._begun += 1
 
     def _synchronise(self, move: Move) -> None:
         self.active, self.modal = move, move.modal
@@ -366,21 +349,18 @@ class Controller:
         worn = [tool for tool in self.magazine.values() if tool.measured_percent >= 100.0 and not tool.locked]
         for tool in worn:
             self._renew(tool)
-        self._begin_part_change(EDGE_CHANGE_S * len(worn), goes_on=self.repeat)
-
-    def _begin_part_change(self, extra_s: float, *, goes_on: bool) -> None:
-        self._loading_until_s = self.now_s + PART_CHANGE_S + extra_s
-        self._goes_on = goes_on
+        self.part_change.begin(self.now_s, len(worn), goes_on=self.repeat)
         self._enter(S.LOADING)
 
     def _end_part_change(self) -> None:
         if not self.motion.idle or self.spindle.speed_rpm > 0.0:
             return
         self.new_blank = True
-        if self._goes_on and self.library.part_done():
+        goes_on = self.part_change.goes_on
+        if goes_on and self.library.part_done():
             self.job = None
         self._enter(S.IDLE)
-        if self._goes_on:
+        if goes_on:
             self.start_program()
 
     def _renew(self, tool: Tool) -> None:
@@ -420,12 +400,15 @@ class Controller:
         self.coolant.on = False
         self._waiting_speed = False
         self._tool_change = None
-        self._goes_on = self._start_pending = False
+        self.part_change.goes_on = self._start_pending = False
 
     def _enter(self, state: MachineState) -> None:
         if state is self.state:
             return
         before, self.state = self.state, state
+        if before is S.LOADING:
+            self.part_change.end(self.now_s)
+        self.hydraulics.switch(self.now_s, state not in (S.OFF, S.EMERGENCY_STOP))
         self._report("state_changed", 50, state.name, f"{before.name} to {state.name}", {"From": int(before), "To": int(state)})
 
     def _report(self, kind: EventKind, severity: int, code: str, text: str, details: dict[str, Value] | None = None) -> None:
@@ -435,6 +418,18 @@ class Controller:
     @property
     def changing_tool(self) -> bool:
         return self._tool_change is not None
+
+    @property
+    def is_tool_clamped(self) -> bool:
+        """The drawbar lets go in the middle of a tool change."""
+        if self._tool_change is None:
+            return True
+        return not 0.25 < (self._tool_change[0] - self.now_s) / (TOOL_CHANGE_S + self.clamping_s) < 0.75
+
+    @property
+    def pocket(self) -> int:
+        """Number of the tool whose pocket is at the change position: what the arm brings, or the home of what is in the spindle."""
+        return self._tool_change[1] if self._tool_change is not None else self.tool_number
 
     @property
     def tool(self) -> Tool | None:
@@ -447,13 +442,5 @@ class Controller:
         if self.job is None or self.state not in (S.RUNNING, S.HELD):
             return 0.0
         whole_s = self.last_cycle_s if self._last_name == self.job.name and self.last_cycle_s > 0.0 else self.job.total_s
-        left = 1.0 - self.progress_percent / 100.0
+        left = 1.0 - self.progress.percent(self.job) / 100.0
         return max(whole_s * left, 0.0)
-
-    @property
-    def progress_percent(self) -> float:
-        """Planned time of the moves that are done, of that of all; an M30 that was reached is 100."""
-        if self.job is None or self.job.total_s <= 0.0 or self._begun < 2:
-            return 0.0
-        done = min(self._begun - 1, len(self.job.planned_s)) - 1
-        return min(100.0, 100.0 * float(self.job.planned_s[done]) / self.job.total_s)

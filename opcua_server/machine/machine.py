@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from nodesets.states import MachineState
 from opcua_server.machine import energy
+from opcua_server.machine.auxiliaries import Hydraulics, lubrication_bar
 from opcua_server.machine.burst import burst
 from opcua_server.machine.chips import IDLE_A, W_PER_A, ChipConveyor
 from opcua_server.machine.controller import Controller
@@ -122,6 +123,8 @@ class Machine:
         self.coolant.pump_wear = PUMP_WEAR * float(born.uniform())
         self.air, self.conveyor, self.link, self.sensing = AirUnit(), ChipConveyor(), DataLink(), Sensing()
         self._air_phase = (0.618 * number) % 1.0
+        self._give_away = 1.0 + 0.3 * float(born.uniform(-0.5, 0.5))
+        """Of this machine's metering valves, of the time constant in the middle of a fleet."""
         self.magazine, self.faults = magazine(seed, number), ActiveFaults()
         self.process, self.meter = Process(), energy.EnergyMeter()
         self.upkeep = Upkeep()
@@ -135,7 +138,8 @@ class Machine:
         self._parts_seen = 0
         self.controller = Controller(
             lambda wait: Motion(VF2, PARKED, wait),
-            Library(programs, order, program), self.spindle, self.coolant, self.magazine, self.faults, repeat=repeat,
+            Library(programs, order, program), self.spindle, self.coolant, self.magazine, self.faults,
+            Hydraulics(leak=0.8 + 0.4 * float(born.uniform())), repeat=repeat,
         )  # fmt: skip
         self.controller.prepare()
         self.shown = Shown()
@@ -249,6 +253,10 @@ class Machine:
         self.sensing.read_column(self, physics, noise)
         if axes is not None:
             self.sensing.sense(self, begun.motion, axes, begun.cut, begun.torque_nm, physics, noise)
+
+    def lubrication_bar(self, physics: Physics) -> float:
+        """In the main line of the way lubrication; the timer stands still with the control off."""
+        return lubrication_bar(self.time_s, self._air_phase, self._give_away * physics.oil_holding)
 
     @property
     def energy_state(self) -> energy.EnergyState:
@@ -441,6 +449,7 @@ class Machine:
             "tool_changes": controller.tool_changes,
             "part_roughness_um": self.shown.part_roughness_um,
             "chips_kg": [self.conveyor.belt_kg, self.conveyor.pile_kg],
+            "hydraulics": controller.hydraulics.save(self.time_s),
         }
 
     def restore(self, saved: Mapping[str, Any]) -> None:
@@ -471,6 +480,7 @@ class Machine:
         self.conveyor.belt_kg, self.conveyor.pile_kg = (float(kg) for kg in saved.get("chips_kg", (0.0, 0.0)))
         self._parts_seen = controller.parts
         self.upkeep.restore(saved.get("upkeep", {}))
+        controller.hydraulics.restore(saved.get("hydraulics", {}), self.time_s)
         controller.repeat = controller.repeat and bool(saved.get("repeat", True))
         controller.job = None
         controller.prepare()

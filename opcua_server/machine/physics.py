@@ -35,6 +35,8 @@ class Physics:
     """Friction of the axes' guides and nuts, of nominal."""
     stick: tuple[float, float, float] = (1.0, 1.0, 1.0)
     """Static against Coulomb friction of the axes, of nominal; dry guides stick."""
+    oil_holding: float = 1.0
+    """Time in which the way lubrication's distributor gives a stroke of oil away, of nominal."""
     edge_chipped: float = 0.0
     """Share of one tooth's edge that is gone: the tooth behind it takes twice the chip there."""
     tool_strength: float = 1.0

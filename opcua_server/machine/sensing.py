@@ -79,7 +79,7 @@ class Sensing:
         shown.bearing_line = found.bearing_line_m_s2 * math.exp(0.22 * noise[c.VIBRATION_BEARING])
         shown.tooth_line = found.tooth_line_m_s2 * math.exp(0.09 * noise[c.VIBRATION_TOOTH])
         shown.unbalance = found.unbalance_mm_s * math.exp(0.06 * noise[c.VIBRATION_UNBALANCE])
-        self._fluids(machine, nodes, noise)
+        self._fluids(machine, nodes, physics, noise)
         shown.ambient_c = machine.ambient_c + 0.06 * noise[c.AMBIENT_SENSOR]
         shown.growth_um = machine.thermal.growth_z_um + 0.25 * noise[c.GROWTH]
         shown.screws_c = tuple(nodes[SCREW_X + k] + 0.06 * noise[c.SCREW_X + k] for k in range(3))  # type: ignore[assignment]
@@ -87,12 +87,15 @@ class Sensing:
         shown.energy_state = ENERGY_STATES.index(machine.energy_state)
         shown.fault_severities = machine.faults.severities(machine.time_s)
 
-    def _fluids(self, machine: Machine, nodes: list[float], noise: list[float]) -> None:
+    def _fluids(self, machine: Machine, nodes: list[float], physics: Physics, noise: list[float]) -> None:
         c, shown, coolant = Channel, machine.shown, machine.coolant
         shown.coolant_bar = max(coolant.pressure_bar + coolant.ripple_bar * noise[c.COOLANT_PRESSURE], 0.0)
         shown.coolant_c = nodes[COOLANT] + 0.07 * noise[c.COOLANT_TEMPERATURE]
         shown.coolant_level = min(max(coolant.level_percent + 0.15 * noise[c.COOLANT_LEVEL], 0.0), 100.0)
         shown.air_bar = machine.air.pressure_bar + 0.02 * noise[c.AIR_PRESSURE]
+        pressure, shown.hydraulics_charge = machine.controller.hydraulics.at(machine.time_s)
+        shown.hydraulic_bar = max(pressure + 0.25 * noise[c.HYDRAULIC_PRESSURE], 0.0)
+        shown.lubrication_bar = max(machine.lubrication_bar(physics) + 0.08 * noise[c.LUBRICATION_PRESSURE], 0.0)
         current = machine.conveyor.current_a
         # Chips come in clumps: the torque of the belt varies by a tenth.
         shown.conveyor_a = current * (1.0 + 0.1 * noise[c.CONVEYOR_CURRENT])

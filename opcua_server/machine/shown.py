@@ -42,6 +42,9 @@ class Shown:
     axis_load_noise: tuple[float, float, float] = (0.0, 0.0, 0.0)
     air_bar: float = 6.0
     conveyor_a: float = 0.0
+    hydraulic_bar: float = 0.0
+    hydraulics_charge: bool = False
+    lubrication_bar: float = 0.0
     energy_state: int = 0
     part_roughness_um: float = 0.0
     statuses: dict[str, int] = field(default_factory=dict)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from cnctwin.reading import Value
 from nodesets.catalogue import AXES, NUMERIC, OBJECTS, STACKLIGHT
 from nodesets.states import SHOWN, MachineState
+from opcua_server.machine import guard
 from opcua_server.machine.faults import FAULTS
 from opcua_server.machine.machine import BLOCK_S, SAMPLES, Machine
 from opcua_server.machine.moves import Move
@@ -181,7 +182,7 @@ ROWS: Final[dict[str, Row]] = {
     "Channel/ActGFunctions": lambda v: list(v.controller.modal.g_codes),
     "Channel/ActMFunctions": lambda v: list(v.controller.modal.m_codes),
     "Channel/ActModalOffsetFunction": lambda v: v.controller.modal.work_offset,
-    "Channel/Progress": lambda v: v.controller.progress_percent,
+    "Channel/Progress": lambda v: v.controller.progress.percent(v.controller.job),
     "Channel/RemainingTime": lambda v: min(v.controller.remaining_s, 86400.0),
     **{name: row for i, axis in enumerate(AXES) for name, row in _axis(axis, i).items()},
     "Spindle/ActSpeed": lambda v: min(v.shown.spindle_rpm, 12_000.0),
@@ -211,6 +212,7 @@ ROWS: Final[dict[str, Row]] = {
     "Tool/CuttingTime": lambda v: v.tool.cutting_time_s / 60.0 if v.tool else 0.0,
     "Tool/CuttingSpeed": lambda v: v.shown.cut.cutting_speed_m_min,
     "Tool/ChipLoad": lambda v: v.shown.cut.chip_load_mm,
+    "Tool/IsClamped": lambda v: v.controller.is_tool_clamped,
     "Tool/InCut": lambda v: v.shown.cut.in_cut_s > 0.0,
     "Coolant/IsOn": lambda v: v.coolant.on,
     "Coolant/Flow": lambda v: v.shown.coolant_flow,
@@ -221,6 +223,15 @@ ROWS: Final[dict[str, Row]] = {
     "Upkeep/CoolantFilter": lambda v: 100.0 * v.coolant.filter_load,
     "Upkeep/WayLube": lambda v: v.machine.upkeep.lube_percent,
     "Air/Pressure": lambda v: min(max(v.shown.air_bar, 0.0), 12.0),
+    "Hydraulics/Pressure": lambda v: min(v.shown.hydraulic_bar, 100.0),
+    "Hydraulics/IsCharging": lambda v: v.shown.hydraulics_charge,
+    "Lubrication/Pressure": lambda v: min(v.shown.lubrication_bar, 40.0),
+    "Lubrication/Level": lambda v: 100.0 - v.machine.upkeep.lube_percent,
+    "Door/IsClosed": lambda v: guard.is_closed(v.controller),
+    "Door/IsLocked": lambda v: guard.is_locked(v.controller),
+    "Fixture/IsClamped": lambda v: v.controller.part_change.is_clamped,
+    "Magazine/Pocket": lambda v: v.controller.pocket,
+    "Magazine/IsMoving": lambda v: v.controller.changing_tool,
     "ChipConveyor/Current": lambda v: min(max(v.shown.conveyor_a, 0.0), 10.0),
     "Part/Roughness": lambda v: min(v.shown.part_roughness_um, 25.0),
     "Power/EnergyState": lambda v: v.shown.energy_state,
