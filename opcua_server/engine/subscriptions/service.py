@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import struct
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -151,10 +152,25 @@ class Hub:
             return
         desk.notices.clear()
         desk.refuse(BAD_SESSION_CLOSED)
-        if delete:
-            for subscription in list(desk.subscriptions.values()):
+        for subscription in list(desk.subscriptions.values()):
+            if delete or not any(self.owners[subscription.number]):  # nobody could ever take it over
                 self.delete(subscription)
         # Others live on, at a desk without requests, until they are transferred or their lifetime is over.
+        self._bound_left()
+
+    def _bound_left(self) -> None:
+        """Subscriptions without a session are bounded, all together, as those of one are: closed sessions count for no limit.
+
+        The oldest go first, of whoever has left most.
+        """
+        left = [one for one in self.subscriptions.values() if one.owner.session is not None and one.owner.session.is_closed]
+        while len(left) > self.limits.subscriptions_per_session or (
+            sum(len(one.items) for one in left) > self.limits.items_per_session
+        ):
+            held = Counter(self.owners[one.number] for one in left)
+            gone = max(left, key=lambda one: held[self.owners[one.number]])
+            left.remove(gone)
+            self.delete(gone)
 
     def owned(self, request: Request, number: int) -> Subscription:
         found = self.desk(request).subscriptions.get(number)

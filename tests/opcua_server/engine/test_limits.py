@@ -122,6 +122,34 @@ def test_subscriptions_items_and_continuation_points_of_a_session_are_limited(be
     run(session)
 
 
+def test_subscriptions_that_closed_sessions_left_are_bounded(bench: Bench, engines: list[Engine]) -> None:
+    """As those of one session: whoever closes session after session and leaves what it had, leaves no more than that."""
+    hub = engines[0].table[787].service.handler.__self__  # type: ignore[attr-defined]
+
+    async def leave(client: Client, count: int) -> None:
+        """Two subscriptions of a session that is closed; by requests, since the client would end its connection."""
+        own = client.uaclient.session.authentication_token
+        await client.create_session()
+        await client.activate_session(username="operator", password=bench.password("operator"))
+        ask = client.uaclient.protocol.send_request
+        for _ in range(count):
+            await ask(ua.CreateSubscriptionRequest(Parameters=ua.CreateSubscriptionParameters(1_000, 100, 10)))
+        await ask(ua.CloseSessionRequest(DeleteSubscriptions=False))
+        client.uaclient.session.restore_authentication_token(own)
+
+    async def session() -> None:
+        async with bench.client("operator", name="leaver") as client, bench.client(name="other") as other:
+            asked = ua.CreateSubscriptionRequest(Parameters=ua.CreateSubscriptionParameters(1_000, 100, 10))
+            made = struct_from_binary(ua.CreateSubscriptionResponse, await other.uaclient.protocol.send_request(asked))
+            kept = made.Parameters.SubscriptionId
+            for _ in range(3):
+                await leave(client, 2)
+            assert len(hub.subscriptions) == 1 + SMALL.subscriptions_per_session
+            assert kept in hub.subscriptions
+
+    run(session)
+
+
 def test_what_may_not_be_read_or_executed_is_refused_to_everybody(bench: Bench, engines: list[Engine]) -> None:
     """Also to administrators: AccessLevel and Executable are no matter of roles."""
 
