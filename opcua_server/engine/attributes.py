@@ -31,6 +31,7 @@ from opcua_server.engine.rewrites import Rewrites
 from opcua_server.engine.values import ATTRIBUTES, VALUE, Values, failed, stamped
 from opcua_server.security.access import (
     may_call,
+    may_change_history,
     may_change_programs,
     may_configure,
     may_operate,
@@ -205,6 +206,8 @@ class Attributes:
                 return ua.Variant(0, variant.VariantType)
             if not self._is_writable(item.NodeId) or not may_write(role, item.NodeId in self._rights.results):
                 value = int(value) & ~(1 << int(ua.AccessLevel.CurrentWrite))
+            if not may_change_history(role):
+                value = int(value) & ~(1 << int(ua.AccessLevel.HistoryWrite))
         else:
             rows = self._rights.methods.items()
             allowed = any(node == item.NodeId and may_call(role, method) for (_, node), (_, method) in rows)

@@ -11,17 +11,22 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from opcua_server.history import blocks, frames
+from opcua_server.history.edits import Edit, Superseded, applied, superseded
 from opcua_server.history.frames import Frame
 from opcua_server.history.series import DTYPES, Series, joined
 from opcua_server.history.store import Connection, Database, Reading, StoredEvent, StoreError
 
+MOST_EDITS = 100_000
+"""Changes that people made, in 20 MB of memory; further ones are refused until old history goes."""
+LARGEST_STRETCH = 100_000
+"""Samples that are looked at together where some of them were changed."""
 MAX_SAMPLES_IN_MEMORY = 3_000_000
 """While the database cannot be written; the oldest go first, and are counted."""
 
@@ -57,6 +62,10 @@ class Archive:
         self._events: list[StoredEvent] = []
         self._serial = 0
         self._event = 0
+        self._edits: dict[int, tuple[Edit, ...]] = {}
+        """Tag -> its edits, in their order; all there are, as they are few."""
+        self._unwritten: list[Edit] = []
+        self._edit = 0
         self._samples = 0
         self._local = threading.local()
         self._generation = 0
@@ -91,7 +100,41 @@ class Archive:
             self._event += 1
             self._events.append(StoredEvent(self._event, emitter, time, body))
 
+    def edit(self, tag: Tag, kind: int, low: int, high: int, at: int, user: str, value: Any, status: int) -> bool:
+        """Note one change of a tag's history; False where there are too many."""
+        with self._lock:
+            if sum(map(len, self._edits.values())) >= MOST_EDITS:
+                return False
+            self._edit += 1
+            made = Edit(self._edit, tag.number, kind, low, high, at, user, value, status)
+            self._edits[tag.number] = (*self._edits.get(tag.number, ()), made)
+            self._unwritten.append(made)
+            return True
+
     # For the writer -----------------------------------------------------------------------------------------------------
+
+    def take_up_edits(self, found: Sequence[Edit]) -> None:
+        """What an earlier run left, before anybody changes anything."""
+        with self._lock:
+            self._edit = max((edit.id for edit in found), default=0)
+            by_tag: dict[int, list[Edit]] = {}
+            for edit in found:
+                by_tag.setdefault(edit.tag, []).append(edit)
+            self._edits = {tag: tuple(edits) for tag, edits in by_tag.items()}
+
+    def waiting_edits(self) -> list[Edit]:
+        with self._lock:
+            return list(self._unwritten)
+
+    def written_edits(self, edits: Sequence[Edit]) -> None:
+        with self._lock:
+            del self._unwritten[: len(edits)]
+
+    def forget_edits(self, before: int) -> None:
+        """Those of history that is gone."""
+        with self._lock:
+            left = {tag: tuple(edit for edit in edits if edit.high >= before) for tag, edits in self._edits.items()}
+            self._edits = {tag: edits for tag, edits in left.items() if edits}
 
     def taken_up(self, found: Sequence[Frame], mark: int, next_event: int) -> None:
         """What the database had in its journal comes before what was recorded meanwhile."""
@@ -108,6 +151,7 @@ class Archive:
         """The database is an empty one from now on."""
         with self._lock:
             self._generation += 1
+            self._unwritten = [edit for edits in self._edits.values() for edit in edits]
 
     def waiting(self, behind: int) -> tuple[list[Frame], list[StoredEvent]]:
         """Frames behind a serial number, and all events that are not written."""
@@ -130,12 +174,12 @@ class Archive:
     def view(self) -> Iterator[View]:
         """One moment. Raises StoreError."""
         with self._lock:
-            held, events, generation = list(self._frames), list(self._events), self._generation
+            held, events, generation, edits = list(self._frames), list(self._events), self._generation, dict(self._edits)
         connection, mark = self._begun(generation)
         try:
             reading = Reading(connection)
             try:
-                yield View(reading, [frame for frame in held if frame.serial > mark], events, lambda: self.is_closed)
+                yield View(reading, [frame for frame in held if frame.serial > mark], events, edits, lambda: self.is_closed)
             finally:
                 reading.end()
         except StoreError:
@@ -172,8 +216,12 @@ class Archive:
 class View:
     """``is_over``: asked before each piece of work, so that the end of the server waits for no long read."""
 
-    def __init__(self, reading: Reading, held: Iterable[Frame], events: Sequence[StoredEvent], is_over: Callable[[], bool]) -> None:
+    def __init__(
+        self, reading: Reading, held: Iterable[Frame], events: Sequence[StoredEvent], edits: Mapping[int, tuple[Edit, ...]],
+        is_over: Callable[[], bool],
+    ) -> None:  # fmt: skip
         self._reading = reading
+        self._edits = edits
         self._is_over = is_over
         self._by_kind: dict[str, list[Frame]] = {}
         for frame in held:
@@ -183,6 +231,57 @@ class View:
 
     def read(self, tag: Tag, low: int, high: int, most: int, backwards: bool) -> Series:
         """The samples with low <= time <= high, ascending: the first ``most`` of them, or the last when read ``backwards``."""
+        made = self._edits_between(tag, low, high)
+        if not made:
+            return self._recorded(tag, low, high, most, backwards)
+        parts: list[Series] = []
+        count = 0
+        for recorded, start, end in self._stretches(tag, low, high, most, backwards):
+            some = [edit for edit in made if edit.low <= end and edit.high >= start]
+            parts.append(applied(recorded, some, tag.kind).between(start, end))
+            count += len(parts[-1])
+            if count >= most:
+                break
+        whole = joined(parts[::-1] if backwards else parts, tag.kind)
+        return whole.part(max(0, len(whole) - most), len(whole)) if backwards else whole.part(0, most)
+
+    def modified(self, tag: Tag, low: int, high: int, most: int, skip: int) -> tuple[list[Superseded], bool]:
+        """Values that were replaced or deleted, by time, after the first ``skip`` of them; and whether there are more."""
+        made = self._edits_between(tag, low, high)
+        found: list[Superseded] = []
+        if not made:
+            return [], False
+        low = max(low, min(edit.low for edit in made))
+        high = min(high, max(edit.high for edit in made))
+        for recorded, start, end in self._stretches(tag, low, high, most, False):
+            some = [edit for edit in made if edit.low <= end and edit.high >= start]
+            found += [one for one in superseded(recorded, some) if start <= one.time <= end]
+            if len(found) > skip + most:
+                return found[skip : skip + most], True
+        return found[skip : skip + most], len(found) > skip + most
+
+    def _edits_between(self, tag: Tag, low: int, high: int) -> list[Edit]:
+        return [edit for edit in self._edits.get(tag.number, ()) if edit.low <= high and edit.high >= low]
+
+    def _stretches(self, tag: Tag, low: int, high: int, most: int, backwards: bool) -> Iterator[tuple[Series, int, int]]:
+        """What was recorded, piece by piece in the direction, and which times each piece is all there is of."""
+        size = min(most, LARGEST_STRETCH) + 64
+        while low <= high:
+            recorded = self._recorded(tag, low, high, size, backwards)
+            if len(recorded) < size:
+                yield recorded, low, high
+                return
+            if backwards:
+                start = int(recorded.times[0])
+                yield recorded, start, high
+                high = start - 1
+            else:
+                end = int(recorded.times[-1])
+                yield recorded, low, end
+                low = end + 1
+            size = min(size * 8, LARGEST_STRETCH)
+
+    def _recorded(self, tag: Tag, low: int, high: int, most: int, backwards: bool) -> Series:
         self.check()
         found: list[tuple[int, Series]] = []
         count = 0

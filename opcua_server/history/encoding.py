@@ -34,9 +34,12 @@ def history_data(values: Sequence[bytes] | bytes, count: int) -> bytes:
     return extension(HISTORY_DATA, b"".join((_COUNT(count), values if isinstance(values, bytes) else b"".join(values))))
 
 
-def no_modified_data() -> bytes:
-    """A HistoryModifiedData without values and ModificationInfos."""
-    return extension(MODIFIED_DATA, _COUNT(0) + _COUNT(0))
+def modified_data(values: Sequence[bytes], infos: Sequence[tuple[int, int, str]]) -> bytes:
+    """A HistoryModifiedData of DataValues that are encoded and of (when, HistoryUpdateType, who)."""
+    parts = [_COUNT(len(values)), *values, _COUNT(len(infos))]
+    for when, kind, user in infos:
+        parts += [struct.pack("<qi", when, kind), _scalar(user, "String")]
+    return extension(MODIFIED_DATA, b"".join(parts))
 
 
 def no_data() -> bytes:

@@ -89,11 +89,37 @@ class RawJob:
 
 
 @dataclass(frozen=True, slots=True)
-class NothingModified:
-    """Values are never changed after they were recorded, so that there are no modified ones."""
+class ModifiedJob:
+    """Values that somebody replaced or deleted. ``skip``: how many of those at the first time were shown."""
 
-    def page(self, _view: View, _most: int) -> tuple[int, bytes, Job | None]:
-        return GOOD_NO_DATA, encoding.no_modified_data(), None
+    tag: Tag
+    asked: Range
+    per_page: int
+    left: int | None
+    timestamps: int
+    skip: int = 0
+
+    def page(self, view: View, most: int) -> tuple[int, bytes, Job | None]:
+        wanted = min(most, self.left if self.left is not None else self.per_page or most)
+        low, high = sorted((self.asked.first, self.asked.last))
+        if self.asked.is_empty:
+            return GOOD_NO_DATA, encoding.modified_data([], []), None
+        if self.asked.is_backwards:  # all of them, as those that went last come first in either direction
+            every, _ = view.modified(self.tag, low, high, MOST_SAMPLES, 0)
+            every.sort(key=lambda one: (-one.time, -one.edit.id))
+            found, more = every[self.skip : self.skip + wanted], len(every) > self.skip + wanted
+        else:
+            found, more = view.modified(self.tag, low, high, wanted, self.skip)
+        left = None if self.left is None else self.left - len(found)
+        after = replace(self, skip=self.skip + len(found), left=left) if more and (left is None or left > 0) else None
+        values = [
+            encoding.data_value(
+                None if one.status >> 31 else one.value, self.tag.kind, one.status, one.time, one.server, self.timestamps
+            )
+            for one in found
+        ]
+        infos = [(one.edit.at, one.edit.kind, one.edit.user) for one in found]
+        return 0 if found else GOOD_NO_DATA, encoding.modified_data(values, infos), after
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ from opcua_server.history.archive import Tag
 from opcua_server.history.recorder import REFRESH
 from opcua_server.history.series import TICKS_PER_MS
 from opcua_server.history.service import DEFAULTS, MOST_PER_NODE, takes
+from opcua_server.security.access import may_change_history
+from opcua_server.security.roles import ROLE_IDS
 from opcua_server.space.instances import Builder, wanted
 from opcua_server.space.types import ORGANIZES, TypeSpace
 
@@ -36,6 +38,9 @@ _OPTIONAL: Final = (
 )  # fmt: skip
 HISTORY_READ: Final = 4
 """Of AccessLevel and of EventNotifier."""
+HISTORY_WRITE: Final = 8
+"""Of AccessLevel; of UserAccessLevel it is taken away from those who may not."""
+_CHANGERS: Final = frozenset(role_id for role, role_id in ROLE_IDS.items() if may_change_history(role))
 _OURS: Final = 1
 """Namespace of the server's own nodes."""
 
@@ -48,7 +53,7 @@ def show(aspace: Any, tags: Mapping[Any, Tag], oldest: Callable[[], int]) -> Non
     for node_id, tag in tags.items():
         attributes = aspace[node_id].attributes
         for attribute in (_A.AccessLevel, _A.UserAccessLevel):
-            level = int(attributes[attribute].value.Value.Value) | HISTORY_READ
+            level = int(attributes[attribute].value.Value.Value) | HISTORY_READ | HISTORY_WRITE
             attributes[attribute] = _held(level, _V.Byte)
         attributes[_A.Historizing] = _held(True, _V.Boolean)
         _permit(attributes)
@@ -74,16 +79,21 @@ def show_events(aspace: Any, notifiers: Iterable[Any]) -> None:
 
 
 def _permit(attributes: Any) -> None:
-    """Where permissions are shown, whoever may read may read what was."""
+    """Where permissions are shown, whoever may read may read what was, and who may change it is told so."""
     for attribute in (_A.RolePermissions, _A.UserRolePermissions):
         held = attributes.get(attribute)
         if held is not None:
-            rows = [ua.RolePermissionType(row.RoleId, _with_history(row.Permissions)) for row in held.value.Value.Value]
+            rows = [ua.RolePermissionType(row.RoleId, _with_history(row)) for row in held.value.Value.Value]
             attributes[attribute] = AttributeValue(ua.DataValue(ua.Variant(rows, _V.ExtensionObject, is_array=True)))
 
 
-def _with_history(permissions: Any) -> Any:
-    return permissions | ua.PermissionType.ReadHistory if permissions & ua.PermissionType.Read else permissions
+def _with_history(row: Any) -> Any:
+    permissions = row.Permissions
+    if permissions & ua.PermissionType.Read:
+        permissions |= ua.PermissionType.ReadHistory
+    if row.RoleId in _CHANGERS:
+        permissions |= ua.PermissionType.InsertHistory | ua.PermissionType.ModifyHistory | ua.PermissionType.DeleteHistory
+    return permissions
 
 
 class _Builder(Builder):
@@ -145,6 +155,8 @@ def _capabilities(aspace: Any, *, has_data: bool) -> None:
     _put(aspace, "MaxReturnDataValues", MOST_PER_NODE, _V.UInt32)
     _put(aspace, "MaxReturnEventValues", MOST_PER_NODE, _V.UInt32)
     _put(aspace, "ServerTimestampSupported", has_data, _V.Boolean)
+    for name in ("InsertData", "ReplaceData", "UpdateData", "DeleteRaw", "DeleteAtTime"):
+        _put(aspace, f"{name}Capability", has_data, _V.Boolean)
 
 
 def _put(aspace: Any, name: str, value: Any, kind: Any) -> None:

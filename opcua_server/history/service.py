@@ -3,7 +3,7 @@
     request -> details checked -> a job for each node -> pages, one after another, in a thread -> results
                                          '-- what is left of it: a continuation point of the session
 
-History is what was recorded: nothing of it can be changed, so HistoryUpdate is refused for each node and nothing is ever modified.
+What was recorded is never touched; what engineers change of it lies beside it (``changes``).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import struct
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 from cnctwin.wire.encode import to_ticks
@@ -27,7 +28,8 @@ from opcua_server.history.aggregates import BY_NODE, Aggregate
 from opcua_server.history.archive import Archive, Tag
 from opcua_server.history.blocks import BlockError
 from opcua_server.history.bounds import Configuration
-from opcua_server.history.jobs import AtTimeJob, Job, NothingModified, ProcessedJob, RawJob
+from opcua_server.history.changes import Changes, Outcome
+from opcua_server.history.jobs import AtTimeJob, Job, ModifiedJob, ProcessedJob, RawJob
 from opcua_server.history.series import TICKS_PER_MS
 from opcua_server.history.store import StoreError
 from opcua_server.security.access import may_read_history
@@ -61,6 +63,7 @@ class History:
         self._seen = seen
         self._now = now
         self._events = events
+        self._changes = Changes(core, archive, tags, now)
         self._reader = ThreadPoolExecutor(1, "history-reader")
 
     def services(self) -> list[Service]:
@@ -196,14 +199,15 @@ class History:
 
     @staticmethod
     def _raw(tag: Tag, details: Any, timestamps: int, bounds: list[tuple[int, int]]) -> Job:
-        if details.IsReadModified:
-            if details.ReturnBounds:
-                raise ServiceFault(_C.BadInvalidArgument)
-            return NothingModified()
+        if details.IsReadModified and (details.ReturnBounds or bounds):
+            raise ServiceFault(_C.BadInvalidArgument)
         start, end = to_ticks(details.StartTime) or None, to_ticks(details.EndTime) or None
         asked = raw.wanted(start, end, bounds=bool(details.ReturnBounds))
         count = int(details.NumValuesPerNode)
-        return RawJob(tag, asked, count, count if start is None or end is None else None, timestamps, bounds)
+        left = count if start is None or end is None else None
+        if details.IsReadModified:
+            return ModifiedJob(tag, asked, count, left, timestamps)
+        return RawJob(tag, asked, count, left, timestamps, bounds)
 
     def _processed(self, tag: Tag, details: Any, kind: Any, timestamps: int) -> Job:
         aggregate = BY_NODE.get(kind.Identifier) if kind.NamespaceIndex == 0 else None
@@ -231,15 +235,36 @@ class History:
 
     # Update -------------------------------------------------------------------------------------------------------------
 
-    def update(self, _request: Request, params: Any) -> bytes:
-        """Nothing of the history can be changed: each node is told so."""
-        details = params.HistoryUpdateDetails
-        if not details:
+    async def update(self, request: Request, params: Any) -> bytes:
+        """One after another, as a later one may build on an earlier one."""
+        asked = params.HistoryUpdateDetails
+        if not asked:
             raise ServiceFault(_C.BadNothingToDo)
-        if len(details) > self._limits.history_nodes:
+        if len(asked) > self._limits.history_nodes:
             raise ServiceFault(_C.BadTooManyOperations)
-        status = int(_C.BadHistoryOperationUnsupported)
-        return struct.pack("<i", len(details)) + struct.pack("<Iii", status, 0, 0) * len(details) + struct.pack("<i", 0)
+        user = (request.session.user if request.session is not None else None) or "anonymous"
+        parts = [struct.pack("<i", len(asked))]
+        for details in asked:
+            operations: list[int] = []
+            old: list[Any] = []
+            try:
+                tag = self._changes.check(request, details)
+                work = partial(self._changed, tag, details, user)
+                status, operations, old = await asyncio.get_running_loop().run_in_executor(self._reader, work)
+            except ServiceFault as fault:
+                status = fault.status
+            self._core.audit.changed_history(request, details, old, status)
+            parts.append(struct.pack(f"<Ii{len(operations)}Ii", status, len(operations), *operations, 0))
+        parts.append(struct.pack("<i", 0))
+        return b"".join(parts)
+
+    def _changed(self, tag: Tag, details: Any, user: str) -> Outcome:
+        """In the reader's thread. Raises ServiceFault."""
+        try:
+            return self._changes.carry_out(tag, details, user)
+        except (StoreError, BlockError) as error:
+            _logger.warning("history %s: cannot be changed: %s", self._archive.database.name, error)
+            raise ServiceFault(_C.BadDataUnavailable) from error
 
 
 def takes(aggregate: Aggregate, tag: Tag) -> bool:

@@ -5,6 +5,7 @@
     journal  frames of half a second (frames.py), until they are in blocks
     mark     ``cut``: the serial number up to which frames are in blocks, changed in the transaction that writes these
     event    time, emitter, and the fields
+    edit     tag, low and high time, and what somebody changed there (edits.py)
 
 A reader sees the mark and the blocks of one moment, so that a sample is either in a block or behind the mark, never in both.
 Times are 100 ns since 1601.
@@ -15,6 +16,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
+
+from opcua_server.history import edits
+from opcua_server.history.edits import Edit
 
 MAX_SPAN: Final = 2 * 3_600 * 10_000_000
 """A block spans no more, in 100 ns: what overlaps a time begins at most so long before it."""
@@ -33,6 +37,8 @@ TABLES: Final = (
     "CREATE TABLE IF NOT EXISTS history_event (id BIGINT PRIMARY KEY, emitter TEXT NOT NULL, time BIGINT NOT NULL,"
     " body {blob} NOT NULL)",
     "CREATE INDEX IF NOT EXISTS history_event_time ON history_event (emitter, time, id)",
+    "CREATE TABLE IF NOT EXISTS history_edit (id BIGINT PRIMARY KEY, tag BIGINT NOT NULL, low BIGINT NOT NULL,"
+    " high BIGINT NOT NULL, body {blob} NOT NULL)",
 )
 
 
@@ -131,6 +137,27 @@ class Writing:
         """The entries, oldest first."""
         return [bytes(body) for (body,) in self._connection.run("SELECT body FROM history_journal ORDER BY serial")]
 
+    def edits(self) -> list[Edit]:
+        """All of them, in their order. Raises StoreError."""
+        rows = self._connection.run("SELECT id, tag, low, high, body FROM history_edit ORDER BY id")
+        try:
+            return [edits.read(number, tag, low, high, bytes(body)) for number, tag, low, high, body in rows]
+        except (ValueError, TypeError) as error:
+            raise StoreDamaged(f"an edit cannot be read: {error}") from error
+
+    def write_edits(self, made: Sequence[Edit]) -> None:
+        """All of them or none; one that is there already stays."""
+        self._connection.begin()
+        try:
+            self._connection.run_many(
+                "INSERT INTO history_edit (id, tag, low, high, body) VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+                [(one.id, one.tag, one.low, one.high, one.body()) for one in made],
+            )
+            self._connection.commit()
+        except BaseException:
+            self._connection.rollback()
+            raise
+
     def oldest(self) -> int:
         """When the oldest block begins; 0 without any."""
         rows = self._connection.run("SELECT low FROM history_block ORDER BY high LIMIT 1")
@@ -171,6 +198,7 @@ class Writing:
         connection = self._connection
         connection.run("DELETE FROM history_block WHERE high < ?", (before,))
         connection.run("DELETE FROM history_event WHERE time < ?", (before,))
+        connection.run("DELETE FROM history_edit WHERE high < ?", (before,))
         connection.run("DELETE FROM history_event WHERE id <= (SELECT max(id) FROM history_event) - ?", (MOST_EVENTS,))
         if connection.size_bytes() <= size_bytes:
             connection.give_back()

@@ -137,6 +137,7 @@ class Writer(threading.Thread):
             found = [frame for frame in found if frame.serial > mark]
             self._journaled = max([mark, *(frame.serial for frame in found)])
             self._archive.taken_up(found, mark, writing.next_event)
+            self._archive.take_up_edits(writing.edits())
             self._was_open = True
         self.oldest = writing.oldest() or (found[0].source if found else 0)
         writing.name_tags([(tag.number, tag.name, tag.kind) for tag in self._archive.tags.values()])
@@ -146,6 +147,10 @@ class Writer(threading.Thread):
     def write(self, *, cut: bool) -> None:
         """Bring what is new into the journal, or all there is into blocks. Raises StoreError."""
         writing = self._connect()
+        changed = self._archive.waiting_edits()
+        if changed:
+            writing.write_edits(changed)
+            self._archive.written_edits(changed)
         held, events = self._archive.waiting(0 if cut else self._journaled)
         if not held and not events:
             return
@@ -185,6 +190,7 @@ class Writer(threading.Thread):
         """Forget what is too old or too much. Raises StoreError."""
         limits, database = self._limits, self._archive.database
         writing = self._connect()
+        self._archive.forget_edits(self._now() - limits.age)
         if writing.forget(self._now() - limits.age, limits.size_bytes) and not self._is_full:
             log.warning("history %s: takes %d MB; from now on the oldest goes", database.name, limits.size_bytes >> 20)
             self._is_full = True

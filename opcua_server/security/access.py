@@ -8,6 +8,8 @@
     Admin                 x                    x                  x            and manages trust; sees roles, audit, connections
     Analytics             x                                                          x
 
+Engineers and administrators may also change what was recorded; what was there before stays to be read.
+
 Nobody adds or deletes nodes, and no value but the analytics' results is written, and by engineers what a name plate leaves to the
 user (AssetId, ComponentName, Location): a machine is moved by its commands.
 """
@@ -51,6 +53,11 @@ def may_change_programs(role: Role | None) -> bool:
 def may_read_history(role: Role | None) -> bool:
     """Whether a role may read what was: whoever may see a value may see what it was before."""
     return role is not None
+
+
+def may_change_history(role: Role | None) -> bool:
+    """Whether a role may insert, replace and delete what was recorded: who answers for the machine, no program on their behalf."""
+    return role in ("Engineer", "Admin")
 
 
 def may_write(role: Role | None, is_result: bool) -> bool:

@@ -173,6 +173,31 @@ class Audit:
             source=item.NodeId,
         )
 
+    def changed_history(self, request: Any, details: Any, old: list[Any], status: int) -> None:
+        """One operation of a HistoryUpdate (OPC 10000-5, 6.4.19 ff.). ``old``: the values before, as far as they are told."""
+        if not self.is_heard or not isinstance(details, ua.HistoryUpdateDetails):
+            return
+        fields: Fields = {
+            "UpdatedNode": (details.NodeId, _V.NodeId),
+            "OldValues": (ua.Variant(old[:MAX_LIST], _V.DataValue, is_array=True), _V.DataValue),
+        }
+        if isinstance(details, ua.UpdateDataDetails):
+            kind, number = _O.AuditHistoryValueUpdateEventType, _O.UpdateDataDetails
+            fields["PerformInsertReplace"] = (int(details.PerformInsertReplace), _V.Int32)
+            fields["NewValues"] = (ua.Variant((details.UpdateValues or [])[:MAX_LIST], _V.DataValue, is_array=True), _V.DataValue)
+        elif isinstance(details, ua.DeleteRawModifiedDetails):
+            kind, number = _O.AuditHistoryRawModifyDeleteEventType, _O.DeleteRawModifiedDetails
+            fields["IsDeleteModified"] = (bool(details.IsDeleteModified), _V.Boolean)
+            fields["StartTime"], fields["EndTime"] = (details.StartTime, _V.DateTime), (details.EndTime, _V.DateTime)
+        elif isinstance(details, ua.DeleteAtTimeDetails):
+            kind, number = _O.AuditHistoryAtTimeDeleteEventType, _O.DeleteAtTimeDetails
+            fields["ReqTimes"] = (ua.Variant((details.ReqTimes or [])[:MAX_LIST], _V.DateTime, is_array=True), _V.DateTime)
+        else:
+            return
+        fields["ParameterDataTypeId"] = (ua.NodeId(number, 0), _V.NodeId)
+        text = "history changed" if not status else "history not changed"
+        self._say(self._update, kind, "Attribute/HistoryUpdate", text, status, fields, request, source=details.NodeId)
+
     def called(self, request: Any, object_id: Any, method_id: Any, given: list[Any], status: int) -> None:
         """A method that changes something was called, or refused. ``given``: input arguments, without secrets."""
         if not self.is_heard:

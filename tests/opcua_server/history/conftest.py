@@ -85,5 +85,5 @@ def empty(url: str) -> None:
     import psycopg
 
     with psycopg.connect(url, autocommit=True) as connection:
-        for name in ("tag", "block", "journal", "mark", "event"):
+        for name in ("tag", "block", "journal", "mark", "event", "edit"):
             connection.execute(f"DROP TABLE IF EXISTS history_{name}")

@@ -1,6 +1,7 @@
 """The past of the server under test: what its historized variables once showed.
 
 Past      the history of OPC 10000-11, 4.6: at 5:00, 5:02, 5:03, 5:05, 5:06, with the minute as its value
+Edited    the same as Past, for who changes it
 Even      Historian 1 of OPC 10000-13, A.1.1: every ten seconds from 12:00:10 on, one Bad, one Uncertain
 Long      25,000 numbers, ten a second
 Sayings   three texts
@@ -34,7 +35,8 @@ FIVE: Final = datetime(2026, 3, 1, 5, tzinfo=UTC)
 NOON: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LONG: Final = 25_000
 KINDS: Final = {
-    "Past": "Double", "Even": "Double", "Long": "Int32", "Sayings": "String", "Flags": "Boolean", "Nothing": "Double",
+    "Past": "Double", "Edited": "Double", "Even": "Double", "Long": "Int32", "Sayings": "String", "Flags": "Boolean",
+    "Nothing": "Double",
 }  # fmt: skip
 _STEPPED: Final = frozenset({"Long", "Sayings", "Flags"})
 
@@ -52,7 +54,8 @@ class Past:
         self._tags = {name: self.archive.tag(name, kind, is_stepped=name in _STEPPED) for name, kind in KINDS.items()}
         self.writer = Writer(self.archive, Limits(), lambda: to_ticks(datetime.now(UTC)))
         self.writer.open()
-        self._fill("Past", [(at(minute), float(minute), 0) for minute in (0, 2, 3, 5, 6)])
+        for name in ("Past", "Edited"):
+            self._fill(name, [(at(minute), float(minute), 0) for minute in (0, 2, 3, 5, 6)])
         even = annex.history(1)
         for time, value, status in zip(even.times.tolist(), even.values.tolist(), even.statuses.tolist(), strict=True):
             self._add("Even", to_ticks(NOON) + time - annex.NOON, value, status)

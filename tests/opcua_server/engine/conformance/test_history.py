@@ -12,8 +12,8 @@ from asyncua import ua
 
 from opcua_server.history.aggregates import AGGREGATES, BY_NAME
 from tests.opcua_server.engine.conformance.past import FIVE, LONG, NOON, at, value_id
-from tests.opcua_server.engine.conformance.plant import Caller, Plant, V, calling, item, node, run
-from tests.opcua_server.engine.conformance.test_events import SERVER, SEVERITY, TYPE, O, event_filter, field, literal
+from tests.opcua_server.engine.conformance.plant import Caller, Plant, V, calling, item, node, run, told
+from tests.opcua_server.engine.conformance.test_events import SERVER, SEVERITY, TYPE, O, event_filter, field, listening, literal
 
 UNSET = datetime(1601, 1, 1)
 BOTH = ua.TimestampsToReturn.Both
@@ -222,24 +222,148 @@ def test_a_history_read_that_cannot_be_is_refused_as_a_whole(plant: Plant) -> No
     run(plant, act)
 
 
-def test_nothing_of_the_history_is_modified_or_can_be(plant: Plant) -> None:
+async def change(call: Caller, *details: Any) -> list[Any]:
+    done = await call("HistoryUpdate", HistoryUpdateDetails=list(details))
+    return list(done if isinstance(done, list) else done.Results)
+
+
+def put(how: ua.PerformUpdateType, *values: Any, name: str = "Edited") -> Any:
+    """(minute, value) -> UpdateDataDetails."""
+    rows = [ua.DataValue(ua.Variant(value, V.Double), ua.StatusCode(0), SourceTimestamp=at(minute)) for minute, value in values]
+    return ua.UpdateDataDetails(NodeId=node(name), PerformInsertReplace=how, UpdateValues=rows)
+
+
+def cut(start: datetime, end: datetime, *, modified: bool = False) -> Any:
+    return ua.DeleteRawModifiedDetails(NodeId=node("Edited"), IsDeleteModified=modified, StartTime=start, EndTime=end)
+
+
+def names(results: list[Any]) -> list[Any]:
+    """Statuses of operations, each with those of its values."""
+    return [(one.StatusCode.name, [code.name for code in one.OperationResults or []]) for one in results]
+
+
+INSERT, REPLACE, UPDATE = ua.PerformUpdateType.Insert, ua.PerformUpdateType.Replace, ua.PerformUpdateType.Update
+
+
+def test_values_are_inserted_replaced_and_deleted_and_what_was_there_is_read_as_modified(plant: Plant) -> None:
     async def act(call: Caller) -> None:
-        (result,) = await read(call, raw(at(0), at(9), modified=True), "Past")
-        assert result.StatusCode.name == "GoodNoData"
-        assert not result.HistoryData.DataValues
-        assert not result.HistoryData.ModificationInfos
-        (result,) = await read(call, raw(at(0), at(9), modified=True, bounds=True), "Past")
-        assert result.StatusCode.name == "BadInvalidArgument"
-        update = ua.UpdateDataDetails(NodeId=node("Past"), UpdateValues=[ua.DataValue(ua.Variant(1.0))])
-        delete = ua.DeleteRawModifiedDetails(NodeId=node("Past"), StartTime=at(0), EndTime=at(9))
-        done = await call("HistoryUpdate", HistoryUpdateDetails=[update, delete])
-        results = done if isinstance(done, list) else done.Results
-        assert [one.StatusCode.name for one in results] == ["BadHistoryOperationUnsupported"] * 2
-        assert await call.refused("HistoryUpdate", HistoryUpdateDetails=[]) == "BadNothingToDo"
-        (result,) = await read(call, raw(at(0), at(9)), "Past")
+        whole, was = raw(at(0), at(20)), raw(at(0), at(20), modified=True)
+        done = await change(
+            call, put(INSERT, (1, 10.0), (2, 20.0)), put(REPLACE, (3, 30.0), (4, 40.0)), put(UPDATE, (3, 31.0), (9, 90.0)),
+            ua.DeleteAtTimeDetails(NodeId=node("Edited"), ReqTimes=[at(5), at(7)]), cut(at(0), at(0.5)), cut(at(11), at(12)),
+        )  # fmt: skip
+        assert names(done) == [
+            ("Good", ["GoodEntryInserted", "BadEntryExists"]), ("Good", ["GoodEntryReplaced", "BadNoEntryExists"]),
+            ("Good", ["GoodEntryReplaced", "GoodEntryInserted"]), ("Good", ["Good", "BadNoEntryExists"]), ("Good", []),
+            ("BadNoData", []),
+        ]  # fmt: skip
+        (result,) = await read(call, whole, "Edited")
+        assert (shown(result), minutes(result)) == ([10, 2, 31, 6, 90], [1, 2, 3, 6, 9])
+        (result,) = await read(call, raw(at(20), at(0), 3), "Edited")
+        assert shown(result) == [90, 6, 31]
+        (result,) = await read(call, processed(at(1), at(4), 0, "Average"), "Edited")
+        assert shown(result)[0] == pytest.approx((10 + 2 + 31) / 3)
+
+        async def modified(details: Any = was) -> list[Any]:
+            (found,) = await read(call, details, "Edited")
+            data = found.HistoryData
+            rows = zip(data.DataValues or [], data.ModificationInfos or [], strict=True)
+            return [(value.Value.Value, info.UpdateType.name, info.UserName) for value, info in rows]
+
+        # Of one time what went last comes first.
+        gone = [(0, "Delete", "Engineer"), (30, "Update", "Engineer"), (3, "Replace", "Engineer"), (5, "Delete", "Engineer")]
+        assert await modified() == gone
+        assert await modified(raw(at(20), at(-1), modified=True)) == [gone[3], gone[1], gone[2], gone[0]]
+        pages, point = [], None
+        while point != b"":
+            (page,) = await read(call, raw(at(0), at(20), 1, modified=True), value_id(node("Edited"), point))
+            pages += [value.Value.Value for value in page.HistoryData.DataValues]
+            point = page.ContinuationPoint or b""
+        assert pages == [value for value, _, _ in gone]
+        assert names(await change(call, cut(at(0), at(4), modified=True), cut(at(0), at(4), modified=True))) == [
+            ("Good", []), ("BadNoData", []),
+        ]  # fmt: skip
+        assert await modified() == gone[3:]
+        (result,) = await read(call, whole, "Edited")
+        assert shown(result) == [10, 2, 31, 6, 90], "what was told as modified is gone, and nothing else"
+        assert names(await change(call, cut(at(0), at(20)), put(INSERT, *((m, float(m)) for m in (0, 2, 3, 5, 6))))) == [
+            ("Good", []), ("Good", ["GoodEntryInserted"] * 5),
+        ]  # fmt: skip
+        (result,) = await read(call, whole, "Edited")
         assert shown(result) == [0, 2, 3, 5, 6]
 
-    run(plant, act)
+    run(plant, act, "Engineer")
+
+
+def test_changes_of_the_history_that_cannot_be_say_why(plant: Plant) -> None:
+    async def act(call: Caller) -> None:
+        def valued(value: Any, time: datetime | None = FIVE) -> Any:
+            return ua.UpdateDataDetails(node("Edited"), INSERT, [ua.DataValue(value, ua.StatusCode(0), SourceTimestamp=time)])
+
+        (result,) = await read(call, raw(at(0), at(9), modified=True, bounds=True), "Edited")
+        assert result.StatusCode.name == "BadInvalidArgument"
+        for details, expected in (
+            (put(INSERT, (1, 1.0), name="Double"), ("BadHistoryOperationUnsupported", [])),
+            (ua.UpdateDataDetails(ua.NodeId("none", 9), INSERT, []), ("BadNodeIdUnknown", [])),
+            (put(INSERT), ("BadNothingToDo", [])),
+            (put(ua.PerformUpdateType.Remove, (1, 1.0)), ("BadHistoryOperationInvalid", [])),
+            (ua.DeleteAtTimeDetails(node("Edited"), []), ("BadNothingToDo", [])),
+            (ua.DeleteAtTimeDetails(node("Edited"), [at(1)] * 10_001), ("BadTooManyOperations", [])),
+            (cut(at(9), at(0)), ("BadInvalidTimestampArgument", [])),
+            (cut(UNSET, at(0)), ("BadInvalidTimestampArgument", [])),
+            (valued(ua.Variant(1, V.Int32)), ("Good", ["BadTypeMismatch"])),
+            (valued(ua.Variant([1.0], V.Double)), ("Good", ["BadTypeMismatch"])),
+            (valued(ua.Variant()), ("Good", ["BadTypeMismatch"])),
+            (valued(ua.Variant(1.0, V.Double), None), ("Good", ["BadInvalidTimestamp"])),
+            (ua.UpdateEventDetails(NodeId=SERVER), ("BadHistoryOperationUnsupported", [])),
+        ):
+            assert names(await change(call, details)) == [expected], details
+        assert await call.refused("HistoryUpdate", HistoryUpdateDetails=[]) == "BadNothingToDo"
+
+    run(plant, act, "Engineer")
+
+
+@pytest.mark.parametrize("role", ["Viewer", "Operator", "Analytics", "Gateway"])
+def test_who_does_not_answer_for_the_machine_cannot_change_what_was(plant: Plant, role: str) -> None:
+    async def act(call: Caller) -> None:
+        done = await change(call, put(UPDATE, (2, 9.0), name="Past"), ua.DeleteAtTimeDetails(node("Past"), [at(2)]))
+        assert names(done) == [("BadUserAccessDenied", [])] * 2
+        (result,) = await read(call, raw(at(0), at(9)), "Past")
+        assert shown(result) == [0, 2, 3, 5, 6]
+        (result,) = await read(call, raw(at(0), at(9), modified=True), "Past")
+        assert (result.StatusCode.name, shown(result)) == ("GoodNoData", [])
+        levels = await call.read(*(ua.ReadValueId(node("Past"), one) for one in (17, 18)))
+        assert [level.Value.Value & 8 for level in levels] == [8, 0]
+
+    run(plant, act, role)
+
+
+def test_administrators_hear_who_changed_what_was(plant: Plant) -> None:
+    async def act(admin: Caller) -> None:
+        fields = ("EventType", "ClientUserId", "Status", "UpdatedNode", "OldValues", "NewValues", "ReqTimes", "IsDeleteModified")
+        is_change = (ua.FilterOperator.OfType, [literal(ua.NodeId(ua.ObjectIds.AuditHistoryUpdateEventType))])
+        wanted = event_filter(is_change, select=[field(name) for name in fields])
+        made = await admin.subscribe(20)
+        await admin.monitor(made, listening(1, wanted))
+        async with calling(plant, "Engineer") as engineer, calling(plant, "Viewer") as viewer:
+            await change(engineer, put(REPLACE, (6, 66.0)), put(REPLACE, (6, 6.0)), cut(at(0), at(1)), put(INSERT, (0, 0.0)))
+            await change(viewer, ua.DeleteAtTimeDetails(node("Edited"), [at(2)]))
+        heard: list[Any] = []
+        while len(heard) < 5:
+            heard += [values for _, values, _ in told(await admin.publish())]
+        kinds = [ua.ObjectIds.AuditHistoryValueUpdateEventType] * 2 + [ua.ObjectIds.AuditHistoryRawModifyDeleteEventType]
+        kinds += [ua.ObjectIds.AuditHistoryValueUpdateEventType, ua.ObjectIds.AuditHistoryAtTimeDeleteEventType]
+        assert [(one[0].Identifier, one[1], one[2]) for one in heard] == [
+            *((kind, "Engineer", True) for kind in kinds[:4]), (kinds[4], "Viewer", False),
+        ]  # fmt: skip
+        assert {one[3] for one in heard} == {node("Edited")}
+        assert [value.Value.Value for value in heard[0][4]] == [6.0]
+        assert [value.Value.Value for value in heard[0][5]] == [66.0]
+        assert heard[2][7] is False
+        assert [value.Value.Value for value in heard[2][4]] == [0.0]
+        assert len(heard[4][6]) == 1
+
+    run(plant, act, "Admin")
 
 
 def test_others_are_served_while_history_is_read(plant: Plant) -> None:
@@ -359,9 +483,9 @@ def test_aggregates_that_cannot_be_say_why(plant: Plant) -> None:
 def test_the_address_space_says_what_has_a_history_and_how_it_is_kept(plant: Plant) -> None:
     async def act(call: Caller) -> None:
         ids = ua.AttributeIds
-        for name, level, historizing in (("Past", 5, True), ("Double", 3, False)):
+        for name, level, user, historizing in (("Past", 13, 5, True), ("Double", 3, 3, False)):
             found = await call.read(item(name, ids.AccessLevel), item(name, ids.UserAccessLevel), item(name, ids.Historizing))
-            assert [value.Value.Value for value in found] == [level, level, historizing]
+            assert [value.Value.Value for value in found] == [level, user, historizing]
 
         async def below(node_id: Any, reference: int) -> dict[str, Any]:
             description = ua.BrowseDescription(
@@ -393,7 +517,9 @@ def test_the_address_space_says_what_has_a_history_and_how_it_is_kept(plant: Pla
         shown = {name: await value(capabilities[name]) for name in capabilities if name != "AggregateFunctions"}
         assert shown["AccessHistoryDataCapability"] is True
         assert shown["MaxReturnDataValues"] == 10_000
-        assert not any(shown[name] for name in shown if name.startswith(("Insert", "Replace", "Update", "Delete")))
+        can = {"InsertData", "ReplaceData", "UpdateData", "DeleteRaw", "DeleteAtTime"}
+        kinds = ("Insert", "Replace", "Update", "Delete")
+        assert {name for name in shown if name.startswith(kinds) and shown[name]} == {f"{name}Capability" for name in can}
         assert set(await below(capabilities["AggregateFunctions"], 35)) == {one.name for one in AGGREGATES}
 
     run(plant, act)

@@ -463,7 +463,7 @@ def test_history_read(node: NodeOpcua) -> None:
         assert values(own) == expected
     assert statuses(
         node.ask("HistoryUpdate", historyUpdateDetails=[{"$": "DeleteRawModifiedDetails", "nodeId": at("Past")}])["results"]
-    ) == ["BadHistoryOperationUnsupported"]
+    ) == ["BadUserAccessDenied"]
 
 
 @pytest.mark.parametrize("service", ["AddNodes", "DeleteNodes", "QueryFirst"])
