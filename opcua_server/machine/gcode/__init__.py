@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import TypedDict, Unpack
 
 from opcua_server.machine.gcode.budget import Budget
 from opcua_server.machine.gcode.dialect import DIALECTS, FANUC, LINUXCNC, Dialect
@@ -18,6 +19,7 @@ __all__ = [
     "Dialect",
     "Interpreter",
     "Limits",
+    "Options",
     "Tool",
     "ToolTable",
     "WorkOffsets",
@@ -26,83 +28,40 @@ __all__ = [
 ]
 
 
-def interpret_steps(
-    text: str,
-    *,
-    name: str = "",
-    dialect: Dialect | str = "fanuc",
-    tools: ToolTable | None = None,
-    offsets: WorkOffsets | None = None,
-    start: Point = (0.0, 0.0, 0.0),
-    limits: Limits | None = None,
-    resolve: Callable[[str], str | None] | None = None,
-    block_delete: frozenset[int] = frozenset(),
-    optional_stop: bool = False,
-    variables: dict[int, float] | None = None,
-    probe: Callable[[Point, Point], Point | None] | None = None,
-    budget: Budget | None = None,
-) -> Iterator[Move | None]:
+class Options(TypedDict, total=False):
+    """How a program is run; what is left out has the default of ``Interpreter``. Positions are machine coordinates in mm."""
+
+    name: str
+    dialect: Dialect | str
+    tools: ToolTable
+    """With ``offsets`` the machine's own memories: G10 writes into them."""
+    offsets: WorkOffsets
+    start: Point
+    """Where the machine stands."""
+    limits: Limits
+    """The soft limits; without them no OT alarm is raised."""
+    resolve: Callable[[str], str | None]
+    """The text of a program that is not in the text itself, by name such as "O1234"."""
+    block_delete: frozenset[int]
+    """Numbers of the block skip switches that are on; a bare ``/`` is 1."""
+    optional_stop: bool
+    variables: dict[int, float]
+    probe: Callable[[Point, Point], Point | None]
+    """Where a probing move from its first to its second point makes contact."""
+    budget: Budget
+    """Ends a program that does not end by itself; by default only 200,000 blocks without a move do."""
+
+
+def interpret_steps(text: str, **options: Unpack[Options]) -> Iterator[Move | None]:
     """As ``interpret``, with a None at least every 256 blocks, so that a caller keeps control of a program that does
     not move."""
-    return Interpreter(
-        text,
-        name=name,
-        dialect=dialect,
-        tools=tools,
-        offsets=offsets,
-        start=start,
-        limits=limits,
-        resolve=resolve,
-        block_delete=block_delete,
-        optional_stop=optional_stop,
-        variables=variables,
-        probe=probe,
-        budget=budget,
-    ).steps()
+    return Interpreter(text, **options).steps()
 
 
-def interpret(
-    text: str,
-    *,
-    name: str = "",
-    dialect: Dialect | str = "fanuc",
-    tools: ToolTable | None = None,
-    offsets: WorkOffsets | None = None,
-    start: Point = (0.0, 0.0, 0.0),
-    limits: Limits | None = None,
-    resolve: Callable[[str], str | None] | None = None,
-    block_delete: frozenset[int] = frozenset(),
-    optional_stop: bool = False,
-    variables: dict[int, float] | None = None,
-    probe: Callable[[Point, Point], Point | None] | None = None,
-    budget: Budget | None = None,
-) -> Iterator[Move]:
+def interpret(text: str, **options: Unpack[Options]) -> Iterator[Move]:
     """The moves of an NC program, made one after another as they are asked for.
-
-    ``start`` is the machine's position (mm, machine coordinates). ``tools`` and ``offsets`` are the machine's own
-    memories: G10 writes into them. ``limits`` are the soft limits; without them no OT alarm is raised. ``resolve``
-    gives the text of a program that is not in ``text``, by name such as "O1234". ``block_delete`` holds the numbers of
-    the block skip switches that are on (a bare ``/`` is 1). ``probe`` says where a probing move from its first to its
-    second point (machine coordinates) makes contact, or None. ``budget`` ends a program that does not end by itself;
-    by default only 200,000 blocks without a move do.
 
     Ends after the move of kind "end". Raises ``NcAlarm`` at the block that cannot be executed, after the moves of all
     blocks before it; nothing else for any text.
     """
-    for move in interpret_steps(
-        text,
-        name=name,
-        dialect=dialect,
-        tools=tools,
-        offsets=offsets,
-        start=start,
-        limits=limits,
-        resolve=resolve,
-        block_delete=block_delete,
-        optional_stop=optional_stop,
-        variables=variables,
-        probe=probe,
-        budget=budget,
-    ):
-        if move is not None:
-            yield move
+    return (move for move in Interpreter(text, **options).steps() if move is not None)
