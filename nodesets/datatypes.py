@@ -19,6 +19,7 @@ from asyncua.common import structures104
 from nodesets.nodeset_xml import NODESET, NodesetFile, text
 
 _STRUCTURE: Final = ua.NodeId(22, 0)
+_RELATIVE_PATH: Final = ua.NodeId(ua.ObjectIds.RelativePath, 0)
 _ENUMERATION: Final = ua.NodeId(29, 0)
 _UNION: Final = ua.NodeId(12756, 0)
 
@@ -89,6 +90,9 @@ class DataTypes:
         try:
             for row in self.rows.values():
                 self._register(row, parents, done)
+            if _RELATIVE_PATH not in ua.extension_objects_by_datatype:  # asyncua's own class, which it uses for browsing only
+                encoding = ua.NodeId(ua.ObjectIds.RelativePath_Encoding_DefaultBinary, 0)
+                ua.register_extension_object("RelativePath", encoding, ua.RelativePath, _RELATIVE_PATH)
         finally:
             logger.setLevel(level)
 

@@ -80,3 +80,9 @@ JOB_METHODS: Final[dict[str, Method]] = {
     )
 }  # fmt: skip
 """Methods of MJ:JobManagement and who may call them; their arguments are those of OPC 10031-4."""
+
+RESULT_METHODS: Final[dict[str, Method]] = {
+    name: Method(name, "", role="Operator")
+    for name in ("GetResultById", "GetResultIdListFiltered", "ReleaseResultHandle", "GetLatestResult", "AcknowledgeResults")
+}
+"""Methods of MR:ResultManagement and who may call them; their arguments are those of OPC 40001-101."""

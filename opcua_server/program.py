@@ -29,7 +29,7 @@ from cnctwin.reading import UNCERTAIN_LAST_USABLE
 from cnctwin.secrets import Vault
 from cnctwin.settings import Settings
 from nodesets import loader
-from nodesets.methods import BY_NAME, JOB_METHODS
+from nodesets.methods import BY_NAME, JOB_METHODS, RESULT_METHODS
 from nodesets.model_file import read_model
 from nodesets.nodeset_xml import NodesetError
 from nodesets.official import OfficialNodesetMissing
@@ -343,6 +343,7 @@ def give_rights(server: SecureServer, machine_id: str, shown: space.MachineSpace
     )
     server.rights.plate.update(shown.plate.nodes)
     server.rights.add_methods(machine_id, {JOB_METHODS[name]: nodes for name, nodes in shown.jobs.methods.items()})
+    server.rights.add_methods(machine_id, {RESULT_METHODS[name]: nodes for name, nodes in shown.results.methods.items()})
     server.rights.operator_methods |= alarms.operator_methods()
 
 

@@ -21,6 +21,7 @@ from nodesets.states import MachineState
 from opcua_server.jobs.book import JobBook
 from opcua_server.jobs.orders import PREPARED, Job, ReturnStatus
 from opcua_server.jobs.runner import JobRunner
+from opcua_server.run.arguments import fits, refused
 from opcua_server.sources.source import SourceEvent
 from opcua_server.space.jobs import JobSpace
 
@@ -65,10 +66,10 @@ class JobDesk:
         elif method in _READS:
             kinds = (_V.String,) if method.endswith("ID") else ([types.state_class],)
         if len(given) != len(kinds):
-            return _refused(_C.BadArgumentsMissing if len(given) < len(kinds) else _C.BadTooManyArguments)
-        statuses = [0 if _fits(one, kind) else int(_C.BadTypeMismatch) for one, kind in zip(given, kinds, strict=True)]
+            return refused(_C.BadArgumentsMissing if len(given) < len(kinds) else _C.BadTooManyArguments)
+        statuses = [0 if fits(one, kind) else int(_C.BadTypeMismatch) for one, kind in zip(given, kinds, strict=True)]
         if any(statuses):
-            return _refused(_C.BadInvalidArgument, statuses)
+            return refused(_C.BadInvalidArgument, statuses)
         first = given[0].Value
         if method in _READS:
             return self._response(first or "") if method.endswith("ID") else self._responses(first or [])
@@ -130,25 +131,6 @@ class JobDesk:
         status = _R.NO_ERROR if numbers else _R.INVALID_STATE
         responses = ua.Variant([self._space.types.response(job) for job in found], _V.ExtensionObject, is_array=True)
         return _answer(1, responses, ua.Variant(status, _V.UInt64))
-
-
-def _fits(given: Any, kind: Any) -> bool:
-    """Whether a Variant is what an argument wants: a type on the wire, a structure, or a list of one of them. What is empty
-    may come as Null."""
-    is_list = isinstance(kind, list)
-    wanted = kind[0] if is_list else kind
-    if given.VariantType is _V.Null:
-        return is_list or wanted is _V.String
-    if bool(given.is_array) is not is_list:
-        return False
-    if isinstance(wanted, _V):
-        return given.VariantType is wanted
-    values = (given.Value or []) if is_list else [given.Value]
-    return given.VariantType is _V.ExtensionObject and all(isinstance(value, wanted) for value in values)
-
-
-def _refused(code: int, statuses: Sequence[int] = ()) -> Any:
-    return ua.CallMethodResult(ua.StatusCode(code), [ua.StatusCode(status) for status in statuses], [], [])
 
 
 def _answer(count: int, *outputs: Any) -> Any:

@@ -21,6 +21,7 @@ from opcua_server.jobs.book import JobBook
 from opcua_server.jobs.runner import JobRunner
 from opcua_server.run.jobs import JobDesk
 from opcua_server.run.programs import ProgramFolder
+from opcua_server.run.results_desk import ResultDesk
 from opcua_server.run.schedule import Tick
 from opcua_server.sources.source import CommandRefused, Source
 from opcua_server.space import MachineSpace, blank_columns
@@ -63,12 +64,16 @@ class RunningMachine:
         book = JobBook(lambda: self._names)
         runner = JobRunner(book, self._command, self._set_repeat, self._flaw)
         self._jobs = JobDesk(space.jobs, book, runner, self._list_programs, kept or _nothing)
+        self._results = ResultDesk(space.results)
+        if state is not None and "results" in state:
+            self._results.restore(state["results"])  # type: ignore[arg-type]
         if state is not None and "jobs" in state:
             self._jobs.restore(state["jobs"])  # type: ignore[arg-type]
         if state is not None and "plate" in state:
             space.plate.restore(state["plate"])  # type: ignore[arg-type]
         space.bind_methods(self.call)
         space.bind_jobs(self._jobs.call)
+        space.bind_results(self._results.call)
 
     async def step(self, dt_s: float, tick: Tick, steady_s: float) -> None:
         """Let machine time pass and show it; never raises what the machine does wrong."""
@@ -87,6 +92,7 @@ class RunningMachine:
             for event in events:
                 await self._space.send_event(event)
             await self._jobs.follow(_state_of(columns), events, tick.source_time_ns)
+            await self._results.follow(_state_of(columns), events, columns, tick.source_time_ns, self._jobs.book)
             job = self._jobs.book.begun
             if job is not None:
                 self._space.show_job_end(job.order.order_id, max(job.order.runs - job.runs_completed - 1, 0))
@@ -102,7 +108,8 @@ class RunningMachine:
             return None
         try:
             state = self._source.checkpoint()
-            self.good_state = {**state, "jobs": self._jobs.book.save(), **self._own_plate()} if state else None
+            kept = {"jobs": self._jobs.book.save(), "results": self._results.book.save(), **self._own_plate()}
+            self.good_state = {**state, **kept} if state else None
         except Exception:
             _logger.exception("%s: its state cannot be taken", self.machine_id)
             return None

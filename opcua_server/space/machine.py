@@ -46,6 +46,7 @@ from opcua_server.space.jobs import JobSpace
 from opcua_server.space.positions import Position, Positions
 from opcua_server.space.prognoses import Prognoses
 from opcua_server.space.publish import put, shown, status_code
+from opcua_server.space.results import ResultSpace
 from opcua_server.space.signals import KINDS, SignalWriter
 from opcua_server.space.statemachines import StateMachine, StateMachineTable
 from opcua_server.space.tools import Magazine
@@ -133,6 +134,7 @@ class MachineSpace:
         self._events = Events(server, types, identity.machine_id, self.node_id, messages)
         self._changes = ModelChanges(server, self.node_id, identity.machine_id, lambda: _again(types, builder.namespace))
         self.jobs = JobSpace(server, builder, self.node_id, identity.machine_id, self._changes)
+        self.results = ResultSpace(server, builder, self.node_id, identity.machine_id)
         self._prognoses = Prognoses(builder, self.node_id)
         self._writer.after(self._prognoses.write)
         self.files = FileSpace(builder, self.node_id, identity.machine_id, self._changes)
@@ -367,6 +369,11 @@ class MachineSpace:
     def bind_jobs(self, call: JobCall) -> None:
         """Let ``call(method, arguments)`` carry out the methods of job management."""
         for name, (owner, method) in self.jobs.methods.items():
+            dispatch(self._aspace[method], owner, name, call)
+
+    def bind_results(self, call: JobCall) -> None:
+        """Let ``call(method, arguments)`` carry out the methods of result management."""
+        for name, (owner, method) in self.results.methods.items():
             dispatch(self._aspace[method], owner, name, call)
 
     async def send_event(self, event: SourceEvent) -> None:

@@ -20,7 +20,9 @@ from opcua_server.space import blank_columns
 
 A = ua.AttributeIds
 TYPE_DEFINITION, SUBTYPE, INTERFACE, MODELLING_RULE = (ua.NodeId(i, 0) for i in (40, 45, 17603, 37))
-HIERARCHY = {ua.NodeId(i, 0) for i in (35, 46, 47, 49, 17604)}
+STATISTIC = ua.NodeId(4002, 3)
+"""HasStatisticComponent of OPC 10000-200, which is always the third namespace."""
+HIERARCHY = {*(ua.NodeId(i, 0) for i in (35, 46, 47, 49, 17604, 24136)), STATISTIC}
 MANDATORY = ua.NodeId(78, 0)
 PLACEHOLDERS = {ua.NodeId(11508, 0), ua.NodeId(11510, 0)}
 BATCH = 400
@@ -35,7 +37,7 @@ class Graph:
         self.machine = ua.NodeId()
         self.signals: dict[str, ua.NodeId] = {}
         self.results: set[ua.NodeId] = set()
-        """What waits for its first value: results of the analytics, and prognoses of what does not happen."""
+        """What waits for its first value: results of the analytics and of runs, and prognoses of what does not happen."""
         self.written: set[ua.NodeId] = set()
         self.plate: set[ua.NodeId] = set()
         """What of the name plate engineers write; the crawler is one."""
@@ -152,6 +154,11 @@ def graph(module_running: Any) -> Graph:
             graph.results = set(space.result_nodes.values()) | {
                 ua.NodeId(f"CNC-001.Notification.Prognoses.{name}.PredictedTime", space.node_id.NamespaceIndex)
                 for name in ("CurrentJobEnd", "CoolantRefill")
+            }
+            latest = "CNC-001.MachineryBuildingBlocks.ResultManagement.Results.LatestResult"
+            graph.results |= {
+                ua.NodeId(latest + below, space.node_id.NamespaceIndex)
+                for below in ("", ".ResultMetaData", ".ResultMetaData.ResultId")
             }
             graph.written = set(space.result_nodes.values())
             graph.plate = set(space.plate.nodes)
