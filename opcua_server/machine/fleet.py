@@ -15,8 +15,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from opcua_server.machine.machine import SAMPLES, Begun, Machine
-from opcua_server.machine.motion.axes import Columns, follow
+from opcua_server.machine.machine import Begun, Machine, sums
+from opcua_server.machine.motion.axes import as_read, follow
+from opcua_server.machine.motion.columns import Columns
 from opcua_server.machine.parameters import VF2
 
 Floats = npt.NDArray[np.float64]
@@ -48,20 +49,18 @@ class Group:
 
     def _together(self, begun: list[Begun], apart: set[int]) -> None:
         count = len(begun)
-        axes = follow(
+        followed = follow(
             self._columns,
             self._state,
-            np.concatenate([one.motion.position_mm for one in begun], axis=1),
-            np.concatenate([one.motion.velocity_mm_s for one in begun], axis=1),
-            np.concatenate([one.force_n for one in begun], axis=1),
-            np.concatenate([machine.screws_c for machine in self.machines]),
+            np.concatenate([one.motion.position_mm.T for one in begun]),
+            np.concatenate([one.motion.velocity_mm_s.T for one in begun]),
+            np.concatenate([one.force_n for one in begun]),
         )
-        # In rows of their own first: a sum must not depend on who stands beside.
-        watts = _by_machine(axes.power_w, count).reshape(count, -1).sum(axis=1).tolist()
-        ways = _by_machine(np.abs(axes.velocity_mm_s), count).sum(axis=1)
+        axes = as_read(self._columns, followed, np.concatenate([machine.screws_c for machine in self.machines]))
+        watts, ways = sums(followed.power_w, followed.velocity_mm_s, count, 1)
         for k, (machine, one) in enumerate(zip(self.machines, begun, strict=True)):
             if k not in apart:
-                machine.end(one, axes.part(slice(None), _window(k)), watts[k], ways[k])
+                machine.end(one, axes.part(_window(k)), watts[k][0], ways[k, 0])
 
 
 def groups(machines: Sequence[Machine]) -> list[Group]:
@@ -71,8 +70,3 @@ def groups(machines: Sequence[Machine]) -> list[Group]:
 
 def _window(k: int) -> slice:
     return slice(k * _AXES, (k + 1) * _AXES)
-
-
-def _by_machine(columns: Floats, count: int) -> Floats:
-    """(samples, machines * axes) as (machines, samples, axes), in memory too."""
-    return np.ascontiguousarray(columns.reshape(SAMPLES, count, _AXES).transpose(1, 0, 2))

@@ -31,7 +31,7 @@ from opcua_server.machine.controller import Controller
 from opcua_server.machine.coolant import PUMP_WEAR, CoolantUnit
 from opcua_server.machine.faults.active import ActiveFaults
 from opcua_server.machine.motion.axes import Axes as FeedDrives
-from opcua_server.machine.motion.axes import AxisBlock
+from opcua_server.machine.motion.axes import AxisBlock, as_read
 from opcua_server.machine.motion.block import MotionBlock
 from opcua_server.machine.motion.motion import Motion
 from opcua_server.machine.noise import BURST, GAUGE, PERSONALITY, Channel, Noise, generator
@@ -94,7 +94,7 @@ class Begun:
 
     @property
     def force_n(self) -> Floats:
-        """Of the cut on the axes, (samples, 3)."""
+        """Of the cut on the axes, (3, samples)."""
         return self.cut.force_n if self.cut.force_n is not None else _NO_FORCE
 
 
@@ -205,19 +205,16 @@ class Machine:
         count = len(begun)
         if not count:
             return
-        if count == 1:
-            command, velocity = begun[0].motion.position_mm, begun[0].motion.velocity_mm_s
-            force = begun[0].force_n
-        else:
-            command = np.concatenate([one.motion.position_mm for one in begun])
-            velocity = np.concatenate([one.motion.velocity_mm_s for one in begun])
-            force = np.concatenate([one.force_n for one in begun])
-        axes = self.axes.step(command, velocity, force, self.screws_c)
-        watts = axes.power_w.reshape(count, -1).sum(axis=1).tolist()
-        ways = np.abs(axes.velocity_mm_s).reshape(count, SAMPLES, 3).sum(axis=1)
+        command = np.concatenate([one.motion.position_mm.T for one in begun], axis=1)
+        velocity = np.concatenate([one.motion.velocity_mm_s.T for one in begun], axis=1)
+        force = np.concatenate([one.force_n for one in begun], axis=1)
+        followed = self.axes.follow(command, velocity, force)
+        watts, ways = sums(followed.power_w, followed.velocity_mm_s, 1, count)
         for k, one in enumerate(begun):
-            last = seen and k == count - 1
-            self.end(one, axes.part(slice(k * SAMPLES, (k + 1) * SAMPLES)) if last else None, watts[k], ways[k])
+            axes = None
+            if seen and k == count - 1:
+                axes = as_read(self.axes.columns, followed.part(slice(k * SAMPLES, None)), np.array(self.screws_c))
+            self.end(one, axes, watts[0][k], ways[0, k])
         begun.clear()
 
     def sound(self, begun: Begun) -> bool:
@@ -492,6 +489,15 @@ LOST_LIMIT_MM: Final = 0.12
 """Difference of motor encoder and scale, beyond growth and play, at which the control trips."""
 _EVEN: Final = (1.0, 1.0, 1.0)
 _SOUND_AXES: Final = ((0.0, 0.0, 0.0), _EVEN, _EVEN)
-_NO_FORCE: Final[Floats] = np.zeros((SAMPLES, 3))
+_NO_FORCE: Final[Floats] = np.zeros((3, SAMPLES))
+
+
+def sums(power_w: Floats, velocity_mm_s: Floats, machines: int, blocks: int) -> tuple[list[list[float]], Floats]:
+    """Of rows (machines * 3, blocks * samples): summed power (machines, blocks), and summed speed (machines, blocks, 3)."""
+    watts = power_w.reshape(machines, 3, blocks, SAMPLES).sum(axis=3).sum(axis=1)
+    ways = np.abs(velocity_mm_s).reshape(machines, 3, blocks, SAMPLES).sum(axis=3).transpose(0, 2, 1)
+    return watts.tolist(), ways
+
+
 _SCREW_FRICTION_N: Final[Floats] = np.array([260.0, 300.0, 280.0])
 """Part of each axis' friction that heats nut and screw."""

@@ -47,7 +47,7 @@ def test_play_is_a_clamp_after_another() -> None:
     chance = np.random.default_rng(7)
     drive = np.cumsum(chance.normal(0.0, 1.0, (257, 4)), axis=0)
     width, before = np.array([0.0, 0.5, 3.0, 40.0]), np.array([0.0, 2.0, -1.0, 5.0])
-    carried = play(drive, width, before)
+    carried = play(drive.T, width[:, None], before[:, None]).T
     for axis in range(4):
         at = before[axis]
         for k in range(len(drive)):

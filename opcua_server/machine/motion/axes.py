@@ -23,11 +23,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import exp, pi
 
 import numpy as np
 
 from opcua_server.machine.motion.block import Floats
+from opcua_server.machine.motion.columns import Columns, Filter
 from opcua_server.machine.motion.filters import lfilter
 from opcua_server.machine.parameters import SAMPLE_S, AxisParameters
 
@@ -51,16 +51,16 @@ class AxisBlock:
     load_percent: Floats
     """Torque of the rated torque, unsigned."""
 
-    def part(self, rows: slice, columns: slice = slice(None)) -> AxisBlock:
-        """Some of the samples, and of the axes where there are more than three."""
+    def part(self, columns: slice) -> AxisBlock:
+        """Some of the axes, where there are more than three."""
         return AxisBlock(
-            self.position_mm[rows, columns],
-            self.motor_position_mm[rows, columns],
-            self.velocity_mm_s[rows, columns],
-            self.following_error_mm[rows, columns],
-            self.torque_nm[rows, columns],
-            self.power_w[rows, columns],
-            self.load_percent[rows, columns],
+            self.position_mm[:, columns],
+            self.motor_position_mm[:, columns],
+            self.velocity_mm_s[:, columns],
+            self.following_error_mm[:, columns],
+            self.torque_nm[:, columns],
+            self.power_w[:, columns],
+            self.load_percent[:, columns],
         )
 
 
@@ -74,7 +74,7 @@ class Axes:
     def __init__(self, parameters: Sequence[AxisParameters], position_mm: Sequence[float]) -> None:
         self.parameters = tuple(parameters)
         self.state: Floats = np.zeros((STATE_ROWS, len(position_mm)))
-        self.state[_LOAD] = -self.columns.weight
+        self.state[_LOAD] = -self.columns.weight[:, 0]
         self.state[_WANTED : _SLIDE + 1] = position_mm
 
     @property
@@ -89,9 +89,13 @@ class Axes:
     def step(
         self, command_mm: Floats, command_velocity_mm_s: Floats, force_n: Floats, screw_temperature_c: Sequence[float]
     ) -> AxisBlock:
-        """The next ``n`` samples. See ``follow``; ``screw_temperature_c``: one value per axis."""
-        screws = np.asarray(screw_temperature_c)
-        return follow(self.columns, self.state, command_mm, command_velocity_mm_s, force_n, screws)
+        """The next ``n`` samples, every array (n, axes); ``screw_temperature_c``: one value per axis. See ``follow``."""
+        followed = self.follow(command_mm.T, command_velocity_mm_s.T, force_n.T)
+        return as_read(self.columns, followed, np.array(screw_temperature_c))
+
+    def follow(self, command_mm: Floats, command_velocity_mm_s: Floats, force_n: Floats) -> Followed:
+        """As ``step``, with arrays (axes, n), and without what the scales say."""
+        return follow(self.columns, self.state, command_mm, command_velocity_mm_s, force_n)
 
 
 _LAG, _PUSH, _LOAD, _WANTED, _MOTOR, _TABLE, _SLIDE, _VELOCITY = 0, 1, 3, 4, 5, 6, 7, 8
@@ -100,172 +104,171 @@ STATE_ROWS = 9
 friction would have it rest, velocity of the motor."""
 
 
-def follow(
-    p: Columns, state: Floats, command_mm: Floats, command_velocity_mm_s: Floats, force_n: Floats, screws_c: Floats
-) -> AxisBlock:
+@dataclass(slots=True)
+class Followed:
+    """What axes side by side did, sample by sample: every array is (axes, n), units as in ``AxisBlock``."""
+
+    command_mm: Floats
+    motor_mm: Floats
+    table_mm: Floats
+    """What the motor carries along with its play, before pitch error and growth."""
+    velocity_mm_s: Floats
+    torque_nm: Floats
+    power_w: Floats
+
+    def part(self, rows: slice, columns: slice = slice(None)) -> Followed:
+        """Some of the samples, and of the axes where there are more than three."""
+        return Followed(
+            self.command_mm[columns, rows],
+            self.motor_mm[columns, rows],
+            self.table_mm[columns, rows],
+            self.velocity_mm_s[columns, rows],
+            self.torque_nm[columns, rows],
+            self.power_w[columns, rows],
+        )
+
+
+def follow(p: Columns, state: Floats, command_mm: Floats, command_velocity_mm_s: Floats, force_n: Floats) -> Followed:
     """What axes side by side do in the next ``n`` samples; ``state`` moves on.
 
     ``command_mm``, ``command_velocity_mm_s`` and ``force_n`` (cutting force on the axis, positive when it pushes towards plus)
-    are (n, axes), ``screws_c`` (axes,). The result depends neither on how time is cut into blocks nor on what stands in the
-    other columns.
+    are (axes, n): samples lie side by side in memory, and a parameter is one number for a whole row of them. The result depends
+    neither on how time is cut into blocks nor on what stands in the other rows.
     """
-    error, state[_LAG : _LAG + 1] = _filtered(p.lag, command_velocity_mm_s, state[_LAG : _LAG + 1])
+    error = _filtered(p.lag, command_velocity_mm_s, state[_LAG : _LAG + 1])
     undisturbed: Floats = command_mm - error
     # Friction follows from the motion that the loop wants; its push on the axis is too small to change its own direction.
     way = _steps(undisturbed, state[_WANTED])
     slide = _carried(undisturbed, way, p.presliding2, state[_SLIDE])
     wanted = way * (1.0 / SAMPLE_S)
     creep = wanted * p.per_stribeck
-    rise = np.exp(-creep * creep) * p.static_rise + p.coulomb
-    load = force_n - rise * ((undisturbed - slide) * p.per_presliding) - p.viscous * wanted - p.weight
-    push, state[_PUSH : _PUSH + 2] = _filtered(p.washout, _steps(load, state[_LOAD]), state[_PUSH : _PUSH + 2])
-    motor: Floats = undisturbed + push * p.per_stiffness
+    np.multiply(creep, creep, out=creep)
+    np.negative(creep, out=creep)
+    rise = np.exp(creep, out=creep)
+    rise *= p.static_rise
+    rise += p.coulomb
+    bent = undisturbed - slide
+    bent *= p.per_presliding
+    rise *= bent
+    load = force_n - rise
+    wanted *= p.viscous
+    load -= wanted
+    load -= p.weight
+    push = _filtered(p.washout, _steps(load, state[_LOAD]), state[_PUSH : _PUSH + 2])
+    push *= p.per_stiffness
+    motor = np.add(undisturbed, push, out=push)
     way = _steps(motor, state[_MOTOR])
     velocity = way * (1.0 / SAMPLE_S)
-    acceleration = _steps(velocity, state[_VELOCITY]) * (1.0 / SAMPLE_S)
+    acceleration = _steps(velocity, state[_VELOCITY])
+    acceleration *= 1.0 / SAMPLE_S
     table = _carried(motor, way, p.backlash, state[_TABLE])
-    if len(motor):
+    if motor.shape[1]:
         for row, values in (
             (_WANTED, undisturbed), (_SLIDE, slide), (_LOAD, load), (_MOTOR, motor), (_VELOCITY, velocity), (_TABLE, table),
         ):  # fmt: skip
-            state[row] = values[-1]
-    position = table + pitch_error_mm(p, table) + growth_mm(p, table, screws_c)
+            state[row] = values[:, -1]
     torque, power = _drive(p, velocity, acceleration, load)
+    return Followed(command_mm, motor, table, velocity, torque, power)
+
+
+def as_read(p: Columns, followed: Followed, screws_c: Floats) -> AxisBlock:
+    """What encoders, scales and drives say of it; ``screws_c``: (axes,)."""
+    table, torque = followed.table_mm, followed.torque_nm
+    position = table + pitch_error_mm(p, table)
+    position += growth_mm(p, table, screws_c[:, None])
     return AxisBlock(
-        position_mm=position,
-        motor_position_mm=motor,
-        velocity_mm_s=velocity,
-        following_error_mm=command_mm - position,
-        torque_nm=torque,
-        power_w=power,
-        load_percent=np.abs(torque) * p.percent_per_nm,
+        position_mm=position.T,
+        motor_position_mm=followed.motor_mm.T,
+        velocity_mm_s=followed.velocity_mm_s.T,
+        following_error_mm=(followed.command_mm - position).T,
+        torque_nm=torque.T,
+        power_w=followed.power_w.T,
+        load_percent=(np.abs(torque) * p.percent_per_nm).T,
     )
 
 
-class Columns:
-    """Parameters of the axes side by side, one array (axes,) each, with what can be worked out once."""
-
-    def __init__(self, parameters: Sequence[AxisParameters]) -> None:
-        def column(name: str) -> Floats:
-            return np.array([getattr(one, name) for one in parameters], dtype=np.float64)
-
-        self.lag = [_lag(one) for one in parameters]
-        self.washout = [_washout(one) for one in parameters]
-        self.presliding2 = 2.0 * column("presliding_mm")
-        self.per_presliding = 1.0 / column("presliding_mm")
-        self.coulomb = column("coulomb_friction_n")
-        self.static_rise = (column("static_friction_ratio") - 1.0) * self.coulomb
-        self.per_stribeck = 1.0 / column("stribeck_velocity_mm_s")
-        self.viscous = column("viscous_friction_n_s_per_mm")
-        self.weight = column("weight_n")
-        self.per_stiffness = 1.0 / column("servo_stiffness_n_per_mm")
-        self.backlash = column("backlash_mm")
-        self.pitch_slope = column("pitch_error_um_per_m") * 1e-6
-        self.pitch_wave_mm = column("pitch_wave_um") * 1e-3
-        self.growth_per_k = column("growth_um_per_m_k") * 1e-6
-        self.fixed_end_mm = column("fixed_end_mm")
-        self.reference_temperature_c = column("reference_temperature_c")
-        self.turn_per_mm = 2.0 * pi / column("lead_mm")
-        """rad of the motor per mm of the axis."""
-        self.metres_per_rad = 1e-3 / self.turn_per_mm
-        self.mass_1e_3 = column("moving_mass_kg") * 1e-3
-        """N per mm/s2."""
-        self.efficiency = column("screw_efficiency")
-        self.rotor = column("rotor_inertia_kg_m2") * self.turn_per_mm
-        """N m per mm/s2."""
-        self.copper = column("winding_resistance_ohm") / column("torque_constant_nm_per_a") ** 2
-        """W per (N m)^2."""
-        self.regeneration = column("regeneration_efficiency")
-        self.standby = column("standby_power_w")
-        self.percent_per_nm = 100.0 / column("rated_torque_nm")
+def _filtered(filters: Sequence[tuple[Filter, list[int]]], rows: Floats, state: Floats) -> Floats:
+    """Each row (axes, n) through its filter, whose state (order, axes) moves on; in one go where all axes have the same."""
+    if len(filters) == 1:
+        out, after = lfilter(*filters[0][0], rows, state.T)
+        state[:] = after.T
+        return out
+    out = np.empty_like(rows)
+    for one, axes in filters:
+        out[axes], after = lfilter(*one, rows[axes], state[:, axes].T)
+        state[:, axes] = after.T
+    return out
 
 
-_Filter = tuple[tuple[float, ...], tuple[float, ...]]
-
-
-def _lag(p: AxisParameters) -> _Filter:
-    """From commanded velocity to following error."""
-    decay = exp(-p.kv_per_s * SAMPLE_S)
-    return ((1.0 - p.velocity_feed_forward) / p.kv_per_s * (1.0 - decay),), (1.0, -decay)
-
-
-def _washout(p: AxisParameters) -> _Filter:
-    """From changes of force to force felt: each change rises within the one time and fades within the other.
-
-    exp(-t / decay) - exp(-t / rise) for a step at t = 0, scaled to reach 1 at its highest, sampled exactly.
-    """
-    slow, fast = exp(-SAMPLE_S / p.disturbance_decay_s), exp(-SAMPLE_S / p.disturbance_rise_s)
-    ratio = p.disturbance_rise_s / p.disturbance_decay_s
-    peak = ratio ** (ratio / (1.0 - ratio)) - ratio ** (1.0 / (1.0 - ratio))
-    return (0.0, (slow - fast) / peak), (1.0, -(slow + fast), slow * fast)
-
-
-def _filtered(filters: Sequence[_Filter], columns: Floats, state: Floats) -> tuple[Floats, Floats]:
-    """Each column (n, axes) through its filter, and the state after it; in one go where all axes have the same."""
-    if all(one == filters[0] for one in filters):
-        return lfilter(*filters[0], columns, state)
-    out, after = np.empty_like(columns), state.copy()
-    for axis, one in enumerate(filters):
-        out[:, axis], after[:, axis] = lfilter(*one, columns[:, axis], state[:, axis])
-    return out, after
-
-
-def _steps(columns: Floats, before: Floats) -> Floats:
-    """Difference of each row (n, axes) to the one before it."""
-    out = np.empty_like(columns)
-    if len(columns):
-        np.subtract(columns[1:], columns[:-1], out=out[1:])
-        np.subtract(columns[0], before, out=out[0])
+def _steps(rows: Floats, before: Floats) -> Floats:
+    """Difference of each sample of the rows (axes, n) to the one before it."""
+    out = np.empty(rows.shape)
+    if rows.shape[1]:
+        np.subtract(rows[:, 1:], rows[:, :-1], out=out[:, 1:])
+        np.subtract(rows[:, 0], before, out=out[:, 0])
     return out
 
 
 def _carried(drive: Floats, steps: Floats, width: Floats, before: Floats) -> Floats:
-    """Play of each column (n, axes). Where an axis does not turn round, all at once; the others by ``play``."""
-    if not len(drive):
+    """Play of each row (axes, n). Where an axis does not turn round, all at once; the others by ``play``."""
+    if not drive.shape[1]:
         return drive
     half = 0.5 * width
     low, high = drive - half, drive + half
-    out: Floats = np.minimum(np.maximum(low, np.minimum(np.maximum(before, low[0]), high[0])), high)
-    if len(drive) > 1:
-        turning = (steps[1:].min(axis=0) < 0.0) & (steps[1:].max(axis=0) > 0.0)
-        if turning.any():
-            out[:, turning] = play(drive[:, turning], width[turning], before[turning])
+    first = np.minimum(np.maximum(before[:, None], low[:, :1]), high[:, :1])
+    out: Floats = np.minimum(np.maximum(low, first, out=low), high, out=low)
+    if drive.shape[1] > 1:
+        turning = np.flatnonzero((steps[:, 1:].min(axis=1) < 0.0) & (steps[:, 1:].max(axis=1) > 0.0))
+        if turning.size:
+            out[turning] = play(drive[turning], width[turning], before[turning, None])
     return out
 
 
 def _drive(p: Columns, velocity: Floats, acceleration: Floats, load: Floats) -> tuple[Floats, Floats]:
     """(torque in N m, electrical power in W): inertia of rotor and mass, load through the screw, copper losses."""
-    work = (p.mass_1e_3 * acceleration - load) * p.metres_per_rad
+    work = acceleration * p.mass_1e_3
+    work -= load
+    work *= p.metres_per_rad
     # The screw's losses always cost: they add when the motor drives the mass and take away when the mass drives the motor.
-    torque = np.where(work * velocity >= 0.0, work / p.efficiency, work * p.efficiency)
-    torque += p.rotor * acceleration
-    power = torque * velocity * p.turn_per_mm + p.copper * torque * torque
-    return torque, np.where(power < 0.0, power * p.regeneration, power) + p.standby
+    drives = work * velocity >= 0.0
+    torque = np.where(drives, work / p.efficiency, work * p.efficiency)
+    acceleration *= p.rotor
+    torque += acceleration
+    power = torque * velocity
+    power *= p.turn_per_mm
+    copper = torque * p.copper
+    copper *= torque
+    power += copper
+    np.multiply(power, p.regeneration, out=power, where=power < 0.0)
+    power += p.standby
+    return torque, power
 
 
 def play(drive: Floats, width: Floats | float, before: Floats | float) -> Floats:
-    """What is carried along by ``drive`` (n,) or (n, axes) with a slack of ``width``, having been at ``before``.
+    """What is carried along by ``drive`` (n,) or (axes, n) with a slack of ``width``, having been at ``before``.
 
     Each sample clamps what was there into its own slack; two clamps in a row are one clamp again, so that the clamps from the
     first sample to each are found in log2 n rounds of doubling. Only values are picked, nothing is added up: no rounding.
     """
     half = 0.5 * np.asarray(width)
-    low, high = drive - half, drive + half
-    bottom, top, reach = low, high, 1
-    while reach < len(drive):
+    bottom, top, reach = drive - half, drive + half, 1
+    while reach < drive.shape[-1]:
         # What the samples up to ``reach`` earlier leave, clamped by those since.
-        lower, upper = bottom.copy(), top.copy()
-        np.minimum(np.maximum(bottom[:-reach], bottom[reach:]), top[reach:], out=lower[reach:])
-        np.minimum(np.maximum(top[:-reach], bottom[reach:]), top[reach:], out=upper[reach:])
+        lower, upper = np.empty_like(bottom), np.empty_like(top)
+        lower[..., :reach], upper[..., :reach] = bottom[..., :reach], top[..., :reach]
+        for earlier, out in ((bottom, lower), (top, upper)):
+            view = out[..., reach:]
+            np.maximum(earlier[..., :-reach], bottom[..., reach:], out=view)
+            np.minimum(view, top[..., reach:], out=view)
         bottom, top, reach = lower, upper, 2 * reach
     return np.minimum(np.maximum(before, bottom), top)
 
 
 def pitch_error_mm(p: Columns, position_mm: Floats) -> Floats:
-    """Error of the screws (n, axes): a slope, and a wave that repeats with each turn."""
+    """Error of the screws (axes, n): a slope, and a wave that repeats with each turn."""
     return p.pitch_slope * (position_mm - p.fixed_end_mm) + p.pitch_wave_mm * np.sin(position_mm * p.turn_per_mm)
 
 
 def growth_mm(p: Columns, position_mm: Floats, screw_temperature_c: Floats) -> Floats:
-    """How far the tables are carried by screws that are warmer than when they were measured (n, axes)."""
+    """How far the tables are carried by screws that are warmer than when they were measured (axes, n); temperatures (axes, 1)."""
     return (p.growth_per_k * (screw_temperature_c - p.reference_temperature_c)) * (position_mm - p.fixed_end_mm)

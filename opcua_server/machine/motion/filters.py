@@ -42,10 +42,10 @@ _linear_filter: Final = _compiled()
 
 
 def lfilter(b: _Coefficients, a: _Coefficients, x: Floats, zi: Floats) -> tuple[Floats, Floats]:
-    """``x``: (n, ...) through the filter of coefficients ``b`` and ``a``, along its first axis, from the state ``zi``; and the
-    state after it."""
+    """``x``: (..., n) through the filter of coefficients ``b`` and ``a``, along its last axis, from the state ``zi``: (..., order);
+    and the state after it."""
     if _linear_filter is None:
         from scipy.signal import lfilter as public
 
-        return public(b, a, x, axis=0, zi=zi)  # type: ignore[no-any-return]
-    return _linear_filter(np.asarray(b), np.asarray(a), x, 0, zi)  # type: ignore[no-any-return]
+        return public(b, a, x, axis=-1, zi=zi)  # type: ignore[no-any-return]
+    return _linear_filter(np.asarray(b), np.asarray(a), x, -1, zi)  # type: ignore[no-any-return]

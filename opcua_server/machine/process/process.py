@@ -45,7 +45,7 @@ BREAKING_SPIKE: Final = 2.5
 
 @dataclass(slots=True)
 class CutBlock:
-    """One block of cutting. Torques in N·m at each tick, forces in N on the axes ``(100, 3)`` or None without a cut."""
+    """One block of cutting. Torques in N·m at each tick, forces in N on the axes ``(3, 100)`` or None without a cut."""
 
     torque_nm: list[float]
     force_n: Floats | None
@@ -181,7 +181,7 @@ class Process:
         tool.cut_mm += float(travels[:count].sum())
         return CutBlock(
             torque_nm=torques.tolist(),
-            force_n=np.repeat(forces, SAMPLES_PER_TICK, axis=0),
+            force_n=np.repeat(forces.T, SAMPLES_PER_TICK, axis=1),
             in_cut_s=count * TICK_S,
             chip_load_mm=min(chip_load, 2.0),
             cutting_speed_m_min=edge_speed,

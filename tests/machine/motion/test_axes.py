@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opcua_server.machine.motion import filters
-from opcua_server.machine.motion.axes import Axes, AxisBlock, Columns, growth_mm, pitch_error_mm, play
+from opcua_server.machine.motion.axes import Axes, AxisBlock, growth_mm, pitch_error_mm, play
 from opcua_server.machine.motion.block import Floats
+from opcua_server.machine.motion.columns import Columns
 from opcua_server.machine.parameters import VF2_AXES, AxisParameters
 from tests.machine.motion.paths import feed, run
 
@@ -81,15 +82,15 @@ def test_backlash_is_lost_motion_between_motor_and_scale() -> None:
 
 def test_a_warm_screw_carries_the_table_away_from_its_fixed_end() -> None:
     screw = Columns([VF2_AXES[0]])
-    position = screw.fixed_end_mm[None, :] - 500.0
-    assert growth_mm(screw, position, np.array([30.0]))[0] == pytest.approx(-11.5e-6 * 10.0 * 500.0)
-    assert growth_mm(screw, position, screw.reference_temperature_c)[0] == 0.0
+    position = screw.fixed_end_mm - 500.0
+    assert growth_mm(screw, position, np.array([[30.0]]))[0, 0] == pytest.approx(-11.5e-6 * 10.0 * 500.0)
+    assert growth_mm(screw, position, screw.reference_temperature_c)[0, 0] == 0.0
 
 
 def test_pitch_error_grows_by_its_slope_over_the_travel() -> None:
     one = replace(VF2_AXES[0], pitch_wave_um=0.0)
-    error = pitch_error_mm(Columns([one]), np.array([[-1000.0], [0.0]]))
-    assert error[1, 0] - error[0, 0] == pytest.approx(one.pitch_error_um_per_m * 1e-3)
+    error = pitch_error_mm(Columns([one]), np.array([[-1000.0, 0.0]]))
+    assert error[0, 1] - error[0, 0] == pytest.approx(one.pitch_error_um_per_m * 1e-3)
 
 
 def test_torque_is_friction_when_cruising_and_the_force_of_the_cut_adds_to_it() -> None:
@@ -163,7 +164,7 @@ def test_the_compiled_filter_is_found_and_is_the_public_one(monkeypatch: pytest.
     """The installed scipy has it where it is looked for; where another has not, the public one gives the same bytes."""
     assert filters._linear_filter is not None
     b, a = (0.0, 0.3), (1.0, -1.6, 0.64)
-    x, zi = np.linspace(-1.0, 2.0, 24).reshape(8, 3), np.array([[0.1, 0.2, 0.3], [0.0, -0.1, 0.4]])
+    x, zi = np.linspace(-1.0, 2.0, 24).reshape(3, 8), np.array([[0.1, 0.0], [0.2, -0.1], [0.3, 0.4]])
     found = filters.lfilter(b, a, x, zi)
     monkeypatch.setattr(filters, "_linear_filter", None)
     for ours, public in zip(found, filters.lfilter(b, a, x, zi), strict=True):

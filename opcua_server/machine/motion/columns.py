@@ -1,0 +1,77 @@
+"""Parameters of feed drives side by side, with what can be worked out once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import exp, pi
+
+import numpy as np
+
+from opcua_server.machine.motion.block import Floats
+from opcua_server.machine.parameters import SAMPLE_S, AxisParameters
+
+
+class Columns:
+    """One array (axes, 1) for each parameter: a row of samples of each axis meets it as one number."""
+
+    def __init__(self, parameters: Sequence[AxisParameters]) -> None:
+        def column(name: str) -> Floats:
+            return np.array([[getattr(one, name)] for one in parameters], dtype=np.float64)
+
+        self.lag = _alike([_lag(one) for one in parameters])
+        self.washout = _alike([_washout(one) for one in parameters])
+        self.presliding2 = 2.0 * column("presliding_mm")
+        self.per_presliding = 1.0 / column("presliding_mm")
+        self.coulomb = column("coulomb_friction_n")
+        self.static_rise = (column("static_friction_ratio") - 1.0) * self.coulomb
+        self.per_stribeck = 1.0 / column("stribeck_velocity_mm_s")
+        self.viscous = column("viscous_friction_n_s_per_mm")
+        self.weight = column("weight_n")
+        self.per_stiffness = 1.0 / column("servo_stiffness_n_per_mm")
+        self.backlash = column("backlash_mm")
+        self.pitch_slope = column("pitch_error_um_per_m") * 1e-6
+        self.pitch_wave_mm = column("pitch_wave_um") * 1e-3
+        self.growth_per_k = column("growth_um_per_m_k") * 1e-6
+        self.fixed_end_mm = column("fixed_end_mm")
+        self.reference_temperature_c = column("reference_temperature_c")
+        self.turn_per_mm = 2.0 * pi / column("lead_mm")
+        """rad of the motor per mm of the axis."""
+        self.metres_per_rad = 1e-3 / self.turn_per_mm
+        self.mass_1e_3 = column("moving_mass_kg") * 1e-3
+        """N per mm/s2."""
+        self.efficiency = column("screw_efficiency")
+        self.rotor = column("rotor_inertia_kg_m2") * self.turn_per_mm
+        """N m per mm/s2."""
+        self.copper = column("winding_resistance_ohm") / column("torque_constant_nm_per_a") ** 2
+        """W per (N m)^2."""
+        self.regeneration = column("regeneration_efficiency")
+        self.standby = column("standby_power_w")
+        self.percent_per_nm = 100.0 / column("rated_torque_nm")
+
+
+Filter = tuple[tuple[float, ...], tuple[float, ...]]
+
+
+def _alike(filters: Sequence[Filter]) -> list[tuple[Filter, list[int]]]:
+    """Each filter that there is, and the axes that have it."""
+    found: dict[Filter, list[int]] = {}
+    for axis, one in enumerate(filters):
+        found.setdefault(one, []).append(axis)
+    return list(found.items())
+
+
+def _lag(p: AxisParameters) -> Filter:
+    """From commanded velocity to following error."""
+    decay = exp(-p.kv_per_s * SAMPLE_S)
+    return ((1.0 - p.velocity_feed_forward) / p.kv_per_s * (1.0 - decay),), (1.0, -decay)
+
+
+def _washout(p: AxisParameters) -> Filter:
+    """From changes of force to force felt: each change rises within the one time and fades within the other.
+
+    exp(-t / decay) - exp(-t / rise) for a step at t = 0, scaled to reach 1 at its highest, sampled exactly.
+    """
+    slow, fast = exp(-SAMPLE_S / p.disturbance_decay_s), exp(-SAMPLE_S / p.disturbance_rise_s)
+    ratio = p.disturbance_rise_s / p.disturbance_decay_s
+    peak = ratio ** (ratio / (1.0 - ratio)) - ratio ** (1.0 / (1.0 - ratio))
+    return (0.0, (slow - fast) / peak), (1.0, -(slow + fast), slow * fast)
