@@ -19,6 +19,7 @@ from opcua_server.machine.machine import Begun, Machine, sums
 from opcua_server.machine.motion.axes import as_read, follow
 from opcua_server.machine.motion.columns import Columns
 from opcua_server.machine.parameters import VF2
+from opcua_server.machine.process.process import SAMPLES_PER_TICK
 
 Floats = npt.NDArray[np.float64]
 
@@ -54,7 +55,7 @@ class Group:
             self._state,
             np.concatenate([one.motion.position_mm.T for one in begun]),
             np.concatenate([one.motion.velocity_mm_s.T for one in begun]),
-            np.concatenate([one.force_n for one in begun]),
+            np.repeat(np.concatenate([one.force_n for one in begun]), SAMPLES_PER_TICK, axis=1),
         )
         axes = as_read(self._columns, followed, np.concatenate([machine.screws_c for machine in self.machines]))
         watts, ways = sums(followed.power_w, followed.velocity_mm_s, count, 1)

@@ -38,7 +38,8 @@ from opcua_server.machine.noise import BURST, GAUGE, PERSONALITY, Channel, Noise
 from opcua_server.machine.parameters import SAMPLE_S, VF2
 from opcua_server.machine.physics import Physics
 from opcua_server.machine.pneumatics import AirUnit
-from opcua_server.machine.process.process import SAMPLES_PER_TICK, TICK_S, TICKS, CutBlock, Process
+from opcua_server.machine.process.load import TICK_S, TICKS
+from opcua_server.machine.process.process import SAMPLES_PER_TICK, CutBlock, Process
 from opcua_server.machine.process.stock import Stock
 from opcua_server.machine.sensing import Sensing
 from opcua_server.machine.sensors import DataLink
@@ -94,7 +95,7 @@ class Begun:
 
     @property
     def force_n(self) -> Floats:
-        """Of the cut on the axes, (3, samples)."""
+        """Of the cut on the axes at each of the block's ticks, (3, ticks)."""
         return self.cut.force_n if self.cut.force_n is not None else _NO_FORCE
 
 
@@ -207,7 +208,7 @@ class Machine:
             return
         command = np.concatenate([one.motion.position_mm.T for one in begun], axis=1)
         velocity = np.concatenate([one.motion.velocity_mm_s.T for one in begun], axis=1)
-        force = np.concatenate([one.force_n for one in begun], axis=1)
+        force = np.repeat(np.concatenate([one.force_n for one in begun], axis=1), SAMPLES_PER_TICK, axis=1)
         followed = self.axes.follow(command, velocity, force)
         watts, ways = sums(followed.power_w, followed.velocity_mm_s, 1, count)
         for k, one in enumerate(begun):
@@ -489,7 +490,7 @@ LOST_LIMIT_MM: Final = 0.12
 """Difference of motor encoder and scale, beyond growth and play, at which the control trips."""
 _EVEN: Final = (1.0, 1.0, 1.0)
 _SOUND_AXES: Final = ((0.0, 0.0, 0.0), _EVEN, _EVEN)
-_NO_FORCE: Final[Floats] = np.zeros((3, SAMPLES))
+_NO_FORCE: Final[Floats] = np.zeros((3, TICKS))
 
 
 def sums(power_w: Floats, velocity_mm_s: Floats, machines: int, blocks: int) -> tuple[list[list[float]], Floats]:

@@ -113,10 +113,9 @@ class Tool:
     def flank_wear_mm(self) -> float:
         return flank_wear_mm(self.used)
 
-    @property
-    def strength_n(self) -> float:
-        """Force on the edges at which it breaks."""
-        worn = min(self.flank_wear_mm / (2.0 * CRITERION_MM), 1.0)
+    def strength_n(self, flank_wear_mm: float) -> float:
+        """Force on the edges at which it breaks when its flank is worn that far."""
+        worn = min(flank_wear_mm / (2.0 * CRITERION_MM), 1.0)
         return BENDING_N_MM2 * self.type.diameter_mm**2 * (1.0 - WEAR_WEAKENS * worn)
 
     @property

@@ -9,11 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from opcua_server.machine.physics import Physics
 from opcua_server.machine.process.blank import Blank, read_blank
 from opcua_server.machine.process.cutting import milling
 from opcua_server.machine.process.materials import MATERIALS
+from opcua_server.machine.process.process import Process
 from opcua_server.machine.process.removals import Removals
 from opcua_server.machine.process.stock import Engagement, Stock
+from opcua_server.machine.tools import CUTTERS, Tool
 
 
 @given(
@@ -113,3 +116,25 @@ def test_stock_comment_is_read_and_nonsense_is_not() -> None:
     assert read_blank("(STOCK C45 X0 Y0 Z0 TO X-1 Y1 Z1)") is None
     assert read_blank("(STOCK C45 X0 Y-.- Z0 TO X1 Y1 Z1)") is None
     assert read_blank("G0 X0") is None
+
+
+def test_the_cut_of_a_part_before_is_the_cut_that_would_be_worked_out_again() -> None:
+    """Looked up beside the stamp or worked out: the same bytes, for an edge that wears on from part to part."""
+
+    def parts(memories: list[Removals]) -> list[tuple[float, ...]]:
+        tool, found = Tool(CUTTERS[6], 1, 1), []
+        for memory in memories:
+            process = Process(Stock(_blank(), memory))
+            for k in range(40):
+                x = np.linspace(-8.0 + 1.5 * k, -6.65 + 1.5 * k, 10)
+                path = np.stack([x, 20.0 + 0.2 * x, np.where(x < 0.0, 1.0, -2.0 - 0.02 * x)], axis=1)
+                cut = process.step(path, tool, 6000.0, Physics(edge_chipped=0.3 if k > 30 else 0.0), 1.3)
+                force = cut.force_n if cut.force_n is not None else np.zeros(1)
+                found.append((*cut.torque_nm, *force.ravel().tolist(), cut.tooth_force_n, cut.chip_load_mm, cut.once_per_turn_n))
+        return [*found, (tool.used, tool.nominal_used, tool.cut_mm)]
+
+    memory = Removals()
+    again, anew = parts([memory, memory]), parts([Removals(), Removals()])
+    assert again == anew
+    assert any(row[-1] > 0.0 for row in anew[:-1])
+    assert len(memory) <= 40

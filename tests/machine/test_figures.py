@@ -12,8 +12,9 @@ import pytest
 
 from opcua_server.machine.physics import Physics
 from opcua_server.machine.process.blank import Blank
+from opcua_server.machine.process.load import TICK_S, TICKS
 from opcua_server.machine.process.materials import MATERIALS
-from opcua_server.machine.process.process import TICK_S, TICKS, CutBlock, Process
+from opcua_server.machine.process.process import CutBlock, Process
 from opcua_server.machine.process.stock import Stock
 from opcua_server.machine.process.wear import CRITERION_MM
 from opcua_server.machine.tools import CUTTERS, Tool

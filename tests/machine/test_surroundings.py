@@ -117,10 +117,10 @@ def test_a_chipped_tooth_costs_no_power_but_hammers_once_per_turn(name: str, chi
 
 def test_a_worn_tool_breaks_sooner_and_a_thicker_one_later() -> None:
     thin, thick = Tool(CUTTERS[8], 1, 1), Tool(CUTTERS[4], 1, 1)
-    assert thick.strength_n > 4.0 * thin.strength_n
-    new = thick.strength_n
+    assert thick.strength_n(0.0) > 4.0 * thin.strength_n(0.0)
+    new = thick.strength_n(0.0)
     thick.used = 1.2
-    assert 0.6 * new < thick.strength_n < 0.9 * new
+    assert 0.6 * new < thick.strength_n(thick.flank_wear_mm) < 0.9 * new
 
 
 def test_the_gauge_reads_each_part_when_it_is_done() -> None:

@@ -107,17 +107,22 @@ def _cut(
     )
 
 
-def _with_chipped_tooth(cut: Cut, material: Material, teeth: int, chipped: float) -> Cut:
-    """On the chipped share of the depth one tooth is missing and the next one cuts double."""
+def chipped_tooth(material: Material, teeth: int, chipped: float) -> tuple[float, float]:
+    """(mean force of what it was, change of force once per turn over the force of one tooth): on the chipped share of the depth
+    one tooth is missing and the next one cuts double."""
     double = 2.0 ** (1.0 - material.mc)
-    less = 1.0 - chipped * (2.0 - double) / teeth
+    # From the mean of its neighbours down by the missing tooth and up by the double one.
+    return 1.0 - chipped * (2.0 - double) / teeth, 0.5 * chipped * double
+
+
+def _with_chipped_tooth(cut: Cut, material: Material, teeth: int, chipped: float) -> Cut:
+    less, doubled = chipped_tooth(material, teeth, chipped)
     return replace(
         cut,
         power_w=cut.power_w * less,
         torque_nm=cut.torque_nm * less,
         tangential_n=cut.tangential_n * less,
-        # From the mean of its neighbours down by the missing tooth and up by the double one.
-        once_per_turn_n=cut.peak_n * (0.5 * chipped * double) * np.minimum(cut.teeth_in_cut, 1.0),
+        once_per_turn_n=cut.peak_n * doubled * np.minimum(cut.teeth_in_cut, 1.0),
     )
 
 

@@ -17,26 +17,19 @@ import numpy as np
 import numpy.typing as npt
 
 from opcua_server.machine.physics import Physics
-from opcua_server.machine.process.cutting import Cut, drilling, milling, together
-from opcua_server.machine.process.materials import Material
-from opcua_server.machine.process.stability import QUIET, Chatter, chatter
+from opcua_server.machine.process.cutting import chipped_tooth
+from opcua_server.machine.process.load import TICK_S, TICKS, Load, Sums, load
+from opcua_server.machine.process.stability import QUIET, Chatter, chatter, lowest_n_mm
 from opcua_server.machine.process.stock import Engagement, Stock
 from opcua_server.machine.process.surface import roughness_um
 from opcua_server.machine.process.wear import life_min
-from opcua_server.machine.tools import Tool
+from opcua_server.machine.tools import Tool, ToolType
 
 Floats = npt.NDArray[np.float64]
 
-TICKS: Final = 10
-TICK_S: Final = 0.01
 SAMPLES_PER_TICK: Final = 10
 AXIAL_SHARE: Final = 0.7
 """A path steeper than this (dz over travel) is drilled, not milled."""
-FEED_FORCE: Final = 0.55
-NORMAL_FORCE: Final = 0.35
-AXIAL_FORCE: Final = 0.20
-"""Forces on the axes against the tangential force of the edge, mean over a turn (sharp 30 degree helix)."""
-DRILL_THRUST: Final = 1.1
 CHATTER_WEAR: Final = 0.8
 """How much faster an edge wears in fully grown chatter."""
 BREAKING_SPIKE: Final = 2.5
@@ -45,7 +38,8 @@ BREAKING_SPIKE: Final = 2.5
 
 @dataclass(slots=True)
 class CutBlock:
-    """One block of cutting. Torques in N·m at each tick, forces in N on the axes ``(3, 100)`` or None without a cut."""
+    """One block of cutting. Torques in N·m at each tick, forces in N on the axes at each, ``(3, 10)``, or None without
+    a cut."""
 
     torque_nm: list[float]
     force_n: Floats | None
@@ -69,6 +63,7 @@ class CutBlock:
 
 
 IDLE: Final = [0.0] * TICKS
+_TIP_BYTES: Final = 24
 
 
 class Process:
@@ -77,7 +72,8 @@ class Process:
     def __init__(self, stock: Stock | None = None) -> None:
         self.stock = stock
         self.engagement = Engagement()
-        self._last_tip: Floats | None = None
+        self._last_tip = b""
+        """Bytes of where the tool was last."""
 
     def new_stock(self, stock: Stock | None) -> None:
         """Another blank on the table."""
@@ -89,106 +85,111 @@ class Process:
 
         ``speed_rpm``: of the spindle; ``coolant_wear``: how much faster the edge wears than well cooled.
         """
-        previous = self._last_tip if self._last_tip is not None else tips_mm[0]
-        self._last_tip = tips_mm[-1].copy()
+        path = tips_mm.tobytes()
+        before, self._last_tip = self._last_tip or path[:_TIP_BYTES], path[-_TIP_BYTES:]
         edge_speed = math.pi * tool.type.diameter_mm * speed_rpm / 1000.0 if tool else 0.0
-        stock = self.stock
-        if tool is None or stock is None or tool.type.teeth == 0 or tool.broken or not _may_touch(tips_mm, tool, stock):
-            self.engagement.clear()
+        stock, engagement = self.stock, self.engagement
+        if tool is None or stock is None or tool.type.teeth == 0 or tool.broken:
+            engagement.clear()
             return _without_cut(edge_speed)
-        volume, moment = stock.stamp(tips_mm, tool.type.diameter_mm / 2.0)
+        radius = tool.type.diameter_mm / 2.0
+        removal = stock.known(path, radius)
+        if removal is None:
+            if not _may_touch(tips_mm, tool, stock):
+                engagement.clear()
+                return _without_cut(edge_speed)
+            removal = stock.take(tips_mm, path, radius)
+        # What else a cut depends on, but for the state of the edge: with all that equal it is the cut of the part before.
+        key = (engagement.state, before, id(tool.type), speed_rpm)
+        passed = removal.passes.get(key)
+        if passed is None:
+            passed = self._pass(stock, removal.volumes, removal.moments, tips_mm, before, tool, speed_rpm)
+            removal.remember(key, passed)
+        engagement.area_mm2, engagement.moment, engagement.depth_mm = passed.engagement
+        if passed.load is None:
+            return _without_cut(edge_speed, passed.removed_mm3)
+        return self._cut(passed.load, passed.removed_mm3, tool, edge_speed, physics, coolant_wear)
+
+    def _pass(
+        self, stock: Stock, volume: Floats, moment: Floats, tips_mm: Floats, before: bytes, tool: Tool, speed_rpm: float
+    ) -> Pass:
+        """The tool's way along ``tips_mm`` from ``before``, as far as it is a matter of geometry."""
+        engagement, kind = self.engagement, tool.type
         touched = bool(volume.any())
-        if self.engagement.area_mm2 == 0.0 and not touched:
-            return _without_cut(edge_speed)
+        if engagement.area_mm2 == 0.0 and not touched:
+            return Pass(kind, engagement.state, 0.0, None)
         steps = np.empty_like(tips_mm)
         np.subtract(tips_mm[1:], tips_mm[:-1], out=steps[1:])
-        np.subtract(tips_mm[0], previous, out=steps[0])
+        np.subtract(tips_mm[0], np.frombuffer(before), out=steps[0])
         travels: Floats = np.sqrt(np.einsum("ij,ij->i", steps, steps))
         steep = np.abs(steps[:, 2]) > AXIAL_SHARE * travels
         if touched and steep.any():
-            share = np.where(
-                steep, stock.disc_share(float(tips_mm[-1, 0]), float(tips_mm[-1, 1]), tool.type.diameter_mm / 2.0), 1.0
-            )
+            share = np.where(steep, stock.disc_share(float(tips_mm[-1, 0]), float(tips_mm[-1, 1]), kind.diameter_mm / 2.0), 1.0)
             volume, moment = volume * share, moment * share
-        areas, depths = self.engagement.follow(volume, moment, travels, 2.0 * stock.cell_mm)
-        cutting = np.flatnonzero((travels > 1e-6) & (areas > 0.0))
+        areas, depths = engagement.follow(volume, moment, travels, 2.0 * stock.cell_mm)
+        removed, cutting = float(volume.sum()), np.flatnonzero((travels > 1e-6) & (areas > 0.0))
         if speed_rpm < 30.0 or not cutting.size:
-            return _without_cut(edge_speed, float(volume.sum()))
-        axial = steep if not tool.type.cuts_along_axis else np.ones_like(steep)
-        return self._cut(
-            stock.blank.material, cutting, steps[cutting], travels[cutting], areas[cutting], depths[cutting], axial[cutting],
-            volume, tool, speed_rpm, physics, coolant_wear,
+            return Pass(kind, engagement.state, removed, None)
+        axial = steep if not kind.cuts_along_axis else np.ones_like(steep)
+        cut = load(
+            stock.blank.material, kind, speed_rpm, cutting, steps[cutting], travels[cutting], areas[cutting], depths[cutting],
+            axial[cutting],
         )  # fmt: skip
+        return Pass(kind, engagement.state, removed, cut)
 
-    def _cut(
-        self, material: Material, ticks: npt.NDArray[np.intp], steps: Floats, travels: Floats, areas: Floats, depths: Floats,
-        axial: npt.NDArray[np.bool_], volume: Floats, tool: Tool, speed_rpm: float, physics: Physics, coolant_wear: float,
-    ) -> CutBlock:  # fmt: skip
-        """The ticks that cut."""
-        kind, engagement = tool.type, self.engagement
+    def _cut(self, cut: Load, removed_mm3: float, tool: Tool, edge_speed: float, physics: Physics, coolant_wear: float) -> CutBlock:
+        """What comes of it with the edge that the tool has."""
+        kind, engagement, sums = tool.type, self.engagement, cut.whole
         wear_mm, chipped = tool.flank_wear_mm, physics.edge_chipped
-        feed = travels * (60.0 / TICK_S)
-        width = np.minimum(areas / np.maximum(depths, 1e-3), kind.diameter_mm)
-        depth = areas / width
-        some, every = bool(axial.any()), bool(axial.all())
-        if every:
-            cut = drilling(material, kind.diameter_mm, kind.teeth, speed_rpm, feed, areas, wear_mm)
-        elif not some:
-            cut = milling(material, kind.diameter_mm, kind.teeth, speed_rpm, feed, depth, width, wear_mm, chipped)
-        else:
-            flat = ~axial
-            cut = together(
-                axial,
-                drilling(material, kind.diameter_mm, kind.teeth, speed_rpm, feed[axial], areas[axial], wear_mm),
-                milling(material, kind.diameter_mm, kind.teeth, speed_rpm, feed[flat], depth[flat], width[flat], wear_mm, chipped),
-            )
-        breaks = cut.peak_n * np.maximum(cut.teeth_in_cut, 1.0) > tool.strength_n * physics.tool_strength
-        if some:
-            breaks &= ~axial
-        broke = bool(breaks.any())
-        count = int(breaks.argmax()) + 1 if broke else len(ticks)
-        worst, turn_n = QUIET, 0.0
-        if not every:
-            power = np.where(axial[:count], -1.0, cut.power_w[:count])
-            heaviest = int(power.argmax())
-            if power[heaviest] > 0.0:
-                worst = chatter(
-                    float(depth[heaviest]), float(material.specific_force(float(cut.chip_mm[heaviest]))),
-                    float(cut.teeth_in_cut[heaviest]), speed_rpm / 60.0 * kind.teeth, physics.damping,
-                )  # fmt: skip
-            turn_n = float(cut.once_per_turn_n[:count].max())
-        torques = np.zeros(TICKS)
-        torques[ticks[:count]] = cut.torque_nm[:count]
-        forces = np.zeros((TICKS, 3))
-        forces[ticks[:count]] = _axis_forces(cut, steps / travels[:, None], axial if some else None)[:count]
-        if broke:
-            torques[ticks[count - 1]] *= BREAKING_SPIKE
+        power = cut.blunt_w * wear_mm
+        power += cut.sharp_w
+        broke = False
+        strength = tool.strength_n(wear_mm) * physics.tool_strength
+        if cut.hardest[0] + cut.hardest[1] * wear_mm > strength and (breaks := power * cut.bends_n_w > strength).any():
+            broke, sums = True, cut.sums(int(breaks.argmax()) + 1)
             tool.broken = True
             engagement.clear()
-        powers = cut.power_w[:count]
-        total = float(powers.sum())
+        count = sums.count
+        if count < len(power):
+            power = power[:count]
+        worst = QUIET
+        if cut.bites_n_mm > lowest_n_mm(physics.damping):
+            heaviest = int(np.where(cut.mills[:count], power, -1.0).argmax())
+            if cut.mills[heaviest] and power[heaviest] > 0.0:
+                worst = chatter(
+                    float(cut.depth_mm[heaviest]), float(cut.specific_n_mm2[heaviest]), float(cut.teeth_in_cut[heaviest]),
+                    cut.speed_rpm / 60.0 * kind.teeth, physics.damping,
+                )  # fmt: skip
+        tooth_n, turn_n = float((power * cut.shakes_n_w[:count]).max()), 0.0
+        if chipped > 0.0 and kind.teeth > 1:
+            less, doubled = chipped_tooth(cut.material, kind.teeth, chipped)
+            turn_n = float((power * cut.turns_n_w[:count]).max()) * doubled
+            power[cut.mills[:count]] *= less
+            total, fed = float(power.sum()), float((cut.feed_mm_min[:count] * power).sum())
+        else:
+            total, fed = sums.sharp_w + sums.blunt_w * wear_mm, sums.sharp_feed + sums.blunt_feed * wear_mm
         # A retract at rapid still shares its first tick with the cut: the mean chip load is that of the power.
-        chip_load = float((feed[:count] * powers).sum()) / (speed_rpm * kind.teeth) / total if total > 0.0 else 0.0
-        tooth = cut.peak_n[:count] if not some else np.where(axial[:count], 0.15 * cut.peak_n[:count], cut.peak_n[:count])
+        chip_load = fed / (cut.speed_rpm * kind.teeth) / total if total > 0.0 else 0.0
         # Conditions hardly change within a block: its means decide how much of the edge's life it takes.
-        edge_speed = math.pi * kind.diameter_mm * speed_rpm / 1000.0
-        share = float(width[:count].sum()) / count / kind.diameter_mm
-        life = life_min(material.taylor_c, kind.edge, edge_speed, chip_load, kind.nominal_fz_mm, share)
+        life = life_min(cut.material.taylor_c, kind.edge, edge_speed, chip_load, kind.nominal_fz_mm, sums.width_share)
         used = count * TICK_S / (60.0 * life)
         tool.nominal_used += used
         tool.used += used / tool.life_scatter * physics.wear_rate * coolant_wear * (1.0 + CHATTER_WEAR * worst.growth)
         tool.cutting_time_s += count * TICK_S
-        tool.cut_mm += float(travels[:count].sum())
+        tool.cut_mm += sums.travel_mm
+        torque, force = _at_ticks(cut, sums, power)
+        if broke:
+            torque[int(cut.ticks[count - 1])] *= BREAKING_SPIKE
         return CutBlock(
-            torque_nm=torques.tolist(),
-            force_n=np.repeat(forces.T, SAMPLES_PER_TICK, axis=1),
+            torque_nm=torque,
+            force_n=force,
             in_cut_s=count * TICK_S,
             chip_load_mm=min(chip_load, 2.0),
             cutting_speed_m_min=edge_speed,
-            tooth_force_n=float(tooth.max()),
+            tooth_force_n=tooth_n,
             power_w=total / TICKS,
-            removed_mm3=float(volume.sum()),
-            chip_mm=float(cut.chip_mm[:count].sum()) / count,
+            removed_mm3=removed_mm3,
+            chip_mm=sums.chip_mm,
             area_mm2=engagement.area_mm2,
             depth_mm=engagement.depth_mm,
             once_per_turn_n=turn_n,
@@ -196,6 +197,29 @@ class Process:
             roughness_um=roughness_um(kind, chip_load, wear_mm, chipped, worst.growth) if total > 0.0 else 0.0,
             broke=broke,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """A block's way through the stock: how the tool is engaged after it, what it removed, and its load where it cuts."""
+
+    tool: ToolType
+    """Kept, so that no other may get its identity."""
+    engagement: tuple[float, float, float]
+    removed_mm3: float
+    load: Load | None
+
+
+def _at_ticks(cut: Load, sums: Sums, power_w: Floats) -> tuple[list[float], Floats]:
+    """Torque at each tick of the block, and forces (3, ticks)."""
+    per_w = 60.0 / (2.0 * math.pi * cut.speed_rpm)
+    if sums.count == TICKS:
+        return (power_w * per_w).tolist(), cut.force_n_w * power_w
+    ticks = cut.ticks[: sums.count]
+    torque, force = np.zeros(TICKS), np.zeros((3, TICKS))
+    torque[ticks] = power_w * per_w
+    force[:, ticks] = cut.force_n_w[:, : sums.count] * power_w
+    return torque.tolist(), force
 
 
 def _without_cut(edge_speed_m_min: float, removed_mm3: float = 0.0) -> CutBlock:
@@ -213,16 +237,3 @@ def _may_touch(tips_mm: Floats, tool: Tool, stock: Stock) -> bool:
         and max(y) > blank.low[1] - r
         and min(y) < blank.high[1] + r
     )
-
-
-def _axis_forces(cut: Cut, along: Floats, axial: npt.NDArray[np.bool_] | None) -> Floats:
-    """Forces of the cut on X, Y, Z for unit vectors of the path (n, 3): against the feed, across it, and up the spindle."""
-    ft, forces = cut.tangential_n, np.empty_like(along)
-    x, y = along[:, 0], along[:, 1]
-    forces[:, 0] = ft * (-FEED_FORCE * x - NORMAL_FORCE * y)
-    forces[:, 1] = ft * (-FEED_FORCE * y + NORMAL_FORCE * x)
-    forces[:, 2] = AXIAL_FORCE * ft
-    if axial is not None:
-        forces[axial, :2] = 0.0
-        forces[axial, 2] = DRILL_THRUST * ft[axial]
-    return forces

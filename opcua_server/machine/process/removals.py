@@ -9,8 +9,9 @@ The key is exact (state, tool and every bit of the path), so that a remembered r
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,8 @@ from opcua_server.machine.process.blank import Blank
 Key = tuple[int, float, bytes]
 MOST: Final = 20_000
 """Stamps remembered: about an hour of cutting, 10 MB. Beyond it everything is forgotten and learnt anew."""
+
+MOST_PASSES: Final = 4
 
 
 @dataclass(slots=True)
@@ -33,6 +36,14 @@ class Removal:
     heights: npt.NDArray[np.float64] | float = 0.0
     state: int = -1
     """The state after it."""
+    passes: dict[Hashable, Any] = field(default_factory=dict)
+    """What else was found out about the cut by what else it depends on (``process``)."""
+
+    def remember(self, key: Hashable, found: object) -> None:
+        """Of the few ways in which one stamp is made again and again; no more are kept."""
+        if len(self.passes) >= MOST_PASSES:
+            self.passes.clear()
+        self.passes[key] = found
 
 
 class Removals:

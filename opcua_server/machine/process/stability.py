@@ -18,6 +18,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
 
 NATURAL_HZ: Final = 650.0
 STIFFNESS_N_MM: Final = 84_000.0
@@ -64,11 +67,20 @@ class Chatter:
 QUIET: Final = Chatter(0.0, NATURAL_HZ)
 
 
+def bites(depth_mm: Floats, specific_force_n_mm2: Floats, teeth_in_cut: Floats) -> Floats:
+    """How hard cuts hold on to the tool, N/mm: what ``Limit`` bounds."""
+    return depth_mm * specific_force_n_mm2 * np.maximum(teeth_in_cut, 0.3)
+
+
+def lowest_n_mm(damping: float) -> float:
+    """What is stable at any speed; ``damping``: of nominal."""
+    return 2.0 * STIFFNESS_N_MM * DAMPING * damping * (1.0 + DAMPING * damping) / DIRECTION
+
+
 def chatter(depth_mm: float, specific_force_n_mm2: float, teeth_in_cut: float, tooth_hz: float, damping: float) -> Chatter:
     """Of a milling cut; ``damping``: of nominal. Vibration grows until the tooth leaves the cut, so it is bounded by the chip."""
     load = depth_mm * specific_force_n_mm2 * max(teeth_in_cut, 0.3)
-    lowest = 2.0 * STIFFNESS_N_MM * DAMPING * damping * (1.0 + DAMPING * damping) / DIRECTION
-    if load <= lowest or tooth_hz < 10.0:
+    if load <= lowest_n_mm(damping) or tooth_hz < 10.0:
         return QUIET
     found = limit(round(tooth_hz, 1), round(DAMPING * damping, 4))
     if load <= found.force_n_mm:

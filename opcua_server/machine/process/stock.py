@@ -56,7 +56,7 @@ def lattice(blank: Blank) -> Lattice:
 
 
 class Stock:
-    """Heights of one work piece: ``heights: (nx, ny)`` in mm, work coordinates."""
+    """One work piece."""
 
     MOST_CELLS: Final = 160_000
 
@@ -64,26 +64,49 @@ class Stock:
         self.blank = blank
         self._lattice = points = lattice(blank)
         self._cells: tuple[int, int] = (len(points.xs), len(points.xs[0]))
-        self.heights = np.full(self._cells, blank.high[2], dtype=np.float64)
+        self._heights = np.full(len(points.xs) * len(points.xs[0]), blank.high[2], dtype=np.float64)
+        self._owed: list[Removal] = []
+        """Known stamps that the heights have not seen: nobody needs them before a stamp that is new."""
         self._removals = removals
         self._state = removals.begin(blank)
         self.cell_mm = points.cell_mm
         self.cell_area_mm2 = points.dx_mm * points.dy_mm
+
+    @property
+    def heights(self) -> Floats:
+        """(nx, ny) in mm, work coordinates."""
+        return self._settled().reshape(self._cells)
+
+    def _settled(self) -> Floats:
+        """All heights in a row, after all stamps that were only looked up."""
+        for known in self._owed:
+            self._heights[known.cells] = known.heights
+        self._owed.clear()
+        return self._heights
 
     def stamp(self, path: Floats, radius_mm: float) -> tuple[Floats, Floats]:
         """Cut with the tool at each row of ``path: (n, 3)`` (x, y, z of the tip, mm, work coordinates) in turn.
 
         Returns removed volume in mm3 and volume-weighted depth in mm3·mm, both ``(n,)`` and not to be written to.
         """
-        before = self._state
-        key = (before, radius_mm, path.tobytes())
-        known = self._removals.after(key)
-        if known is None:
-            known = self._removals.keep(key, self._take(path, radius_mm))
-        elif known.cells is not None:
-            self.heights.ravel()[known.cells] = known.heights
-        self._state = known.state
-        return known.volumes, known.moments
+        rows = path.tobytes()
+        removal = self.known(rows, radius_mm) or self.take(path, rows, radius_mm)
+        return removal.volumes, removal.moments
+
+    def known(self, path: bytes, radius_mm: float) -> Removal | None:
+        """The stamp along ``path`` if it was made before, by any machine; None when it must be made with ``take``."""
+        known = self._removals.after((self._state, radius_mm, path))
+        if known is not None:
+            self._state = known.state
+            if known.cells is not None:
+                self._owed.append(known)
+        return known
+
+    def take(self, path: Floats, rows: bytes, radius_mm: float) -> Removal:
+        """Make a stamp that is not ``known``; ``rows``: the bytes of ``path``."""
+        removal = self._removals.keep((self._state, radius_mm, rows), self._take(path, radius_mm))
+        self._state = removal.state
+        return removal
 
     def _take(self, path: Floats, radius_mm: float) -> Removal:
         """Lower the heights."""
@@ -102,7 +125,8 @@ class Stock:
         j1 = min(ny, int((y_high + radius_mm - y0) / points.dy_mm) + 1)
         if i0 >= i1 or j0 >= j1:
             return nothing
-        window = self.heights[i0:i1, j0:j1]
+        heights = self._settled()
+        window = heights.reshape(self._cells)[i0:i1, j0:j1]
         # Of the cells around the tool most are cut already or out of reach: only the rest is worth a look at each tick.
         where = np.flatnonzero(window > z_low)
         if not where.size:
@@ -116,7 +140,6 @@ class Stock:
         if not index.size:
             return nothing
         under = np.square(x - path[:, 0, None]) + np.square(y - path[:, 1, None]) <= radius_mm * radius_mm
-        heights = self.heights.ravel()
         before = heights[index]
         if z_high <= z_low:
             # At one depth a cell is cut by the first tick that covers it.
@@ -165,13 +188,18 @@ class Engagement:
 
     area_mm2: float = 0.0
     depth_mm: float = 0.0
-    _moment: float = field(default=0.0, repr=False)
+    moment: float = field(default=0.0, repr=False)
+
+    @property
+    def state(self) -> tuple[float, float, float]:
+        """All that it carries on: area, moment, depth."""
+        return self.area_mm2, self.moment, self.depth_mm
 
     def follow(
         self, volumes_mm3: Floats, weighted_depths: Floats, travels_mm: Floats, smoothing_mm: float
     ) -> tuple[Floats, Floats]:
         """Take in some ticks, what each removed over its travel. Returns area and depth after each."""
-        area, moment, depth = self.area_mm2, self._moment, self.depth_mm
+        area, moment, depth = self.area_mm2, self.moment, self.depth_mm
         areas, depths = [], []
         keeps = np.exp(travels_mm * (-1.0 / smoothing_mm)).tolist()
         for volume, weighted, travel, keep in zip(
@@ -186,8 +214,8 @@ class Engagement:
                     depth = moment / area
             areas.append(area)
             depths.append(depth)
-        self.area_mm2, self._moment, self.depth_mm = area, moment, depth
+        self.area_mm2, self.moment, self.depth_mm = area, moment, depth
         return np.array(areas), np.array(depths)
 
     def clear(self) -> None:
-        self.area_mm2 = self.depth_mm = self._moment = 0.0
+        self.area_mm2 = self.depth_mm = self.moment = 0.0

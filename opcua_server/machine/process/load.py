@@ -1,0 +1,166 @@
+"""What a block asks of the edge by its geometry alone, and what comes of it with the edge that is there.
+
+    stock, engagement, path, tool, speed  --> Load          worked out once, remembered with the stamp that it belongs to
+    Load, flank wear, chipped tooth ...   --> power, force
+
+A worn flank adds a force that grows with VB, so the power of a tick is a straight line in VB: two numbers. Everything else of the
+cut follows from the power by factors that do not change from part to part.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from opcua_server.machine.process.cutting import Cut, drilling, milling, together
+from opcua_server.machine.process.materials import Material
+from opcua_server.machine.process.stability import bites
+from opcua_server.machine.tools import ToolType
+
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+TICKS: Final = 10
+TICK_S: Final = 0.01
+FEED_FORCE: Final = 0.55
+NORMAL_FORCE: Final = 0.35
+AXIAL_FORCE: Final = 0.20
+"""Forces on the axes against the tangential force of the edge, mean over a turn (sharp 30 degree helix)."""
+DRILL_THRUST: Final = 1.1
+DRILL_TOOTH: Final = 0.15
+"""Of a drill's force that shakes: its edges stay in cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """The ticks of a block that cut, ``n`` of them."""
+
+    tool: ToolType
+    material: Material
+    speed_rpm: float
+    ticks: npt.NDArray[np.intp]
+    """Which of the block's (n,)."""
+    sharp_w: Floats
+    """Power of a new edge (n,)."""
+    blunt_w: Floats
+    """What each mm of flank wear adds (n,)."""
+    force_n_w: Floats
+    """Forces on X, Y, Z by power (3, n): against the feed, across it, and up the spindle."""
+    shakes_n_w: Floats
+    """Force of one tooth that excites the tooth-passing line, by power (n,)."""
+    bends_n_w: Floats
+    """Force on the teeth in cut that may break the tool, by power (n,); 0 where it cuts along its axis."""
+    turns_n_w: Floats
+    """Force that is missed once per turn where a tooth is gone, by power (n,); 0 where it cuts along its axis."""
+    feed_mm_min: Floats
+    depth_mm: Floats
+    width_mm: Floats
+    chip_mm: Floats
+    specific_n_mm2: Floats
+    """kc (n,)."""
+    teeth_in_cut: Floats
+    mills: Flags
+    """Ticks that do not cut along the axis (n,)."""
+    whole: Sums = field(init=False)
+    """Of all ticks: most blocks have nothing that ends them early."""
+    hardest: tuple[float, float] = field(init=False)
+    """Greatest force that may break the tool: of a new edge, and by flank wear. At most their sum comes together."""
+    bites_n_mm: float = field(init=False)
+    """Greatest load that may excite chatter."""
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__
+        put(self, "whole", self.sums(len(self.ticks)))
+        put(self, "hardest", (float((self.sharp_w * self.bends_n_w).max()), float((self.blunt_w * self.bends_n_w).max())))
+        loads = bites(self.depth_mm, self.specific_n_mm2, self.teeth_in_cut)
+        put(self, "bites_n_mm", float(np.where(self.mills, loads, 0.0).max()))
+
+    def sums(self, count: int) -> Sums:
+        """Of the first ``count`` ticks."""
+        feed, sharp, blunt = self.feed_mm_min[:count], self.sharp_w[:count], self.blunt_w[:count]
+        return Sums(
+            count=count,
+            sharp_w=float(sharp.sum()),
+            blunt_w=float(blunt.sum()),
+            sharp_feed=float((feed * sharp).sum()),
+            blunt_feed=float((feed * blunt).sum()),
+            travel_mm=float(feed.sum()) * (TICK_S / 60.0),
+            width_share=float(self.width_mm[:count].sum()) / count / self.tool.diameter_mm,
+            chip_mm=float(self.chip_mm[:count].sum()) / count,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Over the first ``count`` ticks: power of a new edge and what a mm of wear adds, both also times the feed; means."""
+
+    count: int
+    sharp_w: float
+    blunt_w: float
+    sharp_feed: float
+    blunt_feed: float
+    travel_mm: float
+    width_share: float
+    """Mean width of the cut, of the tool's diameter."""
+    chip_mm: float
+
+
+def load(
+    material: Material, kind: ToolType, speed_rpm: float, ticks: npt.NDArray[np.intp], steps_mm: Floats, travels_mm: Floats,
+    areas_mm2: Floats, depths_mm: Floats, axial: Flags,
+) -> Load:  # fmt: skip
+    """Of the ``ticks`` that cut: their ways (n, 3) and lengths, cross sections and depths, and which cut along the axis."""
+    feed = travels_mm * (60.0 / TICK_S)
+    width = np.minimum(areas_mm2 / np.maximum(depths_mm, 1e-3), kind.diameter_mm)
+    depth = areas_mm2 / width
+    mills = ~axial
+
+    def cut(wear_mm: float) -> Cut:
+        milled, drilled = feed[mills], feed[axial]
+        if not drilled.size:
+            return milling(material, kind.diameter_mm, kind.teeth, speed_rpm, feed, depth, width, wear_mm)
+        if not milled.size:
+            return drilling(material, kind.diameter_mm, kind.teeth, speed_rpm, feed, areas_mm2, wear_mm)
+        return together(
+            axial,
+            drilling(material, kind.diameter_mm, kind.teeth, speed_rpm, drilled, areas_mm2[axial], wear_mm),
+            milling(material, kind.diameter_mm, kind.teeth, speed_rpm, milled, depth[mills], width[mills], wear_mm),
+        )
+
+    sharp = cut(0.0)
+    per_w = 60_000.0 / (math.pi * kind.diameter_mm * speed_rpm)
+    tooth_n_w = per_w / np.maximum(sharp.teeth_in_cut, 0.05)
+    return Load(
+        tool=kind,
+        material=material,
+        speed_rpm=speed_rpm,
+        ticks=ticks,
+        sharp_w=sharp.power_w,
+        blunt_w=cut(1.0).power_w - sharp.power_w,
+        force_n_w=_axis_forces(per_w, (steps_mm / travels_mm[:, None]).T, axial),
+        shakes_n_w=np.where(axial, DRILL_TOOTH, 1.0) * tooth_n_w,
+        bends_n_w=np.where(axial, 0.0, np.maximum(sharp.teeth_in_cut, 1.0)) * tooth_n_w,
+        turns_n_w=np.where(axial, 0.0, np.minimum(sharp.teeth_in_cut, 1.0)) * tooth_n_w,
+        feed_mm_min=feed,
+        depth_mm=depth,
+        width_mm=width,
+        chip_mm=sharp.chip_mm,
+        specific_n_mm2=material.specific_force(sharp.chip_mm),
+        teeth_in_cut=sharp.teeth_in_cut,
+        mills=mills,
+    )
+
+
+def _axis_forces(per_w: float, along: Floats, axial: Flags) -> Floats:
+    """On X, Y, Z by power, for unit vectors of the path (3, n)."""
+    x, y, _ = along
+    forces = np.empty_like(along)
+    forces[0] = np.where(axial, 0.0, -FEED_FORCE * x - NORMAL_FORCE * y)
+    forces[1] = np.where(axial, 0.0, -FEED_FORCE * y + NORMAL_FORCE * x)
+    forces[2] = np.where(axial, DRILL_THRUST, AXIAL_FORCE)
+    forces *= per_w
+    return forces
