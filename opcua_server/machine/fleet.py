@@ -53,8 +53,8 @@ class Group:
         followed = follow(
             self._columns,
             self._state,
-            np.concatenate([one.motion.position_mm.T for one in begun]),
-            np.concatenate([one.motion.velocity_mm_s.T for one in begun]),
+            np.concatenate([one.motion.rows[:3] for one in begun]),
+            np.concatenate([one.motion.rows[3:] for one in begun]),
             np.repeat(np.concatenate([one.force_n for one in begun]), SAMPLES_PER_TICK, axis=1),
         )
         axes = as_read(self._columns, followed, np.concatenate([machine.screws_c for machine in self.machines]))

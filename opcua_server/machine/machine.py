@@ -206,10 +206,9 @@ class Machine:
         count = len(begun)
         if not count:
             return
-        command = np.concatenate([one.motion.position_mm.T for one in begun], axis=1)
-        velocity = np.concatenate([one.motion.velocity_mm_s.T for one in begun], axis=1)
+        rows = np.concatenate([one.motion.rows for one in begun], axis=1)
         force = np.repeat(np.concatenate([one.force_n for one in begun], axis=1), SAMPLES_PER_TICK, axis=1)
-        followed = self.axes.follow(command, velocity, force)
+        followed = self.axes.follow(rows[:3], rows[3:], force)
         watts, ways = sums(followed.power_w, followed.velocity_mm_s, 1, count)
         for k, one in enumerate(begun):
             axes = None
@@ -271,7 +270,7 @@ class Machine:
     # --- physics of a block ---------------------------------------------------------------------------------------
     def _cut(self, motion: MotionBlock, physics: Physics) -> CutBlock:
         job = self.controller.job
-        tips = motion.position_mm[SAMPLES_PER_TICK - 1 :: SAMPLES_PER_TICK]
+        tips = motion.rows[:3, SAMPLES_PER_TICK - 1 :: SAMPLES_PER_TICK].T
         # In a dry run nobody clamps a blank.
         tool = None if self.controller.modifiers["DryRun"] else self.controller.tool
         if job is not None:

@@ -55,7 +55,7 @@ class View:
         if index >= 0 and self.move is not None:
             self.move = motion.moves[index]
         self.command = motion.position_mm[sample].tolist()
-        self.remaining = motion.remaining_mm[sample].tolist()
+        self.remaining = motion.remaining_mm(sample)
         self.feed_mm_s = float(motion.feed_mm_s[sample])
         self.actual = axes.position_mm[sample].tolist()
         self.motor = axes.motor_position_mm[sample].tolist()

@@ -6,13 +6,14 @@ velocities in mm/s, order of axes X, Y, Z.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from opcua_server.machine.moves import Move, NcAlarm
+from opcua_server.machine.moves import Move, NcAlarm, Point
 
 Floats = NDArray[np.float64]
 
@@ -40,19 +41,45 @@ class MotionEvent:
 
 @dataclass(slots=True)
 class MotionBlock:
-    """``n`` consecutive samples. Arrays are (n, 3) or (n,) and are not to be written to."""
+    """``n`` consecutive samples. ``rows``: X Y Z Vx Vy Vz (6, n), not to be written to."""
 
-    position_mm: Floats
-    velocity_mm_s: Floats
-    remaining_mm: Floats
-    """Distance to go in the active move per axis, signed; 0 when no move is active."""
+    rows: Floats
     feed_mm_s: Floats
     """Path speed (n,)."""
     move_index: NDArray[np.int32]
     """Which of ``moves`` is active (n,); -1 when none is."""
     moves: tuple[Move, ...]
     """The moves that are active at some sample of this block, in order."""
+    goals: Sequence[Point]
+    """Where each of them ends."""
     events: tuple[MotionEvent, ...]
 
     def __len__(self) -> int:
         return len(self.feed_mm_s)
+
+    @property
+    def position_mm(self) -> Floats:
+        """(n, 3)."""
+        return self.rows[:3].T
+
+    @property
+    def velocity_mm_s(self) -> Floats:
+        """(n, 3)."""
+        return self.rows[3:].T
+
+    def remaining_mm(self, sample: int) -> list[float]:
+        """Distance to go in the active move per axis, signed; 0 when no move is active."""
+        index = int(self.move_index[sample])
+        if index < 0:
+            return [0.0, 0.0, 0.0]
+        return [goal - at for goal, at in zip(self.goals[index], self.rows[:3, sample].tolist(), strict=True)]
+
+
+def path_speed(velocity_mm_s: Floats) -> Floats:
+    """(n,) of velocities (3, n)."""
+    x, y, z = velocity_mm_s
+    squares: Floats = x * x
+    squares += y * y
+    squares += z * z
+    np.sqrt(squares, out=squares)
+    return squares

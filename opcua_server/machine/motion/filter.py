@@ -14,45 +14,46 @@ from opcua_server.machine.motion.block import Floats
 
 
 class Average:
-    """Moving average over ``count`` samples of columns, state carried between blocks; ``count`` 1 changes nothing."""
+    """Moving average over ``count`` samples of rows (rows, n), state carried between blocks; ``count`` 1 changes nothing."""
 
     def __init__(self, count: int) -> None:
         self.count = count
         self._history: Floats = np.zeros((0, 0))
 
-    def settle(self, row: Sequence[float]) -> None:
-        """As if the columns had stood at ``row`` for ever."""
-        self._history = np.tile(np.array(row, dtype=np.float64), (self.count - 1, 1))
+    def settle(self, column: Sequence[float]) -> None:
+        """As if the rows had stood at ``column`` for ever."""
+        self._history = np.tile(np.array(column, dtype=np.float64)[:, None], self.count - 1)
 
     def step(self, raw: Floats) -> Floats:
-        """The means of the last ``count`` rows at each of the ``n`` new rows (n, columns)."""
-        if self.count == 1 or len(raw) == 0:
+        """The means of the last ``count`` samples at each of the ``n`` new ones (rows, n)."""
+        if self.count == 1 or raw.shape[1] == 0:
             return raw
         full, means = self.ahead(raw)
-        self.take(full, len(raw))
+        self.take(full, raw.shape[1])
         return means
 
     def ahead(self, raw: Floats) -> tuple[Floats, Floats]:
-        """(history and new rows, means at the new rows), without moving on; ``take`` then moves on by some of the rows.
+        """(history and new samples, means at the new ones), without moving on; ``take`` then moves on by some of them.
 
         Added up pairwise, in an order that depends on ``count`` alone: cutting time into other blocks gives the same bytes.
         """
-        n = len(raw)
+        n = raw.shape[1]
         if self.count == 1:
             return raw, raw
-        full = np.concatenate((self._history, raw))
+        full = np.concatenate((self._history, raw), axis=1)
         total = np.zeros_like(raw)
-        # ``sums[k]`` is the sum of ``width`` rows from k on; the binary digits of ``count`` say which widths to add.
+        # ``sums[:, k]`` is the sum of ``width`` samples from k on; the binary digits of ``count`` say which widths to add.
         width, offset, sums = 1, 0, full
         while True:
             if self.count & width:
-                total += sums[offset : offset + n]
+                total += sums[:, offset : offset + n]
                 offset += width
             if width * 2 > self.count:
-                return full, total / self.count
-            sums = sums[:-width] + sums[width:]
+                total /= self.count
+                return full, total
+            sums = sums[:, :-width] + sums[:, width:]
             width *= 2
 
     def take(self, full: Floats, upto: int) -> None:
-        """Stand behind the first ``upto`` of the new rows of ``full``."""
-        self._history = full[upto : upto + self.count - 1]
+        """Stand behind the first ``upto`` of the new samples of ``full``."""
+        self._history = full[:, upto : upto + self.count - 1]

@@ -23,7 +23,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from opcua_server.machine.motion.block import MotionBlock, MotionEvent
+from opcua_server.machine.motion.block import MotionBlock, MotionEvent, path_speed
 from opcua_server.machine.motion.corner import part
 from opcua_server.machine.motion.filter import Average
 from opcua_server.machine.motion.panel import Panel
@@ -170,10 +170,10 @@ class Motion(Panel):
         """The next ``n`` samples of 1 ms, always exactly ``n``: while it waits or nothing is queued the axes stand."""
         if self._track is not None and self._sample + n <= self._track.samples and n:
             return self._within(self._track, n)
-        raw = np.empty((n, 6))
-        ends = np.empty((n, 3))
+        raw = np.empty((6, n))
         index = np.empty(n, dtype=np.int32)
         moves: list[Move] = []
+        goals: list[Point] = []
         self._events = events = []
         i = 0
         while i < n:
@@ -183,17 +183,15 @@ class Motion(Panel):
                     self._end_track(track, i)
                     continue
                 m = min(n - i, track.samples - self._sample)
-                position, velocity, segment = track.read(self._sample + 1, m)
-                raw[i : i + m, :3] = position
-                raw[i : i + m, 3:] = velocity
+                raw[:, i : i + m], segment = track.read(self._sample + 1, m)
                 if self._sample == 0 and not self._begun:
                     self._begun = True
                     events.append(MotionEvent(i, "begin", track.segments[self._segment].move))
                 base = len(moves) - self._segment
                 last = int(segment[-1])
                 moves.extend(one.move for one in track.segments[self._segment : last + 1])
+                goals.extend(track.ends[self._segment : last + 1])
                 index[i : i + m] = segment + base
-                ends[i : i + m] = track.ends[segment]
                 if last != self._segment:
                     self._pass(track, segment, i)
                 self._sample += m
@@ -209,27 +207,17 @@ class Motion(Panel):
             elif self._step(i):
                 continue
             active = self.active
-            raw[i : i + m, :3] = self._place
-            raw[i : i + m, 3:] = 0.0
-            ends[i : i + m] = self._place if active is None or active.kind not in PATH else active.end
+            x, y, z = self._place
+            raw[0, i : i + m], raw[1, i : i + m], raw[2, i : i + m], raw[3:, i : i + m] = x, y, z, 0.0
             index[i : i + m] = -1 if active is None else len(moves)
             if active is not None:
                 moves.append(active)
+                goals.append(self._place if active.kind not in PATH else active.end)
             i += m
         if n:
-            self._now = raw[-1, :3].copy()
+            self._now = raw[:3, -1].copy()
         smooth = self._filter.step(raw)
-        position, velocity = smooth[:, :3], smooth[:, 3:]
-        x, y, z = velocity[:, 0], velocity[:, 1], velocity[:, 2]
-        return MotionBlock(
-            position_mm=position,
-            velocity_mm_s=velocity,
-            remaining_mm=np.where((index < 0)[:, None], 0.0, ends - position),
-            feed_mm_s=np.sqrt(x * x + y * y + z * z),
-            move_index=index,
-            moves=tuple(moves),
-            events=tuple(events),
-        )
+        return MotionBlock(smooth, path_speed(smooth[3:]), index, tuple(moves), goals, tuple(events))
 
     def _within(self, track: Track, n: int) -> MotionBlock:
         """A block that lies on the track as a whole, as most do."""
@@ -247,21 +235,15 @@ class Motion(Panel):
         index, last = span.segments(low, n, before)
         if last == before:
             moves: tuple[Move, ...] = (track.segments[before].move,)
+            goals = track.ends[before : before + 1]
         else:
             moves = tuple(one.move for one in track.segments[before : last + 1])
+            goals = track.ends[before : last + 1]
             self._pass(track, index + before, 0)
         self._sample += n
-        self._now = span.raw[high - 1, :3]
+        self._now = span.raw[:3, high - 1]
         span.take(self._filter, low, n)
-        return MotionBlock(
-            position_mm=span.position[low:high],
-            velocity_mm_s=span.velocity[low:high],
-            remaining_mm=span.remaining[low:high],
-            feed_mm_s=span.feed[low:high],
-            move_index=index,
-            moves=moves,
-            events=tuple(events),
-        )
+        return MotionBlock(span.smooth[:, low:high], span.feed[low:high], index, moves, goals, tuple(events))
 
     # --- path -----------------------------------------------------------------------------------------------------
     def _pass(self, track: Track, segment: NDArray[np.integer[Any]], i: int) -> None:

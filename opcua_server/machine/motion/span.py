@@ -1,6 +1,6 @@
 """What a track gives over a longer span, worked out at once and handed out in blocks.
 
-    |---- track read, filter, distance to go, path speed ----|
+    |---------- track read, filter, path speed -----------|
     |block|block|block|block| ...                                a block is a slice; a replan throws the rest away
 
 Every array is worked out element by element, and the filter adds up in an order of its own, so that a block has the same bytes
@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from opcua_server.machine.motion.block import Floats
+from opcua_server.machine.motion.block import Floats, path_speed
 from opcua_server.machine.motion.filter import Average
 from opcua_server.machine.motion.track import Track
 
@@ -20,19 +20,14 @@ from opcua_server.machine.motion.track import Track
 class Span:
     """Samples ``first`` and on of a track, as many as the track reads at once."""
 
-    __slots__ = ("_full", "_last", "_segment", "count", "feed", "first", "position", "raw", "remaining", "track", "velocity")
+    __slots__ = ("_full", "_last", "_segment", "count", "feed", "first", "raw", "smooth", "track")
 
     def __init__(self, track: Track, first: int, at_least: int, average: Average) -> None:
         self.track, self.first = track, first
-        position, velocity, segment = track.ahead(first, at_least)
+        self.raw, segment = track.ahead(first, at_least)
         self.count = len(segment)
-        self.raw: Floats = np.concatenate((position, velocity), axis=1)
-        self._full, smooth = average.ahead(self.raw)
-        self.position: Floats = smooth[:, :3]
-        self.velocity: Floats = smooth[:, 3:]
-        self.remaining: Floats = track.ends[segment] - self.position
-        x, y, z = self.velocity[:, 0], self.velocity[:, 1], self.velocity[:, 2]
-        self.feed: Floats = np.sqrt(x * x + y * y + z * z)
+        self._full, self.smooth = average.ahead(self.raw)
+        self.feed: Floats = path_speed(self.smooth[3:])
         self._segment = segment.astype(np.int32)
         self._last = int(segment[-1])
 

@@ -39,19 +39,19 @@ class Track:
         """How many samples lie on the path."""
         self.rest_s = max(0.0, self.duration_s + offset_s - self.samples * sample_s)
         """From the last of them to the end of the path."""
-        used = range(len(segments))
-        self._origin = np.array([segments[k].start for k in used], dtype=np.float64)
-        self._u = np.array([segments[k].u0 for k in used], dtype=np.float64)
-        self._length = np.array([segments[k].length for k in used], dtype=np.float64)
-        self._zone_in = np.array([segments[k].zone_in[0] for k in used], dtype=np.float64)
-        self._zone_out = np.array([segments[k].zone_out[0] for k in used], dtype=np.float64)
-        self._blend_in = np.array([segments[k].blend_in for k in used], dtype=np.float64)
-        self._blend_out = np.array([segments[k].blend_out for k in used], dtype=np.float64)
-        self.ends: Floats = np.array([segments[k].end for k in used], dtype=np.float64)
-        """Programmed end points (segments, 3)."""
+        self._origin = _rows([one.start for one in segments])
+        self._u = _rows([one.u0 for one in segments])
+        self._zone_in = np.array([one.zone_in[0] for one in segments], dtype=np.float64)
+        self._zone_out = np.array([one.length - one.zone_out[0] for one in segments], dtype=np.float64)
+        """Where the rounding of the corner before ends, and that of the corner after begins."""
+        self._blend_in = _rows([one.blend_in for one in segments])
+        self._blend_out = _rows([one.blend_out for one in segments])
+        self._rounded = bool(self._zone_in.any()) or any(one.zone_out[0] for one in segments)
+        self.ends = [one.end for one in segments]
+        """Programmed end points."""
         self._arcs = [(k, one.curve, one.length) for k, one in enumerate(segments) if one.curve is not None]
         self._from = 1
-        self._cache: tuple[Floats, Floats, NDArray[np.intp]] | None = None
+        self._cache: tuple[Floats, NDArray[np.intp]] | None = None
 
     def end(self) -> tuple[int, float, float]:
         """(segment, s, v) where the track ends."""
@@ -73,48 +73,60 @@ class Track:
         a, v = float(self._a[k]), float(self._v[k])
         return int(self._index[k]), float(self._s[k]) + (v + 0.5 * a * local) * local, max(0.0, v + a * local)
 
-    def read(self, first: int, n: int) -> tuple[Floats, Floats, NDArray[np.intp]]:
-        """Positions (n, 3), velocities (n, 3) and segments (n,) of the samples ``first`` to ``first + n - 1``."""
-        position, velocity, segment = self.ahead(first, n)
-        return position[:n], velocity[:n], segment[:n]
+    def read(self, first: int, n: int) -> tuple[Floats, NDArray[np.intp]]:
+        """The samples ``first`` to ``first + n - 1``: positions and velocities X Y Z Vx Vy Vz in rows (6, n), segments (n,)."""
+        raw, segment = self.ahead(first, n)
+        return raw[:, :n], segment[:n]
 
-    def ahead(self, first: int, n: int) -> tuple[Floats, Floats, NDArray[np.intp]]:
+    def ahead(self, first: int, n: int) -> tuple[Floats, NDArray[np.intp]]:
         """As ``read``, with all samples behind that were worked out in one go."""
         cache = self._cache
-        if cache is None or not self._from <= first or first + n > self._from + len(cache[2]):
+        if cache is None or not self._from <= first or first + n > self._from + len(cache[1]):
             span = min(max(n, _SPAN), self.samples + 1 - first)
             cache = self._cache = self._sample(np.arange(first, first + span))
             self._from = first
         low = first - self._from
-        return cache[0][low:], cache[1][low:], cache[2][low:]
+        return (cache[0][:, low:], cache[1][low:]) if low else cache
 
-    def _sample(self, samples: NDArray[np.int_]) -> tuple[Floats, Floats, NDArray[np.intp]]:
+    def _sample(self, samples: NDArray[np.int_]) -> tuple[Floats, NDArray[np.intp]]:
         time = samples * self.sample_s - self.offset_s
         phase = np.minimum(np.searchsorted(self._ends, time), len(self._ends) - 1)
         local = time - self._begins[phase]
-        a, v = self._a[phase], self._v[phase]
+        gained = self._a[phase] * local
+        v = self._v[phase]
         segment = self._index[phase]
-        s = self._s[phase] + (v + 0.5 * a * local) * local
-        speed = np.maximum(v + a * local, 0.0)
-        direction = self._u[segment]
-        position = self._origin[segment] + direction * s[:, None]
+        s = self._s[phase] + (v + 0.5 * gained) * local
+        speed = np.maximum(v + gained, 0.0)
+        raw = np.empty((6, len(samples)))
+        position, direction = raw[:3], raw[3:]
+        if len(self.segments) == 1:
+            direction[:] = self._u
+            np.multiply(direction, s, out=position)
+            position += self._origin
+        else:
+            self._u.take(segment, axis=1, out=direction)
+            self._origin.take(segment, axis=1, out=position)
+            position += direction * s
         for arc, curve, length in self._arcs:
             low, high = np.searchsorted(segment, (arc, arc + 1))
             if low < high:
-                position[low:high], direction[low:high] = _on_arc(curve, length, s[low:high])
-        inside = self._zone_in[segment] - s
+                position[:, low:high], direction[:, low:high] = _on_arc(curve, length, s[low:high])
+        if self._rounded:
+            self._round(position, direction, self._zone_in[segment] - s, self._blend_in, segment, -2.0)
+            self._round(position, direction, s - self._zone_out[segment], self._blend_out, segment, 2.0)
+        direction *= speed
+        return raw, segment
+
+    @staticmethod
+    def _round(position: Floats, direction: Floats, inside: Floats, blend: Floats, segment: NDArray[np.intp], turn: float) -> None:
+        """Bend the path where it is ``inside`` (mm, above 0) the rounding of a corner."""
         at = np.flatnonzero(inside > 0.0)
         if len(at):
-            k, x = self._blend_in[segment[at]], inside[at][:, None]
-            position[at] += k * x * x
-            direction[at] -= 2.0 * k * x
-        inside = s - (self._length - self._zone_out)[segment]
-        at = np.flatnonzero(inside > 0.0)
-        if len(at):
-            k, x = self._blend_out[segment[at]], inside[at][:, None]
-            position[at] += k * x * x
-            direction[at] += 2.0 * k * x
-        return position, direction * speed[:, None], segment
+            k, x = blend.take(segment[at], axis=1), inside[at]
+            k *= x
+            direction[:, at] += turn * k
+            k *= x
+            position[:, at] += k
 
     def place(self, segment: int, s_mm: float) -> tuple[float, float, float]:
         """Position on a segment, mm."""
@@ -123,27 +135,38 @@ class Track:
             return one.end
         s = np.array([s_mm])
         if one.curve is not None:
-            position, _ = _on_arc(one.curve, one.length, s)
+            position = _on_arc(one.curve, one.length, s)[0][:, 0]
         else:
-            position = np.array([one.start]) + np.array([one.u0]) * s_mm
+            position = np.array(one.start) + np.array(one.u0) * s_mm
         before, after = one.zone_in[0] - s_mm, s_mm - (one.length - one.zone_out[0])
         if before > 0.0:
             position += np.array(one.blend_in) * before * before
         if after > 0.0:
             position += np.array(one.blend_out) * after * after
-        x, y, z = position[0].tolist()
+        x, y, z = position.tolist()
         return x, y, z
 
 
 def _on_arc(curve: Curve, length: float, s: Floats) -> tuple[Floats, Floats]:
-    """Position and direction (by s) on an arc, (n, 3) each."""
+    """Position and direction (by s) on an arc, (3, n) each."""
     c, e1, e2, n, r0, dr, theta, h = curve
     f = s / length
-    r = (r0 + dr * f)[:, None]
-    cos, sin = np.cos(theta * f)[:, None], np.sin(theta * f)[:, None]
-    first, second, up = np.array(e1), np.array(e2), np.array(n)
+    r = r0 + dr * f
+    turned = theta * f
+    cos, sin = np.cos(turned), np.sin(turned)
+    first, second, up = _rows([e1]), _rows([e2]), _rows([n])
     radial = first * cos + second * sin
     across = second * cos - first * sin
-    position = np.array(c) + r * radial + up * (h * f)[:, None]
+    position = _rows([c]) + radial * r
+    position += up * (h * f)
     scale = 1.0 / length
-    return position, radial * (dr * scale) + r * across * (theta * scale) + up * (h * scale)
+    radial *= dr * scale
+    across *= r * (theta * scale)
+    radial += across
+    radial += up * (h * scale)
+    return position, radial
+
+
+def _rows(points: Sequence[Sequence[float]]) -> Floats:
+    """X, Y and Z of points in rows of their own, (3, points)."""
+    return np.array(points, dtype=np.float64).reshape(-1, 3).T.copy()

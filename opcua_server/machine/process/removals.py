@@ -19,8 +19,9 @@ import numpy.typing as npt
 from opcua_server.machine.process.blank import Blank
 
 Key = tuple[int, float, bytes]
-MOST: Final = 20_000
-"""Stamps remembered: about an hour of cutting, 10 MB. Beyond it everything is forgotten and learnt anew."""
+MOST: Final = 12_000
+"""Stamps remembered: 20 minutes of different cuts, 45 MB with what is known of them; the shipped programs need half. Beyond it
+everything is forgotten and learnt anew."""
 
 MOST_PASSES: Final = 4
 
