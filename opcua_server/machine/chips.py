@@ -37,11 +37,13 @@ class ChipConveyor:
     def step(self, dt_s: float, runs: bool, chips_kg: float, drag: float, slip: float) -> None:
         """``slip``: share of the chips that stays behind."""
         self.runs, self.drag = runs, drag
-        self.pile_kg += chips_kg * slip
-        self.belt_kg += chips_kg * (1.0 - slip)
+        if chips_kg > 0.0:
+            self.pile_kg += chips_kg * slip
+            self.belt_kg += chips_kg * (1.0 - slip)
         if runs:
             self.belt_kg *= math.exp(-dt_s / WAY_S)
-            self.pile_kg *= math.exp(-dt_s / SWEPT_S * (1.0 - slip))
+            if self.pile_kg > 0.0:
+                self.pile_kg *= math.exp(-dt_s / SWEPT_S * (1.0 - slip))
         self.over_s = self.over_s + dt_s if self.current_a > TRIP_A else 0.0
 
     @property

@@ -61,7 +61,7 @@ class Group:
         watts, ways = sums(followed.power_w, followed.velocity_mm_s, count, 1)
         for k, (machine, one) in enumerate(zip(self.machines, begun, strict=True)):
             if k not in apart:
-                machine.end(one, axes.part(_window(k)), watts[k][0], ways[k, 0])
+                machine.end(one, axes.part(_window(k)), watts[k][0], ways[k][0])
 
 
 def groups(machines: Sequence[Machine]) -> list[Group]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -62,7 +62,7 @@ from opcua_server.machine.thermal import (
 )
 from opcua_server.machine.tools import magazine
 from opcua_server.machine.upkeep import Upkeep
-from opcua_server.machine.work import Library
+from opcua_server.machine.work import Job, Library
 
 BLOCK_S: Final = 0.1
 SAMPLES: Final = 100
@@ -130,7 +130,8 @@ class Machine:
         self.process, self.meter = Process(), energy.EnergyMeter()
         self.upkeep = Upkeep()
         self.thermal = Thermal(self.ambient_c)
-        self._heat: Floats = np.zeros(NODES)
+        self._heat = [0.0] * NODES
+        """W in each node, summed over the blocks since the temperatures moved on."""
         self.axes = FeedDrives(VF2.axes, PARKED)
         self._axis_faults = _SOUND_AXES
         self._lost_mm = 0.0
@@ -144,6 +145,7 @@ class Machine:
         )  # fmt: skip
         self.controller.prepare()
         self.shown = Shown()
+        self._tip: tuple[Job, float, Floats] | None = None
         self._power_error = 0.0
         self._overloaded_s = 0.0
 
@@ -178,7 +180,7 @@ class Machine:
 
     def begin(self) -> Begun:
         """The next 100 ms without the axes; ``end`` must follow, at the latest when the temperatures are due."""
-        controller, noise = self.controller, self.noise.at(self.block)
+        controller, noise = self.controller, self.noise.needed(self.block)
         physics = self.faults.physics(self.time_s)
         motion = controller.motion.advance(SAMPLES)
         self.block += 1
@@ -210,11 +212,10 @@ class Machine:
         force = np.repeat(np.concatenate([one.force_n for one in begun], axis=1), SAMPLES_PER_TICK, axis=1)
         followed = self.axes.follow(rows[:3], rows[3:], force)
         watts, ways = sums(followed.power_w, followed.velocity_mm_s, 1, count)
-        for k, one in enumerate(begun):
-            axes = None
-            if seen and k == count - 1:
-                axes = as_read(self.axes.columns, followed.part(slice(k * SAMPLES, None)), np.array(self.screws_c))
-            self.end(one, axes, watts[0][k], ways[0, k])
+        for one, servo_ws, way in zip(begun, watts[0], ways[0], strict=True):
+            last = seen and one is begun[-1]
+            axes = as_read(self.axes.columns, followed.part(slice(-SAMPLES, None)), np.array(self.screws_c)) if last else None
+            self.end(one, axes, servo_ws, way)
         begun.clear()
 
     def sound(self, begun: Begun) -> bool:
@@ -228,27 +229,32 @@ class Machine:
             self._adapt_axes(begun.physics)
         self._end_all([begun], seen=True)
 
-    def end(self, begun: Begun, axes: AxisBlock | None, servo_ws: float, way_mm_s: Floats) -> None:
+    def end(self, begun: Begun, axes: AxisBlock | None, servo_ws: float, way_mm_s: Sequence[float]) -> None:
         """Finish what ``begin`` began with what the axes did: sums of power (W) and speed (mm/s, of each axis) over the samples.
 
         ``axes`` is only needed of a block that is looked at.
         """
         physics, noise = begun.physics, begun.noise
         self.meter.step(BLOCK_S, begun.shown_power_w, servo_ws / SAMPLES, begun.auxiliary_w)
-        rubbing = _SCREW_FRICTION_N if physics.extra_friction == _EVEN else _SCREW_FRICTION_N * np.array(physics.extra_friction)
-        self._heat[SCREW_X : SCREW_Z + 1] += rubbing * way_mm_s / SAMPLES / 1000.0
+        heat = self._heat
+        rubbing: Sequence[float] = _SCREW_HEAT
+        if physics.extra_friction != _EVEN:
+            rubbing = tuple(one * more for one, more in zip(_SCREW_HEAT, physics.extra_friction, strict=True))
+        for axis in range(3):
+            heat[SCREW_X + axis] += rubbing[axis] * way_mm_s[axis]
         if begun.block % THERMAL_BLOCKS == 0:
-            heat = self._heat
-            heat /= THERMAL_BLOCKS
-            self.thermal.step(BLOCK_S * THERMAL_BLOCKS, heat, self.ambient_c, physics.spindle_cooling, physics.coolant_exchange)
-            heat[:] = 0.0
+            mean_w = np.array(heat)
+            mean_w /= THERMAL_BLOCKS
+            self.thermal.step(BLOCK_S * THERMAL_BLOCKS, mean_w, self.ambient_c, physics.spindle_cooling, physics.coolant_exchange)
+            self._heat = [0.0] * NODES
         if axes is not None and self._counts_matter(physics):
-            axes = self._as_counted(axes, physics, noise)
+            axes = self._as_counted(axes, physics, self.noise.at(begun.block - 1))
             if begun.running and abs(self._lost_mm) > LOST_LIMIT_MM:
                 self.controller.raise_alarm("SV0445", "SOFT DISCONNECT ALARM (Y)")  # motor encoder and scale disagree
                 self._lost_mm = 0.0
-        self.sensing.read_column(self, physics, noise)
+        self.sensing.read_column(self, physics, noise, begun.block - 1)
         if axes is not None:
+            noise = self.noise.at(begun.block - 1)
             self.sensing.sense(self, begun.motion, axes, begun.cut, begun.torque_nm, physics, noise)
 
     def lubrication_bar(self, physics: Physics) -> float:
@@ -269,19 +275,27 @@ class Machine:
 
     # --- physics of a block ---------------------------------------------------------------------------------------
     def _cut(self, motion: MotionBlock, physics: Physics) -> CutBlock:
-        job = self.controller.job
-        tips = motion.rows[:3, SAMPLES_PER_TICK - 1 :: SAMPLES_PER_TICK].T
+        job, moves = self.controller.job, motion.moves
+        ticks = slice(SAMPLES_PER_TICK - 1, None, SAMPLES_PER_TICK)
+        tips = motion.rows[:3, ticks].T
         # In a dry run nobody clamps a blank.
         tool = None if self.controller.modifiers["DryRun"] else self.controller.tool
         if job is not None:
-            lengths: float | Floats = self.controller.modal.tool_length
-            if len(motion.moves) > 1:
-                index = motion.move_index[SAMPLES_PER_TICK - 1 :: SAMPLES_PER_TICK].tolist()
-                lengths = np.array([motion.moves[i].modal.tool_length if i >= 0 else lengths for i in index])
-            tips = tips - np.array(job.origin_mm)
-            tips[:, 2] -= lengths
+            length = self.controller.modal.tool_length
+            tips = tips - self._tip_zero(job, length)
+            if len(moves) > 1 and any(one.modal.tool_length != length for one in moves):
+                index = motion.move_index[ticks].tolist()
+                tips[:, 2] -= [moves[i].modal.tool_length - length if i >= 0 else 0.0 for i in index]
         wet = self.coolant.wear_factor(0.8, physics.coolant_concentration)
         return self.process.step(tips, tool, self.spindle.speed_rpm, physics, wet)
+
+    def _tip_zero(self, job: Job, length_mm: float) -> Floats:
+        """Where the axes stand when the tip of a tool of that length is at the blank's zero."""
+        known = self._tip
+        if known is None or known[0] is not job or known[1] != length_mm:
+            x, y, z = job.origin_mm
+            known = self._tip = (job, length_mm, np.array((x, y, z + length_mm)))
+        return known[2]
 
     def _turn(self, cut: CutBlock, physics: Physics, variation: float) -> tuple[float, float, float, float]:
         """Spindle over the block: electrical, shaft and friction power in W, torque in N·m, all mean."""
@@ -360,11 +374,14 @@ class Machine:
     def _heat_up(self, spindle_w: float, shaft_w: float, friction_w: float, cut: CutBlock, physics: Physics) -> None:
         """Heat of everything but the axes, until the temperatures move on."""
         heat = self._heat
-        heat[MOTOR] += max(spindle_w - abs(shaft_w), 0.0) + abs(shaft_w) * (1.0 - EFFICIENCY) * (spindle_w <= abs(shaft_w))
-        heat[BEARING] += BEARING_SHARE * friction_w
-        heat[HOUSING] += HOUSING_SHARE * friction_w
+        if spindle_w > 0.0 or shaft_w != 0.0:
+            shaft_w = abs(shaft_w)
+            heat[MOTOR] += max(spindle_w - shaft_w, 0.0) + (shaft_w * (1.0 - EFFICIENCY) if spindle_w <= shaft_w else 0.0)
+            heat[BEARING] += BEARING_SHARE * friction_w
+            heat[HOUSING] += HOUSING_SHARE * friction_w
         heat[COLUMN] += physics.column_heat_w
-        heat[COOLANT] += CUT_TO_COOLANT * cut.power_w * (self.coolant.flow_l_min > 1.0) + 0.6 * self.coolant.pump_power_w
+        cut_w = CUT_TO_COOLANT * cut.power_w if self.coolant.flow_l_min > 1.0 else 0.0
+        heat[COOLANT] += cut_w + 0.6 * self.coolant.pump_power_w
 
     def _watch(self, cut: CutBlock) -> None:
         """Machine alarms: what the builder's ladder program looks at."""
@@ -492,12 +509,12 @@ _SOUND_AXES: Final = ((0.0, 0.0, 0.0), _EVEN, _EVEN)
 _NO_FORCE: Final[Floats] = np.zeros((3, TICKS))
 
 
-def sums(power_w: Floats, velocity_mm_s: Floats, machines: int, blocks: int) -> tuple[list[list[float]], Floats]:
+def sums(power_w: Floats, velocity_mm_s: Floats, machines: int, blocks: int) -> tuple[list[list[float]], list[list[list[float]]]]:
     """Of rows (machines * 3, blocks * samples): summed power (machines, blocks), and summed speed (machines, blocks, 3)."""
     watts = power_w.reshape(machines, 3, blocks, SAMPLES).sum(axis=3).sum(axis=1)
     ways = np.abs(velocity_mm_s).reshape(machines, 3, blocks, SAMPLES).sum(axis=3).transpose(0, 2, 1)
-    return watts.tolist(), ways
+    return watts.tolist(), ways.tolist()
 
 
-_SCREW_FRICTION_N: Final[Floats] = np.array([260.0, 300.0, 280.0])
-"""Part of each axis' friction that heats nut and screw."""
+_SCREW_HEAT: Final = (260.0 / SAMPLES / 1000.0, 300.0 / SAMPLES / 1000.0, 280.0 / SAMPLES / 1000.0)
+"""W in nut and screw of X, Y, Z per mm/s summed over the samples: part of each axis' friction of 260, 300 and 280 N."""

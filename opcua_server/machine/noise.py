@@ -71,19 +71,41 @@ def generator(seed: int, machine: int, channel: int, step: int = 0) -> np.random
     return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, channel, step]))
 
 
+EVERY_BLOCK: Final = (
+    Channel.SPINDLE_POWER, Channel.CUT_VARIATION, Channel.COOLANT_FLOW, Channel.AUXILIARY_POWER, Channel.COLUMN_TEMPERATURE,
+)  # fmt: skip
+"""Channels that a machine needs also when nobody looks."""
+
+
 class Noise:
     """Standard normal numbers, one for each ``Channel`` and step."""
 
     def __init__(self, seed: int, machine: int) -> None:
         self._seed, self._machine = seed, machine
-        self._chunk = -1
+        self._chunk = self._whole = -1
+        """Of what ``_rows`` holds some channels, and of what the last that were drawn are all."""
         self._rows: list[list[float]] = []
 
     def at(self, step: int) -> list[float]:
         """The numbers of a step, by ``Channel``."""
         chunk, row = divmod(step, CHUNK)
-        if chunk != self._chunk:
-            drawn = [generator(self._seed, self._machine, channel, chunk * CHUNK).standard_normal(CHUNK) for channel in Channel]
-            self._rows = np.stack(drawn, axis=1).tolist()
-            self._chunk = chunk
+        if chunk != self._whole or chunk != self._chunk:
+            self._draw(chunk, tuple(Channel))
+            self._whole = chunk
         return self._rows[row]
+
+    def needed(self, step: int) -> list[float]:
+        """As ``at``, with no number for what is not among ``EVERY_BLOCK``, so that those who are not looked at draw less."""
+        chunk, row = divmod(step, CHUNK)
+        if chunk != self._chunk:
+            if chunk == self._whole + 1:
+                return self.at(step)  # somebody looks
+            self._draw(chunk, EVERY_BLOCK)
+        return self._rows[row]
+
+    def _draw(self, chunk: int, channels: tuple[Channel, ...]) -> None:
+        drawn = np.full((CHUNK, len(Channel)), np.nan)
+        for channel in channels:
+            drawn[:, channel] = generator(self._seed, self._machine, channel, chunk * CHUNK).standard_normal(CHUNK)
+        self._rows = drawn.tolist()
+        self._chunk = chunk

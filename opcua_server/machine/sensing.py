@@ -42,14 +42,19 @@ class Sensing:
         shown, sticks = machine.shown, physics.flow_sensor_sticks
         shown.coolant_flow = self._flow_meter.read(flow, sticks, machine.block, machine.seed, machine.number)
 
-    def read_column(self, machine: Machine, physics: Physics, noise: list[float]) -> None:
+    def read_column(self, machine: Machine, physics: Physics, noise: list[float], step: int) -> None:
         """The column's sensor, whose last good value the control keeps: to be read in every block."""
-        c, shown = Channel, machine.shown
-        true_c = float(machine.thermal.nodes[COLUMN]) + 0.05 * noise[c.COLUMN_TEMPERATURE]
+        shown, looseness = machine.shown, physics.column_sensor_loose
+        true_c = machine.thermal.nodes.item(COLUMN) + 0.05 * noise[Channel.COLUMN_TEMPERATURE]
+        if shown.statuses:
+            shown.statuses.clear()
+        if looseness <= 0.0:
+            shown.column_c = true_c
+            return
+        drawn = machine.noise.at(step)
         shown.column_c, status = loose_plug(
-            true_c, shown.column_c, physics.column_sensor_loose, noise[c.LOOSE_PLUG], noise[c.LOOSE_PLUG_SIZE]
+            true_c, shown.column_c, looseness, drawn[Channel.LOOSE_PLUG], drawn[Channel.LOOSE_PLUG_SIZE]
         )
-        shown.statuses.clear()
         if status:
             shown.statuses["Structure/Temperature"] = status
 

@@ -22,6 +22,7 @@ from typing import Final, NamedTuple
 
 from opcua_server.machine.bearing import FRONT
 
+_OUTER_RACE: Final = FRONT.outer_race
 NOSE_RESONANCE_HZ: Final = 240.0
 CHATTER_AT_BEARING: Final = 0.01
 """Of the acceleration at the tool that reaches the front bearing's housing."""
@@ -80,7 +81,7 @@ class Parts(NamedTuple):
 
     @property
     def outer_race_hz(self) -> float:
-        return FRONT.outer_race * self.turn_hz
+        return _OUTER_RACE * self.turn_hz
 
     @property
     def race_m_s2(self) -> float:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from cnctwin.reading import Value
 from nodesets.catalogue import BY_NAME, MACHINE, NUMERIC, OBJECTS, TRAVEL_MM
-from opcua_server.machine.signals import ROWS
+from opcua_server.machine.machine import Machine
+from opcua_server.machine.signals import ROWS, View, numbers, objects
 from opcua_server.sources.simulated import SimulatedSource, machine_number
 
 from .running import COLUMN, DEMOS, now, run, source
@@ -199,3 +200,22 @@ def test_tools_are_the_magazine_with_one_in_the_spindle() -> None:
     assert len(tools) == 24
     assert [tool.number for tool in tools if tool.in_spindle] == [4]
     assert all(tool.life > 0 and tool.length > 0 for tool in tools)
+
+
+@settings(max_examples=4, deadline=None)
+@given(st.integers(0, 1000), st.lists(st.integers(1, 97), min_size=8, max_size=12))
+def test_a_machine_that_nobody_looks_at_goes_on_as_one_that_is_looked_at_after_each_block(seed: int, pieces: list[int]) -> None:
+    """Through tool changes, cuts and part changes, with faults of axes, sensors and edges: all it shows and all it keeps."""
+    watched, alone = Machine(1, seed, DEMOS), Machine(1, seed, DEMOS)
+    for machine in (watched, alone):
+        machine.controller.start_program()
+        for name, onset_s in (("sensor_spike", 20.0), ("axis_backlash", 40.0), ("tool_breakage", 30.0)):
+            machine.faults.inject(name, 0.5, onset_s, 0.0)
+    for blocks in pieces:
+        for _ in range(blocks):
+            watched.step()
+            numbers(View(watched))
+        alone.run(blocks)
+        assert numbers(View(alone)).tobytes() == numbers(View(watched)).tobytes()
+        assert objects(View(alone)) == objects(View(watched))
+        assert alone.save() == watched.save()

@@ -18,12 +18,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from math import floor
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from opcua_server.machine.motion.block import MotionBlock, MotionEvent, path_speed
+from opcua_server.machine.motion.block import Floats, MotionBlock, MotionEvent, path_speed
 from opcua_server.machine.motion.corner import part
 from opcua_server.machine.motion.filter import Average
 from opcua_server.machine.motion.panel import Panel
@@ -41,6 +41,15 @@ itself; None: until ``resume`` is called. Asked when the move is reached, so it 
 
 _Purpose = Literal["run", "hold", "reset"]
 _Then = Literal["settled", "dwell", "sync", "braked", "reset"]
+
+
+class _Still(NamedTuple):
+    """What the last block gave, which stood as a whole; ``filled``: the filter had seen only this place before it."""
+
+    place: Point
+    filled: bool
+    rows: Floats
+    feed: Floats
 
 
 class Motion(Panel):
@@ -73,6 +82,7 @@ class Motion(Panel):
         self._chained = False
         """The track ends at speed: another one follows."""
         self._span: Span | None = None
+        self._still: _Still | None = None
         self._sample = 0
         """Samples of the track that were given."""
         self._segment = 0
@@ -175,7 +185,7 @@ class Motion(Panel):
         moves: list[Move] = []
         goals: list[Point] = []
         self._events = events = []
-        i = 0
+        i = stood = 0
         while i < n:
             track = self._track
             if track is not None:
@@ -214,13 +224,32 @@ class Motion(Panel):
                 moves.append(active)
                 goals.append(self._place if active.kind not in PATH else active.end)
             i += m
+            stood += m
         if n:
             self._now = raw[:3, -1].copy()
+        smooth, feed = self._standing(raw) if stood == n and n else self._smoothed(raw)
+        return MotionBlock(smooth, feed, index, tuple(moves), goals, tuple(events))
+
+    def _smoothed(self, raw: Floats) -> tuple[Floats, Floats]:
+        """Rows and path speed behind the jerk filter."""
+        self._still = None
         smooth = self._filter.step(raw)
-        return MotionBlock(smooth, path_speed(smooth[3:]), index, tuple(moves), goals, tuple(events))
+        return smooth, path_speed(smooth[3:])
+
+    def _standing(self, raw: Floats) -> tuple[Floats, Floats]:
+        """As ``_smoothed``, of a block that stands as a whole. From the second of them on the filter has seen nothing else, and
+        gives the same again."""
+        still, n = self._still, raw.shape[1]
+        if still is not None and still.place == self._place and still.filled and len(still.feed) == n:
+            return still.rows, still.feed
+        filled = still is not None and still.place == self._place and len(still.feed) >= self._rules.filter_samples
+        rows, feed = self._smoothed(raw)
+        self._still = _Still(self._place, filled, rows, feed)
+        return rows, feed
 
     def _within(self, track: Track, n: int) -> MotionBlock:
         """A block that lies on the track as a whole, as most do."""
+        self._still = None
         first = self._sample + 1
         span = self._span
         if span is None or not span.has(track, first, n):
