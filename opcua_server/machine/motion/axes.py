@@ -23,6 +23,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
 
 import numpy as np
 
@@ -99,6 +101,8 @@ class Axes:
 
 
 _LAG, _PUSH, _LOAD, _WANTED, _MOTOR, _TABLE, _SLIDE, _VELOCITY = 0, 1, 3, 4, 5, 6, 7, 8
+MANY_TURNS: Final = 12
+"""Of one axis in one go, from which on ``play`` takes them all at once faster."""
 STATE_ROWS = 9
 """State of the two filters (the washout has two rows) and the last sample of each: load, what the loop wants, motor, table, where
 friction would have it rest, velocity of the motor."""
@@ -210,18 +214,37 @@ def _steps(rows: Floats, before: Floats) -> Floats:
 
 
 def _carried(drive: Floats, steps: Floats, width: Floats, before: Floats) -> Floats:
-    """Play of each row (axes, n). Where an axis does not turn round, all at once; the others by ``play``."""
+    """Play of each row (axes, n): what moves one way all at once, what turns round now and then piece by piece."""
     if not drive.shape[1]:
         return drive
     half = 0.5 * width
     low, high = drive - half, drive + half
-    first = np.minimum(np.maximum(before[:, None], low[:, :1]), high[:, :1])
-    out: Floats = np.minimum(np.maximum(low, first, out=low), high, out=low)
+    out = _one_way(low, high, before[:, None])
     if drive.shape[1] > 1:
-        turning = np.flatnonzero((steps[:, 1:].min(axis=1) < 0.0) & (steps[:, 1:].max(axis=1) > 0.0))
-        if turning.size:
-            out[turning] = play(drive[turning], width[turning], before[turning, None])
+        for axis in np.flatnonzero((steps[:, 1:].min(axis=1) < 0.0) & (steps[:, 1:].max(axis=1) > 0.0)).tolist():
+            turns = _turns(steps[axis])
+            if len(turns) > MANY_TURNS:
+                out[axis] = play(drive[axis], width[axis], before[axis])
+                continue
+            for begin, end in pairwise((turns[0], *turns[1:], drive.shape[1])):
+                carried = out[axis, begin - 1 : begin]
+                out[axis, begin:end] = _one_way(low[axis, begin:end], high[axis, begin:end], carried)
     return out
+
+
+def _one_way(low: Floats, high: Floats, before: Floats) -> Floats:
+    """Play of rows (..., n) whose slack from ``low`` to ``high`` moves one way only; ``before``: (..., 1)."""
+    first = np.minimum(np.maximum(before, low[..., :1]), high[..., :1])
+    carried = np.maximum(low, first)
+    return np.minimum(carried, high, out=carried)
+
+
+def _turns(steps: Floats) -> list[int]:
+    """Samples from which on a row (n,) moves the other way; standing between belongs to the way before."""
+    moves = np.flatnonzero(steps[1:]) + 1
+    ways = steps[moves] > 0.0
+    turns: list[int] = moves[1:][ways[1:] != ways[:-1]].tolist()
+    return turns
 
 
 def _drive(p: Columns, velocity: Floats, acceleration: Floats, load: Floats) -> tuple[Floats, Floats]:

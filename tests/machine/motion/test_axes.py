@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opcua_server.machine.motion import filters
-from opcua_server.machine.motion.axes import Axes, AxisBlock, growth_mm, pitch_error_mm, play
+from opcua_server.machine.motion.axes import Axes, AxisBlock, _carried, growth_mm, pitch_error_mm, play
 from opcua_server.machine.motion.block import Floats
 from opcua_server.machine.motion.columns import Columns
 from opcua_server.machine.parameters import VF2_AXES, AxisParameters
@@ -150,6 +150,16 @@ def test_play_is_its_definition_sample_by_sample(values: list[float], width: flo
         out = max(value - width / 2, min(value + width / 2, out))
         expected.append(out)
     assert play(drive, width, last).tolist() == expected
+
+
+@given(st.lists(st.sampled_from([-0.2, -0.01, 0.0, 0.0, 0.01, 0.3]), min_size=1, max_size=80), st.floats(0.0, 0.4))
+def test_play_of_few_turns_is_that_of_many(moves: list[float], width: float) -> None:
+    """Piece by piece or all at once, standing in between or not: the same bytes."""
+    rows = np.cumsum(np.array([moves, moves[::-1]]), axis=1)
+    before = rows[:, 0] - 0.1 * width
+    steps = np.diff(rows, axis=1, prepend=rows[:, :1] - np.array([[moves[0]], [moves[-1]]]))
+    widths = np.array([[width], [0.5 * width]])
+    assert _carried(rows, steps, widths, before).tobytes() == play(rows, widths, before[:, None]).tobytes()
 
 
 def test_an_axis_of_its_own_moves_as_it_does_beside_equal_ones() -> None:
