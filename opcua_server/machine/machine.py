@@ -367,9 +367,7 @@ class Machine:
             self._lost_mm = 0.0  # repaired, or switched on anew: the axes are referenced
         lost = np.zeros(3)
         lost[Y] = self._lost_mm
-        return dataclasses.replace(
-            block, position_mm=block.position_mm + lost, following_error_mm=block.following_error_mm - lost
-        )  # fmt: skip
+        return block.moved(lost)
 
     def _heat_up(self, spindle_w: float, shaft_w: float, friction_w: float, cut: CutBlock, physics: Physics) -> None:
         """Heat of everything but the axes, until the temperatures move on."""

@@ -1,19 +1,19 @@
 """From machine state to catalogue signals: one row for each signal of ``nodesets.catalogue.MACHINE``.
 
-A row is a function of the ``View``, the machine at one moment: the block it is in, and which of the block's samples. Adding a
+A row is an expression of the ``View``, the machine at one moment: the block it is in, and which of the block's samples. Adding a
 signal is a row in the catalogue and a row here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from operator import itemgetter
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from cnctwin.reading import Value
-from nodesets.catalogue import AXES, NUMERIC, OBJECTS, STACKLIGHT
+from nodesets.catalogue import AXES, NUMERIC, STACKLIGHT
 from nodesets.states import SHOWN, MachineState
 from opcua_server.machine import guard
 from opcua_server.machine.faults import FAULTS
@@ -54,16 +54,11 @@ class View:
         index = int(motion.move_index[sample])
         if index >= 0 and self.move is not None:
             self.move = motion.moves[index]
-        self.command = motion.position_mm[sample].tolist()
+        self.command = motion.rows[:3, sample].tolist()
         self.remaining = motion.remaining_mm(sample)
-        self.feed_mm_s = float(motion.feed_mm_s[sample])
-        self.actual = axes.position_mm[sample].tolist()
-        self.motor = axes.motor_position_mm[sample].tolist()
-        self.velocity = axes.velocity_mm_s[sample].tolist()
-        self.lag = axes.following_error_mm[sample].tolist()
-        self.torque = axes.torque_nm[sample].tolist()
-        self.power = (axes.power_w.sum(axis=0) / SAMPLES).tolist()
-        self.load = (axes.load_percent.sum(axis=0) / SAMPLES).tolist()
+        self.feed_mm_s = motion.feed_mm_s.item(sample)
+        self.actual, self.motor, self.velocity, self.lag, self.torque = axes.at(sample)
+        self.power, self.load = axes.mean_power_w.tolist(), axes.mean_load_percent.tolist()
 
     @property
     def runs(self) -> bool:
@@ -121,143 +116,146 @@ class View:
         return str(getattr(alarms[0], field)) if alarms else ""
 
 
-Row = Callable[[View], Value]
+_LAMPS: Final = tuple((light, f"Machine/Stacklight{light}") for light, _ in STACKLIGHT)
+_AXIS_ROWS: Final = tuple(
+    tuple(
+        f"Axes/{axis}/{name}"
+        for name in (
+            "ActPos", "CmdPos", "RemDist", "MotorPos", "ZeroOffset", "ActVelocity", "FollowingError", "ActLoad", "ActTorque",
+            "ActPower", "Temperature", "ActStatus", "IsReferenced",
+        )
+    )
+    for axis in AXES
+)  # fmt: skip
 
 
-def _axis(axis: str, i: int) -> dict[str, Row]:
-    name = f"Axes/{axis}/"
+def _axis(v: View, i: int) -> tuple[float, ...]:
+    return (
+        v.actual[i], v.command[i], v.remaining[i], v.motor[i], v.controller.modal.zero_offset[i], v.velocity[i] * 60.0, v.lag[i],
+        v.axis_load_percent(i), v.axis_torque_nm(i), v.axis_power_w(i), v.shown.screws_c[i], v.axis_status(i), True,
+    )  # fmt: skip
+
+
+def numeric_rows(v: View) -> dict[str, float]:
+    """Values of the numeric signals by name."""
+    control, shown, spindle, meter, coolant = v.controller, v.shown, v.spindle, v.meter, v.coolant
+    official, tool, move, upkeep, cut = v.official, v.tool, v.move, v.machine.upkeep, v.shown.cut
+    rows: dict[str, float] = {
+        "Machine/State": int(v.state),
+        "Machine/PowerOnDuration": v.machine.time_s / 3600.0,
+        "Machine/OperationDuration": control.operation_s / 3600.0,
+        "Machine/OperationCycleCounter": control.cycles_started,
+        "Machine/PartsProduced": control.parts,
+        "Machine/CycleTime": min(control.cycle_s, 86400.0),
+        "Machine/LastCycleTime": min(control.last_cycle_s, 86400.0),
+        "Machine/AlarmCount": len(control.alarms),
+        "Channel/ActFeedrate": v.feed_mm_s * 60.0,
+        "Channel/CmdFeedrate": min(move.feed, 25400.0) if move else 0.0,
+        "Channel/FeedOverride": control.feed_override,
+        "Channel/RapidOverride": control.rapid_override,
+        "Channel/DryRunFeed": control.motion.machine.path.dry_run_mm_s * 60.0,
+        "Channel/ChannelState": int(official.channel),
+        "Channel/ChannelMode": 1 if v.state is MachineState.MANUAL else 0,
+        "Channel/ActStatus": int(official.channel),
+        "Channel/ActProgramStatus": int(official.program_status),
+        "Channel/ActOperationMode": 1 if v.state is MachineState.MANUAL else 2,
+        "Channel/FeedHold": control.motion.holding,
+        "Channel/SingleBlock": control.modifiers["SingleBlock"],
+        "Channel/DryRun": control.modifiers["DryRun"],
+        "Channel/OptionalStop": control.modifiers["OptionalStop"],
+        "Channel/BlockSkip": control.modifiers["BlockSkip"],
+        "Channel/ActModalOffsetFunction": control.modal.work_offset,
+        "Channel/Progress": control.progress.percent(control.job),
+        "Channel/RemainingTime": min(control.remaining_s, 86400.0),
+        "Spindle/ActSpeed": min(shown.spindle_rpm, 12_000.0),
+        "Spindle/CmdSpeed": spindle.commanded_rpm,
+        "Spindle/Override": control.spindle_override,
+        "Spindle/AnglePos": spindle.angle_deg,
+        "Spindle/ActLoad": min(shown.spindle_load_percent, 200.0),
+        "Spindle/ActPower": min(shown.spindle_w, 30_000.0),
+        "Spindle/ActTorque": shown.spindle_torque_nm,
+        "Spindle/ActStatus": v.spindle_status(),
+        "Spindle/ActTurnDirection": spindle.direction % 3,
+        "Spindle/ActGear": 1,
+        "Spindle/IsRotating": spindle.speed_rpm > 0.0,
+        "Spindle/Temperature": shown.bearing_c,
+        "Spindle/MotorTemperature": shown.motor_c,
+        "Spindle/VibrationVelocity": min(shown.velocity_rms, 20.0),
+        "Spindle/VibrationAcceleration": min(shown.acceleration_rms, 200.0),
+        "Spindle/VibrationKurtosis": min(shown.kurtosis, 50.0),
+        "Spindle/VibrationBearing": min(shown.bearing_line, 100.0),
+        "Spindle/VibrationTooth": min(shown.tooth_line, 100.0),
+        "Spindle/VibrationUnbalance": min(shown.unbalance, 20.0),
+        "Tool/Number": control.tool_number,
+        "Tool/Diameter": tool.type.diameter_mm if tool else 0.0,
+        "Tool/Teeth": tool.type.teeth if tool else 0,
+        "Tool/WearPercent": tool.measured_percent if tool else 0.0,
+        "Tool/CuttingTime": tool.cutting_time_s / 60.0 if tool else 0.0,
+        "Tool/CuttingSpeed": cut.cutting_speed_m_min,
+        "Tool/ChipLoad": cut.chip_load_mm,
+        "Tool/IsClamped": control.is_tool_clamped,
+        "Tool/InCut": cut.in_cut_s > 0.0,
+        "Coolant/IsOn": coolant.on,
+        "Coolant/Flow": shown.coolant_flow,
+        "Coolant/Pressure": shown.coolant_bar,
+        "Coolant/Temperature": shown.coolant_c,
+        "Coolant/Level": shown.coolant_level,
+        "Upkeep/SpindleBearing": upkeep.spindle_h,
+        "Upkeep/CoolantFilter": 100.0 * coolant.filter_load,
+        "Upkeep/WayLube": upkeep.lube_percent,
+        "Air/Pressure": min(max(shown.air_bar, 0.0), 12.0),
+        "Hydraulics/Pressure": min(shown.hydraulic_bar, 100.0),
+        "Hydraulics/IsCharging": shown.hydraulics_charge,
+        "Lubrication/Pressure": min(shown.lubrication_bar, 40.0),
+        "Lubrication/Level": 100.0 - upkeep.lube_percent,
+        "Door/IsClosed": guard.is_closed(control),
+        "Door/IsLocked": guard.is_locked(control),
+        "Fixture/IsClamped": control.part_change.is_clamped,
+        "Magazine/Pocket": control.pocket,
+        "Magazine/IsMoving": control.changing_tool,
+        "ChipConveyor/Current": min(max(shown.conveyor_a, 0.0), 10.0),
+        "Part/Roughness": min(shown.part_roughness_um, 25.0),
+        "Power/EnergyState": shown.energy_state,
+        "Power/Total": meter.total_w / 1000.0,
+        "Power/Spindle": min(meter.spindle_w, 30_000.0) / 1000.0,
+        "Power/Servo": meter.servo_w / 1000.0,
+        "Power/Auxiliary": meter.auxiliary_w / 1000.0,
+        "Power/Energy": meter.energy_j / 3.6e6,
+        "Environment/Temperature": shown.ambient_c,
+        "Structure/Temperature": shown.column_c,
+        "Structure/ThermalGrowthZ": shown.growth_um,
+        "Simulation/Time": max(v.since_start_s, 0.0),
+        "Simulation/Speed": v.speed,
+    }
+    for light, name in _LAMPS:
+        rows[name] = v.lamp(light)
+    for i, names in enumerate(_AXIS_ROWS):
+        rows.update(zip(names, _axis(v, i), strict=True))
+    return rows
+
+
+def objects(v: View) -> dict[str, Value]:
+    """Values of the other signals by name."""
+    control, move, tool, severities = v.controller, v.move, v.tool, v.shown.fault_severities
     return {
-        name + "ActPos": lambda v: v.actual[i],
-        name + "CmdPos": lambda v: v.command[i],
-        name + "RemDist": lambda v: v.remaining[i],
-        name + "MotorPos": lambda v: v.motor[i],
-        name + "ZeroOffset": lambda v: v.controller.modal.zero_offset[i],
-        name + "ActVelocity": lambda v: v.velocity[i] * 60.0,
-        name + "FollowingError": lambda v: v.lag[i],
-        name + "ActLoad": lambda v: v.axis_load_percent(i),
-        name + "ActTorque": lambda v: v.axis_torque_nm(i),
-        name + "ActPower": lambda v: v.axis_power_w(i),
-        name + "Temperature": lambda v: v.shown.screws_c[i],
-        name + "ActStatus": lambda v: v.axis_status(i),
-        name + "IsReferenced": lambda v: True,
+        "Machine/AlarmCode": v.alarm("code"),
+        "Machine/AlarmText": v.alarm("text"),
+        "Channel/ActProgramName": (move.program if move else "") or v.main_name(),
+        "Channel/ActMainProgramName": v.main_name(),
+        "Channel/ProgramNames": control.library.names(),
+        "Channel/ActProgramLine": str(move.line if move else 0),
+        "Channel/ActProgramBlock": v.block_text(),
+        "Channel/ActGFunctions": list(control.modal.g_codes),
+        "Channel/ActMFunctions": list(control.modal.m_codes),
+        "Tool/Type": tool.type.kind if tool else "none",
+        "Simulation/FaultNames": list(FAULTS),
+        "Simulation/FaultSeverities": list(severities) or [0.0] * len(FAULTS),
     }
 
 
-def _lamp(light: str) -> Row:
-    return lambda v: v.lamp(light)
-
-
-ROWS: Final[dict[str, Row]] = {
-    "Machine/State": lambda v: int(v.state),
-    "Machine/PowerOnDuration": lambda v: v.machine.time_s / 3600.0,
-    "Machine/OperationDuration": lambda v: v.controller.operation_s / 3600.0,
-    "Machine/OperationCycleCounter": lambda v: v.controller.cycles_started,
-    "Machine/PartsProduced": lambda v: v.controller.parts,
-    "Machine/CycleTime": lambda v: min(v.controller.cycle_s, 86400.0),
-    "Machine/LastCycleTime": lambda v: min(v.controller.last_cycle_s, 86400.0),
-    "Machine/AlarmCount": lambda v: len(v.controller.alarms),
-    "Machine/AlarmCode": lambda v: v.alarm("code"),
-    "Machine/AlarmText": lambda v: v.alarm("text"),
-    **{f"Machine/Stacklight{light}": _lamp(light) for light, _ in STACKLIGHT},
-    "Channel/ActFeedrate": lambda v: v.feed_mm_s * 60.0,
-    "Channel/CmdFeedrate": lambda v: min(v.move.feed, 25400.0) if v.move else 0.0,
-    "Channel/FeedOverride": lambda v: v.controller.feed_override,
-    "Channel/RapidOverride": lambda v: v.controller.rapid_override,
-    "Channel/DryRunFeed": lambda v: v.controller.motion.machine.path.dry_run_mm_s * 60.0,
-    "Channel/ChannelState": lambda v: int(v.official.channel),
-    "Channel/ChannelMode": lambda v: 1 if v.state is MachineState.MANUAL else 0,
-    "Channel/ActStatus": lambda v: int(v.official.channel),
-    "Channel/ActProgramStatus": lambda v: int(v.official.program_status),
-    "Channel/ActOperationMode": lambda v: 1 if v.state is MachineState.MANUAL else 2,
-    "Channel/FeedHold": lambda v: v.controller.motion.holding,
-    "Channel/SingleBlock": lambda v: v.controller.modifiers["SingleBlock"],
-    "Channel/DryRun": lambda v: v.controller.modifiers["DryRun"],
-    "Channel/OptionalStop": lambda v: v.controller.modifiers["OptionalStop"],
-    "Channel/BlockSkip": lambda v: v.controller.modifiers["BlockSkip"],
-    "Channel/ActProgramName": lambda v: (v.move.program if v.move else "") or v.main_name(),
-    "Channel/ActMainProgramName": lambda v: v.main_name(),
-    "Channel/ProgramNames": lambda v: v.controller.library.names(),
-    "Channel/ActProgramLine": lambda v: str(v.move.line if v.move else 0),
-    "Channel/ActProgramBlock": lambda v: v.block_text(),
-    "Channel/ActGFunctions": lambda v: list(v.controller.modal.g_codes),
-    "Channel/ActMFunctions": lambda v: list(v.controller.modal.m_codes),
-    "Channel/ActModalOffsetFunction": lambda v: v.controller.modal.work_offset,
-    "Channel/Progress": lambda v: v.controller.progress.percent(v.controller.job),
-    "Channel/RemainingTime": lambda v: min(v.controller.remaining_s, 86400.0),
-    **{name: row for i, axis in enumerate(AXES) for name, row in _axis(axis, i).items()},
-    "Spindle/ActSpeed": lambda v: min(v.shown.spindle_rpm, 12_000.0),
-    "Spindle/CmdSpeed": lambda v: v.spindle.commanded_rpm,
-    "Spindle/Override": lambda v: v.controller.spindle_override,
-    "Spindle/AnglePos": lambda v: v.spindle.angle_deg,
-    "Spindle/ActLoad": lambda v: min(v.shown.spindle_load_percent, 200.0),
-    "Spindle/ActPower": lambda v: min(v.shown.spindle_w, 30_000.0),
-    "Spindle/ActTorque": lambda v: v.shown.spindle_torque_nm,
-    "Spindle/ActStatus": lambda v: v.spindle_status(),
-    "Spindle/ActTurnDirection": lambda v: v.spindle.direction % 3,
-    "Spindle/ActGear": lambda v: 1,
-    "Spindle/IsRotating": lambda v: v.spindle.speed_rpm > 0.0,
-    "Spindle/Temperature": lambda v: v.shown.bearing_c,
-    "Spindle/MotorTemperature": lambda v: v.shown.motor_c,
-    "Spindle/VibrationVelocity": lambda v: min(v.shown.velocity_rms, 20.0),
-    "Spindle/VibrationAcceleration": lambda v: min(v.shown.acceleration_rms, 200.0),
-    "Spindle/VibrationKurtosis": lambda v: min(v.shown.kurtosis, 50.0),
-    "Spindle/VibrationBearing": lambda v: min(v.shown.bearing_line, 100.0),
-    "Spindle/VibrationTooth": lambda v: min(v.shown.tooth_line, 100.0),
-    "Spindle/VibrationUnbalance": lambda v: min(v.shown.unbalance, 20.0),
-    "Tool/Number": lambda v: v.controller.tool_number,
-    "Tool/Type": lambda v: v.tool.type.kind if v.tool else "none",
-    "Tool/Diameter": lambda v: v.tool.type.diameter_mm if v.tool else 0.0,
-    "Tool/Teeth": lambda v: v.tool.type.teeth if v.tool else 0,
-    "Tool/WearPercent": lambda v: v.tool.measured_percent if v.tool else 0.0,
-    "Tool/CuttingTime": lambda v: v.tool.cutting_time_s / 60.0 if v.tool else 0.0,
-    "Tool/CuttingSpeed": lambda v: v.shown.cut.cutting_speed_m_min,
-    "Tool/ChipLoad": lambda v: v.shown.cut.chip_load_mm,
-    "Tool/IsClamped": lambda v: v.controller.is_tool_clamped,
-    "Tool/InCut": lambda v: v.shown.cut.in_cut_s > 0.0,
-    "Coolant/IsOn": lambda v: v.coolant.on,
-    "Coolant/Flow": lambda v: v.shown.coolant_flow,
-    "Coolant/Pressure": lambda v: v.shown.coolant_bar,
-    "Coolant/Temperature": lambda v: v.shown.coolant_c,
-    "Coolant/Level": lambda v: v.shown.coolant_level,
-    "Upkeep/SpindleBearing": lambda v: v.machine.upkeep.spindle_h,
-    "Upkeep/CoolantFilter": lambda v: 100.0 * v.coolant.filter_load,
-    "Upkeep/WayLube": lambda v: v.machine.upkeep.lube_percent,
-    "Air/Pressure": lambda v: min(max(v.shown.air_bar, 0.0), 12.0),
-    "Hydraulics/Pressure": lambda v: min(v.shown.hydraulic_bar, 100.0),
-    "Hydraulics/IsCharging": lambda v: v.shown.hydraulics_charge,
-    "Lubrication/Pressure": lambda v: min(v.shown.lubrication_bar, 40.0),
-    "Lubrication/Level": lambda v: 100.0 - v.machine.upkeep.lube_percent,
-    "Door/IsClosed": lambda v: guard.is_closed(v.controller),
-    "Door/IsLocked": lambda v: guard.is_locked(v.controller),
-    "Fixture/IsClamped": lambda v: v.controller.part_change.is_clamped,
-    "Magazine/Pocket": lambda v: v.controller.pocket,
-    "Magazine/IsMoving": lambda v: v.controller.changing_tool,
-    "ChipConveyor/Current": lambda v: min(max(v.shown.conveyor_a, 0.0), 10.0),
-    "Part/Roughness": lambda v: min(v.shown.part_roughness_um, 25.0),
-    "Power/EnergyState": lambda v: v.shown.energy_state,
-    "Power/Total": lambda v: v.meter.total_w / 1000.0,
-    "Power/Spindle": lambda v: min(v.meter.spindle_w, 30_000.0) / 1000.0,
-    "Power/Servo": lambda v: v.meter.servo_w / 1000.0,
-    "Power/Auxiliary": lambda v: v.meter.auxiliary_w / 1000.0,
-    "Power/Energy": lambda v: v.meter.energy_j / 3.6e6,
-    "Environment/Temperature": lambda v: v.shown.ambient_c,
-    "Structure/Temperature": lambda v: v.shown.column_c,
-    "Structure/ThermalGrowthZ": lambda v: v.shown.growth_um,
-    "Simulation/Time": lambda v: max(v.since_start_s, 0.0),
-    "Simulation/Speed": lambda v: v.speed,
-    "Simulation/FaultNames": lambda v: list(FAULTS),
-    "Simulation/FaultSeverities": lambda v: list(v.shown.fault_severities) or [0.0] * len(FAULTS),
-}
-
-_NUMBERS: Final = tuple(ROWS[signal.name] for signal in NUMERIC)
-_OBJECTS: Final = tuple((signal.name, ROWS[signal.name]) for signal in OBJECTS)
+_IN_ORDER: Final = itemgetter(*(signal.name for signal in NUMERIC))
 
 
 def numbers(view: View) -> npt.NDArray[np.float64]:
     """Values of the numeric signals, in the order of ``catalogue.NUMERIC``."""
-    return np.array([row(view) for row in _NUMBERS], dtype=np.float64)
-
-
-def objects(view: View) -> dict[str, Value]:
-    """Values of the other signals by name."""
-    return {name: row(view) for name, row in _OBJECTS}
+    return np.array(_IN_ORDER(numeric_rows(view)), dtype=np.float64)

@@ -36,34 +36,53 @@ from opcua_server.machine.parameters import SAMPLE_S, AxisParameters
 
 @dataclass(slots=True)
 class AxisBlock:
-    """What three axes did in ``n`` samples of 1 ms; every array is (n, 3), axes in the order X, Y, Z."""
+    """What axes did in ``n`` samples of 1 ms, in the order X, Y, Z (and X, Y, Z of the next machine).
 
-    position_mm: Floats
-    """At the scale, machine coordinates: where the table or head really is."""
-    motor_position_mm: Floats
-    """At the motor encoder: before backlash, pitch error and screw growth."""
-    velocity_mm_s: Floats
-    """At the motor encoder, mean over the sample."""
-    following_error_mm: Floats
-    """Commanded minus actual position at the scale."""
-    torque_nm: Floats
-    """Of the motor, signed."""
+    ``values``: (5, axes, n); the first index is that of ``at``.
+    """
+
+    values: Floats
     power_w: Floats
-    """Electrical power of the drive; negative when it brakes and feeds back."""
-    load_percent: Floats
-    """Torque of the rated torque, unsigned."""
+    """Electrical power of the drives (axes, n); negative when they brake and feed back."""
+    mean_power_w: Floats
+    """(axes,)."""
+    mean_load_percent: Floats
+    """Torque of the rated torque, unsigned (axes,)."""
 
-    def part(self, columns: slice) -> AxisBlock:
-        """Some of the axes, where there are more than three."""
-        return AxisBlock(
-            self.position_mm[:, columns],
-            self.motor_position_mm[:, columns],
-            self.velocity_mm_s[:, columns],
-            self.following_error_mm[:, columns],
-            self.torque_nm[:, columns],
-            self.power_w[:, columns],
-            self.load_percent[:, columns],
-        )
+    def at(self, sample: int) -> list[list[float]]:
+        """Of each axis: position at the scale, in machine coordinates, where the table or head really is, mm; position at the
+        motor encoder, before backlash, pitch error and screw growth, mm; velocity there, mean over the sample, mm/s; following
+        error, commanded minus actual position at the scale, mm; torque of the motor, signed, N m."""
+        rows: list[list[float]] = self.values[:, :, sample].tolist()
+        return rows
+
+    @property
+    def position_mm(self) -> Floats:
+        """(n, axes), as the others."""
+        return np.transpose(self.values[0])
+
+    @property
+    def motor_position_mm(self) -> Floats:
+        return np.transpose(self.values[1])
+
+    @property
+    def velocity_mm_s(self) -> Floats:
+        return np.transpose(self.values[2])
+
+    @property
+    def torque_nm(self) -> Floats:
+        return np.transpose(self.values[4])
+
+    def part(self, axes: slice) -> AxisBlock:
+        """Those of one machine."""
+        return AxisBlock(self.values[:, axes], self.power_w[axes], self.mean_power_w[axes], self.mean_load_percent[axes])
+
+    def moved(self, lost_mm: Floats) -> AxisBlock:
+        """As scales say that are off by so much, (axes,)."""
+        values = self.values.copy()
+        values[0] += lost_mm[:, None]
+        values[3] -= lost_mm[:, None]
+        return AxisBlock(values, self.power_w, self.mean_power_w, self.mean_load_percent)
 
 
 class Axes:
@@ -110,7 +129,7 @@ friction would have it rest, velocity of the motor."""
 
 @dataclass(slots=True)
 class Followed:
-    """What axes side by side did, sample by sample: every array is (axes, n), units as in ``AxisBlock``."""
+    """What axes side by side did, sample by sample: every array is (axes, n)."""
 
     command_mm: Floats
     motor_mm: Floats
@@ -177,18 +196,16 @@ def follow(p: Columns, state: Floats, command_mm: Floats, command_velocity_mm_s:
 
 def as_read(p: Columns, followed: Followed, screws_c: Floats) -> AxisBlock:
     """What encoders, scales and drives say of it; ``screws_c``: (axes,)."""
-    table, torque = followed.table_mm, followed.torque_nm
-    position = table + pitch_error_mm(p, table)
+    table, (axes, n) = followed.table_mm, followed.table_mm.shape
+    values = np.empty((5, axes, n))
+    position, motor, velocity, lag, torque = values
+    np.add(table, pitch_error_mm(p, table), out=position)
     position += growth_mm(p, table, screws_c[:, None])
-    return AxisBlock(
-        position_mm=position.T,
-        motor_position_mm=followed.motor_mm.T,
-        velocity_mm_s=followed.velocity_mm_s.T,
-        following_error_mm=(followed.command_mm - position).T,
-        torque_nm=torque.T,
-        power_w=followed.power_w.T,
-        load_percent=(np.abs(torque) * p.percent_per_nm).T,
-    )
+    np.subtract(followed.command_mm, position, out=lag)
+    motor[:], velocity[:], torque[:] = followed.motor_mm, followed.velocity_mm_s, followed.torque_nm
+    load = np.abs(torque).sum(axis=1)
+    load *= p.percent_per_nm[:, 0] / max(n, 1)
+    return AxisBlock(values, followed.power_w, followed.power_w.sum(axis=1) / max(n, 1), load)
 
 
 def _filtered(filters: Sequence[tuple[Filter, list[int]]], rows: Floats, state: Floats) -> Floats:
