@@ -21,7 +21,7 @@ Backlash and presliding are both the same thing, play: an output that is carried
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -121,7 +121,8 @@ class Axes:
 
 _LAG, _PUSH, _LOAD, _WANTED, _MOTOR, _TABLE, _SLIDE, _VELOCITY = 0, 1, 3, 4, 5, 6, 7, 8
 MANY_TURNS: Final = 12
-"""Of one axis in one go, from which on ``play`` takes them all at once faster."""
+MANY_ROWS: Final = 3
+"""Turns of one axis, and axes that turn, beyond which ``play`` is faster than going piece by piece."""
 STATE_ROWS = 9
 """State of the two filters (the washout has two rows) and the last sample of each: load, what the loop wants, motor, table, where
 friction would have it rest, velocity of the motor."""
@@ -156,41 +157,43 @@ def follow(p: Columns, state: Floats, command_mm: Floats, command_velocity_mm_s:
 
     ``command_mm``, ``command_velocity_mm_s`` and ``force_n`` (cutting force on the axis, positive when it pushes towards plus)
     are (axes, n): samples lie side by side in memory, and a parameter is one number for a whole row of them. The result depends
-    neither on how time is cut into blocks nor on what stands in the other rows.
+    neither on how time is cut into blocks nor on what stands in the other rows. It lies in memory of ``p`` and lasts until the
+    next call.
     """
+    new = p.room.begin(*command_mm.shape)
     error = _filtered(p.lag, command_velocity_mm_s, state[_LAG : _LAG + 1])
-    undisturbed: Floats = command_mm - error
+    undisturbed = np.subtract(command_mm, error, out=error)
     # Friction follows from the motion that the loop wants; its push on the axis is too small to change its own direction.
-    way = _steps(undisturbed, state[_WANTED])
-    slide = _carried(undisturbed, way, p.presliding2, state[_SLIDE])
-    wanted = way * (1.0 / SAMPLE_S)
-    creep = wanted * p.per_stribeck
-    np.multiply(creep, creep, out=creep)
-    np.negative(creep, out=creep)
-    rise = np.exp(creep, out=creep)
+    way = _steps(undisturbed, state[_WANTED], new())
+    slide = _carried(undisturbed, way, p.presliding2, state[_SLIDE], new)
+    wanted = np.multiply(way, 1.0 / SAMPLE_S, out=way)
+    rise = np.multiply(wanted, p.per_stribeck, out=new())
+    np.multiply(rise, rise, out=rise)
+    np.negative(rise, out=rise)
+    np.exp(rise, out=rise)
     rise *= p.static_rise
     rise += p.coulomb
-    bent = undisturbed - slide
+    bent = np.subtract(undisturbed, slide, out=new())
     bent *= p.per_presliding
     rise *= bent
-    load = force_n - rise
+    load = np.subtract(force_n, rise, out=rise)
     wanted *= p.viscous
     load -= wanted
     load -= p.weight
-    push = _filtered(p.washout, _steps(load, state[_LOAD]), state[_PUSH : _PUSH + 2])
+    push = _filtered(p.washout, _steps(load, state[_LOAD], bent), state[_PUSH : _PUSH + 2])
     push *= p.per_stiffness
     motor = np.add(undisturbed, push, out=push)
-    way = _steps(motor, state[_MOTOR])
-    velocity = way * (1.0 / SAMPLE_S)
-    acceleration = _steps(velocity, state[_VELOCITY])
+    way = _steps(motor, state[_MOTOR], way)
+    table = _carried(motor, way, p.backlash, state[_TABLE], new)
+    velocity = np.multiply(way, 1.0 / SAMPLE_S, out=way)
+    acceleration = _steps(velocity, state[_VELOCITY], new())
     acceleration *= 1.0 / SAMPLE_S
-    table = _carried(motor, way, p.backlash, state[_TABLE])
     if motor.shape[1]:
         for row, values in (
             (_WANTED, undisturbed), (_SLIDE, slide), (_LOAD, load), (_MOTOR, motor), (_VELOCITY, velocity), (_TABLE, table),
         ):  # fmt: skip
             state[row] = values[:, -1]
-    torque, power = _drive(p, velocity, acceleration, load)
+    torque, power = _drive(p, velocity, acceleration, load, new)
     return Followed(command_mm, motor, table, velocity, torque, power)
 
 
@@ -205,7 +208,7 @@ def as_read(p: Columns, followed: Followed, screws_c: Floats) -> AxisBlock:
     motor[:], velocity[:], torque[:] = followed.motor_mm, followed.velocity_mm_s, followed.torque_nm
     load = np.abs(torque).sum(axis=1)
     load *= p.percent_per_nm[:, 0] / max(n, 1)
-    return AxisBlock(values, followed.power_w, followed.power_w.sum(axis=1) / max(n, 1), load)
+    return AxisBlock(values, followed.power_w.copy(), followed.power_w.sum(axis=1) / max(n, 1), load)
 
 
 def _filtered(filters: Sequence[tuple[Filter, list[int]]], rows: Floats, state: Floats) -> Floats:
@@ -221,39 +224,42 @@ def _filtered(filters: Sequence[tuple[Filter, list[int]]], rows: Floats, state: 
     return out
 
 
-def _steps(rows: Floats, before: Floats) -> Floats:
+def _steps(rows: Floats, before: Floats, out: Floats) -> Floats:
     """Difference of each sample of the rows (axes, n) to the one before it."""
-    out = np.empty(rows.shape)
     if rows.shape[1]:
         np.subtract(rows[:, 1:], rows[:, :-1], out=out[:, 1:])
         np.subtract(rows[:, 0], before, out=out[:, 0])
     return out
 
 
-def _carried(drive: Floats, steps: Floats, width: Floats, before: Floats) -> Floats:
+def _carried(drive: Floats, steps: Floats, width: Floats, before: Floats, new: Callable[[], Floats]) -> Floats:
     """Play of each row (axes, n): what moves one way all at once, what turns round now and then piece by piece."""
     if not drive.shape[1]:
         return drive
     half = 0.5 * width
-    low, high = drive - half, drive + half
-    out = _one_way(low, high, before[:, None])
+    low, high, out = np.subtract(drive, half, out=new()), np.add(drive, half, out=new()), new()
+    _one_way(low, high, before[:, None], out)
     if drive.shape[1] > 1:
-        for axis in np.flatnonzero((steps[:, 1:].min(axis=1) < 0.0) & (steps[:, 1:].max(axis=1) > 0.0)).tolist():
+        turning = np.flatnonzero((steps[:, 1:].min(axis=1) < 0.0) & (steps[:, 1:].max(axis=1) > 0.0))
+        if turning.size > MANY_ROWS:
+            out[turning] = play(drive[turning], width[turning], before[turning, None])
+            return out
+        for axis in turning.tolist():
             turns = _turns(steps[axis])
             if len(turns) > MANY_TURNS:
                 out[axis] = play(drive[axis], width[axis], before[axis])
                 continue
-            for begin, end in pairwise((turns[0], *turns[1:], drive.shape[1])):
-                carried = out[axis, begin - 1 : begin]
-                out[axis, begin:end] = _one_way(low[axis, begin:end], high[axis, begin:end], carried)
+            for begin, end in pairwise((*turns, drive.shape[1])):
+                carried = out[axis, begin - 1 : begin].copy()
+                _one_way(low[axis, begin:end], high[axis, begin:end], carried, out[axis, begin:end])
     return out
 
 
-def _one_way(low: Floats, high: Floats, before: Floats) -> Floats:
+def _one_way(low: Floats, high: Floats, before: Floats, out: Floats) -> None:
     """Play of rows (..., n) whose slack from ``low`` to ``high`` moves one way only; ``before``: (..., 1)."""
     first = np.minimum(np.maximum(before, low[..., :1]), high[..., :1])
-    carried = np.maximum(low, first)
-    return np.minimum(carried, high, out=carried)
+    np.maximum(low, first, out=out)
+    np.minimum(out, high, out=out)
 
 
 def _turns(steps: Floats) -> list[int]:
@@ -264,22 +270,25 @@ def _turns(steps: Floats) -> list[int]:
     return turns
 
 
-def _drive(p: Columns, velocity: Floats, acceleration: Floats, load: Floats) -> tuple[Floats, Floats]:
+def _drive(p: Columns, velocity: Floats, acceleration: Floats, load: Floats, new: Callable[[], Floats]) -> tuple[Floats, Floats]:
     """(torque in N m, electrical power in W): inertia of rotor and mass, load through the screw, copper losses."""
-    work = acceleration * p.mass_1e_3
+    work = np.multiply(acceleration, p.mass_1e_3, out=new())
     work -= load
     work *= p.metres_per_rad
+    power = np.multiply(work, velocity, out=new())
     # The screw's losses always cost: they add when the motor drives the mass and take away when the mass drives the motor.
-    drives = work * velocity >= 0.0
-    torque = np.where(drives, work / p.efficiency, work * p.efficiency)
+    work *= np.where(power >= 0.0, p.per_efficiency, p.efficiency)
     acceleration *= p.rotor
-    torque += acceleration
-    power = torque * velocity
+    torque = np.add(work, acceleration, out=work)
+    np.multiply(torque, velocity, out=power)
     power *= p.turn_per_mm
-    copper = torque * p.copper
-    copper *= torque
+    copper = np.multiply(torque, torque, out=acceleration)
+    copper *= p.copper
     power += copper
-    np.multiply(power, p.regeneration, out=power, where=power < 0.0)
+    # What is fed back loses as well.
+    lost = np.minimum(power, 0.0, out=copper)
+    lost *= p.regeneration_loss
+    power -= lost
     power += p.standby
     return torque, power
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import exp, pi
+from typing import Final
 
 import numpy as np
 
@@ -40,13 +41,43 @@ class Columns:
         self.mass_1e_3 = column("moving_mass_kg") * 1e-3
         """N per mm/s2."""
         self.efficiency = column("screw_efficiency")
+        self.per_efficiency = 1.0 / self.efficiency
         self.rotor = column("rotor_inertia_kg_m2") * self.turn_per_mm
         """N m per mm/s2."""
         self.copper = column("winding_resistance_ohm") / column("torque_constant_nm_per_a") ** 2
         """W per (N m)^2."""
-        self.regeneration = column("regeneration_efficiency")
+        self.regeneration_loss = 1.0 - column("regeneration_efficiency")
         self.standby = column("standby_power_w")
         self.percent_per_nm = 100.0 / column("rated_torque_nm")
+        self.room = Room()
+
+
+class Room:
+    """Memory in which the arrays of one call after another are made.
+
+    Those of a group of machines are large enough to be taken from the system and given back each time, and the system's fresh
+    pages would cost more than all that is worked out in them.
+    """
+
+    ROWS: Final = 14
+
+    def __init__(self) -> None:
+        self._memory: Floats = np.empty(0)
+        self._arrays: dict[tuple[int, int], list[Floats]] = {}
+
+    def begin(self, axes: int, n: int) -> Callable[[], Floats]:
+        """What gives one array (axes, n) after another, ``ROWS`` in all: those of the call before are made anew."""
+        arrays = self._arrays.get((axes, n))
+        if arrays is None:
+            size = axes * n
+            if size * self.ROWS > len(self._memory):
+                self._memory = np.empty(size * self.ROWS)
+                self._arrays.clear()
+            arrays = [self._memory[k * size : (k + 1) * size].reshape(axes, n) for k in range(self.ROWS)]
+            if len(self._arrays) > 16:
+                self._arrays.clear()
+            self._arrays[axes, n] = arrays
+        return iter(arrays).__next__
 
 
 Filter = tuple[tuple[float, ...], tuple[float, ...]]

@@ -160,7 +160,10 @@ def test_play_of_few_turns_is_that_of_many(moves: list[float], width: float) -> 
     before = rows[:, 0] - 0.1 * width
     steps = np.diff(rows, axis=1, prepend=rows[:, :1] - np.array([[moves[0]], [moves[-1]]]))
     widths = np.array([[width], [0.5 * width]])
-    assert _carried(rows, steps, widths, before).tobytes() == play(rows, widths, before[:, None]).tobytes()
+    assert (
+        _carried(rows, steps, widths, before, lambda: np.empty_like(rows)).tobytes()
+        == play(rows, widths, before[:, None]).tobytes()
+    )
 
 
 def test_an_axis_of_its_own_moves_as_it_does_beside_equal_ones() -> None:
