@@ -38,6 +38,8 @@ from opcua_server.machine.work import Job, Library
 from opcua_server.sources.source import CommandRefused, EventKind
 
 S = MachineState
+_RUNNING, _HELD, _LOADING = S.RUNNING, S.HELD, S.LOADING
+"""What each block asks for; a member of an enumeration is looked up slowly."""
 TOOL_CHANGE_S: Final = 4.5
 """Chip to chip."""
 MODIFIERS: Final = ("SingleBlock", "DryRun", "OptionalStop", "BlockSkip")
@@ -241,9 +243,9 @@ class Controller:
     def step(self, block: MotionBlock, dt_s: float) -> None:
         """Take in what motion did in one block and let the control's own times pass. Called once for each block."""
         self.now_s += dt_s
-        if self.state in (S.RUNNING, S.HELD):
+        if self.state is _RUNNING or self.state is _HELD:
             self.cycle_s += dt_s
-        if self.state is S.RUNNING:
+        if self.state is _RUNNING:
             self.operation_s += dt_s
         if block.moves:
             self.active = block.moves[-1]
@@ -257,7 +259,7 @@ class Controller:
             self._end_tool_change(*self._tool_change[1:])
         if self._start_pending and self.motion.idle:
             self.start_program()
-        if self.state is S.LOADING and self.part_change.step(self.now_s):
+        if self.state is _LOADING and self.part_change.step(self.now_s):
             self._end_part_change()
 
     def _wait(self, move: Move) -> float | None:

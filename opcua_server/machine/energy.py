@@ -13,9 +13,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from nodesets.states import MachineState
+
 EnergyState = Literal["off", "standby", "ready", "working"]
 ENERGY_STATES: Final[tuple[EnergyState, ...]] = ("off", "standby", "ready", "working")
 """In the order of the numbers that ``Power/EnergyState`` shows."""
+
+_NOT_READY: Final[dict[MachineState, EnergyState]] = {
+    MachineState.OFF: "off",
+    MachineState.EMERGENCY_STOP: "standby",
+    MachineState.RUNNING: "working",
+    MachineState.HELD: "working",
+}
+BY_STATE: Final = {state: _NOT_READY.get(state, "ready") for state in MachineState}
 
 CONTROL_W: Final = 420.0
 LIGHTS_FANS_W: Final = 130.0

@@ -34,7 +34,7 @@ from opcua_server.machine.motion.axes import Axes as FeedDrives
 from opcua_server.machine.motion.axes import AxisBlock, as_read
 from opcua_server.machine.motion.block import MotionBlock
 from opcua_server.machine.motion.motion import Motion
-from opcua_server.machine.noise import BURST, GAUGE, PERSONALITY, Channel, Noise, generator
+from opcua_server.machine.noise import BURST, GAUGE, PERSONALITY, Channel, Index, Noise, generator
 from opcua_server.machine.parameters import SAMPLE_S, VF2
 from opcua_server.machine.physics import Physics
 from opcua_server.machine.pneumatics import AirUnit
@@ -75,6 +75,8 @@ OVERLOAD: Final = 1.3
 STALLED: Final = 0.7
 """Speed in cut, of the commanded one, at which it does so too."""
 PARKED: Final = (0.0, 0.0, 0.0)
+_RUNNING: Final = MachineState.RUNNING
+"""As a name of this module: looking up a member of an enumeration costs more than most of what a block looks at."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -185,18 +187,18 @@ class Machine:
         motion = controller.motion.advance(SAMPLES)
         self.block += 1
         controller.step(motion, BLOCK_S)
-        self.upkeep.step(BLOCK_S, self.spindle.speed_rpm > 0.0, controller.state is MachineState.RUNNING)
+        running = controller.state is _RUNNING
+        self.upkeep.step(BLOCK_S, self.spindle.speed_rpm > 0.0, running)
         if controller.new_blank and controller.job is not None:
             controller.new_blank = False
             self.process.new_stock(Stock(controller.job.blank) if controller.job.blank else None)
         cut = self._cut(motion, physics)
-        spindle_w, shaft_w, friction_w, torque = self._turn(cut, physics, noise[Channel.CUT_VARIATION])
+        spindle_w, shaft_w, friction_w, torque = self._turn(cut, physics, noise[Index.CUT_VARIATION])
         self._surround(cut, physics)
-        auxiliary_w = energy.AUXILIARIES_W[self.energy_state] * (1.0 + 0.01 * noise[Channel.AUXILIARY_POWER])
+        auxiliary_w = energy.AUXILIARIES_W[self.energy_state] * (1.0 + 0.01 * noise[Index.AUXILIARY_POWER])
         auxiliary_w += self.coolant.pump_power_w + W_PER_A * max(self.conveyor.current_a - IDLE_A, 0.0)
         shown_power = self._spindle_power_noise(spindle_w, cut.power_w, noise)
         self._heat_up(spindle_w, shaft_w, friction_w, cut, physics)
-        running = controller.state is MachineState.RUNNING
         self._watch(cut)
         self._gauge(cut)
         self.link.step(physics.link_loss, self.block, self.seed, self.number)
@@ -263,15 +265,7 @@ class Machine:
 
     @property
     def energy_state(self) -> energy.EnergyState:
-        match self.controller.state:
-            case MachineState.OFF:
-                return "off"
-            case MachineState.EMERGENCY_STOP:
-                return "standby"
-            case MachineState.RUNNING | MachineState.HELD:
-                return "working"
-            case _:
-                return "ready"
+        return energy.BY_STATE[self.controller.state]
 
     # --- physics of a block ---------------------------------------------------------------------------------------
     def _cut(self, motion: MotionBlock, physics: Physics) -> CutBlock:
@@ -391,11 +385,11 @@ class Machine:
             self._overloaded_s += BLOCK_S
         else:
             self._overloaded_s = max(self._overloaded_s - 0.2 * BLOCK_S, 0.0)
-        if self._overloaded_s > 0.25 and controller.state is MachineState.RUNNING:
+        if self._overloaded_s > 0.25 and controller.state is _RUNNING:
             controller.raise_alarm("EX1005", "SPINDLE OVERLOAD", details={"Tool": controller.tool_number})
-        if self.coolant.level_percent < 8.0 and self.coolant.on and controller.state is MachineState.RUNNING:
+        if self.coolant.level_percent < 8.0 and self.coolant.on and controller.state is _RUNNING:
             controller.raise_alarm("EX1020", "COOLANT LEVEL LOW")
-        if controller.state is MachineState.RUNNING:
+        if controller.state is _RUNNING:
             if self.air.low_s > 0.5:
                 controller.raise_alarm("EX1030", "AIR PRESSURE LOW")
             if self.conveyor.over_s > 5.0:
@@ -422,7 +416,7 @@ class Machine:
             self._power_error = 0.0
             return power_w
         idle = power_w - min(cut_w / EFFICIENCY, power_w)
-        fresh = noise[Channel.SPINDLE_POWER]
+        fresh = noise[Index.SPINDLE_POWER]
         error = fresh - 0.35 * self._power_error
         self._power_error = fresh
         return max(power_w + error * math.hypot(0.11 * min(idle, 2500.0), 0.045 * power_w), 0.0)

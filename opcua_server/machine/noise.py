@@ -71,6 +71,29 @@ def generator(seed: int, machine: int, channel: int, step: int = 0) -> np.random
     return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, channel, step]))
 
 
+class Index:
+    """The channels as plain numbers: a list is indexed with them three times as fast as with members of an enumeration."""
+
+    SPINDLE_SPEED = int(Channel.SPINDLE_SPEED)
+    SPINDLE_POWER = int(Channel.SPINDLE_POWER)
+    CUT_VARIATION = int(Channel.CUT_VARIATION)
+    SPINDLE_TEMPERATURE = int(Channel.SPINDLE_TEMPERATURE)
+    VIBRATION_UNBALANCE = int(Channel.VIBRATION_UNBALANCE)
+    COOLANT_FLOW = int(Channel.COOLANT_FLOW)
+    COOLANT_PRESSURE = int(Channel.COOLANT_PRESSURE)
+    COOLANT_LEVEL = int(Channel.COOLANT_LEVEL)
+    AUXILIARY_POWER = int(Channel.AUXILIARY_POWER)
+    AMBIENT_SENSOR = int(Channel.AMBIENT_SENSOR)
+    COLUMN_TEMPERATURE = int(Channel.COLUMN_TEMPERATURE)
+    GROWTH = int(Channel.GROWTH)
+    AXIS_Z_LOAD = int(Channel.AXIS_Z_LOAD)
+    SPINDLE_TORQUE = int(Channel.SPINDLE_TORQUE)
+    AIR_PRESSURE = int(Channel.AIR_PRESSURE)
+    CONVEYOR_CURRENT = int(Channel.CONVEYOR_CURRENT)
+    HYDRAULIC_PRESSURE = int(Channel.HYDRAULIC_PRESSURE)
+    LUBRICATION_PRESSURE = int(Channel.LUBRICATION_PRESSURE)
+
+
 EVERY_BLOCK: Final = (
     Channel.SPINDLE_POWER, Channel.CUT_VARIATION, Channel.COOLANT_FLOW, Channel.AUXILIARY_POWER, Channel.COLUMN_TEMPERATURE,
 )  # fmt: skip

@@ -22,6 +22,8 @@ from opcua_server.machine.moves import Move
 
 STANDING_MM_S: Final = 0.02
 CURRENT_RIPPLE_NM: Final = 0.3
+_MANUAL: Final = MachineState.MANUAL
+_EMERGENCY_STOP: Final = MachineState.EMERGENCY_STOP
 _PROGRAM_STATES: Final = frozenset({MachineState.RUNNING, MachineState.HELD, MachineState.ALARM})
 _NONE: Final = (0.0, 0.0, 0.0)
 
@@ -82,7 +84,7 @@ class View:
         return min(max(torque, -40.0), 40.0)
 
     def axis_status(self, axis: int) -> int:
-        if self.state is MachineState.EMERGENCY_STOP:
+        if self.state is _EMERGENCY_STOP:
             return 2
         return 1 if abs(self.velocity[axis]) > STANDING_MM_S else 0
 
@@ -155,10 +157,10 @@ def numeric_rows(v: View) -> dict[str, float]:
         "Channel/RapidOverride": control.rapid_override,
         "Channel/DryRunFeed": control.motion.machine.path.dry_run_mm_s * 60.0,
         "Channel/ChannelState": int(official.channel),
-        "Channel/ChannelMode": 1 if v.state is MachineState.MANUAL else 0,
+        "Channel/ChannelMode": 1 if v.state is _MANUAL else 0,
         "Channel/ActStatus": int(official.channel),
         "Channel/ActProgramStatus": int(official.program_status),
-        "Channel/ActOperationMode": 1 if v.state is MachineState.MANUAL else 2,
+        "Channel/ActOperationMode": 1 if v.state is _MANUAL else 2,
         "Channel/FeedHold": control.motion.holding,
         "Channel/SingleBlock": control.modifiers["SingleBlock"],
         "Channel/DryRun": control.modifiers["DryRun"],

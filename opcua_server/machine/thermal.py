@@ -11,6 +11,7 @@ Time constants (capacity over all conductances of a node): motor 7, front bearin
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -63,10 +64,10 @@ class Thermal:
         flow[COOLANT] += _TO_FLOOR[COOLANT] * (coolant_exchange - 1.0) * (ambient_c - self.nodes[COOLANT])
         self.nodes += flow * dt_s / CAPACITY
 
-    @property
-    def growth_z_um(self) -> float:
-        """Growth of spindle and column in Z against 20 degrees, positive towards the table."""
-        return float(sum(k * (self.nodes[node] - REFERENCE_C) for node, k in GROWTH_UM_K.items()))
+
+def growth_z_um(nodes_c: Sequence[float]) -> float:
+    """Growth of spindle and column in Z against 20 degrees, positive towards the table."""
+    return sum(k * (nodes_c[node] - REFERENCE_C) for node, k in GROWTH_UM_K.items())
 
 
 def shop_floor_c(time_s: float, phase: float, mean_c: float) -> float:
