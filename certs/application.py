@@ -2,6 +2,7 @@
 
     <folder>/own/cert.der      X.509 v3, RSA, SHA-256, self-signed, or signed by a CA that an operator chose
     <folder>/own/key.pem       PKCS #8, mode 0600
+    <folder>/own/cert-nistP256.der, key-nistP256.pem ...   the same for a curve (certs.kinds)
     <folder>/own/previous/     what a renewal replaced, by thumbprint
 
 A certificate of ours is renewed before it ends, with the same key, so that peers who compare keys still know it. One that a CA
@@ -22,13 +23,12 @@ from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from certs.errors import CertificateProblem
+from certs.kinds import RSA, Kind, PrivateKey, kind_of
 
-KEY_BITS: Final = 2048
-"""The least that the policies of today accept; 3072 costs three times as much at each connection and is asked for by none."""
 VALID_FOR: Final = timedelta(days=5 * 365)
 RENEW_BEFORE: Final = timedelta(days=30)
 CLOCK_SKEW: Final = timedelta(hours=1)
@@ -55,7 +55,7 @@ def thumbprint(certificate: x509.Certificate) -> str:
 
 
 def ensure_application(
-    folder: Path, name: str, uri: str, hosts: Iterable[str], *, now: datetime | None = None
+    folder: Path, name: str, uri: str, hosts: Iterable[str], *, now: datetime | None = None, kind: Kind = RSA
 ) -> tuple[Path, Path]:
     """Paths of certificate (DER) and key (PEM) of an application; made or renewed where that is needed.
 
@@ -64,14 +64,14 @@ def ensure_application(
     when what is there cannot be used, and OSError when the folder cannot be written.
     """
     now, hosts = now or datetime.now(UTC), tuple(hosts)
-    certificate_path, key_path = _paths(folder)
+    certificate_path, key_path = _paths(folder, kind)
     certificate = load_certificate(certificate_path) if certificate_path.exists() else None
     if certificate is not None and not key_path.exists():
         raise CertificateProblem(
             f"{key_path}: is missing, and {certificate_path.name} is worth nothing without it; restore it, or make a new pair:"
             f" cnctwin certs renew {folder.name} --new-key"
         )
-    key = load_key(key_path) if key_path.exists() else None
+    key = _load_any_key(key_path, kind) if key_path.exists() else None
     if certificate is not None and key is not None:
         if certificate.public_key() != key.public_key():
             raise CertificateProblem(
@@ -82,27 +82,38 @@ def ensure_application(
             os.chmod(key_path, 0o600)
             return certificate_path, key_path
     wanted = dict.fromkeys([*hosts, *(_hosts(certificate) if certificate is not None else ())])
-    return _issue(folder, name, uri, wanted, key, now)
+    return _issue(folder, name, uri, wanted, key, now, kind)
 
 
 def renew_application(
-    folder: Path, name: str, uri: str, hosts: Iterable[str], *, new_key: bool = False, now: datetime | None = None
+    folder: Path,
+    name: str,
+    uri: str,
+    hosts: Iterable[str],
+    *,
+    new_key: bool = False,
+    now: datetime | None = None,
+    kind: Kind = RSA,
 ) -> tuple[Path, Path]:
     """A new self-signed certificate now, whatever is there; the old files go to ``own/previous``. Raises CertificateProblem."""
-    certificate_path, key_path = _paths(folder)
-    key = None if new_key or not key_path.exists() else load_key(key_path)
+    certificate_path, key_path = _paths(folder, kind)
+    key = None if new_key or not key_path.exists() else _load_any_key(key_path, kind)
     known: list[str] = list(hosts)
     with contextlib.suppress(CertificateProblem, OSError):
         known += _hosts(load_certificate(certificate_path))
     if new_key and key_path.exists():
         _keep(key_path)
-    return _issue(folder, name, uri, dict.fromkeys(known), key, now or datetime.now(UTC))
+    return _issue(folder, name, uri, dict.fromkeys(known), key, now or datetime.now(UTC), kind)
 
 
-def install_application(folder: Path, certificate: x509.Certificate, key: rsa.RSAPrivateKey) -> None:
-    """Put a certificate that somebody else signed, and its key, in the place of ours; the old files go to ``own/previous``."""
-    certificate_path, key_path = _paths(folder)
-    if not key_path.exists() or load_key(key_path).public_key() != key.public_key():
+def install_application(folder: Path, certificate: x509.Certificate, key: PrivateKey) -> None:
+    """Put a certificate that somebody else signed, and its key, in the place of ours of the same kind; the old files go to
+    ``own/previous``. Raises CertificateProblem."""
+    kind = kind_of(key)
+    if kind is None:
+        raise CertificateProblem(f"{folder}: a key of a kind that no security policy of ours uses")
+    certificate_path, key_path = _paths(folder, kind)
+    if not key_path.exists() or _load_any_key(key_path, kind).public_key() != key.public_key():
         if key_path.exists():
             _keep(key_path)
         write_atomically(key_path, key_pem(key))
@@ -111,12 +122,12 @@ def install_application(folder: Path, certificate: x509.Certificate, key: rsa.RS
     write_atomically(certificate_path, certificate.public_bytes(serialization.Encoding.DER))
 
 
-def key_pem(key: rsa.RSAPrivateKey) -> bytes:
+def key_pem(key: PrivateKey) -> bytes:
     """PKCS #8 without a passphrase."""
     return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
 
 
-def signing_request(certificate: x509.Certificate, key: rsa.RSAPrivateKey, subject: str = "") -> bytes:
+def signing_request(certificate: x509.Certificate, key: PrivateKey, subject: str = "") -> bytes:
     """A PKCS #10 request (DER) for a certificate like ``certificate``: its names and its subject, or another one (RFC 4514).
 
     Raises CertificateProblem when ``subject`` cannot be read.
@@ -127,7 +138,8 @@ def signing_request(certificate: x509.Certificate, key: rsa.RSAPrivateKey, subje
         names = _alternative_names(certificate)
         if names is not None:
             builder = builder.add_extension(names, critical=False)
-        return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+        kind = kind_of(key) or RSA
+        return builder.sign(key, kind.hash).public_bytes(serialization.Encoding.DER)
     except ValueError as error:
         raise CertificateProblem(f"{subject!r}: is no subject of a certificate: {error}") from error
 
@@ -147,14 +159,32 @@ def load_certificate(path: Path) -> x509.Certificate:
 
 def load_key(path: Path) -> rsa.RSAPrivateKey:
     """The RSA private key of a PEM file without a passphrase. Raises CertificateProblem."""
+    key = _load_any_key(path, RSA)
+    assert isinstance(key, rsa.RSAPrivateKey)  # noqa: S101 - that is what the kind says
+    return key
+
+
+def has_own(folder: Path, kind: Kind) -> bool:
+    """Whether an application has a certificate of a kind."""
+    return _paths(folder, kind)[0].exists()
+
+
+def load_own(folder: Path, kind: Kind) -> tuple[x509.Certificate, PrivateKey]:
+    """Certificate and key of an application. Raises CertificateProblem."""
+    certificate, key = _paths(folder, kind)
+    return load_certificate(certificate), _load_any_key(key, kind)
+
+
+def _load_any_key(path: Path, kind: Kind) -> PrivateKey:
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     except (OSError, ValueError, TypeError) as error:
         raise CertificateProblem(
             f"{path}: is no private key that can be read ({error}); restore it, or make a new pair: cnctwin certs renew --new-key"
         ) from error
-    if not isinstance(key, rsa.RSAPrivateKey):
-        raise CertificateProblem(f"{path}: is not an RSA key; the offered security policies need one")
+    if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) or not kind.fits(key):
+        what = "an RSA key" if kind is RSA else f"a key on the curve {kind.name}"
+        raise CertificateProblem(f"{path}: is not {what}; the offered security policies need one")
     return key
 
 
@@ -183,8 +213,8 @@ def _alternative_names(certificate: x509.Certificate) -> x509.SubjectAlternative
         return None
 
 
-def _paths(folder: Path) -> tuple[Path, Path]:
-    return folder / "own" / "cert.der", folder / "own" / "key.pem"
+def _paths(folder: Path, kind: Kind = RSA) -> tuple[Path, Path]:
+    return folder / "own" / f"cert{kind.suffix}.der", folder / "own" / f"key{kind.suffix}.pem"
 
 
 def _is_due(certificate: x509.Certificate, path: Path, uri: str, hosts: Iterable[str], now: datetime) -> bool:
@@ -210,23 +240,23 @@ def _reachable(hosts: Iterable[str]) -> list[str]:
 
 
 def _issue(
-    folder: Path, name: str, uri: str, hosts: Iterable[str], key: rsa.RSAPrivateKey | None, now: datetime
+    folder: Path, name: str, uri: str, hosts: Iterable[str], key: PrivateKey | None, now: datetime, kind: Kind
 ) -> tuple[Path, Path]:
-    certificate_path, key_path = _paths(folder)
+    certificate_path, key_path = _paths(folder, kind)
     certificate_path.parent.mkdir(parents=True, exist_ok=True)
     os.chmod(certificate_path.parent, 0o700)
     if key is None:
-        key = rsa.generate_private_key(public_exponent=65537, key_size=KEY_BITS)
+        key = kind.new_key()
         # The key first: a crash between the two leaves a key without a certificate, for which one is made at the next start.
         write_atomically(key_path, key_pem(key))
-    certificate = _self_signed(name, uri, _reachable((*hosts, socket.gethostname())), key, now)
+    certificate = _self_signed(name, uri, _reachable((*hosts, socket.gethostname())), key, now, kind)
     if certificate_path.exists():
         _keep(certificate_path)
     write_atomically(certificate_path, certificate.public_bytes(serialization.Encoding.DER))
     return certificate_path, key_path
 
 
-def _self_signed(name: str, uri: str, hosts: Iterable[str], key: rsa.RSAPrivateKey, now: datetime) -> x509.Certificate:
+def _self_signed(name: str, uri: str, hosts: Iterable[str], key: PrivateKey, now: datetime, kind: Kind) -> x509.Certificate:
     subject = x509.Name(
         [
             x509.NameAttribute(NameOID.COMMON_NAME, name),
@@ -241,8 +271,9 @@ def _self_signed(name: str, uri: str, hosts: Iterable[str], key: rsa.RSAPrivateK
         except ValueError:
             names.append(x509.DNSName(host))
     public = key.public_key()
+    encrypts = kind is RSA  # keys on a curve only sign (OPC 10000-6, 6.2.2)
     usage = x509.KeyUsage(
-        digital_signature=True, content_commitment=True, key_encipherment=True, data_encipherment=True,
+        digital_signature=True, content_commitment=True, key_encipherment=encrypts, data_encipherment=encrypts,
         key_agreement=False, key_cert_sign=True, crl_sign=False, encipher_only=False, decipher_only=False,
     )  # fmt: skip
     return (
@@ -259,7 +290,7 @@ def _self_signed(name: str, uri: str, hosts: Iterable[str], key: rsa.RSAPrivateK
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(public), critical=False)
-        .sign(key, hashes.SHA256())
+        .sign(key, kind.hash)
     )
 
 

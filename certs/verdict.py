@@ -16,10 +16,11 @@ from typing import Final
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from certs.application import shown, uris
+from certs.kinds import RSA, kind_of
 
 MIN_KEY_BITS: Final = 2048
 MAX_KEY_BITS: Final = 4096
@@ -174,9 +175,9 @@ def _check_algorithms(certificate: x509.Certificate, depth: int) -> None:
         name = certificate.signature_hash_algorithm.name if certificate.signature_hash_algorithm else "an unknown hash"
         raise Refused("BadCertificatePolicyCheckFailed", f"{whose} is signed with {name}; SHA-256 or better is needed")
     key = certificate.public_key()
-    if not isinstance(key, rsa.RSAPublicKey):
-        raise Refused("BadCertificatePolicyCheckFailed", f"{whose} has no RSA key")
-    if not MIN_KEY_BITS <= key.key_size <= MAX_KEY_BITS:
+    if kind_of(key) is None:
+        raise Refused("BadCertificatePolicyCheckFailed", f"{whose} has a key of a kind that no security policy of ours uses")
+    if isinstance(key, rsa.RSAPublicKey) and not MIN_KEY_BITS <= key.key_size <= MAX_KEY_BITS:
         raise Refused(
             "BadCertificatePolicyCheckFailed",
             f"{whose} has a key of {key.key_size} bits; {MIN_KEY_BITS} to {MAX_KEY_BITS} are accepted",
@@ -207,7 +208,8 @@ def _check_usage(leaf: x509.Certificate, person: bool, purpose: x509.ObjectIdent
         raise Refused("BadCertificateUseNotAllowed", "it does not say what its key may be used for") from None
     if person and not usage.digital_signature:
         raise Refused("BadCertificateUseNotAllowed", "its key may not sign")
-    if not person and not (usage.digital_signature and (usage.key_encipherment or usage.data_encipherment)):
+    encrypts = usage.key_encipherment or usage.data_encipherment or not RSA.fits(leaf.public_key())
+    if not person and not (usage.digital_signature and encrypts):
         raise Refused("BadCertificateUseNotAllowed", "its key may not sign and encrypt")
     try:
         purposes = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
@@ -240,7 +242,7 @@ def _check_revocation(
     depth: int,
 ) -> None:
     key = issuer.public_key()
-    assert isinstance(key, rsa.RSAPublicKey)  # noqa: S101 - _check_algorithms refused everything else
+    assert isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey)  # noqa: S101 - _check_algorithms refused everything else
     unknown = "BadCertificateRevocationUnknown" if depth == 0 else "BadCertificateIssuerRevocationUnknown"
     revoked = "BadCertificateRevoked" if depth == 0 else "BadCertificateIssuerRevoked"
     in_date = [

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from certs.kinds import CURVES
 from certs.pki import CertificateProblem, application_uri, ensure_application
 from cnctwin.errors import ConfigurationError, StartError
 from cnctwin.program import Status
@@ -323,7 +324,10 @@ async def _make_server(settings: Settings) -> SecureServer:
         first = vault.ensure()
         folder = settings.data / "pki" / name
         uri = application_uri(name, folder)
-        certificate, key = ensure_application(folder, "cnctwin server", uri, ["localhost", "127.0.0.1", settings.host])
+        hosts = ["localhost", "127.0.0.1", settings.host]
+        certificate, key = ensure_application(folder, "cnctwin server", uri, hosts)
+        for curve in settings.curves:
+            ensure_application(folder, "cnctwin server", uri, hosts, kind=CURVES[curve])
     except CertificateProblem as problem:
         raise ConfigurationError([str(problem)]) from problem
     except OSError as error:

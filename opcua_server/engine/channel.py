@@ -9,17 +9,18 @@ from __future__ import annotations
 import hmac
 import secrets
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from certs.kinds import Kind, PrivateKey, PublicKey, kind_of
 from certs.verdict import Refused, parse_chain
-from cnctwin.wire import Budget, DecodingError, decode, encode
+from cnctwin.wire import Budget, DecodingError, decoder, encode
 from cnctwin.wire.decode import guarded
 from cnctwin.wire.scalars import read_bytes, read_string, ua
 from opcua_server.engine import frames
@@ -36,16 +37,29 @@ _SYMMETRIC: Final = struct.Struct("<3scIIIII")
 _SEQUENCE: Final = struct.Struct("<II")
 _WHOLE: Final = struct.Struct("<4sIIIII")
 _MSGF: Final = b"MSGF"
+_read_request: Final = decoder(ua.OpenSecureChannelRequest)
 _C = ua.StatusCodes
 
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """Our certificate (DER, leaf) and key. ``insecure``: policy None carries sessions too."""
+    """Our certificate (DER, leaf) and key. ``others``: for policies of other kinds. ``insecure``: policy None carries sessions."""
 
     certificate: bytes
-    key: rsa.RSAPrivateKey
+    key: PrivateKey
     insecure: bool = False
+    others: tuple[Own, ...] = ()
+
+    def of(self, kind: Kind) -> Own | None:
+        """What we are for policies of a kind; None where we have no certificate for them."""
+        return next((one for one in (self, *self.others) if kind.fits(one.key)), None)
+
+    def with_pair(self, new: Own) -> Own:
+        """Us with another certificate and key of the same kind as one of ours."""
+        if kind_of(new.key) is kind_of(self.key):
+            return replace(new, insecure=self.insecure, others=self.others)
+        kept = tuple(one for one in self.others if kind_of(one.key) is not kind_of(new.key))
+        return replace(self, others=(*kept, new))
 
     @property
     def thumbprint(self) -> bytes:
@@ -73,7 +87,8 @@ class Opening:
     chain: bytes
     leaf: bytes
     policy: Policy | None
-    key: rsa.RSAPublicKey | None
+    key: PublicKey | None
+    own: Own
 
 
 class Channel:
@@ -87,13 +102,15 @@ class Channel:
         self.certificate: bytes | None = None
         self.chain = b""
         """The certificate with what was sent behind it."""
-        self.key: rsa.RSAPublicKey | None = None
+        self.key: PublicKey | None = None
         self.own = own
         self._tokens: dict[int, Token] = {}
         self._sending: Token | None = None
         self._heard: int | None = None
         self._sent = 0
         self._last_token = 0
+        self._signature = SIGNATURE
+        self._counts_from_zero = False
 
     @property
     def is_open(self) -> bool:
@@ -122,46 +139,40 @@ class Channel:
         if self.is_open and policy is not self.policy:
             raise ProtocolError(_C.BadSecurityPolicyRejected, "another security policy on an open channel")
         if policy is None:
-            return self._decode(frame, p, b"", b"", None, None)
+            return self._decode(frame, p, b"", b"", None, None, self.own)
+        own = self.own.of(policy.kind)
+        if own is None:
+            raise ProtocolError(_C.BadSecurityPolicyRejected, "no certificate of ours for this security policy")
         leaf, key = _leaf(sender)
         if self.certificate is not None and not hmac.compare_digest(leaf, self.certificate):
             raise ProtocolError(_C.BadSecurityChecksFailed, "another certificate on an open channel")
-        if thumb is None or not hmac.compare_digest(thumb, self.own.thumbprint):
-            raise ProtocolError(_C.BadCertificateInvalid, "not encrypted for our certificate")
-        plain = self._decrypt(policy, frame, p, key)
-        return self._decode(plain, p, sender or b"", leaf, policy, key)
-
-    def _decrypt(self, policy: Policy, frame: bytes, p: int, key: rsa.RSAPublicKey) -> bytes:
-        """The frame in clear, its signature verified, without padding and signature."""
+        if thumb is None or not hmac.compare_digest(thumb, own.thumbprint):
+            raise ProtocolError(_C.BadCertificateInvalid, "not meant for our certificate")
         try:
-            plain = frame[:p] + policy.decrypt(self.own.key, frame[p:])
-            size = key.key_size // 8
-            policy.verify(key, plain[-size:], plain[:-size])
+            plain = policy.open(own.key, key, frame, p)
         except (ValueError, InvalidSignature) as error:
             raise ProtocolError(_C.BadSecurityChecksFailed, "wrong signature") from error
-        plain = plain[:-size]
-        padding = plain[-1]
-        if self.own.key.key_size > 2048:
-            padding = (padding << 8 | plain[-2]) + 1
-        if len(plain) - padding - 1 < p + 8:
-            raise ProtocolError(_C.BadSecurityChecksFailed, "wrong padding")
-        return plain[: len(plain) - padding - 1]
+        return self._decode(plain, p, sender or b"", leaf, policy, key, own)
 
     def _decode(
-        self, plain: bytes, p: int, chain: bytes, leaf: bytes, policy: Policy | None, key: rsa.RSAPublicKey | None
+        self, plain: bytes, p: int, chain: bytes, leaf: bytes, policy: Policy | None, key: PublicKey | None, own: Own
     ) -> Opening:
         try:
             if len(plain) < p + 12:
                 raise DecodingError("OPN is too short")
             sequence, request_id = _SEQUENCE.unpack_from(plain, p)
-            if not frames.follows(self._heard, sequence):
+            if not frames.follows(self._heard, sequence, from_zero=self._counts_from_zero):
                 raise ProtocolError(_C.BadSequenceNumberInvalid, "wrong sequence number")
-            request = decode(ua.OpenSecureChannelRequest, plain[p + 8 :], Budget(1_000, max_string=4_096))
+            body = plain[p + 8 :]
+            request, end = guarded(_read_request, body, 0, Budget(1_000, max_string=4_096))
+            if body[end:] not in (b"", policy.trailer if policy is not None else b""):
+                raise DecodingError(f"{len(body) - end} bytes left over after OpenSecureChannelRequest")
         except DecodingError as error:
             raise ProtocolError(error.status, str(error)) from error
         if request.TypeId != ua.NodeId(OPEN_REQUEST):
             raise ProtocolError(_C.BadTcpMessageTypeInvalid, "OPN without OpenSecureChannelRequest")
-        return Opening(request.Parameters, request.RequestHeader.RequestHandle, request_id, sequence, chain, leaf, policy, key)
+        handle = request.RequestHeader.RequestHandle
+        return Opening(request.Parameters, handle, request_id, sequence, chain, leaf, policy, key, own)
 
     def open(self, opening: Opening, max_lifetime_ms: int, now_s: float, created: object) -> bytes:
         """Issue or renew as asked; the OPN response. ``created``: the token's CreatedAt. Raises ProtocolError."""
@@ -180,13 +191,19 @@ class Channel:
         if policy is not None:
             if len(params.ClientNonce or b"") != policy.nonce:
                 raise ProtocolError(_C.BadNonceInvalid, "nonce of the wrong length")
-            nonce = secrets.token_bytes(policy.nonce)
-            theirs, ours = policy.keys(nonce, params.ClientNonce), policy.keys(params.ClientNonce, nonce)
+            try:
+                agreed = policy.agree(params.ClientNonce)
+            except ValueError as error:
+                raise ProtocolError(_C.BadNonceInvalid, "nonce that is no key of the curve") from error
+            nonce, theirs, ours = agreed.nonce, agreed.theirs, agreed.ours
         self._heard = opening.sequence
         if not renew:
             self.number = secrets.randbelow(2**32 - 2) + 1
             self.policy, self.mode, self.key = policy, mode, opening.key
-            self.certificate, self.chain = opening.leaf or None, opening.chain
+            self.certificate, self.chain, self.own = opening.leaf or None, opening.chain, opening.own
+            if policy is not None:
+                self._signature, self._counts_from_zero = policy.signature, policy.counts_from_zero
+                self._sent = -1 if policy.counts_from_zero else 0
         self._last_token += 1
         token = Token(self._last_token, now_s + lifetime_ms * 1.25 / 1000, theirs, ours)
         if renew and self._sending is not None:
@@ -208,7 +225,7 @@ class Channel:
         return self._seal_opening(encode(response), opening.request_id)
 
     def _seal_opening(self, body: bytes, request_id: int) -> bytes:
-        self._sent = frames.next_sequence(self._sent)
+        self._sent = frames.next_sequence(self._sent, from_zero=self._counts_from_zero)
         plain = _SEQUENCE.pack(self._sent, request_id) + body
         policy, key = self.policy, self.key
         uri = NONE.encode() if policy is None else policy.uri.encode()
@@ -217,15 +234,7 @@ class Channel:
             head += _block(None) + _block(None)
             return frames.HEADER.pack(b"OPN", b"F", 8 + len(head) + len(plain)) + head + plain
         digest = x509.load_der_x509_certificate(self.certificate).fingerprint(SHA1())  # noqa: S303 - an identifier
-        head += _block(self.own.certificate) + _block(digest)
-        block, signature = policy.plain_block(key), self.own.key.key_size // 8
-        extra = 1 if key.key_size > 2048 else 0
-        padding = -(len(plain) + 1 + extra + signature) % block
-        plain += bytes((padding & 0xFF,)) * (padding + 1) + (bytes((padding >> 8,)) if extra else b"")
-        size = 8 + len(head) + (len(plain) + signature) // block * (key.key_size // 8)
-        head = frames.HEADER.pack(b"OPN", b"F", size) + head
-        plain += policy.sign(self.own.key, head + plain)
-        return head + policy.encrypt(key, plain)
+        return policy.seal(self.own.key, key, head + _block(self.own.certificate) + _block(digest), plain)
 
     # Messages -------------------------------------------------------------------------------------------------------
 
@@ -243,21 +252,23 @@ class Channel:
         if token.theirs is None:
             body = frame[24:]
         elif self.mode == "Sign":
-            if not hmac.compare_digest(token.theirs.sign(memoryview(frame)[:-SIGNATURE]), frame[-SIGNATURE:]):
+            signed = len(frame) - token.theirs.signature
+            if signed < 24 or not hmac.compare_digest(token.theirs.sign(memoryview(frame)[:signed]), frame[signed:]):
                 raise ProtocolError(_C.BadSecurityChecksFailed, "wrong signature")
-            body = frame[24:-SIGNATURE]
+            body = frame[24:signed]
         else:
-            if (len(frame) - 16) % BLOCK or len(frame) < 16 + 48:
+            signed = len(frame) - token.theirs.signature
+            if (len(frame) - 16) % BLOCK or signed < 16 + BLOCK:
                 raise ProtocolError(_C.BadSecurityChecksFailed, "no whole blocks")
             plain = frame[:16] + token.theirs.decrypt(memoryview(frame)[16:])
-            if not hmac.compare_digest(token.theirs.sign(memoryview(plain)[:-SIGNATURE]), plain[-SIGNATURE:]):
+            if not hmac.compare_digest(token.theirs.sign(memoryview(plain)[:signed]), plain[signed:]):
                 raise ProtocolError(_C.BadSecurityChecksFailed, "wrong signature")
-            end = len(plain) - SIGNATURE - 1 - plain[-SIGNATURE - 1]
+            end = signed - 1 - plain[signed - 1]
             if end < 24:
                 raise ProtocolError(_C.BadSecurityChecksFailed, "wrong padding")
             sequence, request_id = _SEQUENCE.unpack_from(plain, 16)
             body = plain[24:end]
-        if not frames.follows(self._heard, sequence):
+        if not frames.follows(self._heard, sequence, from_zero=self._counts_from_zero):
             raise ProtocolError(_C.BadSequenceNumberInvalid, "wrong sequence number")
         self._heard = sequence
         if token is not self._sending:  # the client uses its new token: the old one is done
@@ -284,8 +295,8 @@ class Channel:
         if self.policy is None:
             return buffer - 24
         if self.mode == "Sign":
-            return buffer - 24 - SIGNATURE
-        return (buffer - 16) // BLOCK * BLOCK - 8 - 1 - SIGNATURE
+            return buffer - 24 - self._signature
+        return (buffer - 16) // BLOCK * BLOCK - 8 - 1 - self._signature
 
     def seal(self, request_id: int, body: bytes, buffer: int) -> list[bytes]:
         """A message as frames, none longer than ``buffer`` bytes."""
@@ -308,18 +319,18 @@ class Channel:
         return b"".join((_WHOLE.pack(_MSGF, size, self.number, token.number, sequence, request_id), head, body))
 
     def _chunk(self, final: bytes, request_id: int, body: bytes) -> bytes:
-        self._sent = sequence = frames.next_sequence(self._sent)
+        self._sent = sequence = frames.next_sequence(self._sent, from_zero=self._counts_from_zero)
         token = self._sending
         if token is None:
             raise ProtocolError(_C.BadTcpSecureChannelUnknown, "no secure channel")
         if token.ours is None:
             return _SYMMETRIC.pack(b"MSG", final, 24 + len(body), self.number, token.number, sequence, request_id) + body
         if self.mode == "Sign":
-            size = 24 + len(body) + SIGNATURE
+            size = 24 + len(body) + self._signature
             head = _SYMMETRIC.pack(b"MSG", final, size, self.number, token.number, sequence, request_id) + body
             return head + token.ours.sign(head)
-        padding = -(8 + len(body) + 1 + SIGNATURE) % BLOCK
-        size = 16 + 8 + len(body) + 1 + padding + SIGNATURE
+        padding = -(8 + len(body) + 1 + self._signature) % BLOCK
+        size = 16 + 8 + len(body) + 1 + padding + self._signature
         head = _SYMMETRIC.pack(b"MSG", final, size, self.number, token.number, sequence, request_id)
         plain = head + body + bytes((padding,)) * (padding + 1)
         return head[:16] + token.ours.encrypt(plain[16:] + token.ours.sign(plain))
@@ -329,15 +340,15 @@ def _block(data: bytes | None) -> bytes:
     return b"\xff\xff\xff\xff" if data is None else struct.pack("<i", len(data)) + data
 
 
-def _leaf(sender: bytes | None) -> tuple[bytes, rsa.RSAPublicKey]:
+def _leaf(sender: bytes | None) -> tuple[bytes, PublicKey]:
     """The sender's own certificate of what it sent, and its key. Raises ProtocolError."""
     try:
         if not sender:
             raise ValueError("no certificate")
         leaf = parse_chain(sender)[0]
         key = leaf.public_key()
-        if not isinstance(key, rsa.RSAPublicKey) or key.key_size > MAX_RSA_BITS:
-            raise ValueError("no RSA key")
+        if not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey) or key.key_size > MAX_RSA_BITS:
+            raise ValueError("no key that is used")
     except Refused as error:
         raise ProtocolError(_C.BadCertificateInvalid, "no certificate that can be read") from error
     except Exception as error:  # the crypto library's own errors have no common base

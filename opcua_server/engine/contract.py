@@ -37,6 +37,8 @@ class Header:
     timeout_hint: int
     return_diagnostics: int
     audit_entry_id: str | None = None
+    more: Any = None
+    """AdditionalHeader, where there is one."""
 
 
 @dataclass(eq=False, slots=True)

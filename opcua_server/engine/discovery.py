@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from certs.kinds import RSA
 from cnctwin.wire.encode import Write, array_writer
 from cnctwin.wire.scalars import ua
 from opcua_server.engine.contract import Request, Service
-from opcua_server.engine.policies import NONE, POLICIES
+from opcua_server.engine.policies import NONE, POLICIES, Policy
 
 BINARY: Final = "http://opcfoundation.org/UA-Profile/Transport/uatcp-uasc-uabinary"
 _write_endpoints: Final = array_writer(ua.EndpointDescription)
 _write_servers: Final = array_writer(ua.ApplicationDescription)
-_LEVEL: Final = {"Basic256Sha256": 2, "Aes128_Sha256_RsaOaep": 1, "Aes256_Sha256_RsaPss": 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,12 @@ class Application:
     insecure: bool
     anonymous: bool
     certificates: bool
+    curves: Mapping[str, bytes] = field(default_factory=dict)
+    """Our certificates for curves, by the name of their kind."""
+
+    def certificate_for(self, policy: Policy) -> bytes | None:
+        """Our certificate that a policy uses; None where there is none, and no endpoint."""
+        return self.certificate if policy.kind is RSA else self.curves.get(policy.kind.name)
 
 
 class Discovery:
@@ -58,9 +64,11 @@ class Discovery:
         """EndpointDescriptions, the strongest first."""
         own = self._application()
         found = []
-        for policy in sorted(POLICIES.values(), key=lambda policy: -_LEVEL[policy.name]):
-            for mode, level in ((3, 100), (2, 10)):
-                found.append(self._endpoint(own, url, policy.uri, mode, level + _LEVEL[policy.name]))
+        for policy in sorted(POLICIES.values(), key=lambda policy: -policy.level):
+            certificate = own.certificate_for(policy)
+            for mode, level in ((3, 100), (2, 10)) if certificate is not None else ():
+                found.append(self._endpoint(own, url, policy.uri, mode, level + policy.level))
+                found[-1].ServerCertificate = certificate
         if own.insecure:
             found.append(self._endpoint(own, url, NONE, 1, 0))
         return found

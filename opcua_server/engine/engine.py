@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
+from certs.kinds import CURVES
 from certs.pki import Trust, Verdict
 from opcua_server.engine import frames, services
 from opcua_server.engine.attributes import Attributes
@@ -133,6 +134,7 @@ class Engine:
                 insecure=server.own.insecure,
                 anonymous=not server.strict,
                 certificates=given or (known is not None and known.has_any()),
+                curves={kind.name: one.certificate for kind in CURVES.values() if (one := server.own.of(kind)) is not None},
             )
 
         return cls(

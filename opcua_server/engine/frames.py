@@ -111,16 +111,21 @@ def reverse_hello(uri: str, endpoint: str) -> bytes:
     return HEADER.pack(b"RHE", b"F", HEADER_SIZE + len(body)) + body
 
 
-def next_sequence(last: int) -> int:
-    """The number after ``last``: it wraps within the last 1024 numbers, and not before (OPC 10000-6, 6.7.2.4)."""
+def next_sequence(last: int, *, from_zero: bool = False) -> int:
+    """The number after ``last``: it wraps within the last 1024 numbers, and not before (OPC 10000-6, 6.7.2.4).
+
+    ``from_zero``: policies without LegacySequenceNumbers, which use all of them.
+    """
+    if from_zero:
+        return (last + 1) & 0xFFFFFFFF
     return 1 if last > LAST_BEFORE_WRAP else last + 1
 
 
-def follows(last: int | None, number: int) -> bool:
+def follows(last: int | None, number: int, *, from_zero: bool = False) -> bool:
     """Whether a peer may use ``number`` after ``last``."""
     if last is None or number == last + 1:
         return True
-    return last > LAST_BEFORE_WRAP and number < 1_024
+    return number == 0 and last == 0xFFFFFFFF if from_zero else last > LAST_BEFORE_WRAP and number < 1_024
 
 
 class Assembler:

@@ -19,7 +19,7 @@ EPOCH_TICKS: Final = 116_444_736_000_000_000
 class Reply:
     """The answer to one request: contract.Answer."""
 
-    __slots__ = ("_done", "_handle", "_request_id", "connection", "kind", "max_size", "session")
+    __slots__ = ("_done", "_handle", "_request_id", "connection", "kind", "max_size", "more", "session")
 
     def __init__(self, connection: Any, request_id: int, handle: int) -> None:
         self.connection = connection
@@ -29,6 +29,8 @@ class Reply:
         self.kind = 0
         self.max_size = 0
         self.session: Any = None
+        self.more = b""
+        """An AdditionalHeader for the response, encoded."""
 
     @property
     def is_open(self) -> bool:
@@ -46,7 +48,7 @@ class Reply:
         ticks = EPOCH_TICKS + time.time_ns() // 100
         if 0 < self.max_size < services.HEAD_SIZE + len(body):
             response_type, status, body = services.SERVICE_FAULT, int(_C.BadResponseTooLarge), b""
-        head = services.head(response_type, self._handle, status, ticks)
+        head = services.head(response_type, self._handle, status, ticks, self.more)
         self.connection.send(self._request_id, head, body, self._handle)
 
     def fault(self, status: int) -> None:

@@ -70,8 +70,8 @@ def _split(body: Any, p: int, budget: Budget) -> tuple[tuple[int, Header], int]:
     _time, handle, diagnostics = struct.unpack_from("<qII", body, p)
     audit, p = read_string(body, p + 16, budget)
     (timeout,) = _TIMEOUT(body, p)
-    _more, p = _read_extension(body, p + 4, budget)
-    return (kind, Header(token, handle, timeout, diagnostics, audit)), p
+    more, p = _read_extension(body, p + 4, budget)
+    return (kind, Header(token, handle, timeout, diagnostics, audit, more)), p
 
 
 def parameters(row: Row, body: bytes, p: int, limits: Limits, *, stranger: bool = False) -> Any:
@@ -86,9 +86,10 @@ def parameters(row: Row, body: bytes, p: int, limits: Limits, *, stranger: bool 
     return value
 
 
-def head(kind: int, handle: int, status: int, ticks: int) -> bytes:
-    """Of a response: type id and ResponseHeader."""
-    return _RESPONSE.pack(1, 0, kind, ticks, handle, status, 0, 0)
+def head(kind: int, handle: int, status: int, ticks: int, more: bytes = b"") -> bytes:
+    """Of a response: type id and ResponseHeader. ``more``: its AdditionalHeader, encoded."""
+    made = _RESPONSE.pack(1, 0, kind, ticks, handle, status, 0, 0)
+    return made[:-3] + more if more else made
 
 
 def encoded(result: Any) -> Bytes:

@@ -18,12 +18,11 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from certs.application import uris
 from cnctwin.wire.encode import node_id_bytes
@@ -31,11 +30,11 @@ from cnctwin.wire.scalars import ua
 from opcua_server.engine.channel import MAX_RSA_BITS
 from opcua_server.engine.contract import Limits, Request, Service, ServiceFault, Session
 from opcua_server.engine.discovery import Discovery
-from opcua_server.engine.policies import POLICIES
+from opcua_server.engine.policies import POLICIES, CurvePolicy, Ephemeral, secret
 from opcua_server.engine.tally import Tally
 from opcua_server.security.audit import Audit
 from opcua_server.security.roles import roles_of
-from opcua_server.security.users import NotThem, Person, Users
+from opcua_server.security.users import MAX_PASSWORD, NotThem, Person, Users, open_password
 
 _C = ua.StatusCodes
 _audit = logging.getLogger("opcua_server.audit")
@@ -68,6 +67,8 @@ class OpenSession(Session):
     endpoint_url: str = ""
     mechanism: str = "Anonymous"
     """How the person was identified, as in SessionSecurityDiagnosticsDataType."""
+    ephemeral: Ephemeral | None = None
+    """With which the next password is encrypted, where the channel's keys are on a curve."""
     logins: int = 0
     """ActivateSession requests under way."""
     requests: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
@@ -165,6 +166,7 @@ class Sessions:
         result.SessionId, result.AuthenticationToken = session.session_id, token_id
         result.RevisedSessionTimeout, result.ServerNonce = timeout_ms, session.nonce
         result.ServerCertificate = channel.own.certificate
+        self._give_key(request, session, channel)
         result.ServerEndpoints = self._discovery.endpoints(self._discovery._url(params.EndpointUrl, request))
         result.ServerSignature = ua.SignatureData()
         if channel.policy is not None:
@@ -240,7 +242,7 @@ class Sessions:
             raise ServiceFault(_C.BadTooManyOperations)
         session.logins += 1
         try:
-            person = await self._identify(params, channel, nonce, request.peer)
+            person = await self._identify(params, channel, session, request.peer)
         finally:
             session.logins -= 1
         if session.is_closed or session.nonce != nonce:
@@ -261,25 +263,54 @@ class Sessions:
                 session.connection.sessions.pop(session.token, None)
             session.connection = connection
             connection.sessions[session.token] = session
+        self._give_key(request, session, channel)
         result = ua.ActivateSessionResult()
         result.ServerNonce = session.nonce
         return result
 
-    async def _identify(self, params: Any, channel: Any, nonce: bytes, peer: str) -> Person:
-        token = params.UserIdentityToken
+    def _give_key(self, request: Request, session: OpenSession, channel: Any) -> None:
+        """A new ephemeral key for the next password, where the client asks for one (OPC 10000-6, 6.8.2)."""
+        session.ephemeral = None
+        wanted = secret.wanted_policy(request.header.more)
+        if wanted is None:
+            return
+        policy = channel.policy if isinstance(channel.policy, CurvePolicy) and channel.policy.uri == wanted else None
+        if policy is not None:
+            session.ephemeral = Ephemeral(policy.curve)
+        request.answer.more = secret.key_header(policy, session.ephemeral, channel.own.key)  # type: ignore[attr-defined]
+
+    async def _identify(self, params: Any, channel: Any, session: OpenSession, peer: str) -> Person:
+        token, nonce = params.UserIdentityToken, session.nonce
         try:
             if token is None or isinstance(token, ua.AnonymousIdentityToken) or _is_null(token):
                 return self._users.without_login(peer)
             if isinstance(token, ua.UserNameIdentityToken):
-                secret = token.Password if isinstance(token.Password, bytes) else (token.Password or "").encode()
-                return await self._users.with_password(
-                    token.UserName, secret, token.EncryptionAlgorithm, channel.own.key, nonce, peer
-                )
+                sealed = token.Password if isinstance(token.Password, bytes) else (token.Password or "").encode()
+                return await self._users.with_password(token.UserName, self._password(token, sealed, channel, session), peer)
             if isinstance(token, ua.X509IdentityToken) and self._certificate_user is not None:
                 return await self._certified(token, params.UserTokenSignature, channel, nonce, peer)
         except NotThem as problem:
             raise ServiceFault(getattr(_C, problem.status)) from problem
         raise ServiceFault(_C.BadIdentityTokenRejected)
+
+    def _password(self, token: Any, sealed: bytes, channel: Any, session: OpenSession) -> Callable[[], str]:
+        """How to decrypt a password, as the channel's kind of keys does it. What is returned raises NotThem, and takes a while."""
+        policy, nonce, ephemeral = channel.policy, session.nonce, session.ephemeral
+        if not isinstance(policy, CurvePolicy):
+            return partial(open_password, sealed, token.EncryptionAlgorithm, channel.own.key, nonce)
+
+        def opened() -> str:
+            try:
+                if ephemeral is None:
+                    raise ValueError("no key was asked for")
+                plain = secret.open_secret(policy, sealed, ephemeral, channel.key, channel.certificate, nonce)
+                if len(plain) > MAX_PASSWORD:
+                    raise ValueError("a password without end")
+                return plain.decode()
+            except ValueError as error:
+                raise NotThem("BadIdentityTokenInvalid", f"password is not encrypted for this session: {error}") from None
+
+        return opened
 
     async def _certified(self, token: Any, signature: Any, channel: Any, nonce: bytes, peer: str) -> Person:
         """Who a user certificate is for, once its key has signed our nonce."""
@@ -287,9 +318,9 @@ class Sessions:
         policy = channel.policy or next(iter(POLICIES.values()))
         try:
             der = bytes(token.CertificateData or b"")
-            key = x509.load_der_x509_certificate(der).public_key()
-            if not isinstance(key, rsa.RSAPublicKey) or key.key_size > MAX_RSA_BITS:
-                raise ValueError("no RSA key of a size that is accepted")
+            key: Any = x509.load_der_x509_certificate(der).public_key()
+            if not policy.kind.fits(key) or key.key_size > MAX_RSA_BITS:
+                raise ValueError("no key of the kind and size that is accepted")
             policy.verify(key, signature.Signature or b"", channel.own.certificate + nonce)
         except (ValueError, InvalidSignature, AttributeError) as error:
             _audit.warning("login by certificate from %s: refused, its key is not proved", peer)

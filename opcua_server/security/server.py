@@ -14,7 +14,8 @@ from asyncua import Server, ua
 from asyncua.server.internal_server import InternalServer
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from certs.application import load_certificate, load_key
+from certs.application import has_own, load_certificate, load_key, load_own
+from certs.kinds import CURVES, Kind
 from certs.pki import Trust
 from certs.users import UserCertificates
 from cnctwin.secrets import Vault
@@ -62,11 +63,20 @@ class SecureServer(Server):
         await self.iserver.stop()
 
 
+def _own(folder: Path, kind: Kind) -> Own:
+    certificate, key = load_own(folder, kind)
+    return Own(certificate.public_bytes(Encoding.DER), key)
+
+
 async def make(settings: Settings, vault: Vault, certificate: Path, key: Path, uri: str) -> SecureServer:
-    """An initialised server. Trust and users are those of the data folder of ``settings``. Raises CertificateProblem."""
+    """An initialised server. Trust, users, and certificates for curves are those of the data folder of ``settings``.
+
+    Raises CertificateProblem.
+    """
     server = SecureServer(iserver=InternalServer())
     pki = settings.data / "pki"
-    server.own = Own(load_certificate(certificate).public_bytes(Encoding.DER), load_key(key), settings.insecure)
+    others = tuple(_own(pki / "server", CURVES[name]) for name in settings.curves if has_own(pki / "server", CURVES[name]))
+    server.own = Own(load_certificate(certificate).public_bytes(Encoding.DER), load_key(key), settings.insecure, others)
     server.trust = Trust(pki / "server", first_use=not settings.is_strict, own_applications=pki)
     anonymous = ANONYMOUS_INSECURE if settings.insecure else None if settings.is_strict else ANONYMOUS
     server.users = Users(vault, anonymous, certificates=UserCertificates(pki / "server" / "users"))

@@ -50,7 +50,7 @@ class NotThem(Exception):
         self.status = status
 
 
-def open_password(secret: bytes, algorithm: str | None, key: rsa.RSAPrivateKey, nonce: bytes) -> str:
+def open_password(secret: bytes, algorithm: str | None, key: object, nonce: bytes) -> str:
     """The password in a UserNameIdentityToken: length, password, server nonce, RSA-OAEP in blocks of the key's size.
 
     Raises NotThem: in clear, another algorithm, the nonce of another session, or not encrypted for us.
@@ -64,6 +64,8 @@ def open_password(secret: bytes, algorithm: str | None, key: rsa.RSAPrivateKey, 
         oaep_hash = hashes.SHA256()
     else:
         raise NotThem("BadIdentityTokenInvalid", f"password encrypted with {algorithm[:80]}")
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise NotThem("BadIdentityTokenInvalid", "password is encrypted for another kind of key")
     size = key.key_size // 8
     if not secret or len(secret) % size or len(secret) > 8 * size:
         raise NotThem("BadIdentityTokenInvalid", "password is no RSA ciphertext of our key")
@@ -120,24 +122,23 @@ class Users:
             raise NotThem("BadIdentityTokenRejected", str(problem)) from None
         return Person(name, role.value)
 
-    async def with_password(
-        self, user: str | None, secret: bytes | None, algorithm: str | None, key: rsa.RSAPrivateKey, nonce: bytes, peer: str
-    ) -> Person:
-        """The person of a name and password. Raises NotThem; what was wrong is only in the log."""
+    async def with_password(self, user: str | None, password: Callable[[], str], peer: str) -> Person:
+        """The person of a name and password. Raises NotThem; what was wrong is only in the log.
+
+        ``password`` decrypts it, raises NotThem, and is called in a thread.
+        """
         user = (user or "")[:MAX_USER]
         # One after another for each user and address: tries at the same time would all be counted as failures until they are
         # verified, and ten right ones at once would lock out their owner.
         line = self._lines.setdefault((user, peer), asyncio.Lock())
         try:
             async with line:
-                return await self._verify(user, secret or b"", algorithm, key, nonce, peer)
+                return await self._verify(user, password, peer)
         except NotThem as problem:
             _audit.warning("login %r from %s: refused, %s", user, peer, problem)
             raise
 
-    async def _verify(
-        self, user: str, secret: bytes, algorithm: str | None, key: rsa.RSAPrivateKey, nonce: bytes, peer: str
-    ) -> Person:
+    async def _verify(self, user: str, password: Callable[[], str], peer: str) -> Person:
         try:
             delay_s = self._lockout.begin(user, peer, self._clock())
         except LockedOut as locked:
@@ -146,7 +147,7 @@ class Users:
             await asyncio.sleep(delay_s)
 
         def verify() -> Role | None:
-            return self._vault.authenticate(user, open_password(secret, algorithm, key, nonce))
+            return self._vault.authenticate(user, password())
 
         # One at a time for each address: who guesses takes one of two places, and others still get in.
         async with self._addresses.setdefault(peer, asyncio.Lock()), self._verifying:

@@ -68,6 +68,12 @@ class Settings(BaseSettings):
         False, description="trusted certificates and named users only, on loopback too (any other address always is)"
     )
 
+    curves: Annotated[tuple[Literal["nistP256", "nistP384", "brainpoolP256r1", "brainpoolP384r1"], ...], NoDecode] = Field(
+        ("nistP256", "nistP384"),
+        description="curves whose ECC policies the OPC UA server offers beside those of RSA, separated by commas, of nistP256, "
+        "nistP384, brainpoolP256r1 and brainpoolP384r1; empty: none",
+    )
+
     # OPC UA server, beyond its port
     reverse_connect: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="opc.tcp addresses of clients that wait for the server to connect (reverse connect), separated by commas"
@@ -128,7 +134,7 @@ class Settings(BaseSettings):
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    @field_validator("api_keys", "alert_urls", "reverse_connect", mode="before")
+    @field_validator("api_keys", "alert_urls", "reverse_connect", "curves", mode="before")
     @classmethod
     def _split_keys(cls, value: Any) -> Any:
         return tuple(key.strip() for key in value.split(",") if key.strip()) if isinstance(value, str) else value

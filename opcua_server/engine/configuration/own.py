@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
-from certs.application import KEY_BITS, install_application, signing_request, thumbprint, uris
+from certs.application import install_application, signing_request, thumbprint, uris
 from certs.errors import CertificateProblem
+from certs.kinds import KINDS, RSA, Kind, PrivateKey, kind_of
 from certs.lists import add_certificate
 from certs.trust import Trust, certificates
 from certs.verdict import MAX_KEY_BITS, MIN_KEY_BITS, UNREADABLE, Refused, build_chain, judge_own, parse_chain
@@ -32,8 +33,8 @@ from opcua_server.engine.contract import Core, Request, ServiceFault
 _C = ua.StatusCodes
 _audit = logging.getLogger("opcua_server.audit")
 GROUP: Final = ua.NodeId(14156, 0)
-KIND: Final = ua.NodeId(12560, 0)
-"""DefaultApplicationGroup, and RsaSha256ApplicationCertificateType: the only ones there are."""
+KIND: Final = ua.NodeId(RSA.type_id, 0)
+"""DefaultApplicationGroup, the only one, and the certificate type that is meant where none is named."""
 MAX_ISSUERS: Final = 5
 MAX_BYTES: Final = 65_536
 MIN_NONCE: Final = 32
@@ -45,7 +46,7 @@ class Staged:
 
     session: Any
     certificate: x509.Certificate
-    key: rsa.RSAPrivateKey
+    key: PrivateKey
     issuers: tuple[x509.Certificate, ...]
     method: Any
 
@@ -56,19 +57,18 @@ class OwnCertificate:
     def __init__(self, core: Core, folder: Path) -> None:
         self._core = core
         self._folder = folder
-        self._new_key: tuple[Any, rsa.RSAPrivateKey] | None = None
+        self._new_key: tuple[Any, PrivateKey] | None = None
         self._staged: Staged | None = None
 
     async def create_signing_request(self, request: Request, _object: Any, given: list[Any]) -> Any:
         """-> a PKCS #10 request, DER; with a new key, which the next UpdateCertificate of this session brings into use."""
-        group, kind, subject, new_key, nonce = values(given, "NodeId", "NodeId", "String", "Boolean", "ByteString")
-        _ours(group, kind)
+        group, type_id, subject, new_key, nonce = values(given, "NodeId", "NodeId", "String", "Boolean", "ByteString")
+        kind, own = self._ours(group, type_id)
         if new_key and len(nonce or b"") < MIN_NONCE:
             raise ServiceFault(_C.BadInvalidArgument)
-        own = self._core.own
         key = own.key
         if new_key:
-            key = await asyncio.to_thread(rsa.generate_private_key, 65537, KEY_BITS)
+            key = await asyncio.to_thread(kind.new_key)
             self._new_key = (request.session, key)
             self._watch(request.session)
         certificate = x509.load_der_x509_certificate(own.certificate)
@@ -81,15 +81,15 @@ class OwnCertificate:
     async def update(self, request: Request, _object: Any, given: list[Any]) -> Any:
         """-> True: ApplyChanges is needed. Raises ServiceFault with what is wrong with the certificate."""
         kinds = ("NodeId", "NodeId", "ByteString", "ByteString[]", "String", "ByteString")
-        group, kind, der, issuers, key_format, key_bytes = values(given, *kinds)
-        _ours(group, kind)
+        group, type_id, der, issuers, key_format, key_bytes = values(given, *kinds)
+        _kind, own = self._ours(group, type_id)
         if self._staged is not None and self._staged.session is not request.session:
             raise ServiceFault(_C.BadTransactionPending)
         if not der or len(der) > MAX_BYTES or len(issuers) > MAX_ISSUERS or any(len(one or b"") > MAX_BYTES for one in issuers):
             raise ServiceFault(_C.BadInvalidArgument)
         given_key = _load_key(key_format, key_bytes) if key_format or key_bytes else None
         try:
-            chosen = await asyncio.to_thread(self._check, request.session, der, issuers, given_key)
+            chosen = await asyncio.to_thread(self._check, request.session, own, der, issuers, given_key)
         except Refused as refused:
             _audit.warning("UpdateCertificate from %s: refused, %s", request.peer, refused)
             raise ServiceFault(getattr(_C, refused.status)) from refused
@@ -102,20 +102,19 @@ class OwnCertificate:
         return answer(ua.Variant(True, ua.VariantType.Boolean))
 
     def _check(
-        self, session: Any, der: bytes, issuers: list[bytes], given: rsa.RSAPrivateKey | None
-    ) -> tuple[list[x509.Certificate], rsa.RSAPrivateKey]:
-        own: Own = self._core.own
+        self, session: Any, own: Own, der: bytes, issuers: list[bytes], given: PrivateKey | None
+    ) -> tuple[list[x509.Certificate], PrivateKey]:
         trust: Trust = self._core.trust
         sent = parse_chain(der)
         for issuer in issuers:
             sent += parse_chain(issuer)
         chain = build_chain(sent, [*certificates(trust.issuers), *certificates(trust.trusted)])
         judge_own(chain, datetime.now(UTC), uris(x509.load_der_x509_certificate(own.certificate))[0])
-        keys = [own.key] if given is None else [given]
+        keys: list[PrivateKey] = [own.key] if given is None else [given]
         if given is None and self._new_key is not None and self._new_key[0] is session:
             keys.append(self._new_key[1])
         key = next((one for one in keys if one.public_key() == chain[0].public_key()), None)
-        if key is None:
+        if key is None or kind_of(key) is not kind_of(own.key):
             raise Refused("BadSecurityChecksFailed", "it is for another key")
         return chain, key
 
@@ -130,10 +129,11 @@ class OwnCertificate:
         self._staged = self._new_key = None
         own: Own = self._core.own
         await asyncio.to_thread(self._install, staged)
-        self._core.use(Own(staged.certificate.public_bytes(Encoding.DER), staged.key, own.insecure))
+        kind = kind_of(staged.key)
+        self._core.use(own.with_pair(Own(staged.certificate.public_bytes(Encoding.DER), staged.key, own.insecure)))
         user = request.session.user if request.session is not None else None
         _audit.warning("own certificate replaced by %s from %s: %s", user, request.peer, thumbprint(staged.certificate))
-        self._core.audit.changed_certificate(request, GROUP, KIND, staged.method)
+        self._core.audit.changed_certificate(request, GROUP, ua.NodeId((kind or RSA).type_id, 0), staged.method)
         return answer()
 
     def _install(self, staged: Staged) -> None:
@@ -149,6 +149,15 @@ class OwnCertificate:
         self._staged = None
         return answer()
 
+    def _ours(self, group: Any, type_id: Any) -> tuple[Kind, Own]:
+        """The kind that a certificate type names, and what we are for it. Raises ServiceFault."""
+        wanted = KIND if type_id.is_null() else type_id
+        kind = next((one for one in KINDS if ua.NodeId(one.type_id, 0) == wanted), None)
+        own = None if kind is None else self._core.own.of(kind)
+        if not (group.is_null() or group == GROUP) or kind is None or own is None:
+            raise ServiceFault(_C.BadInvalidArgument)
+        return kind, own
+
     def _watch(self, session: Any) -> None:
         if self._forget not in session.closing:
             session.closing.append(self._forget)
@@ -160,18 +169,15 @@ class OwnCertificate:
             self._new_key = None
 
 
-def _ours(group: Any, kind: Any) -> None:
-    if not (group.is_null() or group == GROUP) or not (kind.is_null() or kind == KIND):
-        raise ServiceFault(_C.BadInvalidArgument)
-
-
-def _load_key(key_format: str | None, content: bytes | None) -> rsa.RSAPrivateKey:
+def _load_key(key_format: str | None, content: bytes | None) -> PrivateKey:
     if key_format != "PEM" or not content or len(content) > MAX_BYTES:
         raise ServiceFault(_C.BadNotSupported if key_format != "PEM" else _C.BadInvalidArgument)
     try:
         key = load_pem_private_key(content, password=None)
     except UNREADABLE as error:
         raise ServiceFault(_C.BadInvalidArgument) from error
-    if not isinstance(key, rsa.RSAPrivateKey) or not MIN_KEY_BITS <= key.key_size <= MAX_KEY_BITS:
+    if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) or kind_of(key) is None:
+        raise ServiceFault(_C.BadInvalidArgument)
+    if isinstance(key, rsa.RSAPrivateKey) and not MIN_KEY_BITS <= key.key_size <= MAX_KEY_BITS:
         raise ServiceFault(_C.BadInvalidArgument)
     return key

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from certs.kinds import KINDS
 from certs.lists import rejected
 from cnctwin.wire.scalars import ua
 from opcua_server.engine.configuration import trust_file
@@ -47,7 +48,7 @@ def claim(server: Any) -> None:
         (12639, ["PEM"], _V.String),
         (12640, trust_file.MAX_BYTES, _V.UInt32),
         (12641, False, _V.Boolean),
-        (14161, [KIND], _V.NodeId),
+        (14161, [ua.NodeId(kind.type_id, 0) for kind in KINDS if server.own.of(kind) is not None], _V.NodeId),
         (14157, True, _V.Boolean),
         (25706, server.application_uri, _V.String),
         (25725, server.product_uri, _V.String),

@@ -25,7 +25,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from certs.application import load_certificate, load_key, uris
+from certs.application import load_certificate, load_key, load_own, uris
+from certs.kinds import CURVES
 from certs.pki import ensure_application, thumbprint
 from cnctwin.wire import decode, encode
 from opcua_server.engine.configuration.own import GROUP, KIND
@@ -164,6 +165,36 @@ def test_a_certificate_that_an_authority_signed_is_used_by_new_channels_without_
         asyncio.run(asyncio.wait_for(session(bench), 100))
         uri = uris(load_certificate(bench.settings.data / "pki" / "server" / "own" / "cert.der"))[0]
         ensure_application(bench.settings.data / "pki" / "server", "cnctwin server", uri, ["127.0.0.1"])  # a restart keeps it
+
+
+def test_a_certificate_for_a_curve_is_replaced_and_the_others_stay(tmp_path: Path) -> None:
+    curve = ua.Variant(ua.NodeId(CURVES["nistP256"].type_id), V.NodeId)
+
+    async def offered(bench: Bench) -> dict[str, bytes]:
+        endpoints = await Client(bench.settings.endpoint).connect_and_get_server_endpoints()
+        return {one.SecurityPolicyUri.rpartition("#")[2]: bytes(one.ServerCertificate) for one in endpoints}
+
+    async def session(bench: Bench) -> None:
+        async with bench.client("admin") as admin:
+            kinds = await admin.get_node(ua.NodeId(14161)).read_value()
+            assert [kind.Identifier for kind in kinds] == [12560, 23538, 23539]
+            before = await offered(bench)
+            group, _, *rest = asked(True)
+            certificate = signed(await own(admin, 12737, group, curve, *rest))
+            group, _, *rest = update(certificate, a.der(plant_ca()))
+            with pytest.raises(BadSecurityChecksFailed):  # the key is on another curve
+                await own(admin, 13737, group, ua.Variant(ua.NodeId(CURVES["nistP384"].type_id), V.NodeId), *rest)
+            with pytest.raises(BadInvalidArgument):  # a curve for which there is nothing
+                await own(admin, 13737, group, ua.Variant(ua.NodeId(CURVES["brainpoolP256r1"].type_id), V.NodeId), *rest)
+            assert await own(admin, 13737, group, curve, *rest) is True
+            await own(admin, 12740)
+            assert await offered(bench) == {**before, "ECC_nistP256": certificate}
+            installed, key = load_own(bench.settings.data / "pki" / "server", CURVES["nistP256"])
+            assert installed.public_key() == key.public_key()
+            assert a.der(installed) == certificate
+
+    with running(tmp_path) as bench:
+        asyncio.run(asyncio.wait_for(session(bench), 100))
 
 
 def test_the_trust_list_is_read_and_replaced_as_a_file(served: Bench) -> None:

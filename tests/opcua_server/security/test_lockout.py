@@ -6,12 +6,15 @@ import asyncio
 import os
 import struct
 import threading
+from collections.abc import Callable
+from functools import partial
 from typing import cast
 
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from hypothesis import given, settings
+from hypothesis import given as drawn
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from cnctwin.secrets import Role, Vault
@@ -31,6 +34,10 @@ def sealed(password: str, nonce: bytes = NONCE, algorithm: str = OAEP) -> bytes:
     oaep = padding.OAEP(mgf=padding.MGF1(algorithm=used), algorithm=used, label=None)
     size = 256 - 2 * used.digest_size - 2
     return b"".join(KEY.public_key().encrypt(plain[i : i + size], oaep) for i in range(0, len(plain), size))
+
+
+def given(password: str) -> Callable[[], str]:
+    return partial(open_password, sealed(password), OAEP, KEY, NONCE)
 
 
 def test_each_failure_waits_longer_until_the_sixth_try_is_locked_out() -> None:
@@ -84,7 +91,7 @@ def test_table_of_failures_is_bounded() -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(st.floats(0.0, 50.0), max_size=60))
+@drawn(st.lists(st.floats(0.0, 50.0), max_size=60))
 def test_no_more_guesses_than_agreed_whatever_the_pace(pauses: list[float]) -> None:
     lockout, now_s, verified = Lockout(), 0.0, []
     for pause_s in pauses:
@@ -125,7 +132,7 @@ def test_password_that_is_not_sealed_for_this_session_is_refused(secret: bytes, 
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.binary(max_size=200))
+@drawn(st.binary(max_size=200))
 def test_sealed_garbage_is_refused_and_nothing_else(plain: bytes) -> None:
     used = hashes.SHA1()  # noqa: S303 - what the standard asks for
     secret = KEY.public_key().encrypt(plain, padding.OAEP(mgf=padding.MGF1(algorithm=used), algorithm=used, label=None))
@@ -145,7 +152,7 @@ class _Vault:
 def test_many_right_logins_at_once_lock_nobody_out() -> None:
     async def logins() -> list[str]:
         users = Users(cast(Vault, _Vault()), None, lambda: 0.0)
-        people = await asyncio.gather(*(users.with_password("operator", sealed("right"), OAEP, KEY, NONCE, "a") for _ in range(20)))
+        people = await asyncio.gather(*(users.with_password("operator", given("right"), "a") for _ in range(20)))
         return [person.role for person in people]
 
     assert asyncio.run(logins()) == ["Operator"] * 20
@@ -165,12 +172,10 @@ def test_one_address_that_guesses_leaves_a_place_for_others() -> None:
 
     async def logins() -> Person:
         users = Users(cast(Vault, Slow()), None, lambda: 0.0)
-        guesses = [
-            asyncio.create_task(users.with_password(f"user{number}", sealed("x"), OAEP, KEY, NONCE, "a")) for number in range(20)
-        ]
+        guesses = [asyncio.create_task(users.with_password(f"user{number}", given("x"), "a")) for number in range(20)]
         while not verified:
             await asyncio.sleep(0.01)
-        person = await asyncio.wait_for(users.with_password("operator", sealed("right"), OAEP, KEY, NONCE, "b"), 60)
+        person = await asyncio.wait_for(users.with_password("operator", given("right"), "b"), 60)
         assert verified == ["user0", "operator"]
         go_on.set()
         for guess in guesses:
@@ -184,7 +189,7 @@ def test_one_address_that_guesses_leaves_a_place_for_others() -> None:
 def test_a_login_without_a_name_is_refused_as_any_other() -> None:
     async def login() -> None:
         users = Users(cast(Vault, _Vault()), None, lambda: 0.0)
-        await asyncio.wait_for(users.with_password("", sealed("x"), OAEP, KEY, NONCE, "a"), 60)
+        await asyncio.wait_for(users.with_password("", given("x"), "a"), 60)
 
     with pytest.raises(NotThem, match="wrong user"):
         asyncio.run(login())
@@ -206,7 +211,7 @@ def test_locked_out_passwords_are_not_even_verified(monkeypatch: pytest.MonkeyPa
         statuses = []
         for _ in range(8):
             with pytest.raises(NotThem) as refused:
-                await users.with_password("operator", sealed("wrong"), OAEP, KEY, NONCE, "a")
+                await users.with_password("operator", given("wrong"), "a")
             statuses.append(refused.value.status)
         return statuses
 
