@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from opcua_server.history import extremes, regions
 from opcua_server.history.bounds import CALCULATED, RAW, UNCERTAIN_SUB_NORMAL, Samples, status_with
+from opcua_server.history.extremes import of_raw, with_bounds
 from opcua_server.history.intervals import Interval
 from opcua_server.history.regions import BAD, GOOD
 from opcua_server.history.series import TICKS_PER_MS, TICKS_PER_S
@@ -213,16 +214,16 @@ AGGREGATES: Final = (
     Aggregate("TimeAverage2", 11285, time_average_2, "Double"),
     Aggregate("Total", 2344, total, "Double", extrapolates=True, is_sloped=True),
     Aggregate("Total2", 11304, total_2, "Double"),
-    Aggregate("Minimum", 2346, extremes.at_start(np.min)),
-    Aggregate("Maximum", 2347, extremes.at_start(np.max)),
-    Aggregate("MinimumActualTime", 2348, extremes.at_its_time(np.min)),
-    Aggregate("MaximumActualTime", 2349, extremes.at_its_time(np.max)),
-    Aggregate("Range", 2350, extremes.spread),
-    Aggregate("Minimum2", 11286, extremes.at_start_2(min)),
-    Aggregate("Maximum2", 11287, extremes.at_start_2(max)),
-    Aggregate("MinimumActualTime2", 11305, extremes.at_its_time_2(min)),
-    Aggregate("MaximumActualTime2", 11306, extremes.at_its_time_2(max)),
-    Aggregate("Range2", 11288, extremes.spread_2),
+    Aggregate("Minimum", 2346, extremes.at_start(of_raw, np.min)),
+    Aggregate("Maximum", 2347, extremes.at_start(of_raw, np.max)),
+    Aggregate("MinimumActualTime", 2348, extremes.at_its_time(of_raw, np.min)),
+    Aggregate("MaximumActualTime", 2349, extremes.at_its_time(of_raw, np.max)),
+    Aggregate("Range", 2350, extremes.spread(of_raw)),
+    Aggregate("Minimum2", 11286, extremes.at_start(with_bounds, np.min)),
+    Aggregate("Maximum2", 11287, extremes.at_start(with_bounds, np.max)),
+    Aggregate("MinimumActualTime2", 11305, extremes.at_its_time(with_bounds, np.min)),
+    Aggregate("MaximumActualTime2", 11306, extremes.at_its_time(with_bounds, np.max)),
+    Aggregate("Range2", 11288, extremes.spread(with_bounds)),
     Aggregate("Count", 2352, count, "Int32", "all"),
     Aggregate("DurationInStateZero", 11307, _duration_in_state(_zero), "Double", "states"),
     Aggregate("DurationInStateNonZero", 11308, _duration_in_state(_not_zero), "Double", "states"),

@@ -4,6 +4,7 @@ interval or at the time of the value. Pure."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,25 @@ from opcua_server.history.bounds import CALCULATED, INTERPOLATED, RAW, RESOLUTIO
 from opcua_server.history.window import Aggregator, Point, Window
 
 Pick = Callable[[Any], Any]
+"""np.min or np.max."""
 
 
-def _extreme(window: Window, pick: Pick) -> tuple[Any, int, bool, int] | None:
-    """Value, time, whether there are several, and the status, of the least or the greatest of the Good raw values."""
+@dataclass(frozen=True, slots=True)
+class Extreme:
+    """``source``: RAW, or INTERPOLATED for a bound. ``is_multiple``: several values are as extreme; this is the first."""
+
+    value: Any
+    time: int
+    source: int
+    status: int
+    is_multiple: bool
+
+
+Find = Callable[[Window, Pick], Extreme | None]
+
+
+def of_raw(window: Window, pick: Pick) -> Extreme | None:
+    """The least or the greatest of the Good raw values."""
     values = window.values[window.good]
     if not len(values):
         return None
@@ -25,41 +41,11 @@ def _extreme(window: Window, pick: Pick) -> tuple[Any, int, bool, int] | None:
     others = window.values[~window.good & ~window.bad]
     goes_beyond = len(others) and pick([pick(others), value]) != value
     status = UNCERTAIN_SUB_NORMAL if window.bad.any() or goes_beyond else 0
-    return value.item(), time, len(places) > 1, status
+    return Extreme(value.item(), time, RAW, status, len(places) > 1)
 
 
-def at_start(pick: Pick) -> Aggregator:
-    def extreme(window: Window) -> Point:
-        found = _extreme(window, pick)
-        if found is None:
-            return window.nothing()
-        value, time, several, status = found
-        return window.point(value, status, RAW if time == window.start else CALCULATED, multiple=several)
-
-    return extreme
-
-
-def at_its_time(pick: Pick) -> Aggregator:
-    def extreme(window: Window) -> Point:
-        found = _extreme(window, pick)
-        if found is None:
-            return window.nothing()
-        value, time, several, status = found
-        return window.point(value, status, RAW, time=time, multiple=several)
-
-    return extreme
-
-
-def spread(window: Window) -> Point:
-    low, high = _extreme(window, np.min), _extreme(window, np.max)
-    if low is None or high is None:
-        return window.nothing()
-    return window.point(high[0] - low[0], max(low[3], high[3]))
-
-
-def _extreme_2(window: Window, pick: Pick) -> tuple[Any, int, int, bool] | None:
-    """Value, time, source, and whether there are several, of raw values and simple bounds; that at the end only where a line leads
-    to it."""
+def with_bounds(window: Window, pick: Pick) -> Extreme | None:
+    """The same of raw values and simple bounds; that at the end only where a line leads to it."""
     found = window.regions
     interval = window.interval
     candidates: list[tuple[int, Any, int]] = []
@@ -83,34 +69,37 @@ def _extreme_2(window: Window, pick: Pick) -> tuple[Any, int, int, bool] | None:
     if not chosen:
         return None
     time, source, value = chosen[0]
-    return value, time, source, len(chosen) > 1
+    return Extreme(value, time, source, window.by_time(), len(chosen) > 1)
 
 
-def at_start_2(pick: Pick) -> Aggregator:
+def at_start(find: Find, pick: Pick) -> Aggregator:
+    """What is found, told of the start of the interval."""
+
     def extreme(window: Window) -> Point:
-        found = _extreme_2(window, pick)
+        found = find(window, pick)
         if found is None:
             return window.nothing()
-        value, time, source, several = found
-        shown = source if source == INTERPOLATED or time == window.start else CALCULATED
-        return window.point(value, window.by_time(), shown, multiple=several)
+        is_moved = found.source == RAW and found.time != window.start
+        return window.point(found.value, found.status, CALCULATED if is_moved else found.source, multiple=found.is_multiple)
 
     return extreme
 
 
-def at_its_time_2(pick: Pick) -> Aggregator:
+def at_its_time(find: Find, pick: Pick) -> Aggregator:
     def extreme(window: Window) -> Point:
-        found = _extreme_2(window, pick)
+        found = find(window, pick)
         if found is None:
             return window.nothing()
-        value, time, source, several = found
-        return window.point(value, window.by_time(), source, time=time, multiple=several)
+        return window.point(found.value, found.status, found.source, time=found.time, multiple=found.is_multiple)
 
     return extreme
 
 
-def spread_2(window: Window) -> Point:
-    low, high = _extreme_2(window, min), _extreme_2(window, max)
-    if low is None or high is None:
-        return window.nothing()
-    return window.point(high[0] - low[0], window.by_time())
+def spread(find: Find) -> Aggregator:
+    def between(window: Window) -> Point:
+        low, high = find(window, np.min), find(window, np.max)
+        if low is None or high is None:
+            return window.nothing()
+        return window.point(high.value - low.value, max(low.status, high.status))
+
+    return between

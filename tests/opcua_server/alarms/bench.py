@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -27,7 +26,7 @@ from opcua_server.engine.subscriptions import service as subscriptions
 from opcua_server.security.rights import Rights
 from opcua_server.security.roles import show_permissions
 from opcua_server.sources.source import SourceEvent
-from tests.opcua_server.engine.conformance.plant import ByName, Caller, Plant, told
+from tests.opcua_server.engine.conformance.plant import ByName, Caller, Plant, in_thread, serving, told
 from tests.opcua_server.space.conftest import NUMERIC_INDEX, STATUS_INDEX, make_identity
 
 URI: Final = "urn:alarms"
@@ -98,38 +97,14 @@ async def _engine() -> tuple[Engine, space.MachineSpace]:
     return engine, shown
 
 
-@contextlib.contextmanager
-def running() -> Iterator[Bench]:
-    started: list[Any] = []
-    ready, stop = threading.Event(), asyncio.Event()
-
-    async def main() -> None:
+def running() -> contextlib.AbstractContextManager[Bench]:
+    @contextlib.asynccontextmanager
+    async def grown() -> AsyncIterator[Bench]:
         engine, shown = await _engine()
-        await engine.start()
-        started.append(Bench(engine, asyncio.get_running_loop(), shown, columns_at_rest()))
-        ready.set()
-        await stop.wait()
-        await engine.stop()
-        engine.server.iserver.method_service.stop()
+        async with serving(engine) as loop:
+            yield Bench(engine, loop, shown, columns_at_rest())
 
-    def thread() -> None:
-        try:
-            asyncio.run(main())
-        except BaseException as error:
-            started.append(error)
-            ready.set()
-
-    worker = threading.Thread(target=thread)
-    worker.start()
-    assert ready.wait(120)
-    if not isinstance(started[0], Bench):
-        raise started[0]
-    try:
-        yield started[0]
-    finally:
-        started[0].loop.call_soon_threadsafe(stop.set)
-        worker.join(30)
-        assert not worker.is_alive()
+    return in_thread(grown)
 
 
 def operand(name: str) -> ua.SimpleAttributeOperand:

@@ -15,7 +15,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from asyncua import Client, ua
 from asyncua.common.events import Event
@@ -129,6 +129,9 @@ class ByName(Users):
         return Person(user, role)
 
 
+P = TypeVar("P", bound="Plant")
+
+
 @dataclass
 class Plant:
     """The running server. Everything that changes it is done in its own loop, and is done when the call returns."""
@@ -220,21 +223,28 @@ async def _engine(limits: Limits, past: Past) -> Engine:
     )  # fmt: skip
 
 
+@contextlib.asynccontextmanager
+async def serving(engine: Engine) -> AsyncIterator[asyncio.AbstractEventLoop]:
+    """An engine that listens; the loop it is in."""
+    await engine.start()
+    try:
+        yield asyncio.get_running_loop()
+    finally:
+        await engine.stop()
+        engine.server.iserver.method_service.stop()
+
+
 @contextlib.contextmanager
-def planted(**limits: Any) -> Iterator[Plant]:
+def in_thread(grown: Callable[[], contextlib.AbstractAsyncContextManager[P]]) -> Iterator[P]:
+    """A plant in a loop and a thread of its own."""
     started: list[Any] = []
     ready, stop = threading.Event(), asyncio.Event()
 
     async def main() -> None:
-        past = Past()
-        engine = await _engine(replace(LIMITS, **limits), past)
-        await engine.start()
-        started.append(Plant(engine, asyncio.get_running_loop()))
-        ready.set()
-        await stop.wait()
-        await engine.stop()
-        engine.server.iserver.method_service.stop()
-        past.close()
+        async with grown() as plant:
+            started.append(plant)
+            ready.set()
+            await stop.wait()
 
     def thread() -> None:
         try:
@@ -245,15 +255,27 @@ def planted(**limits: Any) -> Iterator[Plant]:
 
     worker = threading.Thread(target=thread)
     worker.start()
-    assert ready.wait(60)
+    assert ready.wait(120)
     if not isinstance(started[0], Plant):
         raise started[0]
     try:
-        yield started[0]
+        yield started[0]  # type: ignore[misc]  # what was grown is a P
     finally:
         started[0].loop.call_soon_threadsafe(stop.set)
         worker.join(30)
         assert not worker.is_alive()
+
+
+def planted(**limits: Any) -> contextlib.AbstractContextManager[Plant]:
+    @contextlib.asynccontextmanager
+    async def grown() -> AsyncIterator[Plant]:
+        past = Past()
+        engine = await _engine(replace(LIMITS, **limits), past)
+        async with serving(engine) as loop:
+            yield Plant(engine, loop)
+        past.close()
+
+    return in_thread(grown)
 
 
 # asyncua's client, request by request --------------------------------------------------------------------------------
