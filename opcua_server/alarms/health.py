@@ -35,7 +35,17 @@ ALARMS: Final[dict[Health, tuple[str, str, int]]] = {
     Health.MAINTENANCE_REQUIRED: ("DeviceMaintenanceRequired", "DI:MaintenanceRequiredAlarmType", 400),
 }
 """Each word -> name, type and severity of its alarm, worst first."""
-OF_THE_DEVICE: Final = frozenset({"SpindleTemperature", "SpindleVibration", "CoolantFlow", "CoolantLevel", "CoolantTemperature"})
+OF_THE_DEVICE: Final = frozenset(
+    {
+        "SpindleTemperature",
+        "SpindleVibration",
+        "SpindleBearing",
+        "ThermalGrowth",
+        "CoolantFlow",
+        "CoolantLevel",
+        "CoolantTemperature",
+    }
+)
 """Limit alarms that say something of the machine, and not of a tool or of what a detector thinks."""
 _OUTER: Final = frozenset({"HighHigh", "LowLow"})
 WARNING_AT: Final = {

@@ -56,6 +56,20 @@ TABLE: Final[tuple[LimitAlarm, ...]] = (
         Limits({"High": 2.8, "HighHigh": 7.1}, {"High": 500, "HighHigh": 800}, deadband=0.3, on_delay_s=3.0, off_delay_s=10.0),
     ),
     LimitAlarm(
+        "SpindleBearing", "Spindle/VibrationBearing", "Line of the spindle bearing's outer race",
+        "Plan to change the bearing; cut with less until then.",
+        Limits({"High": 1.0, "HighHigh": 4.0}, {"High": 450, "HighHigh": 700}, deadband=0.2, on_delay_s=5.0, off_delay_s=600.0),
+    ),
+    LimitAlarm(
+        "SpindleUnbalance", "Spindle/VibrationUnbalance", "Unbalance at the spindle", "Clean taper and holder; balance the tool.",
+        Limits({"High": 1.0, "HighHigh": 2.5}, {"High": 400, "HighHigh": 600}, deadband=0.1, on_delay_s=5.0, off_delay_s=10.0),
+    ),
+    LimitAlarm(
+        "ThermalGrowth", "Structure/ThermalGrowthZ", "Growth of spindle and column in Z",
+        "Check the spindle's cooling; measure the tool and the work once more.",
+        Limits({"High": 50.0, "HighHigh": 80.0}, {"High": 400, "HighHigh": 600}, deadband=5.0, on_delay_s=30.0, off_delay_s=60.0),
+    ),
+    LimitAlarm(
         "CoolantFlow", "Coolant/Flow", "Coolant flow", "Check filter, pump and nozzles.",
         Limits({"Low": 17.0, "LowLow": 10.0}, {"Low": 450, "LowLow": 700}, deadband=1.5, on_delay_s=5.0, off_delay_s=5.0),
         only_while="Coolant/IsOn",

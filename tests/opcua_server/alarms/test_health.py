@@ -37,7 +37,7 @@ def test_each_word_has_its_cause() -> None:
 
 def test_the_tool_and_the_detectors_say_nothing_of_the_device() -> None:
     others = {row.name for row in TABLE} - OF_THE_DEVICE
-    assert others == {"ToolLife", "AnomalyScore"}
+    assert others == {"ToolLife", "SpindleUnbalance", "AnomalyScore"}
     assert reasons(IDLE, "", dict.fromkeys(others, "HighHigh"), []) == {}
 
 
