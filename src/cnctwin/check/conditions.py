@@ -1,13 +1,12 @@
-"""Alarms and history, where a server has them (OPC 10000-9 and 10000-11)."""
+"""Alarms, where a server has them (OPC 10000-9). Nothing of them is changed: what is tried names what is not there."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from cnctwin.check.caller import Caller, monitored, ua
 from cnctwin.check.check import NotOffered, check, expect, status_is
-from cnctwin.check.services import SERVER, TIME
+from cnctwin.check.services import SERVER
 from cnctwin.check.space import crawl
 from cnctwin.check.subscriptions import subscribed
 
@@ -27,7 +26,6 @@ _CHANGED_BY: Final = {
 _NO_METHOD: Final = ("BadMethodInvalid", "BadNotImplemented", "BadNodeIdUnknown", "BadServiceUnsupported", "BadNotSupported")
 _UNKNOWN: Final = ua.Variant(4_000_000_000, ua.VariantType.UInt32)
 _STARTS, _ENDS = ua.NodeId(2787), ua.NodeId(2788)
-HISTORY_READ: Final = 4
 MOST_TRIED: Final = 10
 _OBJECT: Final = 1
 
@@ -122,61 +120,3 @@ async def _instances(server: Caller) -> list[Any]:
     if not found:
         raise NotOffered("no condition in the address space")
     return list(found)
-
-
-@check("History", "what says it keeps history gives it, forward and back", "10000-11 6.5.3")
-async def raw(server: Caller) -> str:
-    seen = await crawl(server)
-    nodes = list(seen.values)
-    levels = []
-    for start in range(0, len(nodes), 200):
-        levels += await server.read(*(ua.ReadValueId(node, 17) for node in nodes[start : start + 200]))
-    kept = [
-        node
-        for node, level in zip(nodes, levels, strict=True)
-        if level.Value is not None and int(level.Value.Value or 0) & HISTORY_READ
-    ]
-    if not kept:
-        raise NotOffered("no variable whose history can be read")
-    now = datetime.now(UTC)
-    counts = []
-    for node in kept[:: max(1, len(kept) // MOST_TRIED)]:
-        newest = await _raw(server, node, now + timedelta(days=1), now - timedelta(days=1), 10)
-        times = [value.SourceTimestamp for value in newest]
-        expect(times == sorted(times, reverse=True), f"{node.to_string()}: not from the newest to the oldest")
-        expect(len(newest) <= 10, f"{node.to_string()}: {len(newest)} values for a limit of 10")
-        if times:
-            oldest_first = await _raw(server, node, times[-1], now + timedelta(days=1), 10)
-            first = oldest_first[0].SourceTimestamp if oldest_first else None
-            expect(first == times[-1], f"{node.to_string()}: from {first}, not from {times[-1]}")
-        counts.append(len(newest))
-    return f"{len(kept)} variables with history; {sum(counts)} values of {len(counts)} read"
-
-
-@check("History", "a variable without history says so", "10000-11 6.5")
-async def none(server: Caller) -> str:
-    result = await _history(server, TIME, datetime.now(UTC) - timedelta(hours=1), datetime.now(UTC), 1)
-    refusals = ("BadHistoryOperationUnsupported", "BadHistoryOperationInvalid", "BadNotReadable", "BadUserAccessDenied")
-    return status_is(result.StatusCode, *refusals)
-
-
-async def _history(server: Caller, node: Any, start: datetime, end: datetime, most: int) -> Any:
-    details = ua.ReadRawModifiedDetails(
-        IsReadModified=False, StartTime=start, EndTime=end, NumValuesPerNode=most, ReturnBounds=False
-    )
-    try:
-        (result,) = await server.results(
-            "HistoryRead", HistoryReadDetails=details, TimestampsToReturn=ua.TimestampsToReturn.Both,
-            ReleaseContinuationPoints=False, NodesToRead=[ua.HistoryReadValueId(NodeId=node)],
-        )  # fmt: skip
-    except ua.UaStatusCodeError as error:
-        if error.code in (ua.StatusCodes.BadServiceUnsupported, ua.StatusCodes.BadNotImplemented):
-            raise NotOffered("HistoryRead is not offered") from error
-        raise
-    return result
-
-
-async def _raw(server: Caller, node: Any, start: datetime, end: datetime, most: int) -> list[Any]:
-    result = await _history(server, node, start, end, most)
-    status_is(result.StatusCode, "Good", "GoodNoData", "GoodMoreData")
-    return list(result.HistoryData.DataValues or []) if result.HistoryData is not None else []

@@ -17,7 +17,7 @@ from asyncua import Client, ua
 from rich.console import Console
 from rich.table import Table
 
-from cnctwin.check import conditions, machine_tool, security, services, space, subscriptions
+from cnctwin.check import conditions, history, machine_tool, security, services, space, subscriptions
 from cnctwin.check.caller import Caller
 from cnctwin.check.check import Result, chosen
 from cnctwin.errors import StartError
@@ -25,7 +25,7 @@ from cnctwin.link import connect
 
 APPLICATION: Final = "check"
 PROBE_S: Final = 10.0
-GROUPS: Final = (security, services, subscriptions, space, machine_tool, conditions)
+GROUPS: Final = (security, services, subscriptions, space, machine_tool, conditions, history)
 """Where the checks are, in the order of the report; importing them puts them on the list."""
 _MARKS: Final = {"pass": "pass", "fail": "FAIL", "not offered": "-"}
 
