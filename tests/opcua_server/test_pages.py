@@ -1,4 +1,4 @@
-"""The pages of security and of features name a test for each thing that holds, and the tests are there."""
+"""The pages of security, of features and of the model name a test for each thing that holds, and the tests are there."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 
 NAMED = re.compile(r"`((?:(?:\w+|\.\.)/)*test_\w+\.py)::(test_\w+)`")
-PAGES = {"security.md": ("## What shows it", 50), "opcua-features.md": ("# What the OPC UA server offers", 20)}
+PAGES = {
+    "security.md": ("## What shows it", 50),
+    "opcua-features.md": ("# What the OPC UA server offers", 20),
+    "model.md": ("## What is there", 30),
+}
 """Page -> the heading of its table, and how many tests it names at least."""
 
 
