@@ -7,12 +7,13 @@ curve  ECDSA                        no                 two ephemeral keys, ECDH,
 
 from __future__ import annotations
 
-import hmac
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, Final
 
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.hmac import HMAC
 
 from certs.kinds import Kind, PrivateKey, PublicKey
 
@@ -20,27 +21,48 @@ URI: Final = "http://opcfoundation.org/UA/SecurityPolicy#"
 NONE: Final = URI + "None"
 BLOCK: Final = 16
 """Bytes of an AES block, and of an initialization vector."""
+_SHA256: Final = hashes.SHA256()
 
 
 class Keys:
-    """Signs and encrypts one direction of a channel, for the lifetime of one token. ``signature``: bytes of one."""
+    """Signs and encrypts one direction of a channel, for the lifetime of one token. ``signature``: bytes of one.
 
-    __slots__ = ("_cipher", "_hash", "_key", "signature")
+    One cipher serves all messages, as making one takes longer than encrypting a short message with it. Each message begins with the
+    token's initialization vector, and a cipher that goes on begins with the last block of the message before: what lies between the
+    two is put on the first block, where CBC takes it off again.
+    """
 
-    def __init__(self, signing: bytes, encrypting: bytes, iv: bytes, hash_: str = "sha256", signature: int = 32) -> None:
-        self._key = signing
-        self._hash = hash_
-        self.signature = signature
-        self._cipher: Cipher[Any] = Cipher(algorithms.AES(encrypting), modes.CBC(iv))
+    __slots__ = ("_decryptor", "_encryptor", "_hash", "_iv", "_mac", "_shift", "signature")
+
+    def __init__(self, signing: bytes, encrypting: bytes, iv: bytes, hash_: hashes.HashAlgorithm = _SHA256) -> None:
+        self.signature = hash_.digest_size
+        cipher: Cipher[Any] = Cipher(algorithms.AES(encrypting), modes.CBC(iv))
+        self._encryptor, self._decryptor = cipher.encryptor(), cipher.decryptor()
+        self._mac = HMAC(signing, hash_)
+        self._iv = int.from_bytes(iv, "little")
+        self._shift = 0
+        """Initialization vector, exclusive or the block that the cipher would go on with."""
 
     def sign(self, data: bytes | memoryview) -> bytes:
-        return hmac.digest(self._key, data, self._hash)
+        mac = self._mac.copy()
+        mac.update(data)
+        return mac.finalize()
 
     def encrypt(self, data: bytes) -> bytes:
-        return self._cipher.encryptor().update(data)
+        """Whole blocks of a message that goes out."""
+        secret = self._encryptor.update(self._shifted(data[:BLOCK]) + data[BLOCK:])
+        self._shift = self._iv ^ int.from_bytes(secret[-BLOCK:], "little")
+        return secret
 
     def decrypt(self, data: bytes | memoryview) -> bytes:
-        return self._cipher.decryptor().update(data)
+        """Whole blocks of a message that came in. The keys of one direction either encrypt or decrypt."""
+        plain = self._decryptor.update(data)
+        first = self._shifted(plain[:BLOCK])
+        self._shift = self._iv ^ int.from_bytes(data[-BLOCK:], "little")
+        return first + plain[BLOCK:]
+
+    def _shifted(self, block: bytes) -> bytes:
+        return (int.from_bytes(block, "little") ^ self._shift).to_bytes(BLOCK, "little")
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,8 +109,7 @@ class CurvePolicy(Policy):
     def _keys(self, secret: bytes, label: bytes, own: bytes, other: bytes) -> Keys:
         made = self.derive(secret, label, own, other, self.signature + self.encrypting_key + BLOCK)
         signing, rest = made[: self.signature], made[self.signature :]
-        hash_ = self.kind.hash.name
-        return Keys(signing, rest[: self.encrypting_key], rest[self.encrypting_key :], hash_, self.signature)
+        return Keys(signing, rest[: self.encrypting_key], rest[self.encrypting_key :], self.kind.hash)
 
     def derive(self, secret: bytes, label: bytes, own: bytes, other: bytes, size: int) -> bytes:
         salt = struct.pack("<H", size) + label + own + other

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hmac
 import struct
 from datetime import UTC, datetime
 from typing import Any
@@ -12,13 +13,15 @@ from asyncua import ua
 from asyncua.crypto.uacrypto import p_sha256 as asyncua_p_sha256
 from asyncua.server.address_space import AddressSpace, AttributeValue, NodeData
 from asyncua.ua.ua_binary import struct_to_binary
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from hypothesis import given
 from hypothesis import strategies as st
 
 from opcua_server.engine import frames, ranges
 from opcua_server.engine.contract import ServiceFault
 from opcua_server.engine.frames import Assembler, ProtocolError, follows, next_sequence
-from opcua_server.engine.policies import p_sha256
+from opcua_server.engine.policies import Keys, p_sha256
 from opcua_server.engine.values import Values, encode_data_value, without_times
 
 MOMENTS = st.none() | st.datetimes(datetime(1700, 1, 1), datetime(2900, 1, 1)).map(lambda moment: moment.replace(tzinfo=UTC))
@@ -159,3 +162,30 @@ def test_who_watches_a_slot_hears_of_each_value_and_no_more_after() -> None:
     assert heard == [2.0, 3.0]
     assert type(held) is AttributeValue
     assert struct.pack("<d", 4.0) in slot.encoded()
+
+
+@given(
+    st.binary(min_size=16, max_size=16),
+    st.binary(min_size=16, max_size=16),
+    st.lists(st.integers(1, 6), min_size=1, max_size=5),
+    st.data(),
+)
+def test_messages_of_one_token_are_encrypted_as_if_each_had_a_cipher_of_its_own(
+    key: bytes, iv: bytes, blocks: list[int], data: st.DataObject
+) -> None:
+    ours, theirs = Keys(b"s" * 32, key, iv), Keys(b"s" * 32, key, iv)
+    for count in blocks:
+        plain = data.draw(st.binary(min_size=16 * count, max_size=16 * count))
+        alone = Cipher(algorithms.AES(key), modes.CBC(iv)).encryptor()
+        secret = ours.encrypt(plain)
+        assert secret == alone.update(plain) + alone.finalize()
+        assert theirs.decrypt(memoryview(secret)) == plain
+
+
+@given(st.binary(min_size=1, max_size=64), st.binary(max_size=200))
+def test_a_signature_is_an_hmac_of_the_policys_hash(key: bytes, message: bytes) -> None:
+    for hash_, name in ((hashes.SHA256(), "sha256"), (hashes.SHA384(), "sha384")):
+        keys = Keys(key, b"k" * 16, b"i" * 16, hash_)
+        for _ in range(2):
+            assert keys.sign(memoryview(message)) == hmac.digest(key, message, name)
+        assert keys.signature == hash_.digest_size
