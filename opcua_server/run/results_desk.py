@@ -86,7 +86,7 @@ class ResultDesk:
                     return job.order.order_id
             return ""
 
-        shown = Measured(float(columns.numbers[_AT["Power/Energy"]]), float(columns.numbers[_AT["Part/Roughness"]]))
+        shown = Measured(_known(columns, "Power/Energy"), _known(columns, "Part/Roughness"))
         for result in self.book.follow(state, events, shown, now_ns, job_of):
             self._space.show(result)
             await self._space.tell(result)
@@ -162,6 +162,12 @@ class ResultDesk:
         handle = ua.Variant(0, _V.UInt32) if ids is None else self._handle()
         error = ua.Variant(NO_SUCH_FILTER if ids is None else 0, _V.Int32)
         return [handle, ua.Variant(ids or [], _V.String, is_array=True), error]
+
+
+def _known(columns: Columns, name: str) -> float:
+    """A number of the machine; 0 where a broken sensor gives none."""
+    number = float(columns.numbers[_AT[name]])
+    return number if number == number else 0.0
 
 
 def _compared(a: _Facts, b: _Facts, path: str) -> int:

@@ -11,9 +11,11 @@ import pytest
 from asyncua import ua
 
 from nodesets.states import MachineState
+from opcua_server.jobs.book import JobBook
 from opcua_server.jobs.results import MOST, Measured, ResultBook, RunResult
 from opcua_server.run.results_desk import NO_SUCH_FILTER, NO_SUCH_HANDLE, NO_SUCH_RESULT, ResultDesk
 from opcua_server.sources.source import EventKind, SourceEvent
+from opcua_server.space import blank_columns
 from tests.opcua_server.jobs.plant import Plant
 from tests.opcua_server.jobs.test_jobs import Heard, on_a_plant
 
@@ -189,3 +191,25 @@ def test_results_that_cannot_be_read_are_given_up(caplog: pytest.LogCaptureFixtu
     desk.restore({"number": 3})
     assert "results are lost" in caplog.text
     assert desk.book.latest is None
+
+
+class Told:
+    """Where results go when there is no server."""
+
+    def __init__(self) -> None:
+        self.results: list[RunResult] = []
+
+    def show(self, result: RunResult) -> None:
+        self.results.append(result)
+
+    async def tell(self, result: RunResult) -> None:
+        assert result is self.results[-1]
+
+
+def test_a_meter_that_gives_no_number_leaves_none_in_a_result() -> None:
+    told, columns = Told(), blank_columns(0)
+    columns.numbers[:] = float("nan")
+    desk, jobs = ResultDesk(told), JobBook(lambda: ())  # type: ignore[arg-type]
+    asyncio.run(desk.follow(M.RUNNING, [event("program_started", 1)], columns, SECOND, jobs))
+    asyncio.run(desk.follow(M.IDLE, [event("program_ended", 9, Completed=True, Time=8.0)], columns, 9 * SECOND, jobs))
+    assert [(one.energy_kwh, one.roughness_um) for one in told.results] == [(0.0, 0.0)]

@@ -115,14 +115,15 @@ async def _initialised() -> Server:
     return server
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def server() -> Iterator[Server]:
-    """A server with CNC-001, never started: for what needs no client."""
+    """A server with CNC-001, never started: for what needs no client. Each module leaves the machine's id and nodes as they are;
+    what it shows is what a test wrote last."""
     made = asyncio.run(_initialised())
     yield made
     made.iserver.method_service.stop()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def machine(server: Server) -> space.MachineSpace:
     return space.build(server, [make_identity()])["CNC-001"]
