@@ -98,6 +98,8 @@ class Attributes:
 
     def _body(self, plan: Plan, request: Request) -> Any:
         """The response; a coroutine where much is worked out each time."""
+        if not plan.special:
+            return plan.body_for_all()
         make = plan.body if len(plan.special) <= SLICE else plan.body_in_slices
         return make(lambda item: self._work_out(item, request))
 

@@ -301,16 +301,13 @@ class Connection(asyncio.Protocol):
                 session.requests[kind] += 1
                 reply.max_size = session.max_response_size
             request = Request(header, session, reply, self.channel.mode, self.address)
-            stranger, handler = session is None or not session.is_activated, row.service.handler
-            result: Any
-            if len(body) > LONG and row.read is not None:
-                result = Beside(
-                    partial(services.parameters, row, body, p, engine.limits, stranger=stranger), partial(handler, request)
-                )
-            elif row.read is None:
-                result = handler(request, body[p:])
-            else:
-                result = handler(request, services.parameters(row, body, p, engine.limits, stranger=stranger))
+            handler = row.service.handler
+            if row.read is None:
+                self._answer(row, request, reply, handler(request, body[p:]))
+                return
+            stranger = session is None or not session.is_activated
+            read = partial(services.parameters, row, body, p, engine.limits, stranger=stranger)
+            result: Any = Beside(read, partial(handler, request)) if len(body) > LONG else handler(request, read())
             self._answer(row, request, reply, result)
         except Exception as error:
             self._failed(reply, error)

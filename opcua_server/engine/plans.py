@@ -100,15 +100,18 @@ class Plan:
     def cost(self) -> int:
         return len(self.request) + PLAN_OVERHEAD * len(self._parts)
 
-    def body(self, work_out: WorkOut) -> bytes:
-        """The response's parameters now."""
+    def body_for_all(self) -> bytes:
+        """The response's parameters now, where nothing is worked out."""
         parts = self._refreshed()
-        if self.special:
-            _fill(parts, self.special.items(), work_out, self.timestamps, {})
-            return b"".join(parts)
         if not self._body:
             self._body = b"".join(parts)
         return self._body
+
+    def body(self, work_out: WorkOut) -> bytes:
+        """The response's parameters now."""
+        parts = self._refreshed()
+        _fill(parts, self.special.items(), work_out, self.timestamps, {})
+        return b"".join(parts)
 
     async def body_in_slices(self, work_out: WorkOut) -> bytes:
         """The same where much is worked out each time. Others use the plan meanwhile, for other users: it fills a copy."""

@@ -21,12 +21,12 @@ from opcua_server.engine.contract import Bytes, Header, Limits, Service, Service
 _C = ua.StatusCodes
 _logger = logging.getLogger(__name__)
 SERVICE_FAULT: Final = 397
-_AFTER_TOKEN: Final = struct.Struct("<qIIi").unpack_from
+_USUAL: Final = struct.Struct("<HH39sqIIiI3s")
+"""Type id, AuthenticationToken and the rest of a RequestHeader without audit id and additional header."""
 _TIMEOUT: Final = struct.Struct("<I").unpack_from
 _RESPONSE: Final = struct.Struct("<BBHqIIBi3x")
 HEAD_SIZE: Final = _RESPONSE.size
 _TOKEN_HEAD: Final = b"\x05\x00\x00\x20\x00\x00\x00"
-_TOKEN_END: Final = 4 + len(_TOKEN_HEAD) + 32
 _read_extension: Final = decoder(ua.ExtensionObject)
 MAX_AUDIT_ID: Final = 4_096
 STRANGERS_ELEMENTS: Final = 2_000
@@ -48,15 +48,11 @@ def table(services: Iterable[Service]) -> dict[int, Row]:
 
 def split(body: bytes) -> tuple[int, Header, int]:
     """Type id, header and where the parameters begin. Raises DecodingError."""
-    # What nearly every request looks like is read without a loop; the rest by the general readers.
-    if body[:2] == b"\x01\x00" and body[4:11] == _TOKEN_HEAD and len(body) >= _TOKEN_END + 27:
-        kind = body[2] | body[3] << 8
-        p = _TOKEN_END
-        token = body[4:p]
-        _time, handle, diagnostics, audit = _AFTER_TOKEN(body, p)
-        p += 20
-        if audit == -1 and body[p + 4 : p + 7] == b"\x00\x00\x00":
-            return kind, Header(token, handle, _TIMEOUT(body, p)[0], diagnostics), p + 7
+    # What nearly every request looks like is read in one go; the rest by the general readers.
+    if len(body) >= _USUAL.size:
+        form, kind, token, _time, handle, diagnostics, audit, timeout, more = _USUAL.unpack_from(body)
+        if form == 1 and audit == -1 and more == b"\x00\x00\x00" and token.startswith(_TOKEN_HEAD):
+            return kind, Header(token, handle, timeout, diagnostics), _USUAL.size
     (kind, header), p = guarded(_split, body, 0, Budget(STRANGERS_ELEMENTS, max_string=MAX_AUDIT_ID))
     return kind, header, p
 
