@@ -16,9 +16,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from opcua_server.history import blocks, frames
-from opcua_server.history.edits import Edit, Superseded, applied, superseded
+from opcua_server.history.edits import Change, Edit, Superseded, applied, superseded
 from opcua_server.history.frames import Frame
 from opcua_server.history.series import DTYPES, Series, joined
 from opcua_server.history.store import Connection, Database, Reading, StoredEvent, StoreError
@@ -100,15 +101,18 @@ class Archive:
             self._event += 1
             self._events.append(StoredEvent(self._event, emitter, time, body))
 
-    def edit(self, tag: Tag, kind: int, low: int, high: int, at: int, user: str, value: Any, status: int) -> bool:
-        """Note one change of a tag's history; False where there are too many."""
+    def edit(self, tag: Tag, changes: Sequence[Change], at: int, user: str) -> bool:
+        """Note changes of a tag's history, all of them or, where there are too many, none; whether they were noted."""
         with self._lock:
-            if sum(map(len, self._edits.values())) >= MOST_EDITS:
+            if sum(map(len, self._edits.values())) + len(changes) > MOST_EDITS:
                 return False
-            self._edit += 1
-            made = Edit(self._edit, tag.number, kind, low, high, at, user, value, status)
-            self._edits[tag.number] = (*self._edits.get(tag.number, ()), made)
-            self._unwritten.append(made)
+            made = [
+                Edit(number, tag.number, one.kind, one.low, one.high, at, user, one.value, one.status)
+                for number, one in enumerate(changes, self._edit + 1)
+            ]
+            self._edit += len(made)
+            self._edits[tag.number] = (*self._edits.get(tag.number, ()), *made)
+            self._unwritten += made
             return True
 
     # For the writer -----------------------------------------------------------------------------------------------------
@@ -222,6 +226,8 @@ class View:
     ) -> None:  # fmt: skip
         self._reading = reading
         self._edits = edits
+        self._spans: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
+        """Tag -> where its edits begin and end."""
         self._is_over = is_over
         self._by_kind: dict[str, list[Frame]] = {}
         for frame in held:
@@ -231,14 +237,12 @@ class View:
 
     def read(self, tag: Tag, low: int, high: int, most: int, backwards: bool) -> Series:
         """The samples with low <= time <= high, ascending: the first ``most`` of them, or the last when read ``backwards``."""
-        made = self._edits_between(tag, low, high)
-        if not made:
+        if not self._edits_between(tag, low, high):
             return self._recorded(tag, low, high, most, backwards)
         parts: list[Series] = []
         count = 0
         for recorded, start, end in self._stretches(tag, low, high, most, backwards):
-            some = [edit for edit in made if edit.low <= end and edit.high >= start]
-            parts.append(applied(recorded, some, tag.kind).between(start, end))
+            parts.append(applied(recorded, self._edits_between(tag, start, end), tag.kind).between(start, end))
             count += len(parts[-1])
             if count >= most:
                 break
@@ -254,14 +258,20 @@ class View:
         low = max(low, min(edit.low for edit in made))
         high = min(high, max(edit.high for edit in made))
         for recorded, start, end in self._stretches(tag, low, high, most, False):
-            some = [edit for edit in made if edit.low <= end and edit.high >= start]
-            found += [one for one in superseded(recorded, some) if start <= one.time <= end]
+            found += [one for one in superseded(recorded, self._edits_between(tag, start, end)) if start <= one.time <= end]
             if len(found) > skip + most:
                 return found[skip : skip + most], True
         return found[skip : skip + most], len(found) > skip + most
 
     def _edits_between(self, tag: Tag, low: int, high: int) -> list[Edit]:
-        return [edit for edit in self._edits.get(tag.number, ()) if edit.low <= high and edit.high >= low]
+        made = self._edits.get(tag.number)
+        if not made:
+            return []
+        spans = self._spans.get(tag.number)
+        if spans is None:
+            lows, highs = (np.array([getattr(edit, name) for edit in made], np.int64) for name in ("low", "high"))
+            spans = self._spans[tag.number] = (lows, highs)
+        return [made[place] for place in np.flatnonzero((spans[0] <= high) & (spans[1] >= low)).tolist()]
 
     def _stretches(self, tag: Tag, low: int, high: int, most: int, backwards: bool) -> Iterator[tuple[Series, int, int]]:
         """What was recorded, piece by piece in the direction, and which times each piece is all there is of."""

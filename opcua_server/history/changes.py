@@ -12,16 +12,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+import numpy as np
+
 from cnctwin.wire.encode import to_ticks
 from cnctwin.wire.scalars import to_datetime, ua
 from opcua_server.engine.contract import Core, Request, ServiceFault
 from opcua_server.history import edits
 from opcua_server.history.archive import Archive, Tag, View
+from opcua_server.history.edits import Change
 from opcua_server.security.access import may_change_history
 
 _C = ua.StatusCodes
 MOST_VALUES: Final = 10_000
 """Values, or times, of one operation."""
+_FIRST_READ, _LARGEST_READ = 1_024, 50_000
+"""Samples that are looked at together for the times of an operation."""
 _OLD: Final = 64
 """Values before a change that its audit event tells."""
 _DETAILS: Final = (ua.UpdateDataDetails, ua.DeleteRawModifiedDetails, ua.DeleteAtTimeDetails)
@@ -79,53 +84,79 @@ class Changes:
         return self._delete_range(tag, start, max(start, end - 1), user, is_modified=bool(details.IsDeleteModified))
 
     def _put(self, tag: Tag, wanted: int, values: list[Any], user: str) -> Outcome:
-        statuses, old = [], []
-        for value in values:
-            try:
-                time, content, status = _checked(tag, value)
-            except ServiceFault as fault:
-                statuses.append(fault.status)
-                continue
-            before = self._at(tag, time)
-            if wanted == edits.INSERT and before is not None:
-                statuses.append(int(_C.BadEntryExists))
-            elif wanted == edits.REPLACE and before is None:
-                statuses.append(int(_C.BadNoEntryExists))
-            else:
-                self._add(tag, wanted, time, time, user, content, status)
-                statuses.append(int(_C.GoodEntryInserted if before is None else _C.GoodEntryReplaced))
-                old += [before] * (before is not None)
-        return 0, statuses, old[:_OLD]
+        statuses, changes, old = [], list[Change](), []
+        with self._archive.view() as view:
+            known = _Known(tag, view, [to_ticks(value.SourceTimestamp) for value in values if value.SourceTimestamp is not None])
+            for value in values:
+                try:
+                    time, content, status = _checked(tag, value)
+                except ServiceFault as fault:
+                    statuses.append(fault.status)
+                    continue
+                before = known.at(time)
+                if wanted == edits.INSERT and before is not None:
+                    statuses.append(int(_C.BadEntryExists))
+                elif wanted == edits.REPLACE and before is None:
+                    statuses.append(int(_C.BadNoEntryExists))
+                else:
+                    changes.append(Change(wanted, time, time, content, status))
+                    known.mine[time] = (content, status)
+                    statuses.append(int(_C.GoodEntryInserted if before is None else _C.GoodEntryReplaced))
+                    old += [_shown(tag, time, *before)] if before is not None and len(old) < _OLD else []
+        self._make(tag, changes, user)
+        return 0, statuses, old
 
     def _delete_times(self, tag: Tag, times: list[int], user: str) -> Outcome:
-        statuses, old = [], []
-        for time in times:
-            before = self._at(tag, time)
-            if before is None:
-                statuses.append(int(_C.BadNoEntryExists))
-                continue
-            self._add(tag, edits.DELETE, time, time, user)
-            statuses.append(0)
-            old.append(before)
-        return 0, statuses, old[:_OLD]
+        statuses, changes, old = [], list[Change](), []
+        with self._archive.view() as view:
+            known = _Known(tag, view, times)
+            for time in times:
+                before = known.at(time)
+                if before is None:
+                    statuses.append(int(_C.BadNoEntryExists))
+                    continue
+                changes.append(Change(edits.DELETE, time, time))
+                known.mine[time] = None
+                statuses.append(0)
+                old += [_shown(tag, time, *before)] if len(old) < _OLD else []
+        self._make(tag, changes, user)
+        return 0, statuses, old
 
     def _delete_range(self, tag: Tag, low: int, high: int, user: str, *, is_modified: bool) -> Outcome:
         with self._archive.view() as view:
-            old = [] if is_modified else _values(tag, view, low, high, _OLD)
-            is_there = bool(view.modified(tag, low, high, 1, 0)[0]) if is_modified else bool(old)
+            found = view.read(tag, low, high, _OLD, False)
+            is_there = bool(view.modified(tag, low, high, 1, 0)[0]) if is_modified else len(found) > 0
         if not is_there:
             return int(_C.BadNoData), [], []
-        self._add(tag, edits.FORGET if is_modified else edits.DELETE, low, high, user)
-        return 0, [], old
+        self._make(tag, [Change(edits.FORGET if is_modified else edits.DELETE, low, high)], user)
+        rows = zip(found.times.tolist(), found.values.tolist(), found.statuses.tolist(), strict=True)
+        return 0, [], [] if is_modified else [_shown(tag, *row) for row in rows]
 
-    def _at(self, tag: Tag, time: int) -> Any:
-        with self._archive.view() as view:
-            found = _values(tag, view, time, time, 1)
-        return found[0] if found else None
-
-    def _add(self, tag: Tag, kind: int, low: int, high: int, user: str, value: Any = None, status: int = 0) -> None:
-        if not self._archive.edit(tag, kind, low, high, self._now(), user, value, status):
+    def _make(self, tag: Tag, changes: list[Change], user: str) -> None:
+        if changes and not self._archive.edit(tag, changes, self._now(), user):
             raise ServiceFault(_C.BadResourceUnavailable)
+
+
+class _Known:
+    """What is read at times, with what an operation has done so far (``mine``): (value, status), None where nothing is."""
+
+    def __init__(self, tag: Tag, view: View, times: list[int]) -> None:
+        self.mine: dict[int, tuple[Any, int] | None] = {}
+        self._there: dict[int, tuple[Any, int]] = {}
+        wanted = np.unique(np.array(times, np.int64))
+        place, size = 0, _FIRST_READ
+        while place < len(wanted):
+            # As many samples at once as it takes to meet many of the times, few where they lie far apart.
+            found = view.read(tag, int(wanted[place]), int(wanted[-1]), size, False)
+            reach = wanted[-1] if len(found) < size else found.times[-1]
+            met = int(np.searchsorted(wanted, reach, "right")) - place
+            for number in np.flatnonzero(np.isin(found.times, wanted[place : place + met])).tolist():
+                self._there[int(found.times[number])] = (found.values[number : number + 1].tolist()[0], int(found.statuses[number]))
+            place += met
+            size = min(size * 2, _LARGEST_READ) if met * 64 >= size else max(size // 2, 1)
+
+    def at(self, time: int) -> tuple[Any, int] | None:
+        return self.mine[time] if time in self.mine else self._there.get(time)
 
 
 def _checked(tag: Tag, value: Any) -> tuple[int, Any, int]:
@@ -145,13 +176,7 @@ def _checked(tag: Tag, value: Any) -> tuple[int, Any, int]:
     return time, content, status
 
 
-def _values(tag: Tag, view: View, low: int, high: int, most: int) -> list[Any]:
-    """DataValues of what is read there, the first ``most``."""
-    found = view.read(tag, low, high, most, False)
-    rows = zip(found.times.tolist(), found.values.tolist(), found.statuses.tolist(), strict=True)
-    return [data_value(tag.kind, time, value, status) for time, value, status in rows]
-
-
-def data_value(kind: str, time: int, value: Any, status: int) -> Any:
-    variant = ua.Variant() if status >> 31 else ua.Variant(value, getattr(ua.VariantType, kind))
+def _shown(tag: Tag, time: int, value: Any, status: int) -> Any:
+    """A DataValue, for an audit event."""
+    variant = ua.Variant() if status >> 31 else ua.Variant(value, getattr(ua.VariantType, tag.kind))
     return ua.DataValue(variant, ua.StatusCode(status), SourceTimestamp=to_datetime(time))

@@ -11,11 +11,12 @@ A deleted range hides what the server had got by then; what it records there lat
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from opcua_server.history.series import Series, is_bad, joined, of
 
@@ -26,9 +27,20 @@ FORGET: Final = 0
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """What somebody wants. ``low`` and ``high``: times, both part of it, the same for one value, 100 ns since 1601. ``value`` and
+    ``status`` where a value is put."""
+
+    kind: int
+    low: int
+    high: int
+    value: Any = None
+    status: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Edit:
-    """``id`` orders edits. ``low`` and ``high``: times, both part of it, the same for one value; ``at``: when it was made; all in
-    100 ns since 1601. ``value`` and ``status`` where a value was put."""
+    """A change that was made. ``id`` orders edits; ``at``: when it was made."""
 
     id: int
     tag: int
@@ -67,8 +79,8 @@ def applied(recorded: Series, edits: Iterable[Edit], kind: str) -> Series:
     put: dict[int, Edit] = {}
     for edit in edits:
         if edit.kind == DELETE:
-            hidden |= _hides(recorded, edit)
-            for time in [time for time in put if edit.low <= time <= edit.high]:
+            hidden[_hides(recorded, edit)] = True
+            for time in _within(put, edit):
                 del put[time]
         elif edit.kind != FORGET:
             put[edit.low] = edit
@@ -95,10 +107,10 @@ def superseded(recorded: Series, edits: Sequence[Edit]) -> list[Superseded]:
         if edit.kind == FORGET:
             found = [one for one in found if not edit.low <= one.time <= edit.high]
         elif edit.kind == DELETE:
-            hides = _hides(recorded, edit) & ~deleted
-            gone = {int(recorded.times[place]): before(int(place)) for place in np.flatnonzero(hides)}
-            deleted |= hides
-            gone |= {time: there.pop(time) for time in list(there) if edit.low <= time <= edit.high}
+            places = [place for place in _hides(recorded, edit).tolist() if not deleted[place]]
+            gone = {int(recorded.times[place]): before(place) for place in places}
+            deleted[places] = True
+            gone |= {time: there.pop(time) for time in _within(there, edit)}
             found += [Superseded(time, *state, edit) for time, state in gone.items()]
         else:
             state = there.get(edit.low)
@@ -111,5 +123,13 @@ def superseded(recorded: Series, edits: Sequence[Edit]) -> list[Superseded]:
     return sorted(found, key=lambda one: (one.time, -one.edit.id))
 
 
-def _hides(recorded: Series, edit: Edit) -> Any:
-    return (recorded.times >= edit.low) & (recorded.times <= edit.high) & (recorded.servers <= edit.at)
+def _hides(recorded: Series, edit: Edit) -> NDArray[np.intp]:
+    """Places of what a deletion takes away."""
+    start, end = np.searchsorted(recorded.times, edit.low, "left"), np.searchsorted(recorded.times, edit.high, "right")
+    return start + np.flatnonzero(recorded.servers[start:end] <= edit.at)
+
+
+def _within(times: Mapping[int, object], edit: Edit) -> list[int]:
+    if edit.low == edit.high:
+        return [edit.low] if edit.low in times else []
+    return [time for time in times if edit.low <= time <= edit.high]

@@ -5,14 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cnctwin.wire.scalars import to_datetime, ua
 from opcua_server.history import archive as archives
 from opcua_server.history.archive import Archive
-from opcua_server.history.edits import DELETE, FORGET, INSERT, REPLACE, UPDATE, Edit, applied, read, superseded
-from opcua_server.history.series import of
+from opcua_server.history.changes import Changes
+from opcua_server.history.edits import DELETE, FORGET, INSERT, REPLACE, UPDATE, Change, Edit, applied, read, superseded
+from opcua_server.history.series import TICKS_PER_S, of
 from opcua_server.history.sqlite import SqliteDatabase
 from opcua_server.history.store import Database, StoreDamaged
 from opcua_server.history.writer import DAY_TICKS, Limits, Writer
@@ -88,7 +91,7 @@ def test_any_part_of_it_is_read_as_the_whole_is(tmp_path_factory: pytest.TempPat
     for number, (act, low, width) in enumerate(acts, start=100):
         if act != "record":
             high = low if act == "put" else low + width
-            assert kept.archive.edit(tag, NAMES[act], low, high, NOW, "anna", number, 0)
+            assert kept.archive.edit(tag, [Change(NAMES[act], low, high, number)], NOW, "anna")
     whole = values(kept.read(tag))
     assert len(values(kept.read(others))) == 23, "another tag is not concerned"
     for low in (0, 7, 16):
@@ -114,7 +117,7 @@ def test_a_long_deleted_range_is_passed_over_piece_by_piece(tmp_path: Path, monk
     for number in range(1, 2_001):
         add(kept, number, number, (0,))
     kept.writer.write(cut=True)
-    kept.archive.edit(kept.tags[0], DELETE, 2, 1_999, NOW, "anna", None, 0)
+    kept.archive.edit(kept.tags[0], [Change(DELETE, 2, 1_999)], NOW, "anna")
     assert values(kept.read(kept.tags[0], most=2)) == [(1, 1.0), (2_000, 2_000.0)]
     assert values(kept.read(kept.tags[0], most=2, backwards=True)) == [(1, 1.0), (2_000, 2_000.0)]
     with kept.archive.view() as view:
@@ -128,10 +131,10 @@ def test_changes_are_kept_in_either_database(database: Database) -> None:
     for number in (10, 20, 30):
         add(kept, number, number)
     tag, text = kept.tags[0], kept.tags[3]
-    kept.archive.edit(tag, REPLACE, 20, 20, 5 * 10**17, "anna", 2.5, 0x40000000)
-    kept.archive.edit(text, INSERT, 25, 25, 5 * 10**17, "ben", "ü", 0)
+    kept.archive.edit(tag, [Change(REPLACE, 20, 20, 2.5, 0x40000000)], 5 * 10**17, "anna")
+    kept.archive.edit(text, [Change(INSERT, 25, 25, "ü", 0)], 5 * 10**17, "ben")
     kept.writer.write(cut=False)
-    kept.archive.edit(tag, DELETE, 30, 30, 6 * 10**17, "ben", None, 0)
+    kept.archive.edit(tag, [Change(DELETE, 30, 30, None, 0)], 6 * 10**17, "ben")
     kept.writer.write(cut=True)
     kept.leave()
     again = Kept(database)
@@ -143,7 +146,7 @@ def test_changes_are_kept_in_either_database(database: Database) -> None:
     assert [(one.time, one.value, one.edit.kind, one.edit.user, one.edit.at) for one in found] == [
         (20, 20.0, REPLACE, "anna", 5 * 10**17), (30, 30.0, DELETE, "ben", 6 * 10**17),
     ]  # fmt: skip
-    again.archive.edit(tag, UPDATE, 10, 10, 7 * 10**17, "anna", 1.5, 0)
+    again.archive.edit(tag, [Change(UPDATE, 10, 10, 1.5, 0)], 7 * 10**17, "anna")
     again.writer.write(cut=False)
     again.leave()
     last = Kept(database)
@@ -156,22 +159,22 @@ def test_changes_go_with_the_history_they_are_of_and_are_bounded(tmp_path: Path,
     tag = kept.tags[0]
     for time in (NOW - 2 * DAY_TICKS, NOW - 10):
         add(kept, time, 1)
-        kept.archive.edit(tag, UPDATE, time, time, NOW, "anna", 2.0, 0)
+        kept.archive.edit(tag, [Change(UPDATE, time, time, 2.0, 0)], NOW, "anna")
     kept.writer.write(cut=True)
     kept.writer.tidy()
     kept.leave()
     again = Kept(SqliteDatabase(tmp_path / "history.sqlite"))
     assert values(again.read(tag)) == [(NOW - 10, 2.0)]
     monkeypatch.setattr(archives, "MOST_EDITS", 2)
-    assert again.archive.edit(tag, UPDATE, 1, 1, NOW, "anna", 2.0, 0)
-    assert not again.archive.edit(tag, UPDATE, 2, 2, NOW, "anna", 2.0, 0)
+    assert again.archive.edit(tag, [Change(UPDATE, 1, 1, 2.0, 0)], NOW, "anna")
+    assert not again.archive.edit(tag, [Change(UPDATE, 2, 2, 2.0, 0)], NOW, "anna")
     again.leave()
 
 
 def test_an_edit_that_cannot_be_read_is_a_damaged_database(tmp_path: Path) -> None:
     database = SqliteDatabase(tmp_path / "history.sqlite")
     kept = Kept(database)
-    kept.archive.edit(kept.tags[0], UPDATE, 1, 1, NOW, "anna", 2.0, 0)
+    kept.archive.edit(kept.tags[0], [Change(UPDATE, 1, 1, 2.0, 0)], NOW, "anna")
     kept.writer.write(cut=False)
     connection = database.connect(to_write=True)
     connection.run("UPDATE history_edit SET body = ?", (b"[1, 2",))
@@ -187,3 +190,33 @@ def test_an_edit_that_cannot_be_read_is_a_damaged_database(tmp_path: Path) -> No
     assert "damaged" in str(writer.problem)
     assert len(list(tmp_path.glob("*-damaged.sqlite"))) == 1
     writer._disconnect()
+
+
+@pytest.mark.parametrize("apart", [1, 7, 400])
+def test_many_values_are_put_at_once_however_far_apart_they_are(tmp_path: Path, apart: int) -> None:
+    kept = Kept(SqliteDatabase(tmp_path / "history.sqlite"))
+    tag = kept.tags[0]
+    for number in range(2_000):
+        add(kept, NOW + 2 * number * TICKS_PER_S, number, (0,))
+    kept.writer.write(cut=True)
+    nobody: Any = None
+    changes = Changes(nobody, kept.archive, {}, lambda: NOW + DAY_TICKS)
+    times = [NOW + number * TICKS_PER_S for number in range(0, 4_000, apart)]
+    times.append(times[0])  # twice in one operation: the second finds what the first put
+    values = [
+        ua.DataValue(ua.Variant(-1.0, ua.VariantType.Double), ua.StatusCode(0), SourceTimestamp=to_datetime(time)) for time in times
+    ]
+    status, statuses, old = changes.carry_out(
+        tag, ua.UpdateDataDetails(ua.NodeId(1, 1), ua.PerformUpdateType.Update, values), "anna"
+    )
+    there = [(time - NOW) // TICKS_PER_S % 2 == 0 for time in times]
+    codes = [ua.StatusCodes.GoodEntryReplaced if was else ua.StatusCodes.GoodEntryInserted for was in there]
+    assert (status, statuses) == (0, codes)
+    assert [value.Value.Value for value in old][:2] == [0.0, {1: 1.0, 7: 7.0, 400: 200.0}[apart]]
+    found = kept.read(tag)
+    assert np.count_nonzero(found.values == -1.0) == len(set(times))
+    details = ua.DeleteAtTimeDetails(ua.NodeId(1, 1), [to_datetime(time) for time in times])
+    _, statuses, _ = changes.carry_out(tag, details, "anna")
+    assert statuses == [0] * (len(times) - 1) + [ua.StatusCodes.BadNoEntryExists]
+    assert len(kept.read(tag)) == len(found) - len(set(times))
+    kept.leave()
