@@ -29,6 +29,13 @@ def test_an_alarm_is_acknowledged_and_confirmed_in_the_list(watched: Watched, ga
     expect(page.locator("#alarm-count")).to_have_text("1 active")
     expect(page.locator("#alarms button")).to_have_count(0)  # who only looks is offered nothing
     log_in(page, gate, "operator")
+    expect(page.locator("#alarms button")).to_have_count(1)
+    room, text, button = (page.locator(f"#alarms{part}").bounding_box() for part in ("", " .text", " button"))
+    assert room is not None
+    assert text is not None
+    assert button is not None
+    assert text["width"] > room["width"] / 2, "the words have a line of their own"
+    assert button["x"] + button["width"] <= room["x"] + room["width"]
     page.click("#alarms [data-act=acknowledge]")
     expect(page.locator(".results li").first).to_contain_text("Acknowledge SpindleTemperature: done")
     expect(rows.first).to_contain_text("active, not confirmed")

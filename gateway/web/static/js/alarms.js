@@ -60,7 +60,7 @@ export class Alarms {
     const act = next(condition);
     const state = [condition.active ? "active" : "over", condition.put_aside ? "put aside" : null,
       act === "acknowledge" ? "not acknowledged" : act === "confirm" ? "not confirmed" : null];
-    const line = row(condition, condition.active ? "active" : "waiting", state.filter(Boolean).join(", "));
+    const line = row(condition, condition.active ? "active wants" : "waiting wants", state.filter(Boolean).join(", "));
     if (condition.comment) line.title = condition.comment;
     if (act === null || !may) return line;
     const button = el("button", { type: "button", "data-act": act, "aria-label": `${ACTS[act]} ${condition.code}: ${condition.text}` }, ACTS[act]);
