@@ -36,7 +36,7 @@ class UserCertificates:
     """The stores in ``folder`` (``<data>/pki/server/users``), read at each login: what an operator changes counts at once."""
 
     def __init__(self, folder: Path) -> None:
-        self._trust = Trust(folder, people=True)
+        self.trust = Trust(folder, people=True)
 
     def give(self, name: str, role: Role, wanted: str) -> Entry:
         """A certificate is ``name``'s from now on; ``wanted``: a file, or the thumbprint of a rejected one.
@@ -45,15 +45,15 @@ class UserCertificates:
         """
         if not _NAME.fullmatch(name):
             raise CertificateProblem(f"{name}: is no name for a user: letters, digits, and . _ @ - are")
-        return self._trust.trust(wanted, user=name, role=role.value)
+        return self.trust.trust(wanted, user=name, role=role.value)
 
     def take(self, wanted: str) -> Entry:
         """Nobody logs in with it any longer. Raises CertificateProblem."""
-        return self._trust.reject(wanted)
+        return self.trust.reject(wanted)
 
     def entries(self) -> list[Entry]:
         """Certificates of users, and those that were turned away."""
-        return self._trust.entries()
+        return self.trust.entries()
 
     def known(self) -> list[Entry]:
         """Certificates that are somebody's."""
@@ -61,11 +61,11 @@ class UserCertificates:
 
     def has_any(self) -> bool:
         """Whether logging in with a certificate can succeed at all; cheap."""
-        return any(self._trust.trusted.glob("*.json"))
+        return any(self.trust.trusted.glob("*.json"))
 
     def owner(self, certificate_der: bytes, *, peer: str = "", now: datetime | None = None) -> tuple[str, Role]:
         """Whose certificate it is, and with which role. Its key must be proved by then. Raises Refused."""
-        verdict = self._trust.check(certificate_der, peer=peer, now=now)
+        verdict = self.trust.check(certificate_der, peer=peer, now=now)
         if not verdict.accepted:
             raise Refused(verdict.status, verdict.text)
         note = next((entry.note for entry in self.known() if entry.thumbprint == verdict.thumbprint), None)

@@ -177,6 +177,8 @@ class Core(Protocol):
     """channel.Own: our certificate and key; ``use(own)`` replaces it for channels that are opened from then on."""
     trust: Any
     """certs.trust.Trust: whose certificates get in."""
+    user_trust: Any
+    """certs.trust.Trust of users' certificates; None where nobody logs in with one."""
     use: Callable[[Any], None]
     judge_again: Callable[[], Awaitable[None]]
     """Closes the channels of clients whose certificates no longer get in."""

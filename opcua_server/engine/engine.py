@@ -80,6 +80,7 @@ class Engine:
         self.columns = columns or Columns()
         self.rights = rights
         self.trust = trust
+        self.user_trust = users.certificates.trust if users.certificates is not None else None
         self.audit = Audit(lambda: application().uri)
         self.values = Values(self.aspace, self.columns)
         self.methods: dict[Any, MethodHandler] = {}
@@ -277,12 +278,15 @@ class Engine:
         """An operator who changed whom we trust need not wait for the channels to be opened again."""
         if not any(connection.channel.chain for connection in self.connections):
             self._trusted_ns = ()
-        elif (now := self.trust.changed_ns()) != self._trusted_ns:
+            return
+        now = (*self.trust.changed_ns(), *(self.user_trust.changed_ns() if self.user_trust is not None else ()))
+        if now != self._trusted_ns:
             self._trusted_ns = now
             await self.judge_again()
 
     async def judge_again(self) -> None:
-        """Close the channels of clients whose certificates no longer get in."""
+        """Close the channels of clients whose certificates no longer get in, and the sessions of users whose do not."""
+        await self._sessions.judge_again(self.in_thread)
         for connection in list(self.connections):
             chain = connection.channel.chain
             if chain and not (await self.judge(chain, connection.address)).accepted:

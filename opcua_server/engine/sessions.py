@@ -67,6 +67,8 @@ class OpenSession(Session):
     endpoint_url: str = ""
     mechanism: str = "Anonymous"
     """How the person was identified, as in SessionSecurityDiagnosticsDataType."""
+    user_certificate: bytes = b""
+    """With which the person logged in, where it was one (DER)."""
     ephemeral: Ephemeral | None = None
     """With which the next password is encrypted, where the channel's keys are on a curve."""
     logins: int = 0
@@ -255,6 +257,7 @@ class Sessions:
             raise ServiceFault(_C.BadConnectionClosed)
         session.person, session.user, session.role = person, person.name, person.role
         session.mechanism = _MECHANISMS.get(type(params.UserIdentityToken), "Anonymous")
+        session.user_certificate = bytes(params.UserIdentityToken.CertificateData) if session.mechanism == "X509" else b""
         session.locale_ids = tuple(str(one)[:64] for one in (params.LocaleIds or [])[:32])
         session.nonce = secrets.token_bytes(NONCE)
         session.last_s = self._clock()
@@ -354,6 +357,21 @@ class Sessions:
         for closing in session.closing:
             with contextlib.suppress(Exception):
                 closing(session, delete_subscriptions)
+
+    async def judge_again(self, in_thread: Callable[..., Any]) -> None:
+        """End the sessions of people whose certificates are theirs no longer, or give them another role now."""
+        for session in list(self.by_token.values()):
+            if isinstance(session, OpenSession) and session.user_certificate:
+                peer = session.connection.address if session.connection is not None else ""
+                if not await in_thread(self._is_still, session, peer):
+                    _audit.warning("session of %r at %s: ended, the certificate no longer says so", session.user, peer)
+                    self.end(session, delete_subscriptions=True)
+
+    def _is_still(self, session: OpenSession, peer: str) -> bool:
+        try:
+            return self._certificate_user is not None and self._certificate_user(session.user_certificate, peer) == session.person
+        except NotThem:
+            return False
 
     def expire(self, now_s: float) -> None:
         """End the sessions that were silent for longer than agreed."""

@@ -217,7 +217,7 @@ class History:
         length_ms = float(details.ProcessingInterval)
         if start == end or not 0 <= length_ms < math.inf or 0 < length_ms < 1:
             raise ServiceFault(_C.BadInvalidArgument)
-        length = min(round(length_ms * TICKS_PER_MS), 1 << 62)
+        length = round(min(length_ms * TICKS_PER_MS, 1 << 62))
         configuration = self._configuration(details.AggregateConfiguration)
         configuration = replace(configuration, stepped=tag.is_stepped and not aggregate.is_sloped)
         if not intervals.count(start, end, length):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from cnctwin.wire.scalars import ua
 from opcua_server.engine.configuration import trust_file
 from opcua_server.engine.configuration.arguments import answer, values
 from opcua_server.engine.configuration.own import GROUP, KIND, OwnCertificate
-from opcua_server.engine.configuration.trust_file import TRUST_LIST, TrustFile
+from opcua_server.engine.configuration.trust_file import TrustFile
 from opcua_server.engine.contract import Core, MethodHandler, Request, Service, ServiceFault
 from opcua_server.space.removal import take_away
 
@@ -26,21 +27,51 @@ _A: Final = ua.AttributeIds
 _V: Final = ua.VariantType
 CONFIGURATION: Final = ua.NodeId(12637, 0)
 UPDATE_CERTIFICATE: Final = ua.NodeId(13737, 0)
-NOT_OFFERED: Final = (14088, 14122, 15892, 32336, 25709, 23597)
-"""Groups for HTTPS and for users, ConfigurationFile, TransactionDiagnostics, ResetToServerDefaults, HasSecureElement."""
+NOT_OFFERED: Final = (14088, 15892, 32336, 25709, 23597)
+"""Group for HTTPS, ConfigurationFile, TransactionDiagnostics, ResetToServerDefaults, HasSecureElement."""
+USER_TYPE: Final = ua.NodeId(ua.ObjectIds.UserCertificateType, 0)
 _OWN_METHODS: Final = {"create_signing_request": 12737, "update": 13737, "apply": 12740, "cancel": 25708}
-_FILE_METHODS: Final = {
-    "open": 12647, "close": 12650, "read": 12652, "write": 12655, "get_position": 12657, "set_position": 12660,
-    "open_with_masks": 12663, "close_and_update": 12666, "add": 12668, "remove": 12670,
-}  # fmt: skip
 _REJECTED: Final = 12777
+
+
+@dataclass(frozen=True, slots=True)
+class _List:
+    """The nodes of a trust list, by their numbers in namespace 0. ``methods``: of TrustFile -> method."""
+
+    group: int
+    file: int
+    size: int
+    writable: int
+    user_writable: int
+    open_count: int
+    updated: int
+    methods: dict[str, int]
+
+    @property
+    def private(self) -> tuple[int, ...]:
+        return self.size, self.user_writable, self.open_count, self.updated
+
+
+_APPLICATIONS: Final = _List(
+    14156, 12642, 12643, 14157, 14158, 12646, 12662,
+    {"open": 12647, "close": 12650, "read": 12652, "write": 12655, "get_position": 12657, "set_position": 12660,
+     "open_with_masks": 12663, "close_and_update": 12666, "add": 12668, "remove": 12670},
+)  # fmt: skip
+_USERS: Final = _List(
+    14122, 14123, 14124, 14125, 14126, 14127, 14144,
+    {"open": 14129, "close": 14132, "read": 14134, "write": 14137, "get_position": 14139, "set_position": 14142,
+     "open_with_masks": 14145, "close_and_update": 14148, "add": 14151, "remove": 14153},
+)  # fmt: skip
 
 
 def claim(server: Any) -> None:
     """Take away what is not offered, and give the rest to administrators."""
     rights = server.rights
-    take_away(server.iserver.aspace, [ua.NodeId(number, 0) for number in NOT_OFFERED])
-    rights.admin_methods |= {ua.NodeId(number, 0) for number in (*_OWN_METHODS.values(), *_FILE_METHODS.values(), _REJECTED)}
+    has_users = server.users.certificates is not None
+    lists = (_APPLICATIONS, _USERS) if has_users else (_APPLICATIONS,)
+    take_away(server.iserver.aspace, [ua.NodeId(number, 0) for number in NOT_OFFERED + (() if has_users else (_USERS.group,))])
+    of_files = [number for one in lists for number in one.methods.values()]
+    rights.admin_methods |= {ua.NodeId(number, 0) for number in (*_OWN_METHODS.values(), *of_files, _REJECTED)}
     rights.secret_arguments.add(UPDATE_CERTIFICATE)
     aspace = server.iserver.aspace
     for number, value, kind in (
@@ -49,35 +80,43 @@ def claim(server: Any) -> None:
         (12640, trust_file.MAX_BYTES, _V.UInt32),
         (12641, False, _V.Boolean),
         (14161, [ua.NodeId(kind.type_id, 0) for kind in KINDS if server.own.of(kind) is not None], _V.NodeId),
-        (14157, True, _V.Boolean),
+        *([(14155, [USER_TYPE], _V.NodeId)] if has_users else []),
+        *((one.writable, True, _V.Boolean) for one in lists),
         (25706, server.application_uri, _V.String),
         (25725, server.product_uri, _V.String),
         (25707, 0, _V.Int32),
     ):
         aspace[ua.NodeId(number, 0)].attributes[_A.Value].value = _shown(value, kind)
-    for number in (12643, 14158, 12646, 12662):
-        rights.private.add(ua.NodeId(number, 0))
+    for one in lists:
+        rights.private |= {ua.NodeId(number, 0) for number in one.private}
 
 
 def services(core: Core) -> list[Service]:
     """The room: no services of its own, methods for the Call service."""
     own = OwnCertificate(core, core.trust.trusted.parent)
-    file = TrustFile(core)
     for name, number in _OWN_METHODS.items():
         core.methods[ua.NodeId(number, 0)] = _on(CONFIGURATION, getattr(own, name))
-    for name, number in _FILE_METHODS.items():
-        core.methods[ua.NodeId(number, 0)] = _on(TRUST_LIST, getattr(file, name))
     core.methods[ua.NodeId(_REJECTED, 0)] = _on(CONFIGURATION, _rejected_list(core.trust))
+    _serve(core, _APPLICATIONS, core.trust)
+    if core.user_trust is not None:
+        _serve(core, _USERS, core.user_trust)
+    return []
+
+
+def _serve(core: Core, nodes: _List, trust: Any) -> None:
+    """A trust list as a file."""
+    file = TrustFile(core, trust, ua.NodeId(nodes.file, 0))
+    for name, number in nodes.methods.items():
+        core.methods[ua.NodeId(number, 0)] = _on(ua.NodeId(nodes.file, 0), getattr(file, name))
     live: tuple[tuple[int, Callable[[], Any], Any], ...] = (
-        (12643, lambda: file.size, _V.UInt64),
-        (14158, lambda: True, _V.Boolean),
-        (12646, lambda: file.open_count, _V.UInt16),
-        (12662, lambda: file.updated, _V.DateTime),
+        (nodes.size, lambda: file.size, _V.UInt64),
+        (nodes.user_writable, lambda: True, _V.Boolean),
+        (nodes.open_count, lambda: file.open_count, _V.UInt16),
+        (nodes.updated, lambda: file.updated, _V.DateTime),
     )
     for number, value, kind in live:
         held = core.aspace[ua.NodeId(number, 0)].attributes[_A.Value]
         held.value_callback = lambda _node, _attribute, value=value, kind=kind: _shown(value(), kind)
-    return []
 
 
 def _on(own: Any, handler: MethodHandler) -> MethodHandler:

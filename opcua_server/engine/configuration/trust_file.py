@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from certs.errors import CertificateProblem
 from certs.lists import Lists, add_certificate, read_lists, remove_certificate, replace_lists
+from certs.trust import Trust
 from certs.verdict import UNREADABLE, Refused
 from cnctwin.wire import Budget, DecodingError, decode, encode
 from cnctwin.wire.scalars import ua
@@ -28,7 +29,6 @@ from opcua_server.engine.contract import Core, Request, ServiceFault
 
 _C = ua.StatusCodes
 _audit = logging.getLogger("opcua_server.audit")
-TRUST_LIST: Final = ua.NodeId(12642, 0)
 MAX_BYTES: Final = 1 << 20
 MAX_HANDLES: Final = 10
 IDLE_S: Final = 60.0
@@ -48,8 +48,12 @@ class _Open:
 
 
 class TrustFile:
-    def __init__(self, core: Core, clock: Callable[[], float] = time.monotonic) -> None:
+    """``trust``: whose list it is. ``node_id``: of the file."""
+
+    def __init__(self, core: Core, trust: Trust, node_id: Any, clock: Callable[[], float] = time.monotonic) -> None:
         self._core = core
+        self._trust = trust
+        self._node_id = node_id
         self._clock = clock
         self._open: dict[int, _Open] = {}
         self._handles = itertools.count(1)
@@ -100,7 +104,7 @@ class TrustFile:
         return answer(ua.Variant(handle, ua.VariantType.UInt32))
 
     def _snapshot(self, masks: int) -> Any:
-        lists = read_lists(self._core.trust)
+        lists = read_lists(self._trust)
         made = ua.TrustListDataType()
         made.SpecifiedLists = ua.UInt32(masks)
         made.TrustedCertificates = lists.trusted if masks & _TRUSTED else []
@@ -166,7 +170,7 @@ class TrustFile:
             list(new.IssuerCertificates or []) if masks & _ISSUERS else None,
             list(new.IssuerCrls or []) if masks & _ISSUER_CRLS else None,
         )
-        await self._change(request, "CloseAndUpdate", lambda: replace_lists(self._core.trust, lists, how=_HOW))
+        await self._change(request, "CloseAndUpdate", lambda: replace_lists(self._trust, lists, how=_HOW))
         return answer(ua.Variant(False, ua.VariantType.Boolean))
 
     # One certificate ------------------------------------------------------------------------------------------------
@@ -176,14 +180,14 @@ class TrustFile:
         self._nobody_writes()
         if not der or len(der) > MAX_BYTES // 16:
             raise ServiceFault(_C.BadCertificateInvalid)
-        trust = self._core.trust
+        trust = self._trust
         await self._change(request, "AddCertificate", lambda: add_certificate(trust, der, is_trusted=is_trusted, how=_HOW))
         return answer()
 
     async def remove(self, request: Request, _object: Any, given: list[Any]) -> Any:
         thumbprint, is_trusted = values(given, "String", "Boolean")
         self._nobody_writes()
-        trust = self._core.trust
+        trust = self._trust
         await self._change(
             request, "RemoveCertificate", lambda: remove_certificate(trust, (thumbprint or "").strip(), is_trusted=is_trusted)
         )
@@ -202,8 +206,8 @@ class TrustFile:
             raise ServiceFault(_C.BadCertificateInvalid) from error
         self.updated, self._size_until_s = datetime.now(UTC), 0.0
         user = request.session.user if request.session is not None else None
-        _audit.warning("trust list: %s by %s from %s", method, user, request.peer)
-        self._core.audit.changed_trust(request, TRUST_LIST, TRUST_LIST)
+        _audit.warning("trust list %s: %s by %s from %s", self._node_id.to_string(), method, user, request.peer)
+        self._core.audit.changed_trust(request, self._node_id, self._node_id)
         await self._core.judge_again()
 
     # Handles --------------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from typing import Any, get_args, get_origin
 
 from asyncua import ua
 from asyncua.ua.ua_binary import get_safe_type_hints
+from asyncua.ua.uaerrors import UaError
 
 from cnctwin.wire import scalars
 from cnctwin.wire.budget import BAD_ENCODING_LIMITS_EXCEEDED, Budget, DecodingError
@@ -43,7 +44,7 @@ def guarded(read: Read, data: bytes | memoryview, position: int, budget: Budget)
         return read(data, position, budget)
     except (struct.error, IndexError) as error:
         raise DecodingError("the message ends in the middle of a field") from error
-    except (UnicodeDecodeError, OverflowError, ValueError, TypeError) as error:
+    except (UnicodeDecodeError, OverflowError, ValueError, TypeError, UaError) as error:
         if isinstance(error, DecodingError):
             raise
         raise DecodingError(f"a field has no valid value: {type(error).__name__}") from error

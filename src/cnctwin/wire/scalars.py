@@ -131,10 +131,12 @@ def read_node_id(b: Any, p: int, budget: Budget) -> tuple[Any, int]:
         p += 3
         if form == 3:
             identifier, p = read_string(b, p, budget)
+            identifier = identifier or ""  # null and empty are one: a null NodeId (OPC 10000-3, 8.2.4)
         elif form == 4:
             identifier, p = uuid.UUID(bytes_le=bytes(struct.unpack_from("16s", b, p)[0])), p + 16
         else:
             identifier, p = read_bytes(b, p, budget)
+            identifier = identifier or b""
     else:
         raise DecodingError(f"a NodeId of form {form}")
     kind = _FORMS[form]

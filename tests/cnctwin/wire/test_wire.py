@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnctwin.wire import Budget, DecodingError, decode, encode
+from cnctwin.wire.decode import guarded
 
 ASYNCUA_IS_WRONG = {
     "LogRecord": "its Encoding mask is written with another width than it is read",
@@ -228,6 +229,20 @@ def test_a_matrix_of_thousands_of_dimensions_is_refused_before_they_are_multipli
     many = bytes([6 | 0xC0]) + struct.pack("<ii", 1, 0) + struct.pack("<i", 30_000) + struct.pack("<i", 2**30) * 30_000
     with pytest.raises(DecodingError, match="30000 dimensions"):
         decode(ua.Variant, many)
+
+
+@pytest.mark.parametrize(("form", "empty"), [(3, ""), (5, b"")])
+def test_a_node_id_whose_identifier_is_null_is_a_null_node_id(form: int, empty: Any) -> None:
+    """asyncua's NodeId cannot be made of it, and raises what is no ValueError."""
+    for length in (-1, 0):
+        value = decode(ua.NodeId, bytes((form, 2, 0)) + struct.pack("<i", length))
+        assert (value.NamespaceIndex, value.Identifier) == (2, empty)
+    with pytest.raises(DecodingError):
+        guarded(_refusing, b"", 0, Budget())
+
+
+def _refusing(_b: Any, _p: int, _budget: Budget) -> tuple[Any, int]:
+    raise ua.UaError("what asyncua says of a value that it does not take")
 
 
 def test_a_structure_that_says_another_length_than_it_has_is_refused() -> None:

@@ -191,6 +191,15 @@ def test_counts_that_lie_cost_nothing(bench: Bench) -> None:
         assert time.perf_counter() - begun < 5
 
 
+def test_a_header_whose_token_is_null_is_refused_as_any_other(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    body = request(ua.ReadRequest())
+    for form in (3, 5):
+        with opened(bench) as raw:
+            raw.message(body[:4] + bytes((form, 0, 0)) + b"\xff" * 4 + body[6:])
+            assert raw.fault() == C.BadSecurityPolicyRejected
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 def test_who_says_nothing_is_closed(bench: Bench) -> None:
     with Raw(bench) as raw:
         assert raw.end() == C.BadTimeout

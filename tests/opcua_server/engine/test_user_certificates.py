@@ -11,8 +11,10 @@ from asyncua import Client, ua
 from asyncua.crypto.security_policies import SecurityPolicyBasic256Sha256
 from typer.testing import CliRunner
 
+from certs.application import load_certificate
 from certs.commands import app
-from certs.pki import ensure_application
+from certs.pki import ensure_application, thumbprint
+from certs.users import UserCertificates
 from tests.opcua_server.bench import Bench, machine, running
 
 
@@ -28,6 +30,28 @@ async def log_in(bench: Bench, folder: Path, name: str, key: str | None = None, 
         assert isinstance(await client.get_node(ua.NodeId(2258)).read_value(), datetime)
         if call:
             await (await machine(client)).call("Hold")
+
+
+async def log_in_until_it_is_gone(bench: Bench, folder: Path, name: str) -> None:
+    """A session of ``name``, whose certificate is taken away meanwhile: it ends without a request of anybody."""
+    client = Client(bench.settings.endpoint, timeout=20)
+    client.application_uri = "urn:test:client"
+    certificate, own_key = ensure_application(folder / "client", "client", client.application_uri, ["127.0.0.1"])
+    await client.set_security(SecurityPolicyBasic256Sha256, str(certificate), str(own_key))
+    await client.load_client_certificate(str(folder / name / "own" / "cert.der"))
+    await client.load_private_key(str(folder / name / "own" / "key.pem"))
+    async with client:
+        UserCertificates(bench.settings.data / "pki" / "server" / "users").take(
+            thumbprint(load_certificate(folder / name / "own" / "cert.der"))
+        )
+        with pytest.raises((ua.uaerrors.BadSessionIdInvalid, ConnectionError)):
+            await _read_for_ever(client)
+
+
+async def _read_for_ever(client: Client) -> None:
+    while True:
+        await client.get_node(ua.NodeId(2258)).read_value()
+        await asyncio.sleep(0.05)
 
 
 def kinds_of_tokens(bench: Bench) -> set[ua.UserTokenType]:
@@ -49,8 +73,9 @@ def test_a_certificate_is_a_user_only_when_an_operator_says_whose_it_is_and_its_
             asyncio.run(log_in(bench, tmp_path, "bob", call=True))
         with pytest.raises(ua.uaerrors.BadUserSignatureInvalid):
             asyncio.run(log_in(bench, tmp_path, "alice", "bob"))
-        thumbprint = next((bench.settings.data / "pki" / "server" / "users" / "trusted").glob("*.der")).stem
-        assert CliRunner().invoke(app, ["no-user", thumbprint, *data]).exit_code == 0
-        gone = "alice" if b"alice" in (bench.settings.data / f"pki/server/users/rejected/{thumbprint}.der").read_bytes() else "bob"
-        with pytest.raises(ua.uaerrors.BadIdentityTokenRejected):
-            asyncio.run(log_in(bench, tmp_path, gone))
+        asyncio.run(log_in_until_it_is_gone(bench, tmp_path, "bob"))
+        name = thumbprint(load_certificate(made["alice"][0]))
+        assert CliRunner().invoke(app, ["no-user", name, *data]).exit_code == 0
+        for gone in ("alice", "bob"):
+            with pytest.raises(ua.uaerrors.BadIdentityTokenRejected):
+                asyncio.run(log_in(bench, tmp_path, gone))

@@ -410,6 +410,28 @@ def test_publishing_interval_is_revised(bench: Bench) -> None:
     assert run(session) == [10.0, 10.0, 10.0, 3_600_000.0]
 
 
+def test_rights_hold_whatever_form_a_node_id_has(bench: Bench) -> None:
+    """Four bytes, seven, or with a namespace URI or a server's index, which a NodeId should not have: it is the same node."""
+
+    def forms(number: int) -> list[ua.NodeId]:
+        numeric = ua.NodeIdType.Numeric
+        return [
+            ua.NodeId(number, 0, ua.NodeIdType.FourByte), ua.NodeId(number, 0, numeric),
+            ua.ExpandedNodeId(number, 0, numeric, "urn:x", None), ua.ExpandedNodeId(number, 0, numeric, None, 5),
+        ]  # fmt: skip
+
+    async def session() -> None:
+        async with bench.client("operator") as client:
+            trust_list_size, create_signing_request, configuration = 12643, 12737, 12637
+            read = ua.ReadParameters(NodesToRead=[ua.ReadValueId(one, ua.AttributeIds.Value) for one in forms(trust_list_size)])
+            assert {one.StatusCode.name for one in await client.uaclient.read(read)} == {"BadUserAccessDenied"}
+            for method in forms(create_signing_request):
+                calls = [ua.CallMethodRequest(on, method, []) for on in forms(configuration)]
+                assert {one.StatusCode.name for one in await client.uaclient.call(calls)} == {"BadUserAccessDenied"}
+
+    run(session)
+
+
 def test_too_many_operations_are_refused(bench: Bench) -> None:
     async def session() -> None:
         async with bench.client() as client:

@@ -28,6 +28,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from certs.application import load_certificate, load_key, load_own, uris
 from certs.kinds import CURVES
 from certs.pki import ensure_application, thumbprint
+from certs.users import UserCertificates
+from certs.verdict import Refused
 from cnctwin.wire import decode, encode
 from opcua_server.engine.configuration.own import GROUP, KIND
 from opcua_server.engine.configuration.trust_file import MAX_HANDLES
@@ -165,6 +167,44 @@ def test_a_certificate_that_an_authority_signed_is_used_by_new_channels_without_
         asyncio.run(asyncio.wait_for(session(bench), 100))
         uri = uris(load_certificate(bench.settings.data / "pki" / "server" / "own" / "cert.der"))[0]
         ensure_application(bench.settings.data / "pki" / "server", "cnctwin server", uri, ["127.0.0.1"])  # a restart keeps it
+
+
+def test_the_trust_list_of_users_is_another_one(served: Bench) -> None:
+    """An administrator pushes an authority and its revocation list for users; no application gets in by it, and no user without a
+    role."""
+    authority, crl = plant_ca(), a.revocation_list("plant ca", ends=NOW + timedelta(days=9))
+    users = ua.NodeId(14123)
+
+    async def on(client: Client, node: ua.NodeId, method: int, *given: ua.Variant) -> Any:
+        return await client.get_node(node).call_method(ua.NodeId(method), *given)
+
+    async def session() -> None:
+        async with served.client("engineer") as client:
+            with pytest.raises(BadUserAccessDenied):
+                await on(client, users, 14129, ua.Variant(1, V.Byte))
+        async with served.client("admin") as client:
+            assert await client.get_node(ua.NodeId(14155)).read_value() == [ua.NodeId(ua.ObjectIds.UserCertificateType)]
+            with pytest.raises(ua.UaStatusCodeError):  # a method of the other list
+                await on(client, users, 12647, ua.Variant(1, V.Byte))
+            before = await read_list(client)
+            number = await on(client, users, 14129, ua.Variant(6, V.Byte))
+            new = ua.TrustListDataType()
+            new.SpecifiedLists = ua.UInt32(3)
+            new.TrustedCertificates, new.TrustedCrls = [a.der(authority)], [a.der(crl)]
+            await on(client, users, 14137, handle(number), ua.Variant(encode(new), V.ByteString))
+            assert await on(client, users, 14148, handle(number)) is False
+            folder = served.settings.data / "pki" / "server" / "users"
+            assert [load_certificate(path) for path in (folder / "trusted").glob("*.der")] == [authority]
+            assert len(list((folder / "trusted").glob("*.crl"))) == 1
+            assert await client.get_node(ua.NodeId(14124)).read_value() > len(a.der(authority))
+            assert await read_list(client) == before, "that of applications is as it was"
+            signed_user = a.certificate("alice", issuer="plant ca", starts=NOW - timedelta(days=1), ends=NOW + timedelta(days=9))
+            with pytest.raises(Refused, match="nobody's"):
+                UserCertificates(folder).owner(a.der(signed_user))
+            await on(client, users, 14153, ua.Variant(thumbprint(authority), V.String), ua.Variant(True, V.Boolean))
+            assert not list((folder / "trusted").glob("*.der"))
+
+    run(session)
 
 
 def test_a_certificate_for_a_curve_is_replaced_and_the_others_stay(tmp_path: Path) -> None:

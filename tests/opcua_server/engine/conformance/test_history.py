@@ -468,6 +468,8 @@ def test_aggregates_that_cannot_be_say_why(plant: Plant) -> None:
         assert await status(processed(FIVE, FIVE, 0, "Count")) == "BadInvalidArgument"
         assert await status(processed(FIVE, end, -1, "Count")) == "BadInvalidArgument"
         assert await status(processed(FIVE, end, float("nan"), "Count")) == "BadInvalidArgument"
+        assert await status(processed(FIVE, end, float("inf"), "Count")) == "BadInvalidArgument"
+        assert await status(processed(FIVE, end, 1e308, "Count")) == await status(processed(FIVE, end, 0, "Count"))
         few = {"TreatUncertainAsBad": True, "PercentDataBad": 40, "PercentDataGood": 50, "UseSlopedExtrapolation": False}
         assert await status(processed(FIVE, end, 0, "Count", **few)) == "BadAggregateConfigurationRejected"
         server = ua.TimestampsToReturn.Server
