@@ -124,11 +124,33 @@ async def connected(
     if user is not None:
         client.set_user(user)
         client.set_password(password if password is not None else bench.password(user))
-    await client.connect()
+    with closed_sockets(client):
+        await client.connect()
+        try:
+            yield client
+        finally:
+            await client.disconnect()
+
+
+@contextlib.contextmanager
+def closed_sockets(client: Client) -> Iterator[None]:
+    """Close the sockets that asyncua leaves to the server once that has said why it closes: a loop that ends before it does would
+    leave them open."""
+    transports: list[Any] = []
+    disconnect = client.uaclient.disconnect_socket
+
+    def disconnect_socket() -> None:
+        if client.uaclient.protocol is not None:
+            transports.append(client.uaclient.protocol.transport)
+        disconnect()
+
+    client.uaclient.disconnect_socket = disconnect_socket  # type: ignore[method-assign]
     try:
-        yield client
+        yield
     finally:
-        await client.disconnect()
+        for transport in transports:
+            if transport is not None:
+                transport.close()
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ from certs.application import key_pem
 from certs.pki import thumbprint
 from certs.trust import Trust
 from tests.certs import authority as a
-from tests.opcua_server.bench import Bench, running
+from tests.opcua_server.bench import Bench, closed_sockets, running
 
 NOW = datetime.now(UTC)
 NAME = "at the door"
@@ -70,8 +70,9 @@ async def connect(bench: Bench, certificate: x509.Certificate, uri: str = "urn:t
     await client.set_security(SecurityPolicyBasic256Sha256, str(folder / "cert.der"), str(folder / "key.pem"))
     client.set_user("operator")
     client.set_password(bench.password("operator"))
-    async with client:
-        return await client.nodes.server_state.read_value()
+    with closed_sockets(client):
+        async with client:
+            return await client.nodes.server_state.read_value()
 
 
 @pytest.mark.parametrize("name", WRONG)
