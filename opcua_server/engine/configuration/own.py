@@ -18,6 +18,7 @@ from typing import Any, Final
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.hazmat.primitives.serialization.pkcs12 import load_key_and_certificates
 
 from certs.application import install_application, signing_request, thumbprint, uris
 from certs.errors import CertificateProblem
@@ -38,6 +39,8 @@ KIND: Final = ua.NodeId(RSA.type_id, 0)
 MAX_ISSUERS: Final = 5
 MAX_BYTES: Final = 65_536
 MIN_NONCE: Final = 32
+KEY_FORMATS: Final = ("PEM", "PFX")
+"""Without a passphrase: the channel that carries them is encrypted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,10 +173,13 @@ class OwnCertificate:
 
 
 def _load_key(key_format: str | None, content: bytes | None) -> PrivateKey:
-    if key_format != "PEM" or not content or len(content) > MAX_BYTES:
-        raise ServiceFault(_C.BadNotSupported if key_format != "PEM" else _C.BadInvalidArgument)
+    if key_format not in KEY_FORMATS:
+        raise ServiceFault(_C.BadNotSupported)
+    if not content or len(content) > MAX_BYTES:
+        raise ServiceFault(_C.BadInvalidArgument)
+    key: object
     try:
-        key = load_pem_private_key(content, password=None)
+        key = load_pem_private_key(content, password=None) if key_format == "PEM" else load_key_and_certificates(content, None)[0]
     except UNREADABLE as error:
         raise ServiceFault(_C.BadInvalidArgument) from error
     if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) or kind_of(key) is None:

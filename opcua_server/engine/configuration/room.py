@@ -17,7 +17,7 @@ from certs.lists import rejected
 from cnctwin.wire.scalars import ua
 from opcua_server.engine.configuration import trust_file
 from opcua_server.engine.configuration.arguments import answer, values
-from opcua_server.engine.configuration.own import GROUP, KIND, OwnCertificate
+from opcua_server.engine.configuration.own import GROUP, KEY_FORMATS, KIND, OwnCertificate
 from opcua_server.engine.configuration.trust_file import TrustFile
 from opcua_server.engine.contract import Core, MethodHandler, Request, Service, ServiceFault
 from opcua_server.space.removal import take_away
@@ -76,7 +76,7 @@ def claim(server: Any) -> None:
     aspace = server.iserver.aspace
     for number, value, kind in (
         (12710, ["DA"], _V.String),
-        (12639, ["PEM"], _V.String),
+        (12639, list(KEY_FORMATS), _V.String),
         (12640, trust_file.MAX_BYTES, _V.UInt32),
         (12641, False, _V.Boolean),
         (14161, [ua.NodeId(kind.type_id, 0) for kind in KINDS if server.own.of(kind) is not None], _V.NodeId),

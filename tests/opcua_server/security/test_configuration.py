@@ -23,9 +23,11 @@ from asyncua.ua.uaerrors import (
 )
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, NoEncryption
+from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from certs.application import load_certificate, load_key, load_own, uris
+from certs.application import key_pem, load_certificate, load_key, load_own, signing_request, uris
 from certs.kinds import CURVES
 from certs.pki import ensure_application, thumbprint
 from certs.users import UserCertificates
@@ -214,6 +216,37 @@ def test_a_certificate_for_a_curve_is_replaced_and_the_others_stay(tmp_path: Pat
         endpoints = await Client(bench.settings.endpoint).connect_and_get_server_endpoints()
         return {one.SecurityPolicyUri.rpartition("#")[2]: bytes(one.ServerCertificate) for one in endpoints}
 
+    async def its_key_comes_with_it(bench: Bench, admin: Client, before: x509.Certificate) -> None:
+        new = CURVES["nistP256"].new_key()
+        certificate, authority = signed(signing_request(before, new)), a.der(plant_ca())
+
+        async def push(key_format: str, content: bytes) -> None:
+            group, _, der, issuers, *_rest = update(certificate, authority)
+            await own(admin, 13737, group, curve, der, issuers, ua.Variant(key_format, V.String), ua.Variant(content, V.ByteString))
+
+        def pfx(key: Any, password: bytes = b"") -> bytes:
+            sealed = BestAvailableEncryption(password) if password else NoEncryption()
+            return serialize_key_and_certificates(b"mill", key, None, None, sealed)
+
+        assert await admin.get_node(ua.NodeId(12639)).read_value() == ["PEM", "PFX"]
+        for wrong, content, problem in (
+            ("DER", key_pem(new), ua.uaerrors.BadNotSupported),
+            ("PEM", pfx(new), BadInvalidArgument),
+            ("PFX", key_pem(new), BadInvalidArgument),
+            ("PFX", pfx(new, b"secret"), BadInvalidArgument),
+            ("PFX", pfx(CURVES["nistP256"].new_key()), BadSecurityChecksFailed),
+        ):
+            with pytest.raises(problem):
+                await push(wrong, content)
+        for key_format in ("PEM", "PFX"):
+            new = CURVES["nistP256"].new_key()
+            certificate = signed(signing_request(before, new))
+            await push(key_format, key_pem(new) if key_format == "PEM" else pfx(new))
+            await own(admin, 12740)
+            installed, key = load_own(bench.settings.data / "pki" / "server", CURVES["nistP256"])
+            assert a.der(installed) == certificate
+            assert key.public_key() == new.public_key()
+
     async def session(bench: Bench) -> None:
         async with bench.client("admin") as admin:
             kinds = await admin.get_node(ua.NodeId(14161)).read_value()
@@ -232,6 +265,7 @@ def test_a_certificate_for_a_curve_is_replaced_and_the_others_stay(tmp_path: Pat
             installed, key = load_own(bench.settings.data / "pki" / "server", CURVES["nistP256"])
             assert installed.public_key() == key.public_key()
             assert a.der(installed) == certificate
+            await its_key_comes_with_it(bench, admin, installed)
 
     with running(tmp_path) as bench:
         asyncio.run(asyncio.wait_for(session(bench), 100))
