@@ -15,8 +15,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from opcua_server.machine.machine import Begun, Machine, sums
-from opcua_server.machine.motion.axes import as_read, follow
+from opcua_server.machine.machine import Begun, Machine
+from opcua_server.machine.motion.axes import as_read, follow, sums
 from opcua_server.machine.motion.columns import Columns
 from opcua_server.machine.parameters import VF2
 from opcua_server.machine.process.process import SAMPLES_PER_TICK
@@ -58,7 +58,7 @@ class Group:
             np.repeat(np.concatenate([one.force_n for one in begun]), SAMPLES_PER_TICK, axis=1),
         )
         axes = as_read(self._columns, followed, np.concatenate([machine.screws_c for machine in self.machines]))
-        watts, ways = sums(followed.power_w, followed.velocity_mm_s, count, 1)
+        watts, ways = sums(followed, count, 1)
         for k, (machine, one) in enumerate(zip(self.machines, begun, strict=True)):
             if k not in apart:
                 machine.end(one, axes.part(_window(k)), watts[k][0], ways[k][0])

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nodesets.states import MachineState
-from opcua_server.machine import energy
+from opcua_server.machine import energy, kept
 from opcua_server.machine.auxiliaries import Hydraulics, lubrication_bar
 from opcua_server.machine.burst import burst
 from opcua_server.machine.chips import IDLE_A, W_PER_A, ChipConveyor
@@ -31,7 +31,7 @@ from opcua_server.machine.controller import Controller
 from opcua_server.machine.coolant import PUMP_WEAR, CoolantUnit
 from opcua_server.machine.faults.active import ActiveFaults
 from opcua_server.machine.motion.axes import Axes as FeedDrives
-from opcua_server.machine.motion.axes import AxisBlock, as_read
+from opcua_server.machine.motion.axes import AxisBlock, as_read, sums
 from opcua_server.machine.motion.block import MotionBlock
 from opcua_server.machine.motion.motion import Motion
 from opcua_server.machine.noise import BURST, GAUGE, PERSONALITY, Channel, Index, Noise, generator
@@ -139,7 +139,8 @@ class Machine:
         self._lost_mm = 0.0
         """Counts that the scale of Y has lost since the axes were referenced."""
         self._ra_sum = self._ra_weight = 0.0
-        self._parts_seen = 0
+        self.parts_seen = 0
+        """By the gauge beside the machine."""
         self.controller = Controller(
             lambda wait: Motion(VF2, PARKED, wait),
             Library(programs, order, program), self.spindle, self.coolant, self.magazine, self.faults,
@@ -213,7 +214,7 @@ class Machine:
         rows = np.concatenate([one.motion.rows for one in begun], axis=1)
         force = np.repeat(np.concatenate([one.force_n for one in begun], axis=1), SAMPLES_PER_TICK, axis=1)
         followed = self.axes.follow(rows[:3], rows[3:], force)
-        watts, ways = sums(followed.power_w, followed.velocity_mm_s, 1, count)
+        watts, ways = sums(followed, 1, count)
         for one, servo_ws, way in zip(begun, watts[0], ways[0], strict=True):
             last = seen and one is begun[-1]
             axes = as_read(self.axes.columns, followed.part(slice(-SAMPLES, None)), np.array(self.screws_c)) if last else None
@@ -401,11 +402,11 @@ class Machine:
             self._ra_sum += cut.roughness_um * cut.in_cut_s
             self._ra_weight += cut.in_cut_s
         parts = self.controller.parts
-        if parts != self._parts_seen:
+        if parts != self.parts_seen:
             if self._ra_weight > 0.0:
                 error = float(generator(self.seed, self.number, GAUGE, parts).standard_normal())
                 self.shown.part_roughness_um = self._ra_sum / self._ra_weight * math.exp(0.06 * error)
-            self._parts_seen, self._ra_sum, self._ra_weight = parts, 0.0, 0.0
+            self.parts_seen, self._ra_sum, self._ra_weight = parts, 0.0, 0.0
 
     def _spindle_power_noise(self, power_w: float, cut_w: float, noise: list[float]) -> float:
         """What the drive's power signal adds: 12 % of the power without cut, and the current controller's own swing.
@@ -429,68 +430,13 @@ class Machine:
         """
         return burst(self.sensing.vibration, seconds, generator(self.seed, self.number, BURST, self.block))
 
-    # --- what survives a restart ----------------------------------------------------------------------------------
     def save(self) -> dict[str, Any]:
-        """JSON data: counters, wear, faults, overrides, programs, temperatures."""
-        controller = self.controller
-        return {
-            "version": 1,
-            "block": self.block,
-            "energy_j": self.meter.energy_j,
-            "operation_s": controller.operation_s,
-            "cycles_started": controller.cycles_started,
-            "parts": controller.parts,
-            "last_cycle_s": controller.last_cycle_s,
-            "tool_number": controller.tool_number,
-            "overrides": [controller.feed_override, controller.rapid_override, controller.spindle_override],
-            "modifiers": dict(controller.modifiers),
-            "tools": {str(number): tool.save() for number, tool in self.magazine.items()},
-            "faults": self.faults.save(),
-            "library": controller.library.save(),
-            "repeat": controller.repeat,
-            "upkeep": self.upkeep.save(),
-            "temperatures_c": self.thermal.nodes.tolist(),
-            "coolant_level_percent": self.coolant.level_percent,
-            "coolant_filter_load": self.coolant.filter_load,
-            "tool_changes": controller.tool_changes,
-            "part_roughness_um": self.shown.part_roughness_um,
-            "chips_kg": [self.conveyor.belt_kg, self.conveyor.pile_kg],
-            "hydraulics": controller.hydraulics.save(self.time_s),
-        }
+        """What survives a restart (``kept``)."""
+        return kept.save(self)
 
     def restore(self, saved: Mapping[str, Any]) -> None:
         """Take up a ``save``; the axes stand at home and no program runs. ValueError when it is of another version."""
-        if saved.get("version") != 1:
-            raise ValueError(f"machine state of version {saved.get('version')!r}, not 1")
-        controller = self.controller
-        self.block = int(saved["block"])
-        controller.now_s = self.time_s
-        self.meter.energy_j = float(saved["energy_j"])
-        controller.operation_s, controller.last_cycle_s = float(saved["operation_s"]), float(saved["last_cycle_s"])
-        controller.cycles_started, controller.parts = int(saved["cycles_started"]), int(saved["parts"])
-        controller.tool_number = int(saved["tool_number"])
-        for method, value in zip(("SetFeedOverride", "SetRapidOverride", "SetSpindleOverride"), saved["overrides"], strict=True):
-            controller.call(method, [value])
-        for name, on in saved["modifiers"].items():
-            controller.call("SetModifier", [name, bool(on)])
-        for number, tool in saved["tools"].items():
-            self.magazine[int(number)].restore(tool)
-        self.faults.restore(saved["faults"])
-        controller.library.restore(saved["library"])
-        self.thermal.nodes[:] = saved["temperatures_c"]
-        self.coolant.level_percent = float(saved["coolant_level_percent"])
-        self.coolant.filter_load = float(saved["coolant_filter_load"])
-        # What later versions added has a default: a state from before them is taken up as well.
-        controller.tool_changes = int(saved.get("tool_changes", 0))
-        self.shown.part_roughness_um = float(saved.get("part_roughness_um", 0.0))
-        self.conveyor.belt_kg, self.conveyor.pile_kg = (float(kg) for kg in saved.get("chips_kg", (0.0, 0.0)))
-        self._parts_seen = controller.parts
-        self.upkeep.restore(saved.get("upkeep", {}))
-        controller.hydraulics.restore(saved.get("hydraulics", {}), self.time_s)
-        controller.repeat = controller.repeat and bool(saved.get("repeat", True))
-        controller.job = None
-        controller.prepare()
-        controller.happened.clear()
+        kept.restore(self, saved)
 
 
 Y: Final = 1
@@ -499,14 +445,5 @@ LOST_LIMIT_MM: Final = 0.12
 _EVEN: Final = (1.0, 1.0, 1.0)
 _SOUND_AXES: Final = ((0.0, 0.0, 0.0), _EVEN, _EVEN)
 _NO_FORCE: Final[Floats] = np.zeros((3, TICKS))
-
-
-def sums(power_w: Floats, velocity_mm_s: Floats, machines: int, blocks: int) -> tuple[list[list[float]], list[list[list[float]]]]:
-    """Of rows (machines * 3, blocks * samples): summed power (machines, blocks), and summed speed (machines, blocks, 3)."""
-    watts = power_w.reshape(machines, 3, blocks, SAMPLES).sum(axis=3).sum(axis=1)
-    ways = np.abs(velocity_mm_s).reshape(machines, 3, blocks, SAMPLES).sum(axis=3).transpose(0, 2, 1)
-    return watts.tolist(), ways.tolist()
-
-
 _SCREW_HEAT: Final = (260.0 / SAMPLES / 1000.0, 300.0 / SAMPLES / 1000.0, 280.0 / SAMPLES / 1000.0)
 """W in nut and screw of X, Y, Z per mm/s summed over the samples: part of each axis' friction of 260, 300 and 280 N."""

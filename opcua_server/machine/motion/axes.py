@@ -211,6 +211,14 @@ def as_read(p: Columns, followed: Followed, screws_c: Floats) -> AxisBlock:
     return AxisBlock(values, followed.power_w.copy(), followed.power_w.sum(axis=1) / max(n, 1), load)
 
 
+def sums(followed: Followed, machines: int, blocks: int) -> tuple[list[list[float]], list[list[list[float]]]]:
+    """Over each block of samples: power of a machine's axes in W (machines, blocks), way of each per ms (machines, blocks, 3)."""
+    shape = (machines, 3, blocks, -1)
+    watts = followed.power_w.reshape(shape).sum(axis=3).sum(axis=1)
+    ways = np.abs(followed.velocity_mm_s).reshape(shape).sum(axis=3).transpose(0, 2, 1)
+    return watts.tolist(), ways.tolist()
+
+
 def _filtered(filters: Sequence[tuple[Filter, list[int]]], rows: Floats, state: Floats) -> Floats:
     """Each row (axes, n) through its filter, whose state (order, axes) moves on; in one go where all axes have the same."""
     if len(filters) == 1:
