@@ -39,7 +39,10 @@ class Group:
 
     def step(self) -> None:
         """The next 100 ms of all."""
-        begun = [machine.begin() for machine in self.machines]
+        self.finish([machine.begin() for machine in self.machines])
+
+    def finish(self, begun: list[Begun]) -> None:
+        """The axes of all, and what the sensors say then, of blocks that each machine has begun."""
         apart = [k for k, (machine, one) in enumerate(zip(self.machines, begun, strict=True)) if not machine.sound(one)]
         kept = [self._state[:, _window(k)].copy() for k in apart]
         self._together(begun, set(apart))

@@ -37,34 +37,15 @@ DRILL_TOOTH: Final = 0.15
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """The ticks of a block that cut, ``n`` of them."""
+    """The ticks of a block that cut, ``n`` of them. Thousands are kept, so that what is known of each tick is one array."""
 
     tool: ToolType
     material: Material
     speed_rpm: float
-    ticks: npt.NDArray[np.intp]
+    ticks: npt.NDArray[np.int8]
     """Which of the block's (n,)."""
-    sharp_w: Floats
-    """Power of a new edge (n,)."""
-    blunt_w: Floats
-    """What each mm of flank wear adds (n,)."""
-    force_n_w: Floats
-    """Forces on X, Y, Z by power (3, n): against the feed, across it, and up the spindle."""
-    shakes_n_w: Floats
-    """Force of one tooth that excites the tooth-passing line, by power (n,)."""
-    bends_n_w: Floats
-    """Force on the teeth in cut that may break the tool, by power (n,); 0 where it cuts along its axis."""
-    turns_n_w: Floats
-    """Force that is missed once per turn where a tooth is gone, by power (n,); 0 where it cuts along its axis."""
-    feed_mm_min: Floats
-    depth_mm: Floats
-    width_mm: Floats
-    chip_mm: Floats
-    specific_n_mm2: Floats
-    """kc (n,)."""
-    teeth_in_cut: Floats
-    mills: Flags
-    """Ticks that do not cut along the axis (n,)."""
+    rows: Floats
+    """(14, n), each row a property below, which is (n,)."""
     whole: Sums = field(init=False)
     """Of all ticks: most blocks have nothing that ends them early."""
     hardest: tuple[float, float] = field(init=False)
@@ -78,6 +59,78 @@ class Load:
         put(self, "hardest", (float((self.sharp_w * self.bends_n_w).max()), float((self.blunt_w * self.bends_n_w).max())))
         loads = bites(self.depth_mm, self.specific_n_mm2, self.teeth_in_cut)
         put(self, "bites_n_mm", float(np.where(self.mills, loads, 0.0).max()))
+
+    @property
+    def sharp_w(self) -> Floats:
+        """Power of a new edge."""
+        row: Floats = self.rows[0]
+        return row
+
+    @property
+    def blunt_w(self) -> Floats:
+        """What each mm of flank wear adds to it."""
+        row: Floats = self.rows[1]
+        return row
+
+    @property
+    def shakes_n_w(self) -> Floats:
+        """Force of one tooth that excites the tooth-passing line, by power."""
+        row: Floats = self.rows[2]
+        return row
+
+    @property
+    def force_n_w(self) -> Floats:
+        """Forces on X, Y, Z by power (3, n): against the feed, across it, and up the spindle."""
+        row: Floats = self.rows[3:6]
+        return row
+
+    @property
+    def bends_n_w(self) -> Floats:
+        """Force on the teeth in cut that may break the tool, by power; 0 where it cuts along its axis."""
+        row: Floats = self.rows[6]
+        return row
+
+    @property
+    def turns_n_w(self) -> Floats:
+        """Force that is missed once per turn where a tooth is gone, by power; 0 where it cuts along its axis."""
+        row: Floats = self.rows[7]
+        return row
+
+    @property
+    def feed_mm_min(self) -> Floats:
+        row: Floats = self.rows[8]
+        return row
+
+    @property
+    def depth_mm(self) -> Floats:
+        row: Floats = self.rows[9]
+        return row
+
+    @property
+    def width_mm(self) -> Floats:
+        row: Floats = self.rows[10]
+        return row
+
+    @property
+    def chip_mm(self) -> Floats:
+        row: Floats = self.rows[11]
+        return row
+
+    @property
+    def specific_n_mm2(self) -> Floats:
+        """kc."""
+        row: Floats = self.rows[12]
+        return row
+
+    @property
+    def teeth_in_cut(self) -> Floats:
+        row: Floats = self.rows[13]
+        return row
+
+    @property
+    def mills(self) -> Flags:
+        """Whether it does not cut along the axis."""
+        return self.bends_n_w > 0.0
 
     def sums(self, count: int) -> Sums:
         """Of the first ``count`` ticks."""
@@ -134,25 +187,21 @@ def load(
     sharp = cut(0.0)
     per_w = 60_000.0 / (math.pi * kind.diameter_mm * speed_rpm)
     tooth_n_w = per_w / np.maximum(sharp.teeth_in_cut, 0.05)
-    return Load(
-        tool=kind,
-        material=material,
-        speed_rpm=speed_rpm,
-        ticks=ticks,
-        sharp_w=sharp.power_w,
-        blunt_w=cut(1.0).power_w - sharp.power_w,
-        force_n_w=_axis_forces(per_w, (steps_mm / travels_mm[:, None]).T, axial),
-        shakes_n_w=np.where(axial, DRILL_TOOTH, 1.0) * tooth_n_w,
-        bends_n_w=np.where(axial, 0.0, np.maximum(sharp.teeth_in_cut, 1.0)) * tooth_n_w,
-        turns_n_w=np.where(axial, 0.0, np.minimum(sharp.teeth_in_cut, 1.0)) * tooth_n_w,
-        feed_mm_min=feed,
-        depth_mm=depth,
-        width_mm=width,
-        chip_mm=sharp.chip_mm,
-        specific_n_mm2=material.specific_force(sharp.chip_mm),
-        teeth_in_cut=sharp.teeth_in_cut,
-        mills=mills,
+    rows = (
+        sharp.power_w,
+        cut(1.0).power_w - sharp.power_w,
+        np.where(axial, DRILL_TOOTH, 1.0) * tooth_n_w,
+        *_axis_forces(per_w, (steps_mm / travels_mm[:, None]).T, axial),
+        np.where(axial, 0.0, np.maximum(sharp.teeth_in_cut, 1.0)) * tooth_n_w,
+        np.where(axial, 0.0, np.minimum(sharp.teeth_in_cut, 1.0)) * tooth_n_w,
+        feed,
+        depth,
+        width,
+        sharp.chip_mm,
+        material.specific_force(sharp.chip_mm),
+        sharp.teeth_in_cut,
     )
+    return Load(kind, material, speed_rpm, ticks.astype(np.int8), np.array(rows))
 
 
 def _axis_forces(per_w: float, along: Floats, axial: Flags) -> Floats:

@@ -101,7 +101,7 @@ class Process:
             removal = stock.take(tips_mm, path, radius)
         # What else a cut depends on, but for the state of the edge: with all that equal it is the cut of the part before.
         key = (engagement.state, before, id(tool.type), speed_rpm)
-        passed = removal.passes.get(key)
+        passed: Pass | None = removal.found(key)
         if passed is None:
             passed = self._pass(stock, removal.volumes, removal.moments, tips_mm, before, tool, speed_rpm)
             removal.remember(key, passed)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -20,7 +20,7 @@ from opcua_server.machine.process.blank import Blank
 
 Key = tuple[int, float, bytes]
 MOST: Final = 12_000
-"""Stamps remembered: 20 minutes of different cuts, 45 MB with what is known of them; the shipped programs need half. Beyond it
+"""Stamps remembered: 20 minutes of different cuts, 60 MB with what is known of them; the shipped programs need half. Beyond it
 everything is forgotten and learnt anew."""
 
 MOST_PASSES: Final = 4
@@ -37,14 +37,19 @@ class Removal:
     heights: npt.NDArray[np.float64] | float = 0.0
     state: int = -1
     """The state after it."""
-    passes: dict[Hashable, Any] = field(default_factory=dict)
-    """What else was found out about the cut by what else it depends on (``process``)."""
+    passes: tuple[tuple[Hashable, Any], ...] = ()
+    """What else was found out about the cut (``process``), each behind what else it depends on."""
 
-    def remember(self, key: Hashable, found: object) -> None:
-        """Of the few ways in which one stamp is made again and again; no more are kept."""
-        if len(self.passes) >= MOST_PASSES:
-            self.passes.clear()
-        self.passes[key] = found
+    def found(self, key: Hashable) -> Any:
+        """What is remembered of a way in which this stamp was made; None if nothing is."""
+        for known, what in self.passes:
+            if known == key:
+                return what
+        return None
+
+    def remember(self, key: Hashable, what: object) -> None:
+        """One of the few ways in which one stamp is made again and again; no more are kept."""
+        self.passes = (*self.passes[1 - MOST_PASSES :], (key, what))
 
 
 class Removals:
