@@ -3,10 +3,12 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
+import argon2
 import pytest
 
+from cnctwin import secrets
 from cnctwin.errors import ConfigurationError
-from cnctwin.secrets import Vault
+from cnctwin.secrets import _HASHER, Vault
 
 
 def test_secrets_are_made_once_and_shown_once(tmp_path: Path) -> None:
@@ -65,3 +67,25 @@ def test_a_damaged_file_is_one_clear_problem_and_stays_as_it_is(tmp_path: Path, 
     with pytest.raises(ConfigurationError, match="users.json"):
         vault.ensure()
     assert path.read_text() == content
+
+
+def test_an_unknown_user_costs_the_same_work_as_a_known_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One hash of the same parameters is verified either way: how long it takes says nothing about who there is."""
+    vault = Vault(tmp_path)
+    vault.ensure()
+    verified: list[str] = []
+
+    class Counting:
+        def verify(self, known: str, password: str) -> bool:
+            verified.append(known)
+            return bool(_HASHER.verify(known, password))
+
+        def hash(self, password: str) -> str:
+            return _HASHER.hash(password)
+
+    monkeypatch.setattr(secrets, "_HASHER", Counting())
+    for user in ("operator", "nobody", ""):
+        assert vault.authenticate(user, "wrong") is None
+    assert len(verified) == 3
+    assert len({argon2.extract_parameters(known) for known in verified}) == 1
+    assert len(set(verified)) == 2, "the two that are unknown are compared with the same hash of nobody"
