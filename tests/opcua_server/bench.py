@@ -116,7 +116,8 @@ class Bench:
 async def connected(
     bench: Bench, user: str | None, password: str | None, name: str, policy: Any, mode: Any
 ) -> AsyncIterator[Client]:
-    client = Client(bench.settings.endpoint, timeout=20)
+    # It does not look each second whether its session lives: tests make sessions that are not activated, and that would end it.
+    client = Client(bench.settings.endpoint, timeout=20, watchdog_intervall=3_600.0)
     client.application_uri = f"urn:test:{name}"
     if policy is not None:
         certificate, key = ensure_application(bench.folder / name, name, client.application_uri, ["127.0.0.1"])
