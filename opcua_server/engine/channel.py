@@ -37,6 +37,8 @@ _SYMMETRIC: Final = struct.Struct("<3scIIIII")
 _SEQUENCE: Final = struct.Struct("<II")
 _WHOLE: Final = struct.Struct("<4sIIIII")
 _MSGF: Final = b"MSGF"
+_PADDING: Final = [bytes((number,)) * (number + 1) for number in range(BLOCK)]
+"""PaddingSize and as many bytes of it."""
 _read_request: Final = decoder(ua.OpenSecureChannelRequest)
 _C = ua.StatusCodes
 
@@ -277,16 +279,18 @@ class Channel:
         return request_id, body
 
     def whole(self, data: bytes, now_s: float) -> tuple[int, bytes] | None:
-        """Request id and body, where ``data`` is what nearly all is: one message in one chunk, in clear, of the token in use, in
-        order. None where there is more to judge (``receive``), and nothing has changed."""
+        """Request id and body, where ``data`` is what nearly all is: one message in one chunk. None where there is more to judge,
+        and nothing has changed. Raises ProtocolError as ``receive`` does."""
         token = self._sending
-        if token is None or token.theirs is not None or not 24 <= len(data) <= frames.MIN_BUFFER:
+        if token is None or not 24 <= len(data) <= frames.MIN_BUFFER:
             return None
         kind, size, number, token_id, sequence, request_id = _WHOLE.unpack_from(data)
-        if kind != _MSGF or size != len(data) or number != self.number or token_id != token.number or now_s > token.ends_s:
+        if kind != _MSGF or size != len(data):
             return None
+        if token.theirs is not None or number != self.number or token_id != token.number or now_s > token.ends_s:
+            return self.receive(data, now_s)
         if self._heard is None or sequence != self._heard + 1:
-            return None
+            return self.receive(data, now_s)
         self._heard = sequence
         return request_id, data[24:]
 
@@ -332,7 +336,7 @@ class Channel:
         padding = -(8 + len(body) + 1 + self._signature) % BLOCK
         size = 16 + 8 + len(body) + 1 + padding + self._signature
         head = _SYMMETRIC.pack(b"MSG", final, size, self.number, token.number, sequence, request_id)
-        plain = head + body + bytes((padding,)) * (padding + 1)
+        plain = b"".join((head, body, _PADDING[padding]))
         return head[:16] + token.ours.encrypt(plain[16:] + token.ours.sign(plain))
 
 

@@ -155,17 +155,15 @@ class Connection(asyncio.Protocol):
                 return
             data, self._tail = self._tail, b""
         elif self._assembler.is_empty and len(data) <= self.engine.limits.message_bytes_before_session:
-            whole = self.channel.whole(data, self.engine.clock())
-            if whole is not None:
-                self._take_one(*whole)
+            try:
+                whole = self.channel.whole(data, self.engine.clock())
+                if whole is not None:
+                    self._message(*whole)
+                    return
+            except ProtocolError as problem:
+                self._refuse(problem)
                 return
         self._take(data)
-
-    def _take_one(self, request_id: int, body: bytes) -> None:
-        try:
-            self._message(request_id, body)
-        except ProtocolError as problem:
-            self._refuse(problem)
 
     def _take(self, data: bytes) -> None:
         """All whole frames in ``data``; the rest waits for more."""
