@@ -12,6 +12,7 @@ signed is never replaced: only its issuer can renew it. A file that cannot be re
 from __future__ import annotations
 
 import contextlib
+import functools
 import ipaddress
 import os
 import socket
@@ -177,7 +178,7 @@ def load_own(folder: Path, kind: Kind) -> tuple[x509.Certificate, PrivateKey]:
 
 def _load_any_key(path: Path, kind: Kind) -> PrivateKey:
     try:
-        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+        key = _parsed_key(path.read_bytes())
     except (OSError, ValueError, TypeError) as error:
         raise CertificateProblem(
             f"{path}: is no private key that can be read ({error}); restore it, or make a new pair: cnctwin certs renew --new-key"
@@ -186,6 +187,12 @@ def _load_any_key(path: Path, kind: Kind) -> PrivateKey:
         what = "an RSA key" if kind is RSA else f"a key on the curve {kind.name}"
         raise CertificateProblem(f"{path}: is not {what}; the offered security policies need one")
     return key
+
+
+@functools.lru_cache(maxsize=8)
+def _parsed_key(content: bytes) -> object:
+    """Whether an RSA key is sound takes 40 ms to find out, and a start asks more than once."""
+    return serialization.load_pem_private_key(content, password=None)
 
 
 def shown(text: str) -> str:
