@@ -38,8 +38,11 @@ def _one_line_problems(command: Callable[..., None]) -> Callable[..., None]:
     def run(*args: Any, **options: Any) -> None:
         try:
             command(*args, **options)
-        except (CertificateProblem, OSError) as problem:
+        except CertificateProblem as problem:
             typer.echo(f"cnctwin: {problem}", err=True)
+            raise typer.Exit(2) from None
+        except OSError as error:
+            typer.echo(f"cnctwin: {error.filename}: {error.strerror}", err=True)
             raise typer.Exit(2) from None
 
     return run

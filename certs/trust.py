@@ -147,7 +147,9 @@ class Trust:
         return next(entry for entry in self.entries() if entry.thumbprint == name and (target.name == entry.store))
 
     def _find(self, wanted: str, folder: Path) -> Path:
-        if folder == self.rejected and (Path(wanted).suffix in (".der", ".pem", ".crt", ".cer")) and Path(wanted).is_file():
+        if folder == self.rejected and Path(wanted).suffix in (".der", ".pem", ".crt", ".cer"):
+            if not Path(wanted).is_file():
+                raise CertificateProblem(f"{wanted}: there is no such file")
             return Path(wanted)
         name = wanted.replace(":", "").replace(" ", "").upper()
         if len(name) < 8:

@@ -60,7 +60,7 @@ async def run(settings: Settings, status: Status, link: OpcUa, listener: socket.
     """Run the gateway on this link; ``listener`` replaces the socket the settings name (tests use a free port)."""
     with ExitStack() as stack:
         listener = stack.enter_context(listener or server.bind(settings.host, settings.http_port))
-        ports = [stack.enter_context(server.bind(settings.host, port)) for port in _compat_ports(settings)]
+        ports = [stack.enter_context(server.bind(settings.host, port, "--compat-ports")) for port in _compat_ports(settings)]
         store = Store(settings.data / "store", Peer("store"))
         await store.open()
         try:

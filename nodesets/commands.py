@@ -75,6 +75,10 @@ def show(
     group: Annotated[str, typer.Argument(help="only signals whose name begins with this, such as Spindle")] = "",
 ) -> None:
     """Print the signals as a table."""
+    if not any(signal.name.startswith(group) for signal in SIGNALS):
+        groups = ", ".join(dict.fromkeys(signal.name.partition("/")[0] for signal in SIGNALS))
+        typer.echo(f"cnctwin nodesets show: no signal's name begins with {group}; there are {groups}", err=True)
+        raise typer.Exit(2)
     table = Table("Signal", "Type", "Unit", "Range", "Access", "What it is", title="Signals of a machine")
     for signal in SIGNALS:
         if not signal.name.startswith(group):

@@ -53,6 +53,8 @@ class _Session:
     user: str
     role: Role
     until: float
+    stamp: str
+    """Of the password the user came in with: with another one the session is over."""
 
 
 class Doorkeeper:
@@ -70,7 +72,7 @@ class Doorkeeper:
             return self._by_key(key)
         if (cookie := headers.get("cookie")) is not None and (token := _token(cookie)) is not None:
             session = self._sessions.get(_digest(token))
-            if session is not None and session.until > time.monotonic():
+            if session is not None and session.until > time.monotonic() and session.stamp == self._stamp(session.user):
                 return Access(session.user, session.role, "cookie", f"user:{session.user}")
         return None
 
@@ -86,10 +88,16 @@ class Doorkeeper:
     def open(self, user: str, role: Role) -> str:
         """A new session; the token that goes into the cookie."""
         token = secrets.token_urlsafe(32)
-        self._sessions[_digest(token)] = _Session(user, role, time.monotonic() + SESSION_S)
+        self._sessions[_digest(token)] = _Session(user, role, time.monotonic() + SESSION_S, self._stamp(user))
         while len(self._sessions) > SESSIONS:
             self._sessions.popitem(last=False)
         return token
+
+    def _stamp(self, user: str) -> str:
+        try:
+            return self.vault.stamp(user) or ""
+        except (OSError, ConfigurationError):  # nobody is known while the file is away
+            return ""
 
     def close(self, headers: Mapping[str, str]) -> None:
         if (token := _token(headers.get("cookie", ""))) is not None:

@@ -120,8 +120,8 @@ class _Server(uvicorn.Server):
         yield  # SIGTERM and SIGINT belong to the program
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises StartError with one clear line."""
+def bind(host: str, port: int, option: str = "--http-port") -> socket.socket:
+    """A listening socket; ``option`` is what names another port. Raises StartError with one clear line."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # The protocol is named so that asyncio recognizes TCP and switches Nagle's algorithm off: 40 ms on every kept-alive request.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -132,9 +132,7 @@ def bind(host: str, port: int) -> socket.socket:
         listener.setblocking(False)
     except OSError as error:
         listener.close()
-        raise StartError(
-            f"cannot listen on {host} port {port}: {error.strerror or error}; choose another with --port-base"
-        ) from error
+        raise StartError(f"cannot listen on {host} port {port}: {error.strerror or error}; choose another with {option}") from error
     return listener
 
 

@@ -146,7 +146,7 @@ class Writer(threading.Thread):
                 flush.done()
             if time.monotonic() - tidied > TIDY_S or (self.problem is not None and "full" in self.problem):
                 tidied = time.monotonic()
-                self._guarded(self._tidy)
+                self._guarded(self._tidy, proves=False)
         if self._connection is not None:
             self._connection.close()
 
@@ -179,8 +179,9 @@ class Writer(threading.Thread):
         self._kept = accepted[-KEPT:]
         self.dropped += len(items) - len(self._kept)
 
-    def _guarded(self, work: Callable[[], None]) -> bool:
-        """Do some work; on an error say so once, and put what can be put right."""
+    def _guarded(self, work: Callable[[], None], *, proves: bool = True) -> bool:
+        """Do some work; on an error say so once, and put what can be put right. ``proves``: that it succeeds shows that the store
+        works, which tidying up with nothing to forget does not."""
         try:
             work()
         except sqlite3.OperationalError as error:
@@ -199,7 +200,7 @@ class Writer(threading.Thread):
             self._trouble(f"{error.strerror or error}")
             self._close()
             return False
-        if self.problem is not None:
+        if self.problem is not None and proves:
             if self.generation or self.problem != "not open yet":
                 log.warning("store: works again; %d records were dropped so far", self.dropped)
             self.problem = None

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +78,7 @@ def record(source: Source, seconds: float, step_s: float = 0.1) -> Recording:
 
 def load(path: Path) -> Recording:
     """Raises OSError, and ValueError when the file is no recording."""
+    is_archive = zipfile.is_zipfile(path)
     try:
         with np.load(path, allow_pickle=False) as archive:
             about: dict[str, Any] = json.loads(archive["about"].tobytes())
@@ -95,8 +97,9 @@ def load(path: Path) -> Recording:
             [(row, SourceEvent(**event)) for row, event in about["events"]],
             [ToolState(**tool) for tool in about["tools"]],
         )
-    except (KeyError, TypeError, ValueError, EOFError) as error:
-        raise ValueError(f"{path.name} is no recording: {error}") from error
+    except (KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        why = error if is_archive else "it is no numpy archive; make one with `cnctwin machine record`"
+        raise ValueError(f"{path.name} is no recording: {why}") from error
 
 
 def _sorted(table: npt.NDArray[Any], had: Sequence[str], wanted: Sequence[str], missing: float) -> npt.NDArray[Any]:

@@ -71,6 +71,19 @@ def _takes(*names: str) -> Callable[[Callable[[Settings], None]], Callable[..., 
     return decorate
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _every_command(
+    shown: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """A simulated CNC mill over OPC UA, with analytics and a gateway to MQTT, REST, WebSocket and a web page."""
+
+
 @app.command()
 @_takes(
     "port_base", "data", *_MACHINE, "host", "insecure", "opcua_url", "mqtt_broker", "embedded_broker", "compat_ports", "log_level"
@@ -108,18 +121,24 @@ def init(
     data: Annotated[Path | None, typer.Option(help="folder of all state, keys and stores", show_default=False)] = None,
     broker_folder: Annotated[Path | None, typer.Option(help="write the configuration of a mosquitto there")] = None,
     broker_port: Annotated[int, typer.Option(help="port that mosquitto listens on")] = 1883,
+    new_passwords: Annotated[
+        bool, typer.Option("--new-passwords", help="new passwords and API key in place of lost ones; what runs takes them at once")
+    ] = False,
 ) -> None:
     """Make users, passwords and keys without starting anything; for containers. They are shown this once."""
+    from cnctwin import preflight
     from cnctwin.broker import write_mosquitto
     from cnctwin.secrets import Vault
 
-    vault = Vault(load({"data": data} if data else {}).data)
-    first = vault.ensure()
+    folder = load({"data": data} if data else {}).data
+    preflight.folder(folder)
+    vault = Vault(folder)
+    first = vault.ensure() or (vault.renew() if new_passwords else None)
     login = vault.login("broker")
     if broker_folder is not None and login is not None:
         write_mosquitto(broker_folder, "0.0.0.0", broker_port, login)  # noqa: S104 - inside the container's own network
     if first is None:
-        typer.echo("users and keys are there already")
+        typer.echo("users and keys are there already; new ones in place of lost ones: cnctwin init --new-passwords")
         return
     for known in first.logins:
         typer.echo(f"{known.user:<10} {known.password}")
@@ -205,7 +224,7 @@ def main() -> None:
         sys.argv.append("--help")
     try:
         _add_rooms()
-        app()
+        app(prog_name="cnctwin")
     except ConfigurationError as error:
         _complain(error.problems)
         sys.exit(error.exit_code)
@@ -215,6 +234,11 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        if error.filename is None:  # not about a file that somebody named: a bug, which shows where it is
+            raise
+        _complain([f"{os.fsdecode(error.filename)}: {error.strerror}"])
+        sys.exit(StartError.exit_code)
 
 
 def _complain(problems: Any) -> None:

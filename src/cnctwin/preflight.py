@@ -34,12 +34,19 @@ def check(settings: Settings) -> None:
     """Raises StartError that lists everything that stands in the way."""
     problems = [
         *_python(),
-        *_folder(settings.data),
+        *_folder(settings.data, NEEDED_BYTES),
         *_program(settings.program),
         *_replay(settings.replay),
         *_model(settings.model),
         *_ports(settings),
     ]
+    if problems:
+        raise StartError("\n".join(problems))
+
+
+def folder(data: Path) -> None:
+    """Raises StartError when the data folder cannot be made or written."""
+    problems = [*_folder(data, 0)]
     if problems:
         raise StartError("\n".join(problems))
 
@@ -70,7 +77,7 @@ def _python() -> Iterator[str]:
         yield f"Python {sys.version_info[0]}.{sys.version_info[1]} runs this; Python 3.11, 3.12 or 3.13 is needed"
 
 
-def _folder(data: Path) -> Iterator[str]:
+def _folder(data: Path, needed_bytes: int) -> Iterator[str]:
     try:
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
         probe = data / f".write-{os.getpid()}"
@@ -80,8 +87,8 @@ def _folder(data: Path) -> Iterator[str]:
         yield f"{data}: cannot be written: {error.strerror}; give another folder with --data"
         return
     free = shutil.disk_usage(data).free
-    if free < NEEDED_BYTES:
-        have, need = free // 1_000_000, NEEDED_BYTES // 1_000_000
+    if free < needed_bytes:
+        have, need = free // 1_000_000, needed_bytes // 1_000_000
         yield f"{data}: {have} MB free and {need} MB are needed; make room or give another folder with --data"
 
 

@@ -24,6 +24,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from cnctwin import preflight
 from cnctwin.errors import CnctwinError, ConfigurationError, StartError
 from cnctwin.settings import Settings
 
@@ -107,6 +108,7 @@ def run(name: str, settings: Settings) -> int:
     fd = os.environ.pop(STATUS_FD, None)
     status = Status(name, _fd=int(fd) if fd else None)
     try:
+        preflight.folder(settings.data)
         return _loop(_loaded(name), settings, status, supervised=fd is not None)
     except CnctwinError as error:
         status.failed(error)

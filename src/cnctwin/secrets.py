@@ -82,6 +82,17 @@ class Vault:
         self._write("users", users)
         return FirstSecrets(people, key)
 
+    def renew(self) -> FirstSecrets:
+        """New passwords for the people who have one, and one new REST key; the old ones hold no longer. Certificates
+        and the programs' logins stay. Programs that run take the new ones at once: files are read as they change."""
+        users = self._read("users")
+        people = tuple(Login(user, secrets.token_urlsafe(12)) for user in PEOPLE if user in users)
+        key = secrets.token_urlsafe(24)
+        changed = {login.user: {**users[login.user], "hash": _HASHER.hash(login.password)} for login in people}
+        self._write("users", {**users, **changed})
+        self._write("api-keys", {_digest(key): "Engineer"})
+        return FirstSecrets(people, key)
+
     def login(self, program: str) -> Login | None:
         """The OPC UA login of a program; None where the folder has none (a foreign server is watched)."""
         try:
@@ -101,6 +112,11 @@ class Vault:
         except argon2.exceptions.VerificationError:
             return None
         return cast(Role, entry["role"]) if entry else None
+
+    def stamp(self, user: str) -> str | None:
+        """What changes when the user gets another password or role; None where there is no such user."""
+        entry = self._read("users").get(user)
+        return None if entry is None else f"{entry['role']} {entry['hash']}"
 
     def users(self) -> dict[str, Role]:
         """Who has a password, and with which role."""

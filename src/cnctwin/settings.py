@@ -8,6 +8,7 @@ program works one out for itself.
 
 from __future__ import annotations
 
+import difflib
 import os
 import socket
 import tomllib
@@ -166,14 +167,14 @@ class Settings(BaseSettings):
     @classmethod
     def _is_opc_tcp(cls, value: str | None) -> str | None:
         if value is not None:
-            _check_opc_tcp(value)
+            check_opc_tcp(value)
         return value
 
     @field_validator("reverse_connect")
     @classmethod
     def _are_opc_tcp(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for url in value:
-            _check_opc_tcp(url)
+            check_opc_tcp(url)
         return value
 
     @field_validator("history_url")
@@ -271,7 +272,8 @@ class Settings(BaseSettings):
         return tuple(f"CNC-{number:03d}" for number in range(1, self.machines + 1))
 
 
-def _check_opc_tcp(url: str) -> None:
+def check_opc_tcp(url: str) -> None:
+    """Raises ValueError when this is no address of an OPC UA server."""
     try:
         parts = urlsplit(url)
         known = parts.scheme == "opc.tcp" and bool(parts.hostname) and parts.port != 0
@@ -298,23 +300,45 @@ def load(options: Mapping[str, Any] | None = None) -> Settings:
     """Settings from all places; ``options`` (None values left out) win. Raises ConfigurationError with every problem."""
     given = {name: value for name, value in (options or {}).items() if value is not None}
     data = Path(given.get("data") or os.environ.get("CNCTWIN_DATA") or ".data")
-    unknown = [
-        f"{data / CONFIG_NAME}: {name}: no such setting; the settings are listed in docs/settings.md"
-        for name in sorted(set(_read_toml(data / CONFIG_NAME)) - set(Settings.model_fields))
-    ]
+    path = data / CONFIG_NAME
+    in_file = _read_toml(path)
+    unfit = [f"{path}: {name}: {_no_setting(name)}" for name in sorted(set(in_file) - set(Settings.model_fields))]
+    if "data" in in_file:
+        unfit.append(f"{path}: data: the folder of this file is not chosen in it; give --data or CNCTWIN_DATA")
     try:
         settings = Settings(**given)
     except ValidationError as error:
-        raise ConfigurationError(unknown + [_problem(item) for item in error.errors()]) from error
-    if unknown:
-        raise ConfigurationError(unknown)
+        raise ConfigurationError(unfit + [_problem(item, given, path, in_file) for item in error.errors()]) from error
+    if unfit:
+        raise ConfigurationError(unfit)
     return settings
 
 
-def _problem(item: Mapping[str, Any]) -> str:
+def variables(name: str) -> tuple[str, ...]:
+    """The environment variables of a setting, the first one first in effect."""
+    alias = Settings.model_fields[name].validation_alias
+    names = [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else [f"cnctwin_{name}"]
+    return tuple(variable.upper() for variable in names)
+
+
+def _no_setting(name: str) -> str:
+    near = difflib.get_close_matches(name.lower().removeprefix("cnctwin_"), Settings.model_fields, 1)
+    meant = f" (meant {near[0]}?)" if near else ""
+    return f"no such setting{meant}; the settings are listed in docs/settings.md"
+
+
+def _problem(item: Mapping[str, Any], given: Mapping[str, Any], path: Path, in_file: Mapping[str, Any]) -> str:
+    """What is wrong with a setting, and where it was given."""
     where = ".".join(str(part) for part in item["loc"])
     what = str(item["msg"]).removeprefix("Value error, ")
     shown = item.get("input")
     secret = any(word in where for word in ("key", "password", "webhook", "history_url"))
     got = "" if not where or secret or isinstance(shown, dict) else f" (given: {shown!r})"
+    name = str(item["loc"][0]) if item["loc"] else ""
+    if name in Settings.model_fields and name not in given:
+        variable = next((known for known in variables(name) if known in os.environ), None)
+        if variable is not None:
+            got += f", in the environment as {variable}"
+        elif name in in_file:
+            got += f", in {path}"
     return f"{where}: {what}{got}" if where else what

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
-from pydantic import AliasChoices
-
-from cnctwin.settings import Settings
+from cnctwin.settings import Settings, variables
 
 _INTRO = """\
 # Settings
@@ -26,11 +24,7 @@ def page() -> str:
 
 
 def _row(name: str, field: Any) -> str:
-    alias = field.validation_alias
-    names = [f"CNCTWIN_{name}"]
-    if isinstance(alias, AliasChoices):
-        names = [str(choice) for choice in alias.choices]
-    environment = ", ".join(f"`{variable.upper()}`" for variable in names)
+    environment = ", ".join(f"`{variable}`" for variable in variables(name))
     default = (
         ""
         if field.default in (None, ())

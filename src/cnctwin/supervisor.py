@@ -247,9 +247,20 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     await process.wait()
 
 
+class _LogFile(logging.handlers.RotatingFileHandler):
+    """What a disk refuses, full or gone, is left out: the programs say so themselves, and the terminal is for states."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        pass
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            super().close()
+
+
 def _rotating(path: Path) -> logging.Logger:
     logger = logging.Logger(f"child.{path.stem}")
-    handler = logging.handlers.RotatingFileHandler(path, maxBytes=5_000_000, backupCount=2, encoding="utf-8")
+    handler = _LogFile(path, maxBytes=5_000_000, backupCount=2, encoding="utf-8", delay=True)
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger.addHandler(handler)
     return logger

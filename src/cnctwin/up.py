@@ -132,8 +132,9 @@ class _Session:
             self._show_when_ready()
             report = {"version": __version__, "pid": os.getpid(), "ready": self.shown, "programs": self.supervisor.report()}
             temporary = self.report_path.with_suffix(".tmp")
-            temporary.write_text(json.dumps(report, default=str), "utf-8")
-            temporary.replace(self.report_path)
+            with contextlib.suppress(OSError):  # a full disk: what runs goes on, and the next report may have room
+                temporary.write_text(json.dumps(report, default=str), "utf-8")
+                temporary.replace(self.report_path)
             await asyncio.sleep(REPORT_PERIOD_S if self.shown else 0.2)
 
     def _panel(self) -> Panel:
@@ -157,7 +158,7 @@ class _Session:
 
     def _logins(self) -> list[Any]:
         if self.first is None:
-            how = "Users operator, engineer and admin: passwords as shown on the first start (new ones: delete the secrets folder)."
+            how = "Users operator, engineer and admin: passwords as shown on the first start (lost: cnctwin init --new-passwords)."
             return [Text(how), Text()]
         table = Table.grid(padding=(0, 2))
         for login in self.first.logins:

@@ -58,6 +58,23 @@ def test_programs_find_their_own_login(tmp_path: Path) -> None:
     assert vault.authenticate(login.user, login.password) == "Analytics"
 
 
+def test_new_passwords_replace_the_people_s_and_leave_the_programs_their_own(tmp_path: Path) -> None:
+    vault = Vault(tmp_path)
+    first = vault.ensure()
+    assert first is not None
+    program = vault.login("gateway")
+    stamps = {login.user: vault.stamp(login.user) for login in first.logins}
+    new = vault.renew()
+    for old, login in zip(first.logins, new.logins, strict=True):
+        assert vault.authenticate(old.user, old.password) is None
+        assert vault.authenticate(login.user, login.password) is not None
+        assert vault.stamp(login.user) != stamps[login.user]
+    assert (vault.key_role(first.api_key), vault.key_role(new.api_key)) == (None, "Engineer")
+    assert program is not None
+    assert vault.login("gateway") == program
+    assert vault.authenticate(program.user, program.password) == "Gateway"
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", "\x00"])
 def test_a_damaged_file_is_one_clear_problem_and_stays_as_it_is(tmp_path: Path, content: str) -> None:
     vault = Vault(tmp_path)

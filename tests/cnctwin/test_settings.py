@@ -74,7 +74,23 @@ def test_another_address_is_strict() -> None:
 
 def test_an_unknown_setting_in_the_file_is_named_with_its_file(tmp_path: Path) -> None:
     (tmp_path / "cnctwin.toml").write_text("sped = 2\n")
-    assert "cnctwin.toml: sped: no such setting" in problems(data=tmp_path)[0]
+    assert "cnctwin.toml: sped: no such setting (meant speed?)" in problems(data=tmp_path)[0]
+
+
+def test_the_file_cannot_choose_the_folder_it_is_in(tmp_path: Path) -> None:
+    (tmp_path / "cnctwin.toml").write_text("data = '/elsewhere'\n")
+    assert "cnctwin.toml: data: " in problems(data=tmp_path)[0]
+
+
+def test_a_wrong_value_is_told_with_where_it_was_given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "cnctwin.toml").write_text("speed = -1.0\n")
+    monkeypatch.setenv("CNCTWIN_MACHINES", "many")
+    monkeypatch.setenv("MQTT_PORT", "0")
+    found = {line.split(":")[0]: line for line in problems(data=tmp_path, seed=-5)}
+    assert found["speed"].endswith(f"in {tmp_path / 'cnctwin.toml'}")
+    assert found["machines"].endswith("in the environment as CNCTWIN_MACHINES")
+    assert found["mqtt_port"].endswith("in the environment as MQTT_PORT")
+    assert found["seed"].endswith("(given: -5)")
 
 
 def test_a_broken_file_is_one_clear_problem(tmp_path: Path) -> None:

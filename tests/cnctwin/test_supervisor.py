@@ -124,6 +124,20 @@ def test_a_silent_program_hangs_and_is_started_again(tmp_path: Path, monkeypatch
     watched.run(story)
 
 
+def test_a_full_disk_takes_log_lines_and_nothing_else(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """/dev/full refuses every write, as a full disk does."""
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "one.log").symlink_to("/dev/full")
+    watched = Watched(tmp_path, command("one", "print('a line', flush=True); " + STAYS))
+
+    async def story() -> None:
+        await watched.until(lambda: watched.child("one").is_up and bool(watched.child("one").last_words), "up")
+
+    watched.run(story)
+    assert watched.child("one").pid is None
+    assert "Traceback" not in capfd.readouterr().err
+
+
 def test_a_degraded_program_is_up_and_says_why(tmp_path: Path) -> None:
     watched = Watched(
         tmp_path, command("one", "tell(state='degraded', reason='no broker', facts={'a': 1}); import sys; sys.stdin.read()")

@@ -7,6 +7,7 @@ import socket
 import sqlite3
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -15,6 +16,9 @@ from gate import SETTINGS_KEY, Gate, opened, until
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from cnctwin.secrets import Vault
+from cnctwin.settings import Settings
+from gateway.api.access import COOKIE, Doorkeeper
 from gateway.api.limits import Buckets
 from nodesets import methods
 from nodesets.states import MachineState
@@ -52,6 +56,18 @@ def test_a_login_is_a_cookie_that_scripts_cannot_read(gate: Gate) -> None:
     cookie = answer.headers["set-cookie"].lower()
     assert "httponly" in cookie
     assert "samesite=strict" in cookie
+
+
+def test_another_password_ends_the_sessions_of_the_old_one(tmp_path: Path) -> None:
+    vault = Vault(tmp_path)
+    vault.ensure()
+    doorkeeper = Doorkeeper(Settings(data=tmp_path), vault)
+    headers = {"cookie": f"{COOKIE}={doorkeeper.open('operator', 'Operator')}"}
+    access = doorkeeper.identify(headers, "127.0.0.1")
+    assert access is not None
+    assert access.user == "operator"
+    vault.renew()
+    assert doorkeeper.identify(headers, "127.0.0.1") is None
 
 
 def test_logging_out_ends_the_session(gate: Gate) -> None:

@@ -111,6 +111,8 @@ def test_a_full_database_drops_measured_data_keeps_what_people_gave_and_goes_on(
     assert writer.problem is not None
     assert "full" in writer.problem
     assert writer.dropped == len(frames)
+    writer._guarded(writer._tidy, proves=False)
+    assert "full" in str(writer.problem), "nothing was there to forget: tidying up proves nothing"
     writer._write([])
     assert writer.problem is None
     connection = sqlite3.connect(tmp_path / NAME)

@@ -20,13 +20,16 @@ from rich.table import Table
 from cnctwin.check import conditions, history, machine_tool, security, services, space, subscriptions
 from cnctwin.check.caller import Caller
 from cnctwin.check.check import Result, chosen
-from cnctwin.errors import StartError
+from cnctwin.errors import ConfigurationError, StartError
 from cnctwin.link import connect
+from cnctwin.settings import check_opc_tcp
 
 APPLICATION: Final = "check"
 PROBE_S: Final = 10.0
 GROUPS: Final = (security, services, subscriptions, space, machine_tool, conditions, history)
 """Where the checks are, in the order of the report; importing them puts them on the list."""
+WIDTH_IN_A_FILE: Final = 160
+"""Columns of the table where there is no terminal whose width counts."""
 _MARKS: Final = {"pass": "pass", "fail": "FAIL", "not offered": "-"}
 
 
@@ -68,6 +71,10 @@ def report(
         if result.outcome != "pass":
             print(f"{result.outcome}: {result.group}: {result.name}: {result.seen}", file=sys.stderr)
 
+    try:
+        check_opc_tcp(url)
+    except ValueError as problem:
+        raise ConfigurationError([f"{url}: {problem}"]) from problem
     logging.getLogger("asyncua").setLevel(logging.CRITICAL)  # refusals are what is looked for
     user, password = login
     try:
@@ -75,7 +82,8 @@ def report(
     except connect.Refused as refused:
         raise StartError(str(refused)) from refused
     except (OSError, TimeoutError, ua.UaError) as error:
-        raise StartError(f"{url}: cannot be reached: {error or 'no answer in time'}") from error
+        why = (error.strerror if isinstance(error, OSError) else None) or str(error) or "no answer in time"
+        raise StartError(f"{url}: cannot be reached: {why}") from error
     show(results, url)
     if json_file is not None:
         json_file.write_text(as_json(results, url), "utf-8")
@@ -95,7 +103,10 @@ def show(results: list[Result], url: str) -> None:
     for one in results:
         style = {"fail": "bold red", "not offered": "dim"}.get(one.outcome)
         table.add_row(one.group, one.name, one.clause, _MARKS[one.outcome], one.seen, style=style)
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:
+        console.width = WIDTH_IN_A_FILE
+    console.print(table)
 
 
 def as_json(results: list[Result], url: str) -> str:
