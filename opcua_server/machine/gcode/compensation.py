@@ -7,6 +7,15 @@
                  ^        The last move in the plane is held back until the next one says how it ends; what happens
     prev  ------>S        meanwhile (moves along the tool axis, dwells, M codes) waits behind it and ends at the same place.
 
+A lathe's insert (LinuxCNC, G18) is not measured at the centre of its nose but at a corner of the square around it, or at the middle
+of one side, as its orientation says; the whole offset path moves by as much.
+
+    Z+ right, X+ up       2---6---1
+                          |       |
+                          7   0   5
+                          |       |
+                          3---8---4
+
 Works in work coordinates, in the plane selected when it was switched on. Radii and lengths in mm.
 """
 
@@ -28,6 +37,10 @@ Vector = tuple[float, float]
 TANGENT_WITHIN_RAD = 0.05
 """Corners flatter than this get no arc, and no trim: the next offset point is reached directly."""
 NOTHING_MM = 1e-9
+NOSE: dict[int, Vector] = {
+    1: (1.0, -1.0), 2: (-1.0, -1.0), 3: (-1.0, 1.0), 4: (1.0, 1.0), 5: (1.0, 0.0), 6: (0.0, -1.0), 7: (-1.0, 0.0), 8: (0.0, 1.0),
+}  # fmt: skip
+"""By orientation: what is added to the place of the nose's centre, in radii along Z and X."""
 
 
 @dataclass(slots=True)
@@ -49,19 +62,22 @@ class _Segment:
 
 
 class Compensation:
-    def __init__(self, plane: int, side: int, radius: float) -> None:
+    def __init__(self, plane: int, side: int, radius: float, orientation: int = 0) -> None:
         self.axes = PLANES[plane]
         self.side = side
         """1 left of the path, -1 right of it."""
         self.radius = radius
+        self.orientation = orientation
         self.position: Point | None = None
-        """The tool's place at the end of what is held, once compensation has begun."""
+        """The nose's centre at the end of what is held, once compensation has begun."""
         self._from: Point | None = None
         self._held: list[_Segment | Move] = []
         self._direction: Vector = (0.0, 0.0)
         self._spin = 0.0
         self._arc: tuple[Vector, float] | None = None
         """Offset circle of the last move in the plane, when it was an arc."""
+        self._astray: Vector = (0.0, 0.0)
+        """How far the tool is believed to be from where the last move in the plane ends."""
 
     # Points in the plane
 
@@ -79,6 +95,14 @@ class Compensation:
     def _beside(self, place: Vector, direction: Vector) -> Vector:
         normal = self._normal(direction)
         return (place[0] + self.radius * normal[0], place[1] + self.radius * normal[1])
+
+    def measured(self, centre: Point) -> Point:
+        """Where what the tool's lengths are measured to is with the nose's centre at ``centre``; of a mill both are one."""
+        if self.orientation not in NOSE:
+            return centre
+        first, second = NOSE[self.orientation]
+        place = self._plane(centre)
+        return self._point((place[0] + first * self.radius, place[1] + second * self.radius), centre[self.axes[2]])
 
     # Moves
 
@@ -104,7 +128,7 @@ class Compensation:
             if (goal[0] - begin[0]) * direction[0] + (goal[1] - begin[1]) * direction[1] < -NOTHING_MM:
                 raise BlockFault("PS0041")
         self._hold(state, _segment(state, kind, self._point(goal, third), feed, in_plane=True, entry=entry), out)
-        self._direction, self._arc, self._spin = direction, None, 0.0
+        self._direction, self._arc, self._spin, self._astray = direction, None, 0.0, (0.0, 0.0)
 
     def arc(self, state: State, out: list[Move], start: Point, end: Point, centre: Point, turns: float, feed: float) -> None:
         """A programmed arc or helix."""
@@ -118,14 +142,15 @@ class Compensation:
         last = (-(b[1] - c[1]) / after * spin, (b[0] - c[0]) / after * spin)
         goal = (c[0] + (b[0] - c[0]) * (1.0 - inward / after), c[1] + (b[1] - c[1]) * (1.0 - inward / after))
         third = end[self.axes[2]]
+        # The end's radius stands for the whole arc: the start's may differ by the programmed rounding.
+        offset = (c, after - inward)
         entry = self._from is None
         if entry:
             self._check_entry(state, math.dist(a, b))
             self._from = start
             c = _entry_centre(a, goal, last)
+            offset = (c, math.dist(goal, c))
         else:
-            # The end's radius stands for the whole arc: the start's may differ by the programmed rounding.
-            offset = (c, after - inward)
             self._programmed_radius = after
             self._corner(state, out, a, first, offset, third_start=start[self.axes[2]], feed=feed, spin=spin)
         segment = _segment(state, "arc", self._point(goal, third), feed, in_plane=True, entry=entry)
@@ -133,7 +158,7 @@ class Compensation:
         segment.extra_turns = max(math.ceil(abs(turns) - 1e-6) - 1, 0)
         segment.full = math.dist(a, b) < NOTHING_MM
         self._hold(state, segment, out)
-        self._direction, self._arc, self._spin = last, (c, after - inward), spin
+        self._direction, self._arc, self._spin = last, offset, spin
 
     def _check_entry(self, state: State, length: float) -> None:
         if length < self.radius and not state.dialect.macro_b:
@@ -219,8 +244,8 @@ class Compensation:
             if scale < 1e-9:
                 raise BlockFault("PS0033")
             return (
-                corner[0] + self.radius * (a[0] + b[0]) / scale,
-                corner[1] + self.radius * (a[1] + b[1]) / scale,
+                corner[0] + self.radius * (a[0] + b[0]) / scale + self._astray[0],
+                corner[1] + self.radius * (a[1] + b[1]) / scale + self._astray[1],
             )
         if curve is not None and self._arc is not None:
             places = _circle_circle(self._arc, curve)
@@ -285,7 +310,7 @@ class Compensation:
         held, self._held = self._held, []
         for item in held:
             if isinstance(item, Move):
-                work = self._last if self._last is not None else item.work
+                work = self.measured(self._last) if self._last is not None else item.work
                 out.append(replace(item, end=state.to_machine(work), work=work))
             else:
                 self._emit(state, out, item)
@@ -303,7 +328,8 @@ class Compensation:
         kept = (state.program, state.block_text)
         state.program, state.block_text = segment.program, segment.text
         try:
-            state.emit(out, segment.kind, segment.end, segment.feed, segment.centre, turns, line=segment.line)
+            centre = None if segment.centre is None else self.measured(segment.centre)
+            state.emit(out, segment.kind, self.measured(segment.end), segment.feed, centre, turns, line=segment.line)
         finally:
             state.program, state.block_text = kept
         self._last = segment.end
@@ -311,15 +337,29 @@ class Compensation:
             self.position = segment.end
 
     def finish(self, state: State, out: list[Move]) -> None:
-        """G40: the tool stays where it is; its place becomes the programmed point.
+        """G40: the tool stays where it is until a move takes the offset back, also of an axis that it does not name.
 
-        On a FANUC the next move in the plane takes the whole offset back, also of an axis that it does not name.
+        In LinuxCNC that is any move, as the program is at the programmed point at once; on a FANUC it is the next one in the plane,
+        and until then the tool's place is the programmed point.
         """
         self.flush(state, out)
         if self.position is not None and self._from is not None:
-            programmed = (state.x, state.y, state.z)
-            state.x, state.y, state.z = state.from_work(self.position)
-            state.exit_place = programmed if state.dialect.macro_b else None
+            state.exit_place = (state.x, state.y, state.z)
+            if state.dialect.macro_b:
+                state.x, state.y, state.z = state.from_work(self.measured(self.position))
+
+    def mislead(self, corner: Point, place: Point) -> None:
+        """LinuxCNC's G70 goes through its contour's blocks from ``corner`` on and forgets to come back: until the next corner the
+        tool is taken to be at the contour's end, ``place``."""
+        (a, b), (c, d) = self._plane(corner), self._plane(place)
+        distance = math.hypot(c - a, d - b)
+        if self.position is None or distance < NOTHING_MM:
+            return
+        # The direction whose normal points from the corner to the tool.
+        self._direction, self._arc, self._spin = ((d - b) / distance * self.side, (a - c) / distance * self.side), None, 0.0
+        beside = self._beside((a, b), self._direction)
+        self._astray = (c - beside[0], d - beside[1])
+        self.position = self._point((c, d), self.position[self.axes[2]])
 
     def set_radius(self, radius: float) -> None:
         if radius < 0.0:

@@ -78,11 +78,14 @@ def preset(state: State, code: int, words: dict[str, float]) -> None:
     if code == 520:
         if not any(axis in words for axis in ALL_AXES):
             raise BlockFault("PS0009" if state.dialect.macro_b else "PS0005", "G52 without an axis")
-        moved = list(state.g52)
+        moved = list(state.g52 if state.dialect.macro_b else state.g92)
         for i, axis in enumerate(AXES):
             if axis in words:
                 moved[i] = words[axis] * unit
-        state.g52 = (moved[0], moved[1], moved[2])
+        if state.dialect.macro_b:
+            state.g52 = (moved[0], moved[1], moved[2])
+        else:  # LinuxCNC has one offset for both.
+            state.g92 = state.g92_kept = (moved[0], moved[1], moved[2])
     elif code == 920:
         if not any(axis in words for axis in ALL_AXES):
             raise BlockFault("PS0005", "G92 without an axis")

@@ -25,6 +25,10 @@ END_CODES = frozenset((2, 30))
 FLOW_CODES = frozenset((98, 99))
 NO_MOTION_WITH = frozenset((40, 100, 280, 281, 300, 301, 520, 920, 650, 270, 290))
 """Codes that use the block's axis words themselves."""
+STOPS = frozenset((0, 1, 60))
+NOT_COMPENSATED_M = frozenset((*range(48, 54), *range(62, 69)))
+NOT_COMPENSATED_GROUPS = frozenset(("path", "length", "work", "return"))
+"""What LinuxCNC refuses in cutter compensation, by M code and by group."""
 TAKES_AXES = frozenset((100, 280, 300, 520, 920))
 """Those of them that LinuxCNC accepts beside no motion code."""
 
@@ -57,6 +61,8 @@ def execute(state: State, block: Block, words: dict[str, float], *, optional_sto
     groups, once = group_codes(state, block)
     for code in block.m:
         check_m(state, code)
+    if state.compensation is not None and not state.dialect.macro_b:
+        _check_compensated(state, block, words, groups, once)
     unused = UNUSED_WORDS[state.dialect.name]
     if not unused.isdisjoint(words) and 40 not in once:
         raise BlockFault("PS0009", "".join(sorted(unused.intersection(words))))
@@ -66,6 +72,8 @@ def execute(state: State, block: Block, words: dict[str, float], *, optional_sto
     if "feed mode" in groups:
         state.feed_mode = groups["feed mode"]
         state.inverse_time = 0.0
+        if not state.dialect.macro_b:  # LinuxCNC forgets the feed with each of them, even if the mode stays.
+            state.feed, state.feed_required = 0.0, True
         state.changed()
     if "F" in words:
         _set_feed(state, words["F"])
@@ -88,6 +96,7 @@ def execute(state: State, block: Block, words: dict[str, float], *, optional_sto
         if state.compensation is not None:
             raise BlockFault("PS0037")
         state.plane = groups["plane"]
+        state.initial_level = None
         state.changed()
     if "units" in groups:
         state.unit = 25.4 if groups["units"] == 200 else 1.0
@@ -145,13 +154,28 @@ def execute(state: State, block: Block, words: dict[str, float], *, optional_sto
         state.exact_once = False
         state.changed()
     for code in block.m:
-        if code == 0 or code == 60 or (code == 1 and optional_stop):
-            state.emit_still(out, "stop")
+        if code in STOPS:
+            if state.compensation is not None and not state.dialect.macro_b:
+                # The path before a stop ends beside its programmed end, whatever follows: LinuxCNC does not look beyond.
+                state.compensation.flush(state, out)
+            if code != 1 or optional_stop:
+                state.emit_still(out, "stop")
         elif code in END_CODES:
             if state.compensation is not None:
                 state.compensation.flush(state, out)
             state.emit_still(out, "end")
     return result if result is not None else out
+
+
+def _check_compensated(state: State, block: Block, words: dict[str, float], groups: dict[str, int], once: list[int]) -> None:
+    """Raises PS0037 for what LinuxCNC does not do in cutter compensation."""
+    for code in block.m:
+        if code in NOT_COMPENSATED_M:
+            raise BlockFault("PS0037", f"M{code} in cutter compensation")
+    if not NOT_COMPENSATED_GROUPS.isdisjoint(groups) or any(code in (520, 920) for code in once):
+        raise BlockFault("PS0037", "a change of offsets or of the path's mode in cutter compensation")
+    if 100 in once and round(words.get("L", 0.0)) in (2, 20) and round(words.get("P", 0.0)) in (0, state.system):
+        raise BlockFault("PS0037", "a change of the active work zero in cutter compensation")
 
 
 def _act(
@@ -211,9 +235,12 @@ def _act(
     if users:
         return None
     active = state.motion
-    if state.exit_place is not None and has_axes:
+    exit_place = state.exit_place
+    if exit_place is not None and has_axes:
         _take_offset_back(state, words)
     if active in (20, 30):
+        if exit_place is not None and has_axes and not state.dialect.macro_b:
+            raise BlockFault("PS0034", "the first move after G40 is straight")
         if has_axes or "I" in words or "J" in words or "K" in words:
             motion.arc(state, out, words, clockwise=active == 20)
         elif code >= 0 and not state.dialect.macro_b:
@@ -287,7 +314,7 @@ def _set_motion(state: State, code: int) -> None:
 
 def _use_axes(state: State, out: list[Move], code: int, words: dict[str, float]) -> None:
     if code == 100:
-        if state.compensation is not None:
+        if state.compensation is not None and state.dialect.macro_b:
             state.compensation.flush(state, out)
         coordinates.set_data(state, words)
     elif code in (280, 281, 300, 301, 270, 290):
@@ -356,6 +383,17 @@ def _offset_number(state: State, value: float) -> int:
     return number
 
 
+def _orientation(state: State, words: dict[str, float]) -> int:
+    """L of G41.1 and G42.1: where the nose of a lathe's insert is measured, 0 or 9 at its centre."""
+    if "L" not in words:
+        return 0
+    if state.plane != 180:
+        raise BlockFault("PS0021", "L of G41.1 and G42.1 needs G18")
+    if abs(words["L"] - round(words["L"])) > 1e-4:
+        raise BlockFault("PS0009", f"L{words['L']:g}")
+    return round(words["L"])
+
+
 def _set_compensation(state: State, out: list[Move], code: int, words: dict[str, float]) -> None:
     state.groups["compensation"] = code
     if code == 400:
@@ -364,11 +402,12 @@ def _set_compensation(state: State, out: list[Move], code: int, words: dict[str,
             state.compensation = None
         state.changed()
         return
-    side = 1 if code in (410, 411) else -1
+    side, orientation = 1 if code in (410, 411) else -1, 0
     if code in (411, 421):
         if "D" not in words:
             raise BlockFault("PS0030", "D")
         radius = words["D"] * state.unit / 2.0
+        orientation = _orientation(state, words)
     else:
         if "D" in words:
             state.offset_number = _offset_number(state, words["D"])
@@ -386,5 +425,5 @@ def _set_compensation(state: State, out: list[Move], code: int, words: dict[str,
         raise BlockFault("PS0037", "cutter compensation in a tilted plane")
     if radius < 0.0:
         side, radius = -side, -radius
-    state.compensation = Compensation(state.plane, side, radius)
+    state.compensation = Compensation(state.plane, side, radius, orientation)
     state.changed()

@@ -146,13 +146,12 @@ class Flow:
     def keep(self, code: int) -> None:
         """M70 to M73."""
         state = self.variables.state
-        if code in (FORGET, BRING_BACK):
+        if code == FORGET:
+            self.saved = None
+        elif code == BRING_BACK:
             if self.saved is None:
-                raise BlockFault("PS0010", f"M{code} without M70 or M73")
-            if code == FORGET:
-                self.saved = None
-            else:
-                self.saved.bring_back(state)
+                raise BlockFault("PS0010", "M72 without M70 or M73")
+            self.saved.bring_back(state)
         else:
             self.saved = Saved(state, on_return=code == KEEP_FOR_RETURN)
 

@@ -200,7 +200,7 @@ class Interpreter:
         feed = 0.0
         if code:
             feed = state.feed
-            if feed <= 0.0 and moved and state.dialect.feed_required:
+            if feed <= 0.0 and moved and state.feed_required:
                 raise BlockFault("PS0011")
         machine = (x + state.ox, y + state.oy, z + state.oz)
         if state.limits is not None:

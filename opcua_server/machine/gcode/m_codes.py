@@ -27,7 +27,7 @@ def dwell(state: State, out: list[Move], words: dict[str, float], pointless: str
         raise BlockFault("PS0005", "G4 without P or X")
     if seconds < 0.0:
         raise BlockFault("PS0006", "dwell")
-    if state.compensation is not None:
+    if state.compensation is not None and state.dialect.macro_b:
         state.compensation.flush(state, out)
     state.emit_still(out, "dwell", dwell_s=seconds)
 

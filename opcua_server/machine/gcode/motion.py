@@ -77,8 +77,10 @@ def cutting_feed(state: State, length: float) -> float:
         if state.inverse_time <= 0.0:
             raise BlockFault("PS0011")
         return state.inverse_time * length
-    if state.feed <= 0.0 and state.dialect.feed_required:
+    if state.feed <= 0.0 and state.feed_required:
         raise BlockFault("PS0011")
+    if state.feed_mode == 950 and state.speed <= 0.0 and not state.dialect.macro_b:
+        raise BlockFault("PS0011", "feed per revolution without S")
     return state.feed
 
 

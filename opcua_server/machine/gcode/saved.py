@@ -8,6 +8,7 @@ The motion mode, work zeros and tool offsets are not part of it.
 from __future__ import annotations
 
 from opcua_server.machine.gcode.state import State
+from opcua_server.machine.gcode.tables import ZERO
 
 KEEP, FORGET, BRING_BACK, KEEP_FOR_RETURN = 70, 71, 72, 73
 CODES = frozenset((KEEP, FORGET, BRING_BACK, KEEP_FOR_RETURN))
@@ -33,11 +34,13 @@ _GROUPS = ("path", "surface speed", "work")
 class Saved:
     """The modal state at one moment."""
 
-    __slots__ = ("_fields", "_groups", "on_return")
+    __slots__ = ("_fields", "_groups", "_shifted", "on_return")
 
     def __init__(self, state: State, *, on_return: bool) -> None:
         self._fields = {name: getattr(state, name) for name in _FIELDS}
         self._groups = {name: state.groups[name] for name in _GROUPS if name in state.groups}
+        self._shifted = any(state.g92)
+        """Whether G92's offset was in force; its values are not part of what is kept."""
         self.on_return = on_return
         """To be brought back when the level returns."""
 
@@ -49,5 +52,6 @@ class Saved:
         for name in _GROUPS:
             state.groups.pop(name, None)
         state.groups.update(self._groups)
+        state.g92 = state.g92_kept if self._shifted else ZERO
         state.refresh()
         state.stand_at(here)

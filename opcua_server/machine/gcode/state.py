@@ -46,6 +46,7 @@ class State:
         "exit_place",
         "feed",
         "feed_mode",
+        "feed_required",
         "flood",
         "g52",
         "g68",
@@ -110,6 +111,8 @@ class State:
         self.feed_mode = 940
         self.feed = 0.0
         """mm/min; mm/rev with G95."""
+        self.feed_required = dialect.feed_required
+        """A cutting block without a feed is an alarm."""
         self.inverse_time = 0.0
         self.speed = 0.0
         self.surface_speed = 0.0
@@ -244,8 +247,10 @@ class State:
 
     def actual_work_now(self) -> Point:
         """Work coordinates of the tool: beside the programmed point in cutter compensation."""
-        actual = None if self.compensation is None else self.compensation.position
-        return self.work_now() if actual is None else actual
+        compensation = self.compensation
+        if compensation is None or compensation.position is None:
+            return self.work_now()
+        return compensation.measured(compensation.position)
 
     def machine_now(self) -> Point:
         return self.to_machine(self.actual_work_now())

@@ -13,7 +13,6 @@ import math
 from collections.abc import Callable, Generator, Iterator
 
 from opcua_server.machine.gcode.alarms import BlockFault
-from opcua_server.machine.gcode.compensation import Compensation
 from opcua_server.machine.gcode.motion import arc, straight
 from opcua_server.machine.gcode.profile import COARSE, MOST_STEPS, NEAR, Piece, Place, Profile
 from opcua_server.machine.gcode.state import State
@@ -36,11 +35,9 @@ def turning(state: State, lines: Callable[[str], Lines], code: int, words: dict[
     if words.get("I", 1.0) <= 0.0 or words.get("R", 0.5) < 0.0:
         raise BlockFault("PS0009", "I and R of a contour cycle")
     here = complex(state.z, state.x) / state.unit
-    start = complex(words.get("Z", 0.0), words.get("X", 0.0)) + (0.0 if state.absolute else here)
+    start = complex(words.get("Z", 0.0), words.get("X", 0.0) * _radii(state)) + (0.0 if state.absolute else here)
     start = complex(start.real if "Z" in words else here.real, start.imag if "X" in words else here.imag)
-    pieces = _contour(state, lines(str(round(words["Q"]))), start)
-    state.x, state.z = here.imag * state.unit, here.real * state.unit
-    return _cycle(state, pieces, start, code, words)
+    return _cycle(state, lines(str(round(words["Q"]))), start, code, words)
 
 
 def _contour(state: State, lines: Lines, at: Place) -> list[Piece]:
@@ -49,9 +46,9 @@ def _contour(state: State, lines: Lines, at: Place) -> list[Piece]:
     mode = max(state.motion, 0)
     for words, codes in lines:
         mode = next((code for code in codes if code in (0, 10, 20, 30)), mode)
-        to = complex(words.get("Z", 0.0), words.get("X", 0.0)) + (0.0 if state.absolute else at)
+        to = complex(words.get("Z", 0.0), words.get("X", 0.0) * _radii(state)) + (0.0 if state.absolute else at)
         to = complex(to.real if "Z" in words else at.real, to.imag if "X" in words else at.imag)
-        to += complex(words.get("W", 0.0), words.get("U", 0.0) * (0.5 if state.diameter_mode else 1.0))
+        to += complex(words.get("W", 0.0), words.get("U", 0.0) * _radii(state))
         if to == at:
             continue
         if mode in (0, 10):
@@ -69,6 +66,11 @@ def _contour(state: State, lines: Lines, at: Place) -> list[Piece]:
     return pieces
 
 
+def _radii(state: State) -> float:
+    """What makes a radius of an X: after G7 programs give diameters."""
+    return 0.5 if state.diameter_mode else 1.0
+
+
 def _centre(state: State, words: dict[str, float], at: Place, to: Place, mode: int) -> Place:
     if "R" in words:
         chord = abs(to - at)
@@ -83,12 +85,16 @@ def _centre(state: State, words: dict[str, float], at: Place, to: Place, mode: i
     return centre if state.ijk_absolute else at + centre
 
 
-def _cycle(state: State, pieces: list[Piece], start: Place, code: int, words: dict[str, float]) -> Iterator[Move]:
+def _cycle(state: State, lines: Lines, start: Place, code: int, words: dict[str, float]) -> Iterator[Move]:
     kind, variant = divmod(code, 10)
+    yield from _Cutter(state, Profile([])).go(start, rapid=True)
+    pieces = _contour(state, lines, start)
+    end = state.work_now()
+    state.x, state.z = start.imag * state.unit, start.real * state.unit
+    if state.compensation is not None:
+        state.compensation.mislead(state.work_now(), end)
     profile = Profile(pieces)
     cutter = _Cutter(state, profile)
-    # Before anything else to the cycle's start, without cutter compensation.
-    yield from cutter.go_uncompensated(start)
     if len(pieces) < 2:
         return
     if kind == 70:
@@ -131,7 +137,7 @@ def _finish(cutter: _Cutter, profile: Profile, words: dict[str, float]) -> Itera
         path = profile.copy()
         path.leave((count - 1) * (far - near) / words.get("P", 1.0) + near)
         cutter.profile = path
-        yield from cutter.go_uncompensated(path.frame.back(path.pieces[0].start))
+        yield from cutter.go(path.pieces[0].start, rapid=True)
         yield from cutter.go(path.pieces[0].end, rapid=True)
         for piece in path.pieces[1:]:
             yield from cutter.go(piece.end) if piece.centre is None else cutter.around(piece, piece.end)
@@ -154,18 +160,6 @@ class _Cutter:
         out: list[Move] = []
         straight(state, out, rapid=rapid, end=(end.imag * state.unit, state.y, end.real * state.unit))
         self.at = to
-        return iter(out)
-
-    def go_uncompensated(self, to: Place) -> Iterator[Move]:
-        """At rapid to a place of the program. Cutter compensation has nothing to do with it and begins anew behind it."""
-        state, out = self.state, list[Move]()
-        kept, state.compensation = state.compensation, None
-        if kept is not None:
-            kept.flush(state, out)
-        straight(state, out, rapid=True, end=(to.imag * state.unit, state.y, to.real * state.unit))
-        if kept is not None:
-            state.compensation = Compensation(state.plane, kept.side, kept.radius)
-            state.changed()
         return iter(out)
 
     def around(self, piece: Piece, to: Place) -> Iterator[Move]:

@@ -208,7 +208,7 @@ class VariableStore:
         if index == 5400:
             return float(state.tool)
         if 5401 <= index <= 5403:
-            return state.tool_offset[index - 5401] / unit
+            return state.tools.length(state.tool)[index - 5401] / unit
         if index == 5410:
             return 2.0 * state.tools.radius(state.tool) / unit
         if 5420 <= index <= 5422:

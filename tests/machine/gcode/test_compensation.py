@@ -97,8 +97,58 @@ def test_the_move_that_cancels_takes_back_the_offset_of_both_axes(exit_block: st
     assert ends(f"{ENTRY}X40|{exit_block}|M30")[-1] == end
 
 
-def test_after_cancelling_linuxcnc_keeps_an_axis_that_is_not_named() -> None:
-    assert ends("G90 G21 T3 M6|G41 D3 G1 X20 Y0 F100|X40|G40|X50|M2", dialect="linuxcnc")[-1] == (50, 3, 0)
+LINUXCNC = "G90 G21 F100 T3 M6|G41 D3 G1 X20 Y0|X40|"
+
+
+def test_after_cancelling_linuxcnc_is_at_the_programmed_point_with_any_move() -> None:
+    assert ends(LINUXCNC + "G40|X50|M2", dialect="linuxcnc")[-1] == (50, 0, 0)
+    assert ends(LINUXCNC + "G40|Z-3|M2", dialect="linuxcnc")[-1] == (40, 0, -3)
+    assert ends(LINUXCNC + "G40|G1 Z#5421|M2", dialect="linuxcnc")[-1] == (40, 0, 0)
+    assert alarm_of(LINUXCNC + "G40|G2 X50 Y10 R10|M2", dialect="linuxcnc") == ("PS0034", 5)
+
+
+def test_linuxcnc_does_not_look_beyond_a_stop_for_the_next_corner() -> None:
+    inside = LINUXCNC + "{}|Y40|X50|G40|M2"
+    assert ends(inside.format("G4 P1"), dialect="linuxcnc")[1:3] == [(37, 3, 0), (37, 40, 0)]
+    assert ends(inside.format("M1"), dialect="linuxcnc")[1:3] == [(40, 3, 0), (37, 40, 0)]
+
+
+@pytest.mark.parametrize(
+    "block", ["G64", "G55", "G43 H2", "G99", "G92 X1", "G52 X1", "G10 L2 P1 X1", "G10 L20 P0 X1", "M48", "M64 P1"]
+)
+def test_linuxcnc_changes_neither_offsets_nor_modes_of_the_path_in_compensation(block: str) -> None:
+    assert alarm_of(LINUXCNC + block + "|Y40|G40|M2", dialect="linuxcnc") == ("PS0037", 4)
+
+
+def test_an_inside_corner_after_an_entry_on_an_arc_lies_on_the_arc_that_is_cut() -> None:
+    program = "G21 G90 F300|G0 X0 Y0|G41.1 D4|G3 X20 Y0 I10 J0|G1 X10 Y5|G1 X10 Y30|G40|M2"
+    moves, _ = run(program, dialect="linuxcnc")
+    entry = next(move for move in moves if move.kind == "arc")
+    assert entry.centre is not None
+    assert entry.centre == pytest.approx((9.0, 0.0, 0.0))
+    assert math.dist(entry.end[:2], entry.centre[:2]) == pytest.approx(9.0)
+    # Beside the line that follows, from (20, 0) to (10, 5), by the tool's radius.
+    assert (entry.end[0] - 20.0) * 5.0 + entry.end[1] * 10.0 == pytest.approx(-2.0 * math.hypot(5.0, 10.0))
+
+
+@pytest.mark.parametrize(
+    ("orientation", "z", "x"),
+    [(0, 0, 0), (1, 1, -1), (2, -1, -1), (3, -1, 1), (4, 1, 1), (5, 1, 0), (6, 0, -1), (7, -1, 0), (8, 0, 1), (9, 0, 0)],
+)
+def test_a_lathe_s_insert_is_measured_where_its_orientation_says(orientation: int, z: int, x: int) -> None:
+    # As LinuxCNC 2.9 moves; the nose has a radius of 1, its centre goes to X11 Z-10, X15 Z-14 and X20 Z-14.
+    contour = "G18 G21 G90 F100|G0 X20 Z5|G42.1 D2 L{}|G1 X10 Z0|G1 Z-10|G2 X15 Z-15 R5|G1 X20|G40|G0 X30|M2"
+    moves, alarm = run(contour.format(orientation), dialect="linuxcnc")
+    assert alarm is None
+    places = [(round(move.end[0], 9), round(move.end[2], 9)) for move in moves if move.kind in ("feed", "arc", "rapid")]
+    assert places[2:5] == [(11 + x, -10 + z), (15 + x, -14 + z), (20 + x, -14 + z)]
+    assert places[5] == (30, -15)  # G40 forgets the nose.
+    (arc,) = (move for move in moves if move.kind == "arc")
+    assert arc.centre == pytest.approx((15 + x, 0, -10 + z))
+
+
+def test_an_orientation_needs_the_lathe_s_plane() -> None:
+    assert alarm_of("G21 G90 F100|G42.1 D2 L2|G1 X10|M2", dialect="linuxcnc") == ("PS0021", 2)
 
 
 def test_inside_arc_smaller_than_the_tool_is_alarm_41() -> None:

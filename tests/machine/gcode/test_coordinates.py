@@ -86,3 +86,18 @@ def test_cycles_retract_to_r_in_linuxcnc_and_to_the_initial_level_in_fanuc_unles
     cycle = "G0 Z10|G81 X1 Z-2 R1 F100|{end}"
     assert ends(cycle.format(end="M2"), dialect="linuxcnc")[-1] == (1, 0, 1)
     assert ends(cycle.format(end="M30"))[-1] == (1, 0, 10)
+
+
+def test_linuxcnc_has_one_offset_for_g52_and_g92() -> None:
+    program = "G21 G90|G0 X1 Y2 Z3|G92 X5 Y0|G52 X-1|G0 X7 Y7|G92.1|X7|M2"
+    assert ends(program, dialect="linuxcnc") == [(1, 2, 3), (6, 9, 3), (7, 9, 3)]
+
+
+def test_linuxcnc_s_5403_is_the_loaded_tool_s_length_in_force_or_not() -> None:
+    assert ends("G21 G90|T3 M6|G0 X#5403|G43 H5|G0 X[#5403+1] Z60|M2", dialect="linuxcnc") == [(103, 0, 0), (104, 0, 165)]
+
+
+def test_linuxcnc_forgets_the_feed_with_its_mode() -> None:
+    assert alarm_of("G21 G90 F100|G1 X1|G94|G1 X2|M2", dialect="linuxcnc") == ("PS0011", 4)
+    assert alarm_of("G21 G90|G95 F1|G1 X1|M2", dialect="linuxcnc") == ("PS0011", 3)
+    assert ends("G21 G90|M3 S100|G95 F1|G1 X1|M2", dialect="linuxcnc") == [(1, 0, 0)]

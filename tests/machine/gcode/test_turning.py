@@ -53,6 +53,24 @@ def test_finishing_follows_the_contour_from_far_to_near() -> None:
     assert (4.5, -4.5) in feeds
 
 
+def test_finishing_in_cutter_compensation_moves_as_linuxcnc_does() -> None:
+    # LinuxCNC 2.9 believes to come from the contour's end; the first two rapids, to the start, end near there.
+    program = SHAFT + "G0 X40 Z20|G42.1 D1 L2|G70 Q100 X10 Z2|G40|G0 X60 Z20|M2"
+    moves, alarm = run(program, dialect="linuxcnc")
+    assert alarm is None, alarm
+    assert places(moves, "rapid")[2:] == [(7.540818, -10.506803), (7.540818, -10.506803), (4, 1), (60, 20)]
+    assert places(moves, "feed") == [(4, -5), (7.5, -5), (8, -10.5)]
+    assert places(moves, "arc") == [(8, -5.5)]
+
+
+def test_after_g7_a_contour_and_its_start_are_given_in_diameters() -> None:
+    program = "G18 G21 G90 F100 G7|o100 sub|G0 X8 Z2|G1 Z-5|X16|Z-10|o100 endsub|G0 X20 Z2|G70 Q100 X20 Z2|M2"
+    moves, alarm = run(program, dialect="linuxcnc")
+    assert alarm is None, alarm
+    assert places(moves, "rapid") == [(10, 2), (10, 2), (10, 2), (4, 2)]
+    assert places(moves, "feed") == places(turned("G70 Q100 X10 Z2"), "feed")
+
+
 def test_a_rounded_corner_is_an_arc_about_a_place_of_equal_distance() -> None:
     program = SHAFT.replace("G1 Z-5|X8", "G1 Z-5 A1|X8") + "G70 Q100 X10 Z2|M2"
     moves, alarm = run(program, dialect="linuxcnc")
