@@ -118,15 +118,14 @@ def cycle(state: State, words: dict[str, float], pointless: str) -> Iterator[Mov
     if not 0 <= repeats <= MOST_REPEATS or (repeats == 0 and not dialect.macro_b):
         raise BlockFault("PS0009", "repeat count")
     level = here[third]
-    if state.initial_level is None:
-        state.initial_level = level
+    initial = state.initial_level = level if state.initial_level is None else state.initial_level
     ways = {a: v for a, v in words.items() if a != depth}
     aim = target(state, ways)
     if state.absolute:
         r, bottom = kept["R"] * unit, kept[depth] * unit
         at, step = (aim[first], aim[second]), (0.0, 0.0)
     else:
-        r = kept["R"] * unit + state.initial_level
+        r = kept["R"] * unit + initial
         bottom = r + kept[depth] * unit
         at = (here[first], here[second])
         step = (aim[first] - at[0], aim[second] - at[1])
@@ -153,6 +152,8 @@ def cycle(state: State, words: dict[str, float], pointless: str) -> Iterator[Mov
                 state.check_limits(state.to_machine(state.to_work((check[0], check[1], check[2]))))
     hole = _Hole(at, r, bottom, r, q, dwell_s)
     polar = not state.absolute and (state.polar or "@" in words or "^" in words)
+    if initial >= r:
+        level = max(level, r)  # A tool that the hole before left below R rises to it on the way.
     return _repeat(state, code, hole, step, repeats, level, ways if polar else None)
 
 

@@ -96,7 +96,6 @@ def execute(state: State, block: Block, words: dict[str, float], *, optional_sto
         if state.compensation is not None:
             raise BlockFault("PS0037")
         state.plane = groups["plane"]
-        state.initial_level = None
         state.changed()
     if "units" in groups:
         state.unit = 25.4 if groups["units"] == 200 else 1.0
@@ -306,8 +305,8 @@ def _set_motion(state: State, code: int) -> None:
             state.cycle = {}
             state.initial_level = None
         elif code != state.motion:
-            kept = state.cycle
-            state.cycle = {a: kept[a] for a in ("R",) if a in kept and state.dialect.macro_b}
+            # A FANUC keeps what was said of the hole until G80, whatever cycle comes next.
+            state.cycle = dict(state.cycle) if state.dialect.macro_b else {}
         state.motion = code
     state.changed()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.machine.gcode.running import MOTION, alarm_of, run
+from tests.machine.gcode.running import MOTION, alarm_of, ends, run
 
 START = "G0 X0 Y0 Z20|S500 M3|"
 
@@ -76,3 +76,15 @@ def test_pecking_without_depth_of_peck_is_alarm_45() -> None:
 
 def test_reference_return_in_a_cycle_is_alarm_44() -> None:
     assert alarm_of(START + "G81 X1 Z-5 R1 F100|G28 Z0|M30") == ("PS0044", 4)
+
+
+def test_a_hole_with_a_higher_r_is_gone_to_at_that_height() -> None:
+    program = "G90 G99 F100|G0 Z20|G81 X1 Z-2 R1|G82 X5 Z-2 R6 P1|{end}"
+    for dialect, end in (("fanuc", "M30"), ("linuxcnc", "M2")):
+        assert ends(program.format(end=end), dialect=dialect)[5:7] == [(5, 0, 6), (5, 0, -2)]
+
+
+def test_fanuc_keeps_the_hole_s_data_from_cycle_to_cycle_until_g80() -> None:
+    assert ends("G90 G99 F100|G81 X1 Z-5 R1|G89 X2 P100|M30")[-3:] == [(2, 0, 1), (2, 0, -5), (2, 0, 1)]
+    assert alarm_of("G90 G99 F100|G81 X1 Z-5 R1|G80|G89 X2 P100|M30") == ("PS0058", 4)
+    assert alarm_of("G90 G99 F100|G81 X1 Z-5 R1|G89 X2 P1|M2", dialect="linuxcnc") == ("PS0058", 3)
