@@ -66,8 +66,7 @@ def main() -> None:
             times.append(time.process_time())
             group.finish(begun)
             times.append(time.process_time())
-            for each in group.machines:
-                numbers(View(each))
+            group.numbers()
             times.append(time.process_time())
             spent = [one + after - before for one, (before, after) in zip(spent, pairwise(times), strict=True)]
     show(f"{count} machines in step, all numbers at 10 Hz", count, FLEET_S, sum(spent))

@@ -438,11 +438,10 @@ class Controller:
         """The tool in the spindle."""
         return self.magazine.get(self.tool_number)
 
-    @property
-    def remaining_s(self) -> float:
-        """Run time of the active program that is left: by its last run where it was this one, else by what is planned."""
+    def remaining_s(self, done_percent: float) -> float:
+        """Run time of the active program that is left, of which so much is done: by its last run where it was this one, else by
+        what is planned."""
         if self.job is None or self.state not in (S.RUNNING, S.HELD):
             return 0.0
         whole_s = self.last_cycle_s if self._last_name == self.job.name and self.last_cycle_s > 0.0 else self.job.total_s
-        left = 1.0 - self.progress.percent(self.job) / 100.0
-        return max(whole_s * left, 0.0)
+        return max(whole_s * (1.0 - done_percent / 100.0), 0.0)

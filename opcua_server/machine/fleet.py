@@ -16,10 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from opcua_server.machine.machine import Begun, Machine
-from opcua_server.machine.motion.axes import as_read, follow, sums
+from opcua_server.machine.motion.axes import AxisBlock, Followed, as_read, follow, mean_load_percent, sums
 from opcua_server.machine.motion.columns import Columns
 from opcua_server.machine.parameters import VF2
 from opcua_server.machine.process.process import SAMPLES_PER_TICK
+from opcua_server.machine.sensing import sense
+from opcua_server.machine.signals import View, numbers, table
 
 Floats = npt.NDArray[np.float64]
 
@@ -36,6 +38,10 @@ class Group:
         for k, machine in enumerate(self.machines):
             machine.axes.state = self._state[:, _window(k)]
         self._columns = Columns(VF2.axes * len(self.machines))
+        self._followed: Followed | None = None
+        self._read: Floats = np.empty((0, 0))
+        self._apart: list[int] = []
+        """Of the last block: what the axes did, what the sensors say, and whose axes were worked out by themselves."""
 
     def step(self) -> None:
         """The next 100 ms of all."""
@@ -50,21 +56,36 @@ class Group:
             # Its axes are not those of a sound machine: they were only in the way.
             self._state[:, _window(k)] = state
             self.machines[k].end_alone(begun[k])
+        self._apart = apart
+        self._read = sense(self.machines, begun)
 
     def _together(self, begun: list[Begun], apart: set[int]) -> None:
-        count = len(begun)
-        followed = follow(
+        self._followed = followed = follow(
             self._columns,
             self._state,
             np.concatenate([one.motion.rows[:3] for one in begun]),
             np.concatenate([one.motion.rows[3:] for one in begun]),
             np.repeat(np.concatenate([one.force_n for one in begun]), SAMPLES_PER_TICK, axis=1),
         )
-        axes = as_read(self._columns, followed, np.concatenate([machine.screws_c for machine in self.machines]))
-        watts, ways = sums(followed, count, 1)
+        watts, ways = sums(followed, 1)
+        servo_w, way, load = watts[:, 0].tolist(), ways[:, 0].tolist(), mean_load_percent(self._columns, followed)
         for k, (machine, one) in enumerate(zip(self.machines, begun, strict=True)):
             if k not in apart:
-                machine.end(one, axes.part(_window(k)), watts[k][0], ways[k][0])
+                axes = _window(k)
+                machine.end(one, servo_w[axes], way[axes])
+                machine.look(one, AxisBlock(machine.axes.columns, followed, servo_w[axes], load[axes], axes))
+
+    def numbers(self) -> Floats:
+        """What all show at the end of the block (machines, signals), in the order of ``catalogue.NUMERIC``."""
+        if self._followed is None:
+            return np.array([numbers(View(machine)) for machine in self.machines])
+        blocks = [machine.shown.axes for machine in self.machines]
+        screws_c = np.array([temperature_c for block in blocks if block for temperature_c in block.screws_c])
+        at = as_read(self._columns, self._followed.part(slice(-1, None)), screws_c).reshape(-1, len(blocks), _AXES)
+        for k in self._apart:
+            if (block := blocks[k]) is not None:
+                at[:, k] = block.at(-1)
+        return table([View(machine) for machine in self.machines], self._read, at.swapaxes(1, 2))
 
 
 def groups(machines: Sequence[Machine]) -> list[Group]:

@@ -15,6 +15,6 @@ def is_locked(controller: Controller) -> bool:
     return controller.state in _ACTIVE or controller.spindle.speed_rpm > 0.0 or not controller.motion.idle
 
 
-def is_closed(controller: Controller) -> bool:
-    """It is opened for a change of the part, once it may be."""
-    return is_locked(controller) or not controller.part_change.is_door_open(controller.now_s)
+def is_closed(controller: Controller, locked: bool) -> bool:
+    """It is opened for a change of the part, once it may be: when it is not locked."""
+    return locked or not controller.part_change.is_door_open(controller.now_s)

@@ -31,7 +31,7 @@ from opcua_server.machine.controller import Controller
 from opcua_server.machine.coolant import PUMP_WEAR, CoolantUnit
 from opcua_server.machine.faults.active import ActiveFaults
 from opcua_server.machine.motion.axes import Axes as FeedDrives
-from opcua_server.machine.motion.axes import AxisBlock, as_read, sums
+from opcua_server.machine.motion.axes import AxisBlock, mean_load_percent, sums
 from opcua_server.machine.motion.block import MotionBlock
 from opcua_server.machine.motion.motion import Motion
 from opcua_server.machine.noise import BURST, GAUGE, PERSONALITY, Channel, Index, Noise, generator
@@ -41,7 +41,7 @@ from opcua_server.machine.pneumatics import AirUnit
 from opcua_server.machine.process.load import TICK_S, TICKS
 from opcua_server.machine.process.process import SAMPLES_PER_TICK, CutBlock, Process
 from opcua_server.machine.process.stock import Stock
-from opcua_server.machine.sensing import Sensing
+from opcua_server.machine.sensing import Sensing, sense
 from opcua_server.machine.sensors import DataLink
 from opcua_server.machine.shown import Shown
 from opcua_server.machine.spindle import EFFICIENCY, Spindle, rated_torque_nm
@@ -56,7 +56,6 @@ from opcua_server.machine.thermal import (
     MOTOR,
     NODES,
     SCREW_X,
-    SCREW_Z,
     Thermal,
     shop_floor_c,
 )
@@ -170,7 +169,7 @@ class Machine:
 
         They are up to a second long: nothing else depends on what the axes do before the temperatures move on.
         """
-        begun: list[Begun] = []
+        begun, one = list[Begun](), None
         for left in range(blocks, 0, -1):
             one = self.begin()
             if self._axes_change(one.physics):
@@ -180,6 +179,8 @@ class Machine:
             seen = left == 1 or self._counts_matter(one.physics)
             if seen or self.block % THERMAL_BLOCKS == 0:
                 self._end_all(begun, seen=seen)
+        if one is not None:
+            sense([self], [one])
 
     def begin(self) -> Begun:
         """The next 100 ms without the axes; ``end`` must follow, at the latest when the temperatures are due."""
@@ -214,11 +215,13 @@ class Machine:
         rows = np.concatenate([one.motion.rows for one in begun], axis=1)
         force = np.repeat(np.concatenate([one.force_n for one in begun], axis=1), SAMPLES_PER_TICK, axis=1)
         followed = self.axes.follow(rows[:3], rows[3:], force)
-        watts, ways = sums(followed, 1, count)
-        for one, servo_ws, way in zip(begun, watts[0], ways[0], strict=True):
-            last = seen and one is begun[-1]
-            axes = as_read(self.axes.columns, followed.part(slice(-SAMPLES, None)), np.array(self.screws_c)) if last else None
-            self.end(one, axes, servo_ws, way)
+        watts, ways = sums(followed, count)
+        for one, servo_w, way in zip(begun, watts.T.tolist(), ways.T.tolist(), strict=True):
+            self.end(one, servo_w, way)
+        if seen:
+            last = followed.part(slice(-SAMPLES, None))
+            load_percent = mean_load_percent(self.axes.columns, last)
+            self.look(begun[-1], AxisBlock(self.axes.columns, last, watts[:, -1].tolist(), load_percent))
         begun.clear()
 
     def sound(self, begun: Begun) -> bool:
@@ -232,13 +235,10 @@ class Machine:
             self._adapt_axes(begun.physics)
         self._end_all([begun], seen=True)
 
-    def end(self, begun: Begun, axes: AxisBlock | None, servo_ws: float, way_mm_s: Sequence[float]) -> None:
-        """Finish what ``begin`` began with what the axes did: sums of power (W) and speed (mm/s, of each axis) over the samples.
-
-        ``axes`` is only needed of a block that is looked at.
-        """
-        physics, noise = begun.physics, begun.noise
-        self.meter.step(BLOCK_S, begun.shown_power_w, servo_ws / SAMPLES, begun.auxiliary_w)
+    def end(self, begun: Begun, servo_w: Sequence[float], way_mm_s: Sequence[float]) -> None:
+        """Finish what ``begin`` began with what each axis did: mean power (W), and speed (mm/s) summed up over the samples."""
+        physics = begun.physics
+        self.meter.step(BLOCK_S, begun.shown_power_w, sum(servo_w), begun.auxiliary_w)
         heat = self._heat
         rubbing: Sequence[float] = _SCREW_HEAT
         if physics.extra_friction != _EVEN:
@@ -250,15 +250,17 @@ class Machine:
             mean_w /= THERMAL_BLOCKS
             self.thermal.step(BLOCK_S * THERMAL_BLOCKS, mean_w, self.ambient_c, physics.spindle_cooling, physics.coolant_exchange)
             self._heat = [0.0] * NODES
-        if axes is not None and self._counts_matter(physics):
-            axes = self._as_counted(axes, physics, self.noise.at(begun.block - 1))
+        self.sensing.read_column(self, physics, begun.noise, begun.block - 1)
+
+    def look(self, begun: Begun, axes: AxisBlock) -> None:
+        """What is shown of a block that has ended is what its axes did, as far as their scales count right."""
+        if self._counts_matter(begun.physics):
+            self._count(axes, begun.physics, self.noise.at(begun.block - 1))
             if begun.running and abs(self._lost_mm) > LOST_LIMIT_MM:
                 self.controller.raise_alarm("SV0445", "SOFT DISCONNECT ALARM (Y)")  # motor encoder and scale disagree
                 self._lost_mm = 0.0
-        self.sensing.read_column(self, physics, noise, begun.block - 1)
-        if axes is not None:
-            noise = self.noise.at(begun.block - 1)
-            self.sensing.sense(self, begun.motion, axes, begun.cut, begun.torque_nm, physics, noise)
+        shown = self.shown
+        shown.motion, shown.cut, shown.axes = begun.motion, begun.cut, axes
 
     def lubrication_bar(self, physics: Physics) -> float:
         """In the main line of the way lubrication; the timer stands still with the control off."""
@@ -327,12 +329,6 @@ class Machine:
         )  # fmt: skip
         controller.clamping_s = self.air.clamping_s
 
-    @property
-    def screws_c(self) -> list[float]:
-        """Temperatures of the three screws."""
-        nodes: list[float] = self.thermal.nodes[SCREW_X : SCREW_Z + 1].tolist()
-        return nodes
-
     def _axes_change(self, physics: Physics) -> bool:
         return (physics.extra_backlash_mm, physics.extra_friction, physics.stick) != self._axis_faults
 
@@ -352,17 +348,15 @@ class Machine:
         """Whether the scale of Y loses counts, or has lost some: then every block is looked at."""
         return physics.lost_counts_per_m > 0.0 or self._lost_mm != 0.0
 
-    def _as_counted(self, block: AxisBlock, physics: Physics, noise: list[float]) -> AxisBlock:
-        """The axes as a soiled scale of Y says they are: each loss leaves it behind the way that was really made."""
-        way_mm = float(block.velocity_mm_s[:, Y].sum()) * SAMPLE_S
+    def _count(self, axes: AxisBlock, physics: Physics, noise: list[float]) -> None:
+        """Let the axes be as a soiled scale of Y says they are: each loss leaves it behind the way that was really made."""
+        way_mm = float(axes.velocity_mm_s[:, Y].sum()) * SAMPLE_S
         chance = math.erfc(abs(noise[Channel.LOST_COUNTS]) / math.sqrt(2.0))  # uniform in 0..1
         if chance < physics.lost_counts_per_m * abs(way_mm) / 1000.0:
             self._lost_mm -= math.copysign(physics.lost_counts_mm, way_mm)
         if physics.lost_counts_per_m == 0.0 or self.controller.state is MachineState.EMERGENCY_STOP:
             self._lost_mm = 0.0  # repaired, or switched on anew: the axes are referenced
-        lost = np.zeros(3)
-        lost[Y] = self._lost_mm
-        return block.moved(lost)
+        axes.lost_mm = (0.0, self._lost_mm, 0.0)
 
     def _heat_up(self, spindle_w: float, shaft_w: float, friction_w: float, cut: CutBlock, physics: Physics) -> None:
         """Heat of everything but the axes, until the temperatures move on."""

@@ -11,7 +11,6 @@ Time constants (capacity over all conductances of a node): motor 7, front bearin
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -65,9 +64,10 @@ class Thermal:
         self.nodes += flow * dt_s / CAPACITY
 
 
-def growth_z_um(nodes_c: Sequence[float]) -> float:
+def growth_z_um(bearing_c: float, housing_c: float, column_c: float) -> float:
     """Growth of spindle and column in Z against 20 degrees, positive towards the table."""
-    return sum(k * (nodes_c[node] - REFERENCE_C) for node, k in GROWTH_UM_K.items())
+    spindle_um = GROWTH_UM_K[BEARING] * (bearing_c - REFERENCE_C) + GROWTH_UM_K[HOUSING] * (housing_c - REFERENCE_C)
+    return spindle_um + GROWTH_UM_K[COLUMN] * (column_c - REFERENCE_C)
 
 
 def shop_floor_c(time_s: float, phase: float, mean_c: float) -> float:

@@ -94,7 +94,7 @@ def test_a_clogged_distributor_holds_the_pressure_up_after_a_stroke() -> None:
         seen = []
         for _ in range(round(INTERVAL_S / 6.0)):
             machine.machine.run(60)
-            seen.append(machine.machine.shown.lubrication_bar)
+            seen.append(now(machine, "Lubrication/Pressure"))
         means.append(np.mean(seen))
     assert means[1] > 1.3 * means[0]
 

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnctwin.reading import Value
-from nodesets.catalogue import BY_NAME, NUMERIC, OBJECTS, TRAVEL_MM
+from nodesets.catalogue import AXES, BY_NAME, NUMERIC, OBJECTS, TRAVEL_MM
 from opcua_server.machine.machine import Machine
-from opcua_server.machine.signals import View, numbers, numeric_rows, objects
+from opcua_server.machine.readings import SIGNALS
+from opcua_server.machine.signals import MOVING, View, control_rows, numbers, objects, state_rows
 from opcua_server.sources.simulated import SimulatedSource, machine_number
 
 from .running import COLUMN, DEMOS, now, run, source
@@ -23,7 +24,9 @@ TYPES: dict[str, type] = {"String": str, "LocalizedText": str}
 
 def test_every_machine_signal_has_a_row_and_every_row_a_signal() -> None:
     view = View(Machine(1, 1, DEMOS))
-    assert set(numeric_rows(view)) == {signal.name for signal in NUMERIC}
+    moving = [f"Axes/{axis}/{name}" for axis in AXES for name in MOVING]
+    rows = [*control_rows(view), *state_rows(view.state, False), *SIGNALS, *moving]
+    assert sorted(rows) == sorted(signal.name for signal in NUMERIC)
     assert set(objects(view)) == {signal.name for signal in OBJECTS}
 
 

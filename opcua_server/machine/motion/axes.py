@@ -22,7 +22,7 @@ Backlash and presliding are both the same thing, play: an output that is carried
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
@@ -38,51 +38,56 @@ from opcua_server.machine.parameters import SAMPLE_S, AxisParameters
 class AxisBlock:
     """What axes did in ``n`` samples of 1 ms, in the order X, Y, Z (and X, Y, Z of the next machine).
 
-    ``values``: (5, axes, n); the first index is that of ``at``.
+    What encoders and scales say of it is worked out for the samples that somebody asks for.
     """
 
-    values: Floats
-    power_w: Floats
-    """Electrical power of the drives (axes, n); negative when they brake and feed back."""
-    mean_power_w: Floats
-    """(axes,)."""
-    mean_load_percent: Floats
-    """Torque of the rated torque, unsigned (axes,)."""
+    columns: Columns
+    followed: Followed
+    """As long as its memory lasts: until the next block."""
+    mean_power_w: list[float]
+    """Electrical power of the drives, of each axis; negative when they brake and feed back."""
+    mean_load_percent: list[float]
+    """Torque of the rated torque, unsigned."""
+    axes: slice = field(default_factory=lambda: slice(None))
+    """Which of those that were followed side by side."""
+    screws_c: Sequence[float] = ()
+    """Temperatures of the screws, which carry the tables along as they grow."""
+    lost_mm: Sequence[float] | None = None
+    """How far scales are off that lost counts."""
 
-    def at(self, sample: int) -> list[list[float]]:
-        """Of each axis: position at the scale, in machine coordinates, where the table or head really is, mm; position at the
-        motor encoder, before backlash, pitch error and screw growth, mm; velocity there, mean over the sample, mm/s; following
-        error, commanded minus actual position at the scale, mm; torque of the motor, signed, N m."""
-        rows: list[list[float]] = self.values[:, :, sample].tolist()
-        return rows
+    def at(self, sample: int) -> Floats:
+        """At one sample (6, axes); see ``as_read``."""
+        values: Floats = self._values(slice(sample, sample + 1 or None))[:, :, 0]
+        return values
+
+    def _values(self, samples: slice) -> Floats:
+        values = as_read(self.columns, self.followed.part(samples, self.axes), np.array(self.screws_c))
+        if self.lost_mm is not None:
+            values[POSITION] += np.array(self.lost_mm)[:, None]
+            values[LAG] -= np.array(self.lost_mm)[:, None]
+        return values
 
     @property
     def position_mm(self) -> Floats:
         """(n, axes), as the others."""
-        return np.transpose(self.values[0])
+        return np.transpose(self._values(slice(None))[POSITION])
 
     @property
     def motor_position_mm(self) -> Floats:
-        return np.transpose(self.values[1])
+        return np.transpose(self.followed.motor_mm[self.axes])
 
     @property
     def velocity_mm_s(self) -> Floats:
-        return np.transpose(self.values[2])
+        return np.transpose(self.followed.velocity_mm_s[self.axes])
 
     @property
     def torque_nm(self) -> Floats:
-        return np.transpose(self.values[4])
+        return np.transpose(self.followed.torque_nm[self.axes])
 
-    def part(self, axes: slice) -> AxisBlock:
-        """Those of one machine."""
-        return AxisBlock(self.values[:, axes], self.power_w[axes], self.mean_power_w[axes], self.mean_load_percent[axes])
-
-    def moved(self, lost_mm: Floats) -> AxisBlock:
-        """As scales say that are off by so much, (axes,)."""
-        values = self.values.copy()
-        values[0] += lost_mm[:, None]
-        values[3] -= lost_mm[:, None]
-        return AxisBlock(values, self.power_w, self.mean_power_w, self.mean_load_percent)
+    @property
+    def power_w(self) -> Floats:
+        """(axes, n)."""
+        return self.followed.power_w[self.axes]
 
 
 class Axes:
@@ -111,8 +116,10 @@ class Axes:
         self, command_mm: Floats, command_velocity_mm_s: Floats, force_n: Floats, screw_temperature_c: Sequence[float]
     ) -> AxisBlock:
         """The next ``n`` samples, every array (n, axes); ``screw_temperature_c``: one value per axis. See ``follow``."""
-        followed = self.follow(command_mm.T, command_velocity_mm_s.T, force_n.T)
-        return as_read(self.columns, followed, np.array(screw_temperature_c))
+        followed = self.follow(command_mm.T, command_velocity_mm_s.T, force_n.T).copy()
+        watts = sums(followed, 1)[0][:, 0].tolist()
+        load_percent = mean_load_percent(self.columns, followed)
+        return AxisBlock(self.columns, followed, watts, load_percent, screws_c=screw_temperature_c)
 
     def follow(self, command_mm: Floats, command_velocity_mm_s: Floats, force_n: Floats) -> Followed:
         """As ``step``, with arrays (axes, n), and without what the scales say."""
@@ -140,15 +147,26 @@ class Followed:
     torque_nm: Floats
     power_w: Floats
 
-    def part(self, rows: slice, columns: slice = slice(None)) -> Followed:
+    def part(self, samples: slice, axes: slice = slice(None)) -> Followed:
         """Some of the samples, and of the axes where there are more than three."""
         return Followed(
-            self.command_mm[columns, rows],
-            self.motor_mm[columns, rows],
-            self.table_mm[columns, rows],
-            self.velocity_mm_s[columns, rows],
-            self.torque_nm[columns, rows],
-            self.power_w[columns, rows],
+            self.command_mm[axes, samples],
+            self.motor_mm[axes, samples],
+            self.table_mm[axes, samples],
+            self.velocity_mm_s[axes, samples],
+            self.torque_nm[axes, samples],
+            self.power_w[axes, samples],
+        )
+
+    def copy(self) -> Followed:
+        """One that lasts."""
+        return Followed(
+            self.command_mm.copy(),
+            self.motor_mm.copy(),
+            self.table_mm.copy(),
+            self.velocity_mm_s.copy(),
+            self.torque_nm.copy(),
+            self.power_w.copy(),
         )
 
 
@@ -197,26 +215,44 @@ def follow(p: Columns, state: Floats, command_mm: Floats, command_velocity_mm_s:
     return Followed(command_mm, motor, table, velocity, torque, power)
 
 
-def as_read(p: Columns, followed: Followed, screws_c: Floats) -> AxisBlock:
-    """What encoders, scales and drives say of it; ``screws_c``: (axes,)."""
-    table, (axes, n) = followed.table_mm, followed.table_mm.shape
-    values = np.empty((5, axes, n))
-    position, motor, velocity, lag, torque = values
+COMMAND, POSITION, MOTOR, VELOCITY, LAG, TORQUE = range(6)
+
+
+def as_read(p: Columns, followed: Followed, screws_c: Floats) -> Floats:
+    """What encoders, scales and drives say of it (6, axes, n); ``screws_c``: (axes,).
+
+    In this order: commanded position; position at the scale, in machine coordinates, where the table or head really is; position
+    at the motor encoder, before backlash, pitch error and screw growth, all mm; velocity there, mean over the sample, mm/s;
+    following error, commanded minus actual position at the scale, mm; torque of the motor, signed, N m.
+    """
+    table = followed.table_mm
+    values = np.empty((6, *table.shape))
+    command, position, motor, velocity, lag, torque = values
     np.add(table, pitch_error_mm(p, table), out=position)
     position += growth_mm(p, table, screws_c[:, None])
-    np.subtract(followed.command_mm, position, out=lag)
+    command[:] = followed.command_mm
+    np.subtract(command, position, out=lag)
     motor[:], velocity[:], torque[:] = followed.motor_mm, followed.velocity_mm_s, followed.torque_nm
-    load = np.abs(torque).sum(axis=1)
-    load *= p.percent_per_nm[:, 0] / max(n, 1)
-    return AxisBlock(values, followed.power_w.copy(), followed.power_w.sum(axis=1) / max(n, 1), load)
+    return values
 
 
-def sums(followed: Followed, machines: int, blocks: int) -> tuple[list[list[float]], list[list[list[float]]]]:
-    """Over each block of samples: power of a machine's axes in W (machines, blocks), way of each per ms (machines, blocks, 3)."""
-    shape = (machines, 3, blocks, -1)
-    watts = followed.power_w.reshape(shape).sum(axis=3).sum(axis=1)
-    ways = np.abs(followed.velocity_mm_s).reshape(shape).sum(axis=3).transpose(0, 2, 1)
-    return watts.tolist(), ways.tolist()
+def sums(followed: Followed, blocks: int) -> tuple[Floats, Floats]:
+    """Over each of so many blocks of samples, of each axis (axes, blocks): mean power of the drive in W, and way per ms in mm/s,
+    summed up."""
+    axes, samples = followed.power_w.shape
+    shape = (axes, blocks, -1)
+    watts = followed.power_w.reshape(shape).sum(axis=2)
+    watts *= blocks / max(samples, 1)
+    return watts, np.abs(followed.velocity_mm_s).reshape(shape).sum(axis=2)
+
+
+def mean_load_percent(p: Columns, followed: Followed) -> list[float]:
+    """Torque of the motors over all samples, unsigned, of their rated torque."""
+    load = np.abs(followed.torque_nm).sum(axis=1)
+    load *= p.percent_per_nm[:, 0]
+    load /= max(followed.torque_nm.shape[1], 1)
+    shares: list[float] = load.tolist()
+    return shares
 
 
 def _filtered(filters: Sequence[tuple[Filter, list[int]]], rows: Floats, state: Floats) -> Floats:
