@@ -29,6 +29,17 @@ def set_namespace_array(aspace: AddressSpace, uris: Sequence[str]) -> None:
     aspace[_NAMESPACE_ARRAY].attributes[_A.Value].value = value
 
 
+def population(aspace: AddressSpace) -> tuple[int, int]:
+    """How many nodes there are, and how many were taken away since the start: as before when none came or went."""
+    return len(aspace._nodes), aspace.__dict__.get("went", 0)
+
+
+def take_away(aspace: AddressSpace, node_id: ua.NodeId) -> None:
+    """Remove a node, and nothing that refers to it."""
+    del aspace[node_id]
+    aspace.__dict__["went"] = population(aspace)[1] + 1
+
+
 class References:
     """Adds references; ``count`` is how many were new (each direction counts as one half of the same)."""
 

@@ -23,6 +23,7 @@ from cnctwin.wire import Budget, decode, decoder
 from cnctwin.wire.budget import DecodingError
 from cnctwin.wire.decode import guarded
 from cnctwin.wire.scalars import ua
+from nodesets.space_access import population
 from opcua_server.engine import ranges
 from opcua_server.engine.contract import LONG, Beside, Limits, Request, Service, ServiceFault
 from opcua_server.engine.fits import Fits
@@ -73,7 +74,7 @@ class Attributes:
         self._audit = audit
         self._plans: OrderedDict[bytes, Plan] = OrderedDict()
         self._plan_bytes = 0
-        self._nodes = 0
+        self._nodes = 0, 0
         self._fits = Fits(self._aspace, limits.array_elements)
         self._rewrites = Rewrites(self._aspace, rights, lambda: audit is not None and audit.is_heard)
 
@@ -87,8 +88,9 @@ class Attributes:
 
     def read(self, request: Request, raw: bytes) -> Any:
         """Raw bytes in, bytes out; a coroutine when there is much to look up."""
-        if len(self._aspace._nodes) != self._nodes:  # nodes came or went: what was looked up may be another
-            self._nodes = len(self._aspace._nodes)
+        nodes = population(self._aspace)
+        if nodes != self._nodes:  # nodes came or went: what was looked up may be another
+            self._nodes = nodes
             self._plans.clear()
             self._plan_bytes = 0
         plan = self._plans.get(raw)

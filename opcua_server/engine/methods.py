@@ -11,6 +11,7 @@ from typing import Any, Final
 from cnctwin.wire import Budget, decode
 from cnctwin.wire.encode import array_writer
 from cnctwin.wire.scalars import ua
+from nodesets.space_access import population
 from opcua_server.engine.contract import LONG, Beside, Limits, MethodHandler, Request, Service, ServiceFault
 from opcua_server.engine.fits import Fits, has_rank
 from opcua_server.engine.recalls import Recalls
@@ -59,7 +60,7 @@ class Methods:
         self._audit = audit
         self._targets: dict[tuple[Any, Any], _Target] = {}
         self._recalls = Recalls()
-        self._known = (0, 0, 0)
+        self._known = ((0, 0), 0, 0)
 
     def services(self) -> list[Service]:
         return [Service("Call", 712, 715, self.call)]
@@ -102,7 +103,7 @@ class Methods:
         return result
 
     def _forget_old(self) -> None:
-        known = (len(self._aspace._nodes), len(self._rights.methods), len(self._handlers))
+        known = (population(self._aspace), len(self._rights.methods), len(self._handlers))
         if known != self._known:
             self._known = known
             self._targets.clear()

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from cnctwin.wire import Budget, decoder
 from cnctwin.wire.scalars import ua
+from nodesets.space_access import population
 from opcua_server.engine.forms import MAX_FORMS, NUMBERS, Form
 from opcua_server.security.rights import Rights
 
@@ -69,7 +70,7 @@ class Rewrites:
         self._rights = rights
         self._is_watched = is_watched
         self._shapes: dict[tuple[int, bytes], _Shape] = {}
-        self._nodes = 0
+        self._nodes = 0, 0
 
     def learn(self, raw: bytes, items: list[Any]) -> None:
         """Keep the shape of a request of which every value was taken over."""
@@ -86,8 +87,9 @@ class Rewrites:
 
     def again(self, raw: bytes, now: datetime) -> _Shape | None:
         """Show the values of a request of a known shape, from somebody who may write them; None when there is more to check."""
-        if len(self._aspace._nodes) != self._nodes:  # nodes came or went: what was looked up may be another
-            self._nodes = len(self._aspace._nodes)
+        nodes = population(self._aspace)
+        if nodes != self._nodes:  # nodes came or went: what was looked up may be another
+            self._nodes = nodes
             self._shapes.clear()
         shape = self._shapes.get((len(raw), raw[:16]))
         if shape is None or self._is_watched():

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from asyncua import Server, ua
 
+from nodesets.space_access import take_away
 from opcua_server.space.instances import Builder, Wanted
 from opcua_server.space.notify import SERVER, Notifier
 from opcua_server.space.publish import put, shown
@@ -70,7 +71,7 @@ class ModelChanges:
             held = self._aspace[gone].attributes.get(_A.Value)
             if held is not None:
                 put(held, shown(None, _V.Null, _GONE, now, now))
-            del self._aspace[gone]
+            take_away(self._aspace, gone)
         above = self._aspace[parent]
         above.references = [r for r in above.references if r.NodeId != node_id]
         self._note(parent, node_id, type_id, _DELETED)
