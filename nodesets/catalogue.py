@@ -122,7 +122,12 @@ def _rows() -> Iterator[Signal]:
     # Machine: the state that drives every state machine of the official models (nodesets/states.py).
     yield Signal("Machine/State", "Int32", "Off 0, idle 1, loading 2, running 3, held 4, jog or MDI 5, alarm 6, emergency stop 7, maintenance 8",
                  historized=True)
-    yield Signal("Machine/PowerOnDuration", "Double", "Time since the machine was first switched on, over all restarts",
+    yield Signal("Machine/MaintenanceMode", "String", "Service, Inspection, Repair, Upgrade or Other from BeginMaintenance to EndMaintenance; empty otherwise",
+                 historized=True)
+    yield Signal("Machine/EndUserObligated", "Boolean", "Whether what goes on is the responsibility of the end user", nodes=(_MACHINE_TOOL + "Obligation/MT:EndUserObligated",))
+    yield Signal("Machine/BuilderObligated", "Boolean", "Whether what goes on is the responsibility of the machine's builder",
+                 nodes=(_MACHINE_TOOL + "Obligation/MT:MachineBuilderObligated",))
+    yield Signal("Machine/PowerOnDuration", "Double", "Time for which the machine was switched on, over all restarts",
                  u.HOUR, 0.0, 1e6)
     yield Signal("Machine/OperationDuration", "Double", "Time in which programs were running, over all restarts",
                  u.HOUR, 0.0, 1e6)
@@ -158,6 +163,7 @@ def _rows() -> Iterator[Signal]:
     yield Signal("Channel/DryRun", "Boolean", "Whether the program runs at the dry-run feed", nodes=(_MONITORED_CHANNEL + "ChannelModifiers/MT:DryRun",))
     yield Signal("Channel/OptionalStop", "Boolean", "Whether M1 stops the program", nodes=(_MONITORED_CHANNEL + "ChannelModifiers/MT:OptionalStop",))
     yield Signal("Channel/BlockSkip", "Boolean", "Whether blocks that begin with / are skipped", nodes=(_MONITORED_CHANNEL + "ChannelModifiers/MT:BlockSkip",))
+    yield Signal("Channel/TestMode", "Boolean", "Whether machine lock is on: the program runs, no axis moves", nodes=(_MONITORED_CHANNEL + "ChannelModifiers/MT:TestMode",))
     yield Signal("Channel/ActProgramName", "String", "Program or subprogram that is active", historized=True, nodes=(_CHANNEL + "ActProgramName", _CHANNEL + "ActProgramFile"))
     yield Signal("Channel/ActMainProgramName", "String", "Main program that is loaded",
                  nodes=(_CHANNEL + "ActMainProgramName", _CHANNEL + "ActMainProgramFile", _PROGRAM + "Name"))

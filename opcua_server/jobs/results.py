@@ -4,7 +4,8 @@
                           |-----EMERGENCY_STOP--> a result: aborted
                           '-----IDLE (RESET)----> a result: aborted
 
-Hold and alarm end no run. A run that was going on when the server ended has no result: nobody saw how it went on.
+Hold and alarm end no run; maintenance and the main switch come at a stand only. A run that was going on when the server ended has
+no result: nobody saw how it went on.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from opcua_server.sources.source import SourceEvent
 
 MOST: Final = 100
 """Results that are kept: of more, those that were acknowledged go first, then the oldest."""
+_OVER: Final = frozenset({MachineState.EMERGENCY_STOP, MachineState.IDLE, MachineState.MAINTENANCE, MachineState.OFF})
+"""States in which no program is under way."""
 _KINDS: Final = {"int": int, "str": str, "bool": bool, "float": float}
 
 
@@ -81,7 +84,7 @@ class ResultBook:
                 reason = "The program came to its end" if completed else "Stopped at the machine"
                 job = job_of(event.code, moment_ns)
                 found += self._end(completed, reason, float(cycle_s) if isinstance(cycle_s, float) else 0.0, shown, moment_ns, job)
-        if self._run is not None and state in (MachineState.EMERGENCY_STOP, MachineState.IDLE):
+        if self._run is not None and state in _OVER:
             reason = "Emergency stop" if state is MachineState.EMERGENCY_STOP else "RESET"
             found += self._end(False, reason, 0.0, shown, now_ns, job_of(self._run.program, now_ns))
         return found

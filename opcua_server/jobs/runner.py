@@ -1,7 +1,7 @@
 """Carries job orders out on a machine, with the commands that anybody has, and follows what becomes of them.
 
     due, machine IDLE --LoadProgram, Start--> program_started: RUNNING --> program_ended: one run done --> next run, or ENDED
-                                                    | HELD, ALARM: INTERRUPTED       |
+                         HELD, ALARM, MAINTENANCE, OFF: INTERRUPTED  |
                                                     '-- EMERGENCY_STOP, RESET: ABORTED; Stop: ENDED
 
 While orders are carried out the machine does not go on by itself after each part; it does again when somebody starts it by hand.
@@ -23,7 +23,9 @@ _logger = logging.getLogger(__name__)
 _M = MachineState
 _S = JobState
 _R = ReturnStatus
-_INTERRUPTS: Final = {_M.HELD: "", _M.ALARM: "Alarm on the machine"}
+_INTERRUPTS: Final = {
+    _M.HELD: "", _M.ALARM: "Alarm on the machine", _M.MAINTENANCE: "Maintenance", _M.OFF: "The machine is switched off",
+}  # fmt: skip
 
 Call = Callable[[str, Sequence[Value]], Awaitable[None]]
 """(command, arguments); raises CommandRefused."""

@@ -9,6 +9,7 @@ from nodesets.states import MachineState
 S = MachineState
 _ANY: Final = frozenset(S) - {S.OFF}
 _STANDING: Final = frozenset({S.IDLE, S.MANUAL})
+_AT_REST: Final = frozenset({S.IDLE, S.ALARM, S.EMERGENCY_STOP, S.MAINTENANCE})
 
 ALLOWED: Final[dict[str, frozenset[MachineState]]] = {
     "LoadProgram": frozenset({S.IDLE, S.LOADING}),
@@ -18,6 +19,10 @@ ALLOWED: Final[dict[str, frozenset[MachineState]]] = {
     "Stop": frozenset({S.RUNNING, S.HELD, S.LOADING, S.MANUAL}),
     "Reset": _ANY,
     "EmergencyStop": _ANY,
+    "SwitchOff": _AT_REST,
+    "SwitchOn": frozenset({S.OFF}),
+    "BeginMaintenance": frozenset({S.IDLE, S.MAINTENANCE}),
+    "EndMaintenance": frozenset({S.MAINTENANCE}),
     "ChangeTool": _STANDING,
     "SetFeedOverride": _ANY,
     "SetRapidOverride": _ANY,

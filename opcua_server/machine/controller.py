@@ -8,8 +8,11 @@
          |  <--- Stop --- HELD                      any --EmergencyStop--> EMERGENCY_STOP --Reset--> IDLE
          '---- Reset ---- ALARM  <-- NC alarm, machine alarm
 
+        IDLE --BeginMaintenance--> MAINTENANCE --EndMaintenance--> IDLE
+        standing --SwitchOff--> OFF --SwitchOn--> IDLE, or MAINTENANCE, which lasts over it and over an emergency stop
+
 ``ALLOWED`` (in ``allowed``) is the table; ``Controller`` carries it out. It owns motion, spindle, coolant valve and magazine as far
-as they are commanded; what they then do is physics and happens in ``machine``.
+as they are commanded; what they then do is physics and happens in ``machine``. What may be set at any time is its ``panel``.
 """
 
 from __future__ import annotations
@@ -24,48 +27,47 @@ from opcua_server.machine.allowed import ALLOWED
 from opcua_server.machine.arguments import checked
 from opcua_server.machine.auxiliaries import Hydraulics
 from opcua_server.machine.coolant import CoolantUnit
-from opcua_server.machine.faults import FAULTS
 from opcua_server.machine.faults.active import ActiveFaults
-from opcua_server.machine.happened import Alarm, Happened
+from opcua_server.machine.happened import Alarm
+from opcua_server.machine.maintenance import KINDS, serve
 from opcua_server.machine.motion.block import MotionBlock, MotionEvent
 from opcua_server.machine.motion.motion import Motion
 from opcua_server.machine.moves import Modal, Move, NcAlarm
+from opcua_server.machine.panel import OperatorPanel
 from opcua_server.machine.part_change import PartChange
 from opcua_server.machine.progress import Progress
 from opcua_server.machine.spindle import Spindle
 from opcua_server.machine.tools import Tool
+from opcua_server.machine.upkeep import Upkeep
 from opcua_server.machine.work import Job, Library
-from opcua_server.sources.source import CommandRefused, EventKind
+from opcua_server.sources.source import CommandRefused
 
 S = MachineState
-_RUNNING, _HELD, _LOADING = S.RUNNING, S.HELD, S.LOADING
+_RUNNING, _HELD, _LOADING, _OFF = S.RUNNING, S.HELD, S.LOADING, S.OFF
 """What each block asks for; a member of an enumeration is looked up slowly."""
 TOOL_CHANGE_S: Final = 4.5
 """Chip to chip."""
-MODIFIERS: Final = ("SingleBlock", "DryRun", "OptionalStop", "BlockSkip")
 
 
-class Controller:
-    """The control of one machine. Times are machine time in s."""
+class Controller(OperatorPanel):
+    """The control of one machine. Times are machine time in s. ``maintenance``: the kind that somebody is at, empty for none."""
 
     def __init__(
         self, motion_for: Callable[[Callable[[Move], float | None]], Motion], library: Library, spindle: Spindle,
-        coolant: CoolantUnit, magazine: dict[int, Tool], faults: ActiveFaults, hydraulics: Hydraulics, *, repeat: bool,
+        coolant: CoolantUnit, magazine: dict[int, Tool], faults: ActiveFaults, hydraulics: Hydraulics, upkeep: Upkeep, *,
+        repeat: bool,
     ) -> None:  # fmt: skip
-        self.library, self.spindle, self.coolant, self.magazine, self.faults = library, spindle, coolant, magazine, faults
+        super().__init__(motion_for(self._wait), spindle, magazine, faults)
+        self.library, self.coolant, self.upkeep = library, coolant, upkeep
         self.hydraulics, self.part_change = hydraulics, PartChange(hydraulics)
-        self.motion = motion_for(self._wait)
         self.repeat = repeat
-        self.state = S.IDLE
-        self.now_s = 0.0
+        self.maintenance = ""
+        self.off_s = 0.0
+        """How long it has been switched off, of the time since it was first switched on."""
         self.alarms: list[Alarm] = []
-        self.happened: list[Happened] = []
         self.job: Job | None = None
         self.modal = Modal()
         self.active: Move | None = None
-        self.tool_number = 0
-        self.feed_override, self.rapid_override, self.spindle_override = 100.0, 100.0, 100.0
-        self.modifiers = dict.fromkeys(MODIFIERS, False)
         self.operation_s = 0.0
         self.cycles_started = self.parts = 0
         self.cycle_s = self.last_cycle_s = 0.0
@@ -149,10 +151,17 @@ class Controller:
 
     def _reset(self) -> None:
         self._end_everything()
+        self._clear_alarms()
+        self._rest()
+
+    def _clear_alarms(self) -> None:
         for alarm in self.alarms:
             self._report("alarm_cleared", 100, alarm.code, alarm.text)
         self.alarms.clear()
-        self._enter(S.IDLE)
+
+    def _rest(self) -> None:
+        """Nothing is done and nothing is wrong. Maintenance lasts: nothing must start while somebody works on it."""
+        self._enter(S.MAINTENANCE if self.maintenance else S.IDLE)
 
     def _emergency_stop(self) -> None:
         self._end_everything()  # drives brake before their contactors fall (stop category 1 of IEC 60204-1)
@@ -160,60 +169,39 @@ class Controller:
             self._enter(S.EMERGENCY_STOP)
             self.raise_alarm("EX1000", "EMERGENCY STOP", severity=900, stops=False)
 
+    def _switch_off(self) -> None:
+        self._end_everything()
+        self._clear_alarms()
+        self._enter(S.OFF)
+
+    def _switch_on(self) -> None:
+        self._rest()
+
+    def _begin_maintenance(self, kind: str) -> None:
+        if kind not in KINDS:
+            raise CommandRefused("argument", f"Kind must be one of {', '.join(KINDS)}")
+        self.maintenance = kind
+        self._end_everything()
+        self._enter(S.MAINTENANCE)
+        self._report("message", 100, "MAINTENANCE", f"Maintenance: {kind}", {"Kind": kind})
+
+    def _end_maintenance(self) -> None:
+        done = serve(self.maintenance, self.upkeep, self.coolant)
+        self._report("message", 100, "MAINTENANCE", f"{self.maintenance} is over" + (f": {done}" if done else ""))
+        self.maintenance = ""
+        self._enter(S.IDLE)
+
     def _change_tool(self, number: int) -> None:
         if self._tool_change:
             raise CommandRefused("state", "A tool change is under way")
         self._begin_tool_change(number, None)
         self._enter(S.MANUAL)
 
-    def _set_feed_override(self, percent: float) -> None:
-        self.feed_override = percent
-        self.motion.feed_override = percent / 100.0
-
-    def _set_rapid_override(self, percent: float) -> None:
-        self.rapid_override = percent
-        self.motion.rapid_override = percent / 100.0
-
-    def _set_spindle_override(self, percent: float) -> None:
-        if self.spindle.commanded_rpm > 0.0:
-            programmed = self.spindle.commanded_rpm / self.spindle_override * 100.0
-            self.spindle.command(programmed * percent / 100.0, self.spindle.commanded_direction)
-        self.spindle_override = percent
-
     def _set_spindle_speed(self, speed_rpm: float) -> None:
         if self._tool_change:
             raise CommandRefused("state", "A tool change is under way")
         self.spindle.command(speed_rpm, 1 if speed_rpm > 0.0 else 0)
         self._enter(S.MANUAL if speed_rpm > 0.0 else S.IDLE)
-
-    def _set_modifier(self, name: str, on: bool) -> None:
-        if name not in MODIFIERS:
-            raise CommandRefused("argument", f"Name must be one of {', '.join(MODIFIERS)}")
-        if name == "BlockSkip" and self.state in (S.RUNNING, S.HELD):
-            raise CommandRefused("state", "BlockSkip cannot change while a program runs: blocks ahead are read already")
-        self.modifiers[name] = on
-        self.motion.single_block = self.modifiers["SingleBlock"]
-        self.motion.dry_run = self.modifiers["DryRun"]
-
-    def _replace_tool(self, number: int) -> None:
-        if number == self.tool_number and self.state is S.RUNNING:
-            raise CommandRefused("state", f"Tool {number} is in the spindle and a program runs")
-        self._renew(self.magazine[number])
-
-    def _inject_fault(self, name: str, severity: float, onset_s: float) -> None:
-        if name not in FAULTS:
-            raise CommandRefused("not_found", f"There is no fault {name}")
-        self.faults.inject(name, severity, onset_s, self.now_s)
-        self._report("fault", 100, name, f"Fault {FAULTS[name].title} injected", {"Severity": severity, "Onset": onset_s})
-
-    def _clear_fault(self, name: str) -> None:
-        if name != "All" and name not in FAULTS:
-            raise CommandRefused("not_found", f"There is no fault {name}")
-        for ended in self.faults.clear(name, self.now_s):
-            for tool in self.magazine.values() if FAULTS[ended].renews_tools else ():
-                if tool.broken:
-                    self._renew(tool)
-            self._report("fault", 100, ended, f"Fault {FAULTS[ended].title} cleared", {"Severity": 0.0})
 
     _COMMANDS: Final[dict[str, Callable[..., None]]] = {
         "LoadProgram": _load_program,
@@ -223,15 +211,19 @@ class Controller:
         "Stop": _stop,
         "Reset": _reset,
         "EmergencyStop": _emergency_stop,
+        "SwitchOff": _switch_off,
+        "SwitchOn": _switch_on,
+        "BeginMaintenance": _begin_maintenance,
+        "EndMaintenance": _end_maintenance,
         "ChangeTool": _change_tool,
-        "SetFeedOverride": _set_feed_override,
-        "SetRapidOverride": _set_rapid_override,
-        "SetSpindleOverride": _set_spindle_override,
+        "SetFeedOverride": OperatorPanel._set_feed_override,
+        "SetRapidOverride": OperatorPanel._set_rapid_override,
+        "SetSpindleOverride": OperatorPanel._set_spindle_override,
         "SetSpindleSpeed": _set_spindle_speed,
-        "SetModifier": _set_modifier,
-        "ReplaceTool": _replace_tool,
-        "InjectFault": _inject_fault,
-        "ClearFault": _clear_fault,
+        "SetModifier": OperatorPanel._set_modifier,
+        "ReplaceTool": OperatorPanel._replace_tool,
+        "InjectFault": OperatorPanel._inject_fault,
+        "ClearFault": OperatorPanel._clear_fault,
     }
 
     def set_repeat(self, on: bool) -> None:
@@ -247,6 +239,8 @@ class Controller:
             self.cycle_s += dt_s
         if self.state is _RUNNING:
             self.operation_s += dt_s
+        elif self.state is _OFF:
+            self.off_s += dt_s
         if block.moves:
             self.active = block.moves[-1]
             self.modal = self.active.modal
@@ -365,11 +359,6 @@ class Controller:
         if goes_on:
             self.start_program()
 
-    def _renew(self, tool: Tool) -> None:
-        tool.renew()
-        number = tool.type.number
-        self._report("tool_changed", 150, f"T{number}", f"New edge in tool {number} ({tool.type.name})", {"Tool": number})
-
     def prepare(self) -> None:
         """Read the selected program ahead, unless that is done: its blank and its planned time."""
         if self.job is None and self.library.selected is not None:
@@ -412,10 +401,6 @@ class Controller:
             self.part_change.end(self.now_s)
         self.hydraulics.switch(self.now_s, state not in (S.OFF, S.EMERGENCY_STOP))
         self._report("state_changed", 50, state.name, f"{before.name} to {state.name}", {"From": int(before), "To": int(state)})
-
-    def _report(self, kind: EventKind, severity: int, code: str, text: str, details: dict[str, Value] | None = None) -> None:
-        self.happened.append(Happened(kind, self.now_s, severity, code, text, details or {}))
-        del self.happened[:-1000]  # nobody takes them: keep the newest
 
     @property
     def changing_tool(self) -> bool:

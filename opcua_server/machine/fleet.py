@@ -15,7 +15,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from opcua_server.machine.machine import Begun, Machine
+from opcua_server.machine.begun import Begun
+from opcua_server.machine.machine import Machine
 from opcua_server.machine.motion.axes import AxisBlock, Followed, as_read, follow, mean_load_percent, sums
 from opcua_server.machine.motion.columns import Columns
 from opcua_server.machine.parameters import VF2

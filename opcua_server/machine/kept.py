@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from nodesets.states import MachineState
+
 if TYPE_CHECKING:
     from opcua_server.machine.machine import Machine
 
@@ -35,6 +37,9 @@ def save(machine: Machine) -> dict[str, Any]:
         "part_roughness_um": machine.shown.part_roughness_um,
         "chips_kg": [machine.conveyor.belt_kg, machine.conveyor.pile_kg],
         "hydraulics": controller.hydraulics.save(machine.time_s),
+        "maintenance": controller.maintenance,
+        "off": controller.state is MachineState.OFF,
+        "off_s": controller.off_s,
     }
 
 
@@ -67,6 +72,11 @@ def restore(machine: Machine, saved: Mapping[str, Any]) -> None:
     machine.parts_seen = controller.parts
     machine.upkeep.restore(saved.get("upkeep", {}))
     controller.hydraulics.restore(saved.get("hydraulics", {}), machine.time_s)
+    controller.off_s = float(saved.get("off_s", 0.0))
+    if saved.get("maintenance"):
+        controller.call("BeginMaintenance", [str(saved["maintenance"])])
+    if saved.get("off"):
+        controller.call("SwitchOff", [])
     controller.repeat = controller.repeat and bool(saved.get("repeat", True))
     controller.job = None
     controller.prepare()

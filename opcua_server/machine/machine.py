@@ -25,6 +25,7 @@ import numpy.typing as npt
 from nodesets.states import MachineState
 from opcua_server.machine import energy, kept
 from opcua_server.machine.auxiliaries import Hydraulics, lubrication_bar
+from opcua_server.machine.begun import Begun
 from opcua_server.machine.burst import burst
 from opcua_server.machine.chips import IDLE_A, W_PER_A, ChipConveyor
 from opcua_server.machine.controller import Controller
@@ -74,30 +75,10 @@ OVERLOAD: Final = 1.3
 STALLED: Final = 0.7
 """Speed in cut, of the commanded one, at which it does so too."""
 PARKED: Final = (0.0, 0.0, 0.0)
-_RUNNING: Final = MachineState.RUNNING
-"""As a name of this module: looking up a member of an enumeration costs more than most of what a block looks at."""
+_RUNNING, _OFF = MachineState.RUNNING, MachineState.OFF
+"""As names of this module: looking up a member of an enumeration costs more than most of what a block looks at."""
 
 Floats = npt.NDArray[np.float64]
-
-
-@dataclasses.dataclass(slots=True)
-class Begun:
-    """A block that waits for its axes."""
-
-    block: int
-    motion: MotionBlock
-    cut: CutBlock
-    physics: Physics
-    noise: list[float]
-    torque_nm: float
-    shown_power_w: float
-    auxiliary_w: float
-    running: bool
-
-    @property
-    def force_n(self) -> Floats:
-        """Of the cut on the axes at each of the block's ticks, (3, ticks)."""
-        return self.cut.force_n if self.cut.force_n is not None else _NO_FORCE
 
 
 class Machine:
@@ -143,7 +124,7 @@ class Machine:
         self.controller = Controller(
             lambda wait: Motion(VF2, PARKED, wait),
             Library(programs, order, program), self.spindle, self.coolant, self.magazine, self.faults,
-            Hydraulics(leak=0.8 + 0.4 * float(born.uniform())), repeat=repeat,
+            Hydraulics(leak=0.8 + 0.4 * float(born.uniform())), self.upkeep, repeat=repeat,
         )  # fmt: skip
         self.controller.prepare()
         self.shown = Shown()
@@ -205,14 +186,16 @@ class Machine:
         self._gauge(cut)
         self.link.step(physics.link_loss, self.block, self.seed, self.number)
         self.sensing.read_flow(self, physics, noise)
-        return Begun(self.block, motion, cut, physics, noise, torque, shown_power, auxiliary_w, running)
+        return Begun(
+            self.block, motion, cut, physics, noise, torque, shown_power, auxiliary_w, running, controller.locked_mm
+        )  # fmt: skip
 
     def _end_all(self, begun: list[Begun], *, seen: bool) -> None:
         """Let the axes follow what has begun."""
         count = len(begun)
         if not count:
             return
-        rows = np.concatenate([one.motion.rows for one in begun], axis=1)
+        rows = np.concatenate([one.rows for one in begun], axis=1)
         force = np.repeat(np.concatenate([one.force_n for one in begun], axis=1), SAMPLES_PER_TICK, axis=1)
         followed = self.axes.follow(rows[:3], rows[3:], force)
         watts, ways = sums(followed, count)
@@ -227,7 +210,7 @@ class Machine:
     def sound(self, begun: Begun) -> bool:
         """Whether its axes are as they were built, so that they can be worked out among those of others."""
         adapted = self._axis_faults != _SOUND_AXES or self._axes_change(begun.physics)
-        return not (adapted or self._counts_matter(begun.physics))
+        return not (adapted or begun.locked_mm is not None or self._counts_matter(begun.physics))
 
     def end_alone(self, begun: Begun) -> None:
         """Finish a block whose axes are worked out by themselves."""
@@ -238,7 +221,8 @@ class Machine:
     def end(self, begun: Begun, servo_w: Sequence[float], way_mm_s: Sequence[float]) -> None:
         """Finish what ``begin`` began with what each axis did: mean power (W), and speed (mm/s) summed up over the samples."""
         physics = begun.physics
-        self.meter.step(BLOCK_S, begun.shown_power_w, sum(servo_w), begun.auxiliary_w)
+        drives_w = sum(servo_w) if self.controller.state is not _OFF else 0.0  # the brake holds Z then, and no motor
+        self.meter.step(BLOCK_S, begun.shown_power_w, drives_w, begun.auxiliary_w)
         heat = self._heat
         rubbing: Sequence[float] = _SCREW_HEAT
         if physics.extra_friction != _EVEN:
@@ -275,8 +259,9 @@ class Machine:
         job, moves = self.controller.job, motion.moves
         ticks = slice(SAMPLES_PER_TICK - 1, None, SAMPLES_PER_TICK)
         tips = motion.rows[:3, ticks].T
-        # In a dry run nobody clamps a blank.
-        tool = None if self.controller.modifiers["DryRun"] else self.controller.tool
+        # In a dry run nobody clamps a blank; under machine lock the tool stays away from it.
+        modifiers = self.controller.modifiers
+        tool = None if modifiers["DryRun"] or modifiers["TestMode"] else self.controller.tool
         if job is not None:
             length = self.controller.modal.tool_length
             tips = tips - self._tip_zero(job, length)
@@ -438,6 +423,5 @@ LOST_LIMIT_MM: Final = 0.12
 """Difference of motor encoder and scale, beyond growth and play, at which the control trips."""
 _EVEN: Final = (1.0, 1.0, 1.0)
 _SOUND_AXES: Final = ((0.0, 0.0, 0.0), _EVEN, _EVEN)
-_NO_FORCE: Final[Floats] = np.zeros((3, TICKS))
 _SCREW_HEAT: Final = (260.0 / SAMPLES / 1000.0, 300.0 / SAMPLES / 1000.0, 280.0 / SAMPLES / 1000.0)
 """W in nut and screw of X, Y, Z per mm/s summed over the samples: part of each axis' friction of 260, 300 and 280 N."""

@@ -24,7 +24,8 @@ from opcua_server.machine.thermal import COLUMN, growth_z_um
 from opcua_server.machine.vibration import STILL, Parts
 
 if TYPE_CHECKING:
-    from opcua_server.machine.machine import Begun, Machine
+    from opcua_server.machine.begun import Begun
+    from opcua_server.machine.machine import Machine
 
 BARE_UNBALANCE_MM_S: Final = 0.2
 """Of the spindle without a holder."""

@@ -18,6 +18,7 @@ from nodesets.states import SHOWN, MachineState
 from opcua_server.machine import guard
 from opcua_server.machine.faults import FAULTS
 from opcua_server.machine.machine import BLOCK_S, SAMPLES, Machine
+from opcua_server.machine.maintenance import obligated
 from opcua_server.machine.motion.axes import COMMAND, LAG, MOTOR, POSITION, TORQUE, VELOCITY
 from opcua_server.machine.moves import Move
 from opcua_server.machine.readings import SIGNALS, SWING, Floats
@@ -26,7 +27,7 @@ from opcua_server.machine.spindle import EFFICIENCY, EXCITATION_W, rated_power_w
 STANDING_MM_S: Final = 0.02
 CURRENT_RIPPLE_NM: Final = 0.3
 CURRENT_LIMIT_NM: Final = 40.0
-_EMERGENCY_STOP: Final = MachineState.EMERGENCY_STOP
+_EMERGENCY_STOP, _OFF = MachineState.EMERGENCY_STOP, MachineState.OFF
 _PROGRAM_STATES: Final = frozenset({MachineState.RUNNING, MachineState.HELD, MachineState.ALARM})
 _NONE: Final = [0.0, 0.0, 0.0]
 
@@ -54,7 +55,7 @@ class View:
         if index >= 0 and self.move is not None:
             self.move = motion.moves[index]
         self.remaining_mm = motion.remaining_mm(sample)
-        self.feed_mm_s = motion.feed_mm_s.item(sample)
+        self.feed_mm_s = motion.feed_mm_s.item(sample) if self.controller.locked_mm is None else 0.0
 
     def axes(self) -> Floats:
         """What the axes do at the sample (6, axes); see ``motion.axes.as_read``. Before the first block they stand."""
@@ -125,10 +126,13 @@ def control_rows(v: View) -> dict[str, float]:
     """What the control knows and nobody measures, by name of the signal."""
     control, shown, spindle, meter, coolant = v.controller, v.shown, v.spindle, v.meter, v.coolant
     tool, move, upkeep, cut, locked = v.tool, v.move, v.machine.upkeep, shown.cut, guard.is_locked(control)
+    by_user, by_builder = obligated(v.state, control.maintenance, upkeep)
     done_percent = control.progress.percent(control.job)
     (left_x, left_y, left_z), (zero_x, zero_y, zero_z) = v.remaining_mm, control.modal.zero_offset
     return {
-        "Machine/PowerOnDuration": v.machine.time_s / 3600.0,
+        "Machine/EndUserObligated": by_user,
+        "Machine/BuilderObligated": by_builder,
+        "Machine/PowerOnDuration": (v.machine.time_s - control.off_s) / 3600.0,
         "Machine/OperationDuration": control.operation_s / 3600.0,
         "Machine/OperationCycleCounter": control.cycles_started,
         "Machine/PartsProduced": control.parts,
@@ -145,6 +149,7 @@ def control_rows(v: View) -> dict[str, float]:
         "Channel/DryRun": control.modifiers["DryRun"],
         "Channel/OptionalStop": control.modifiers["OptionalStop"],
         "Channel/BlockSkip": control.modifiers["BlockSkip"],
+        "Channel/TestMode": control.modifiers["TestMode"],
         "Channel/ActModalOffsetFunction": control.modal.work_offset,
         "Channel/Progress": done_percent,
         "Channel/RemainingTime": min(control.remaining_s(done_percent), 86400.0),
@@ -202,6 +207,7 @@ def objects(v: View) -> dict[str, Value]:
     return {
         "Machine/AlarmCode": v.alarm("code"),
         "Machine/AlarmText": v.alarm("text"),
+        "Machine/MaintenanceMode": control.maintenance,
         "Channel/ActProgramName": (move.program if move else "") or v.main_name(),
         "Channel/ActMainProgramName": v.main_name(),
         "Channel/ProgramNames": control.library.names(),
@@ -220,6 +226,8 @@ _STATES: Final = {(state, dark): list(state_rows(state, dark).values()) for stat
 _STATE_AT: Final = [_PLACE[name] for name in state_rows(MachineState.IDLE, False)]
 _READ_AT: Final = [_PLACE[name] for name in SIGNALS]
 _MOVING_AT: Final = np.array([[_PLACE[f"Axes/{axis}/{name}"] for axis in AXES] for name in MOVING])
+_DRIVES_AT: Final = [_PLACE[f"Axes/{axis}/{name}"] for axis in AXES for name in ("ActLoad", "ActPower", "ActTorque")]
+"""What drives say that are without power when the machine is switched off."""
 _CONTROL_AT: Final = sorted(set(_PLACE.values()) - {*_STATE_AT, *_READ_AT, *_MOVING_AT.ravel().tolist()})
 _CONTROL: Final = itemgetter(*(NUMERIC[place].name for place in _CONTROL_AT))
 
@@ -258,4 +266,7 @@ def table(views: Sequence[View], read: Floats, axes: Floats) -> Floats:
     if stopped:
         status[:, stopped] = 2.0
     out[_MOVING_AT] = moving
+    off = [k for k, view in enumerate(views) if view.state is _OFF]
+    if off:
+        out[np.ix_(_DRIVES_AT, off)] = 0.0
     return out.T.copy()

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from cnctwin.reading import BAD_NOT_READABLE, GOOD, UNCERTAIN_NO_COMMUNICATION, Columns, Value
 from nodesets.catalogue import MACHINE
+from nodesets.states import MachineState
 from opcua_server.machine.faults.active import TruthEvent
 from opcua_server.machine.happened import Happened
 from opcua_server.machine.machine import BLOCK_S, SAMPLES, Machine
@@ -97,8 +98,9 @@ class SimulatedSource:
             software_revision="0.1.0",
             components=tuple((name, _MAKER, f"{number:06d}-{k}") for k, name in enumerate(_COMPONENTS, 1)),
         )
-        if self._machine.controller.repeat and self._machine.controller.job is not None:
-            self._machine.controller.start_program()
+        controller = self._machine.controller
+        if controller.repeat and controller.job is not None and controller.state is MachineState.IDLE:
+            controller.start_program()
 
     @property
     def identity(self) -> Identity:

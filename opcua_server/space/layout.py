@@ -32,8 +32,8 @@ SPINDLE: Final = "CNC:CncInterface/CNC:CncSpindleList/{CNC:CncSpindleType}S1"
 MONITORED_CHANNEL: Final = "MT:Monitoring/{MT:ChannelMonitoringType}Channel1"
 MONITORED_SPINDLE: Final = "MT:Monitoring/{MT:SpindleMonitoringType}Spindle1"
 TOOL_CHANGE: Final = "MT:Notification/MT:Prognoses/{MT:ToolChangePrognosisType}NextToolChange"
-JOB_END: Final = "MT:Notification/MT:Prognoses/{MT:ProductionJobEndPrognosisType}CurrentJobEnd"
-REFILL: Final = "MT:Notification/MT:Prognoses/{MT:UtilityChangePrognosisType}CoolantRefill"
+PROGNOSES: Final = "MT:Notification/MT:Prognoses"
+MAINTENANCE_MODE: Final = f"{OPERATION_MODE}/MT:MaintenanceMode"
 MAINTENANCE: Final = "MT:Notification/MT:Prognoses/{MT:MaintenancePrognosisType}NextMaintenance"
 STATE_MACHINES: Final = (ITEM_STATE, OPERATION_MODE, f"{PROGRAM}/MT:State")
 
@@ -99,8 +99,6 @@ def wanted_paths(component_names: tuple[str, ...]) -> Iterator[str]:
     yield f"{PROGRAM}/MT:JobIdentifier"
     yield f"{PROGRAM}/MT:JobNodeId"
     yield "MT:Production/MT:Statistics/MT:PartsProducedInLifetime"
-    yield JOB_END
-    yield REFILL
     yield f"{TOOLS}/0:NodeVersion"
     yield f"{MACHINE_TOOL}/MT:PowerOnDuration"
     yield f"{MACHINE_TOOL}/MT:IsWarmUp"

@@ -43,6 +43,7 @@ from opcua_server.space.events import Events
 from opcua_server.space.files import FileSpace
 from opcua_server.space.instances import Builder, wanted
 from opcua_server.space.jobs import JobSpace
+from opcua_server.space.maintenance import MaintenanceMode
 from opcua_server.space.positions import Position, Positions
 from opcua_server.space.prognoses import Prognoses
 from opcua_server.space.publish import put, shown, status_code
@@ -134,9 +135,11 @@ class MachineSpace:
         self._events = Events(server, types, identity.machine_id, self.node_id, messages)
         self._changes = ModelChanges(server, self.node_id, identity.machine_id, lambda: _again(types, builder.namespace))
         self.jobs = JobSpace(server, builder, self.node_id, identity.machine_id, self._changes)
-        self.results = ResultSpace(server, builder, self.node_id, identity.machine_id)
-        self._prognoses = Prognoses(builder, self.node_id)
+        self.results = ResultSpace(server, builder, self.node_id, identity.machine_id, self._changes)
+        self._prognoses = Prognoses(builder, self.node_id, self._changes)
         self._writer.after(self._prognoses.write)
+        mode, states = builder.at(self.node_id, layout.OPERATION_MODE), tables[layout.MAINTENANCE_MODE]
+        self._writer.after(MaintenanceMode(types, mode, states, self._changes).write)
         self.files = FileSpace(builder, self.node_id, identity.machine_id, self._changes)
         self.alarms = self._alarms(server, builder, table, conditions)
         self.made: tuple[ua.NodeId, ...] = tuple(builder.made)
@@ -166,7 +169,7 @@ class MachineSpace:
             blocks, HAS_ADD_IN, ua.QualifiedName("Notifications", types.index["MA"]), types.type_id("MA:NotificationsType")
         )
         builder.link(notifications, ORGANIZES, at(self.node_id, layout.MESSAGES))
-        builder.link(notifications, ORGANIZES, at(self.node_id, "MT:Notification/MT:Prognoses"))
+        builder.link(notifications, ORGANIZES, at(self.node_id, layout.PROGNOSES))
         channel = at(self.node_id, layout.CHANNEL)  # the drives of a channel are those of the lists (OPC 40502, 7.4)
         for drive in (*(layout.axis(letter) for letter in AXES), layout.SPINDLE):
             builder.link(channel, HAS_COMPONENT, at(self.node_id, drive))
@@ -389,6 +392,7 @@ class MachineSpace:
 
     async def watch(self, columns: Columns, now_ns: int) -> None:
         """Judge the limits by one tick; ``now_ns``: wall-clock time of the tick."""
+        await self._changes.tell()  # of what came or went with this tick
         await self.alarms.watch(columns, now_ns)
         health = (int(self.alarms.health), _status(columns, "Machine/State"))
         if health != self._health_shown:
@@ -419,8 +423,10 @@ def state_machine_tables(types: TypeSpace) -> dict[str, StateMachineTable]:
         "MA:MachineryItemState_StateMachineType",
         "MT:MachineOperationModeStateMachineType",
         "MT:ProductionProgramStateMachineType",
+        "MT:MaintenanceModeStateMachineType",
     )
-    return {path: StateMachineTable(types, types.type_id(kind)) for path, kind in zip(layout.STATE_MACHINES, kinds, strict=True)}
+    paths = (*layout.STATE_MACHINES, layout.MAINTENANCE_MODE)
+    return {path: StateMachineTable(types, types.type_id(kind)) for path, kind in zip(paths, kinds, strict=True)}
 
 
 def blank_columns(source_time_ns: int) -> Columns:

@@ -149,7 +149,6 @@ def constants(builder: Builder, machine: ua.NodeId, identity: Identity) -> None:
         f"{layout.MONITORED_CHANNEL}/MT:Name": "Channel 1",
         f"{layout.MONITORED_SPINDLE}/MT:Name": "Spindle 1",
         f"{layout.MONITORED_SPINDLE}/MT:IsUsedAsAxis": False,
-        f"{layout.REFILL}/MT:UtilityName": "Coolant",
         f"{layout.TOOLS}/0:NodeVersion": "1",
         f"{layout.STACK}/IA:StacklightMode": 0,
         f"{layout.PROGRAM}/0:NumberInList": 0,

@@ -27,7 +27,7 @@ FACETS: Final[dict[str, tuple[str, ...]]] = {
     ),
     _MACHINE_TOOL + "Tools": ("Equipment.Tools.NodeVersion", "Equipment.Tools.T1.Locked", "Equipment.Tools.T24.Locked"),
     _MACHINE_TOOL + "ToolLife": ("Equipment.Tools.T1.ToolLife.CuttingTime", "Equipment.Tools.T24.ToolLife.CuttingTime"),
-    _MACHINE_TOOL + "Prognoses": ("Notification.Prognoses.CurrentJobEnd.PredictedTime",),
+    _MACHINE_TOOL + "Prognoses": ("Notification.Prognoses.NextToolChange.PredictedTime",),
     _MACHINE_TOOL + "Components": ("Components.Spindle1.Identification.SerialNumber",),
     _MACHINE_TOOL + "JobManagement": (
         "MachineryBuildingBlocks.JobManagement.JobOrderControl.JobOrderList",

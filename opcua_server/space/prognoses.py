@@ -1,28 +1,34 @@
 """Prognoses that the machine itself can make (OPC 40501-1, 8.5): when the job ends, when coolant has to be filled up.
 
-    CurrentJobEnd   now + what is left of the run + the runs after it, each as long as the last one
+    CurrentJobEnd   now + what is left of the run + the runs after it, each as long as the last one; then when it did end
     CoolantRefill   where the fall of the level, over the last hour, meets the level at which it is filled up
 
-Without a job or a fall there is nothing to predict: BadWaitingForInitialData, as with the results of the analytics.
+A prognosis is there from its first prediction on; that of the coolant goes again while the level does not fall.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from asyncua import ua
+from asyncua.server.address_space import AttributeValue
 
-from cnctwin.reading import BAD_WAITING_FOR_INITIAL_DATA, Columns
-from nodesets.catalogue import NUMERIC
+from cnctwin.reading import Columns
+from nodesets.catalogue import MACHINE, NUMERIC
 from opcua_server.space import layout
+from opcua_server.space.changes import ModelChanges
 from opcua_server.space.instances import Builder
 from opcua_server.space.publish import put, shown
+from opcua_server.space.types import HAS_COMPONENT
 
 _V = ua.VariantType
 _AT: Final = {signal.name: index for index, signal in enumerate(NUMERIC)}
 _LEFT, _LAST, _LEVEL = _AT["Channel/RemainingTime"], _AT["Machine/LastCycleTime"], _AT["Coolant/Level"]
+_STATUS: Final = {signal.name: index for index, signal in enumerate(MACHINE)}
+_LEFT_STATUS, _LEVEL_STATUS = _STATUS["Channel/RemainingTime"], _STATUS["Coolant/Level"]
 REFILL_PERCENT: Final = 62.0
 """Level at which the tank is filled up."""
 LOOK_S: Final = 30.0
@@ -35,36 +41,73 @@ STEP: Final = timedelta(seconds=1)
 FARTHEST: Final = timedelta(days=3650)
 
 
+class _Prognosis:
+    """One of them, with what else its type asks for: text by name."""
+
+    def __init__(self, builder: Builder, machine: ua.NodeId, name: str, kind: str, changes: ModelChanges) -> None:
+        self._parent = builder.at(machine, layout.PROGNOSES)
+        self._type = builder.types.type_id(kind)
+        self._name = ua.QualifiedName(name, builder.namespace)
+        self._changes = changes
+        self._node: ua.NodeId | None = None
+        self._held: dict[str, AttributeValue] = {}
+
+    @property
+    def is_there(self) -> bool:
+        return self._node is not None
+
+    def say(self, predicted: datetime, texts: Mapping[str, str], moment: datetime, now: datetime) -> None:
+        is_new = self._node is None
+        if self._node is None:
+            builder, self._node = self._changes.add(self._parent, HAS_COMPONENT, self._name, self._type, {})
+            self._held = {name: builder.value(builder.at(self._node, f"MT:{name}")) for name in ("PredictedTime", *texts)}
+        if is_new or abs(predicted - self._held["PredictedTime"].value.Value.Value) >= STEP:
+            put(self._held["PredictedTime"], shown(predicted, _V.DateTime, 0, moment, now))
+        for name, text in texts.items():
+            if is_new or self._held[name].value.Value.Value != text:
+                put(self._held[name], shown(text, _V.String, 0, moment, now))
+
+    def take_away(self) -> None:
+        if self._node is not None:
+            self._changes.remove(self._node)
+            self._node = None
+
+
 class Prognoses:
     """``job``: order that is carried out, empty for none; ``runs_left``: of it, after the one that is cut."""
 
-    def __init__(self, builder: Builder, machine: ua.NodeId) -> None:
-        at = builder.at
+    def __init__(self, builder: Builder, machine: ua.NodeId, changes: ModelChanges) -> None:
         self.job = ""
         self.runs_left = 0
-        self._end = builder.value(at(machine, f"{layout.JOB_END}/MT:PredictedTime"))
-        self._source = builder.value(at(machine, f"{layout.JOB_END}/MT:SourceIdentifier"))
-        self._refill = builder.value(at(machine, f"{layout.REFILL}/MT:PredictedTime"))
+        self._end = _Prognosis(builder, machine, "CurrentJobEnd", "MT:ProductionJobEndPrognosisType", changes)
+        self._refill = _Prognosis(builder, machine, "CoolantRefill", "MT:UtilityChangePrognosisType", changes)
+        self._runs_of: str | None = None
+        """Order whose end is predicted, empty for a run without one; None while nothing is under way."""
         self._levels: deque[tuple[datetime, float]] = deque(maxlen=WINDOW)
-        for held in (self._end, self._refill):
-            put(held, shown(None, _V.Null, BAD_WAITING_FOR_INITIAL_DATA, builder.now, builder.now))
 
     def write(self, columns: Columns, moment: datetime, now: datetime) -> None:
-        """One tick."""
+        """One tick; one that says nothing changes nothing."""
+        if int(columns.statuses[_LEFT_STATUS] | columns.statuses[_LEVEL_STATUS]) >> 31:
+            return
         left_s = float(columns.numbers[_LEFT])
-        if self._source.value.Value.Value != self.job:
-            put(self._source, shown(self.job, _V.String, 0, moment, now))
         if left_s > 0.0:
             each_s = max(float(columns.numbers[_LAST]), left_s)
-            self._say(self._end, moment + timedelta(seconds=left_s + self.runs_left * each_s), moment, now)
-        else:
-            self._say(self._end, None, moment, now)
+            self._runs_of = self.job
+            predicted = moment + timedelta(seconds=left_s + self.runs_left * each_s)
+            self._end.say(predicted, {"SourceIdentifier": self.job}, moment, now)
+        elif self._runs_of is not None and not self.job:  # an order that goes on is between two of its runs
+            self._end.say(moment, {"SourceIdentifier": self._runs_of}, moment, now)
+            self._runs_of = None
         level = float(columns.numbers[_LEVEL])
         if not self._levels or (moment - self._levels[-1][0]).total_seconds() >= LOOK_S:
             if self._levels and level > self._levels[-1][1] + 2.0:
                 self._levels.clear()  # it was filled up
             self._levels.append((moment, level))
-            self._say(self._refill, self._refill_at(), moment, now)
+            predicted_refill = self._refill_at()
+            if predicted_refill is None:
+                self._refill.take_away()
+            else:
+                self._refill.say(predicted_refill, {"UtilityName": "Coolant"}, moment, now)
 
     def _refill_at(self) -> datetime | None:
         """Where the line through the levels meets the one at which it is filled up; None while it does not fall."""
@@ -80,12 +123,3 @@ class Prognoses:
             return None
         ahead = timedelta(hours=max(mean_h + (REFILL_PERCENT - mean) / slope, hours[-1]))
         return begin + ahead if ahead < FARTHEST else None
-
-    @staticmethod
-    def _say(held: Any, predicted: datetime | None, moment: datetime, now: datetime) -> None:
-        before = held.value.Value.Value
-        if predicted is None:
-            if before is not None:
-                put(held, shown(None, _V.Null, BAD_WAITING_FOR_INITIAL_DATA, moment, now))
-        elif before is None or abs(predicted - before) >= STEP:
-            put(held, shown(predicted, _V.DateTime, 0, moment, now))

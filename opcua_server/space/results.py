@@ -1,7 +1,7 @@
 """MR:ResultManagement of a machine: its results as structures, as a variable, and as events (OPC 40001-101).
 
 MachineryBuildingBlocks/ResultManagement
-    Results/LatestResult    what the last run came to; waits for initial data before the first
+    Results/LatestResult    what the last run came to; it comes with the first
     GetLatestResult ...     methods that the types have, carried out by ``opcua_server.run.results_desk``
 """
 
@@ -10,15 +10,17 @@ from __future__ import annotations
 from typing import Any, Final
 
 from asyncua import Server, ua
+from asyncua.server.address_space import AttributeValue
 
-from cnctwin.reading import BAD_WAITING_FOR_INITIAL_DATA, utc
+from cnctwin.reading import utc
 from nodesets.methods import RESULT_METHODS
 from opcua_server.jobs.results import RunResult
 from opcua_server.space import layout
+from opcua_server.space.changes import ModelChanges
 from opcua_server.space.instances import Builder, wanted
 from opcua_server.space.notify import SERVER, Notifier
 from opcua_server.space.publish import put, shown
-from opcua_server.space.types import HAS_ADD_IN
+from opcua_server.space.types import HAS_ADD_IN, HAS_COMPONENT
 
 _A: Final = ua.AttributeIds
 _V: Final = ua.VariantType
@@ -27,14 +29,15 @@ _COMPLETED, _ABORTED = 1, 3
 """ResultState (OPC 40001-101, 9.1)."""
 _NOT_OK, _NOT_DECIDABLE = 2, 3
 """MR:ResultEvaluationEnum."""
-_LATEST: Final = "{MR:ResultType}LatestResult"
+_SHOWN: Final = {"": "", "ResultMetaData": "MR:ResultMetaData", "ResultMetaData/ResultId": "MR:ResultMetaData/MR:ResultId"}
+"""Parts of LatestResult -> where they are below it."""
 Fields = dict[str, tuple[Any, ua.VariantType]]
 
 
 class ResultSpace:
     """``methods``: name -> (object, method)."""
 
-    def __init__(self, server: Server, builder: Builder, machine: ua.NodeId, name: str) -> None:
+    def __init__(self, server: Server, builder: Builder, machine: ua.NodeId, name: str, changes: ModelChanges) -> None:
         types = builder.types
 
         def of(kind: str) -> Any:
@@ -47,14 +50,12 @@ class ResultSpace:
         self._management = management
         self._notifier = Notifier(server, management, f"{name} ResultManagement")
         self.methods = {method: (management, builder.at(management, f"MR:{method}")) for method in RESULT_METHODS}
-        latest = builder.at(management, f"MR:Results/{_LATEST}")
-        places = {"": latest, "ResultMetaData": "MR:ResultMetaData", "ResultMetaData/ResultId": "MR:ResultMetaData/MR:ResultId"}
-        self._held = {
-            path: builder.value(place if isinstance(place, ua.NodeId) else builder.at(latest, place))
-            for path, place in places.items()
-        }
-        for held in self._held.values():
-            put(held, shown(None, _V.Null, BAD_WAITING_FOR_INITIAL_DATA, builder.now, builder.now))
+        self._changes = changes
+        self._results = builder.at(management, "MR:Results")
+        self._result_type = types.type_id("MR:ResultType")
+        self._latest_name = ua.QualifiedName("LatestResult", builder.namespace)
+        self._held: dict[str, AttributeValue] = {}
+        """Part of LatestResult -> its value; empty before the first result."""
 
     @staticmethod
     def _build(builder: Builder, machine: ua.NodeId) -> ua.NodeId:
@@ -64,7 +65,7 @@ class ResultSpace:
             HAS_ADD_IN,
             ua.QualifiedName("ResultManagement", builder.types.index["MR"]),
             builder.types.type_id("MR:ResultManagementType"),
-            wanted([*(f"MR:{method}" for method in RESULT_METHODS), f"MR:Results/{_LATEST}"]),
+            wanted([*(f"MR:{method}" for method in RESULT_METHODS), "MR:Results"]),
         )
         builder.shares_methods = False
         builder.aspace[management].attributes[_A.EventNotifier].value = ua.DataValue(ua.Variant(1, _V.Byte))
@@ -137,7 +138,10 @@ class ResultSpace:
         return made
 
     def show(self, result: RunResult) -> None:
-        """Let the variable show a result."""
+        """Let the variable show a result; with the first it comes."""
+        if not self._held:
+            builder, latest = self._changes.add(self._results, HAS_COMPONENT, self._latest_name, self._result_type, {})
+            self._held = {part: builder.value(builder.at(latest, path) if path else latest) for part, path in _SHOWN.items()}
         moment = utc(result.ended_ns)
         values = {
             "": (self.structure(result), _V.ExtensionObject),
@@ -151,4 +155,5 @@ class ResultSpace:
         """A ResultReadyEvent to whoever listens at ResultManagement, at the machine and at the Server object."""
         text = f"Run {result.number} of {result.program}: {result.reason}"
         emitters = (self._management, self._machine, SERVER)
+        await self._changes.tell()
         await self._notifier.send(self._event_type, text, self.fields(result), emitters, utc(result.ended_ns))

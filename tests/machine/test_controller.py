@@ -27,6 +27,7 @@ ARGUMENTS: dict[str, list[Any]] = {
     "SetSpindleOverride": [100.0],
     "SetSpindleSpeed": [1000.0],
     "SetModifier": ["OptionalStop", True],
+    "BeginMaintenance": ["Inspection"],
     "ReplaceTool": [3],
     "InjectFault": ["coolant", 0.5, 10.0],
     "ClearFault": ["All"],
@@ -54,6 +55,9 @@ def in_state(wanted: MachineState) -> Any:
             machine.call("SetSpindleSpeed", [500.0])
         case S.EMERGENCY_STOP:
             machine.call("EmergencyStop", [])
+        case S.OFF | S.MAINTENANCE:
+            machine.call("Stop", [])
+            machine.call(*(("SwitchOff", []) if wanted is S.OFF else ("BeginMaintenance", ["Service"])))
         case S.ALARM:
             machine.call("Stop", [])
             machine.call("LoadProgramText", ["bad.nc", "G0 X-10\nG2 X5 Y5\nM30\n"])
@@ -64,7 +68,7 @@ def in_state(wanted: MachineState) -> Any:
     return machine
 
 
-REACHABLE = [S.RUNNING, S.IDLE, S.HELD, S.LOADING, S.MANUAL, S.EMERGENCY_STOP, S.ALARM]
+REACHABLE = [S.RUNNING, S.IDLE, S.HELD, S.LOADING, S.MANUAL, S.EMERGENCY_STOP, S.ALARM, S.OFF, S.MAINTENANCE]
 
 
 def test_every_method_is_in_the_table() -> None:
@@ -85,12 +89,12 @@ def test_a_command_is_refused_exactly_where_the_table_says(wanted: MachineState)
         run(machine, 0.3)
 
 
-@pytest.mark.parametrize("wanted", REACHABLE)
-def test_reset_brings_every_state_back_to_idle_without_alarms(wanted: MachineState) -> None:
+@pytest.mark.parametrize("wanted", [one for one in REACHABLE if one is not S.OFF])
+def test_reset_brings_every_state_back_to_rest_without_alarms(wanted: MachineState) -> None:
     machine = in_state(wanted)
     machine.call("Reset", [])
     run(machine, 6.0)
-    assert state(machine) is S.IDLE
+    assert state(machine) is (S.MAINTENANCE if wanted is S.MAINTENANCE else S.IDLE)
     assert now(machine, "Machine/AlarmCount") == 0
     assert now(machine, "Spindle/ActSpeed") == 0
     assert now(machine, "Channel/ActFeedrate") == 0
@@ -349,7 +353,9 @@ def test_no_order_of_commands_breaks_the_machine(script: list[tuple[tuple[str, A
             machine.call(method, list(arguments))
         run(machine, blocks / 10.0)
         assert state(machine) in REACHABLE
-    machine.call("Reset", [])
+    for method in ("SwitchOn", "Reset", "EndMaintenance"):
+        with contextlib.suppress(CommandRefused):
+            machine.call(method, [])
     run(machine, 6.0)
     assert state(machine) is S.IDLE
     machine.call("LoadProgram", ["short.nc"])

@@ -121,7 +121,7 @@ async def listed(p: Plant, condition: ua.ContentFilter, order: ua.Variant | None
 def test_results_of_an_order_are_told_shown_and_handed_out(tmp_path: Path) -> None:
     async def story(p: Plant) -> None:
         latest = p.node(*BLOCK, "Results", "LatestResult")
-        assert (await latest.read_data_value(raise_on_bad_status=False)).StatusCode.name == "BadWaitingForInitialData"
+        assert (await latest.read_data_value(raise_on_bad_status=False)).StatusCode.name == "BadNodeIdUnknown"
         assert (await call(p, "GetLatestResult", whole(0)))[2] == NO_SUCH_RESULT
         heard = Heard()
         subscription = await p.client.create_subscription(50, heard)

@@ -37,8 +37,7 @@ class Graph:
         self.machine = ua.NodeId()
         self.signals: dict[str, ua.NodeId] = {}
         self.results: set[ua.NodeId] = set()
-        """What waits for its first value: results of the analytics and of runs, and prognoses of what does not happen."""
-        self.written: set[ua.NodeId] = set()
+        """What waits for its first value: what the analytics write."""
         self.plate: set[ua.NodeId] = set()
         """What of the name plate engineers write; the crawler is one."""
         self.nodes: list[ua.NodeId] = []
@@ -151,16 +150,7 @@ def graph(module_running: Any) -> Graph:
             graph = Graph(run.client)
             await graph.crawl()
             graph.machine, graph.signals = space.node_id, space.nodes
-            graph.results = set(space.result_nodes.values()) | {
-                ua.NodeId(f"CNC-001.Notification.Prognoses.{name}.PredictedTime", space.node_id.NamespaceIndex)
-                for name in ("CurrentJobEnd", "CoolantRefill")
-            }
-            latest = "CNC-001.MachineryBuildingBlocks.ResultManagement.Results.LatestResult"
-            graph.results |= {
-                ua.NodeId(latest + below, space.node_id.NamespaceIndex)
-                for below in ("", ".ResultMetaData", ".ResultMetaData.ResultId")
-            }
-            graph.written = set(space.result_nodes.values())
+            graph.results = set(space.result_nodes.values())
             graph.plate = set(space.plate.nodes)
             graph.nodes = graph.below(space.node_id)
             everything = list(graph.references)
@@ -299,7 +289,7 @@ def test_every_analog_node_has_a_valid_unit_and_range(graph: Graph) -> None:
 
 def test_only_results_and_the_users_plate_are_writable_and_access_levels_agree(graph: Graph) -> None:
     levels = {n: value.Value.Value for n, value in graph.attributes[A.AccessLevel].items()}
-    assert {n for n, level in levels.items() if level & 2} == graph.written | graph.plate
+    assert {n for n, level in levels.items() if level & 2} == graph.results | graph.plate
     # Results are the Analytics role's alone; who crawls is an engineer, who may change what was recorded.
     users = {n: value.Value.Value for n, value in graph.attributes[A.UserAccessLevel].items()}
     assert users == {n: level if n in graph.plate else level & ~2 for n, level in levels.items()}

@@ -13,6 +13,9 @@ import pytest
 from asyncua import Server, ua
 from asyncua.server.address_space import AddressSpace
 
+from nodesets.states import MachineState
+from opcua_server import space
+from opcua_server.jobs.results import RunResult
 from opcua_server.sources.source import Identity
 from opcua_server.space import MachineSpace
 
@@ -56,12 +59,30 @@ def test_everything_that_the_page_names_is_there(clone: Path, server: Server, ma
 
 def test_nothing_that_the_page_calls_missing_is_there(clone: Path, server: Server, machine: MachineSpace) -> None:
     absent = rows(clone, "What is not there, and why")
-    assert len(absent) > 4
+    assert len(absent) > 1
     for part, where, why in absent:
         assert why, part
         for path in places(where):
             assert found(server.iserver.aspace, machine.node_id, path.rpartition("/")[0]) is not None, path
             assert found(server.iserver.aspace, machine.node_id, path) is None, path
+
+
+def test_what_the_page_says_comes_and_goes_is_no_part_of_a_new_machine_and_comes(
+    clone: Path, server: Server, identity: Callable[[int], Identity], tick: Any
+) -> None:
+    new = space.build(server, [identity(7)])["CNC-007"]
+    aspace = server.iserver.aspace
+    named = [path for _, where, _, _ in rows(clone, "What comes and goes") for path in places(where)]
+    assert len(named) > 6
+    assert [path for path in named if found(aspace, new.node_id, path)] == []
+    tick.number("Machine/State", MachineState.MAINTENANCE).object("Machine/MaintenanceMode", "Repair")
+    tick.number("Channel/RemainingTime", 60.0)
+    for minute in range(25):
+        columns = tick.number("Coolant/Level", 80.0 - 0.1 * minute).next()
+        columns.source_time_ns += 60_000_000_000
+        new.write(columns)
+    new.results.show(RunResult(1, "part.nc", "", 1, 2, True, "", 1.0, 1.0, 0.0))
+    assert [path for path in named if not found(aspace, new.node_id, path)] == []
 
 
 def test_building_blocks_are_the_nodes_themselves(server: Server, machine: MachineSpace) -> None:

@@ -173,7 +173,7 @@ def test_prognoses_of_the_machine_follow_its_run_and_its_coolant(server: Server,
         return data_value(server, ua.NodeId(f"CNC-001.{name}.PredictedTime", machine.node_id.NamespaceIndex))
 
     machine.write(tick.number("Channel/RemainingTime", 0.0).number("Coolant/Level", 80.0).next())
-    assert shown(end).StatusCode.value == shown(refill).StatusCode.value == BAD_WAITING_FOR_INITIAL_DATA
+    assert shown(refill).StatusCode.name == "BadNodeIdUnknown"
     machine.show_job_end("A", 2)
     tick.number("Channel/RemainingTime", 100.0).number("Machine/LastCycleTime", 250.0)
     for minute in range(40):  # 0.3 % a minute: 62 % is an hour from the first one
@@ -184,11 +184,17 @@ def test_prognoses_of_the_machine_follow_its_run_and_its_coolant(server: Server,
     assert abs(shown(end).Value.Value - moment - timedelta(seconds=600)) <= timedelta(seconds=1)
     assert abs(shown(refill).Value.Value - moment - timedelta(minutes=21)) < timedelta(minutes=2)
     assert value(server, machine, f"{end}.SourceIdentifier") == "A"
-    machine.write(tick.number("Coolant/Level", 93.0).number("Channel/RemainingTime", 0.0).next())
-    columns = tick.number("Coolant/Level", 94.0).next()
+    said = shown(end)
+    columns = tick.number("Coolant/Level", 93.0).number("Channel/RemainingTime", 0.0).next()
     columns.source_time_ns += 60_000_000_000
     machine.write(columns)
-    assert shown(end).StatusCode.value == shown(refill).StatusCode.value == BAD_WAITING_FOR_INITIAL_DATA
+    assert shown(end) == said, "the order goes on with its next run"
+    assert shown(refill).StatusCode.name == "BadNodeIdUnknown", "it was filled up"
+    machine.show_job_end("", 0)
+    ended = tick.next()
+    machine.write(ended)
+    machine.write(tick.next())
+    assert (shown(end).Value.Value, value(server, machine, f"{end}.SourceIdentifier")) == (utc(ended.source_time_ns - 10**8), "A")
 
 
 def tool(number: int, **more: Any) -> ToolState:

@@ -1,0 +1,49 @@
+"""A block of 100 ms that has everything but what the axes do: these are worked out for several blocks or machines at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from opcua_server.machine.motion.block import MotionBlock
+from opcua_server.machine.moves import Point
+from opcua_server.machine.physics import Physics
+from opcua_server.machine.process.load import TICKS
+from opcua_server.machine.process.process import CutBlock
+
+Floats = npt.NDArray[np.float64]
+_NO_FORCE: Final[Floats] = np.zeros((3, TICKS))
+
+
+@dataclass(slots=True)
+class Begun:
+    """A block that waits for its axes."""
+
+    block: int
+    motion: MotionBlock
+    cut: CutBlock
+    physics: Physics
+    noise: list[float]
+    torque_nm: float
+    shown_power_w: float
+    auxiliary_w: float
+    running: bool
+    locked_mm: Point | None = None
+    """Where the drives are told to stay under machine lock."""
+
+    @property
+    def rows(self) -> Floats:
+        """What the drives are told at each sample: position in mm and speed in mm/s of each axis."""
+        if self.locked_mm is None:
+            return self.motion.rows
+        rows = np.zeros_like(self.motion.rows)
+        rows[:3] = np.array(self.locked_mm)[:, None]
+        return rows
+
+    @property
+    def force_n(self) -> Floats:
+        """Of the cut on the axes at each of the block's ticks, (3, ticks)."""
+        return self.cut.force_n if self.cut.force_n is not None else _NO_FORCE
