@@ -9,6 +9,7 @@ The gateway's own login may do all of them, so the caller's role is checked here
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import math
 import uuid
 from collections import OrderedDict
@@ -27,6 +28,8 @@ PATIENCE_S: Final = 2.0
 """How long an answer waits for the server's word before it says "pending"."""
 CALL_S: Final = 30.0
 AT_ONCE: Final = 64
+LONG: Final = 1000
+"""Characters of a text that is remembered as it is."""
 
 
 @dataclass(slots=True)
@@ -63,14 +66,14 @@ class Commands:
     def repeated(self, user: str, key: str | None, machine_id: str, method: str, arguments: Mapping[str, Any]) -> Command | None:
         """The command this caller has given under the same idempotency key. Raises BadArguments where that was another one."""
         known = self._by_key.get((user, key)) if key else None
-        if known is not None and (known.machine_id, known.method, known.arguments) != (machine_id, method, dict(arguments)):
+        if known is not None and (known.machine_id, known.method, known.arguments) != (machine_id, method, kept(arguments)):
             raise BadArguments("this idempotency key was used for another command")
         return known
 
     def give(self, machine_id: str, method: str, arguments: Mapping[str, Any], user: str, key: str | None = None) -> Command:
         """Start a command. Raises BadArguments, KeyError for an unknown method, OverflowError when too many are under way."""
         values = ordered(method, arguments)
-        command = Command(machine_id, method, dict(arguments), user)
+        command = Command(machine_id, method, kept(arguments), user)
         return self._start(command, lambda: self._gateway.call(machine_id, method, values), key)
 
     def handle(
@@ -131,6 +134,16 @@ class Commands:
     def _tell(self, command: Command) -> None:
         for told in self._audit:
             told(command)
+
+
+def kept(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments as they are remembered: of a long text, a whole program, its length and SHA-256. A thousand commands are kept."""
+    return {
+        name: f"{len(value)} characters, SHA-256 {hashlib.sha256(value.encode('utf-8', 'surrogatepass')).hexdigest()}"
+        if isinstance(value, str) and len(value) > LONG
+        else value
+        for name, value in arguments.items()
+    }
 
 
 def ordered(method: str, arguments: Mapping[str, Any]) -> tuple[Value, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
@@ -27,6 +28,9 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 BODY_LIMIT: Final = 64 * 1024
+PROGRAM_LIMIT: Final = 384 * 1024
+"""Of the one command that carries an NC program, and only from whoever may give it."""
+PROGRAM: Final = re.compile(re.escape(NEW_API) + r"/machines/[^/]+/commands/LoadProgramText")
 BODY_S: Final = 10.0
 DEPTH_LIMIT: Final = 32
 SOCKETS: Final = 2000
@@ -145,13 +149,19 @@ class Guard:
         return sender
 
 
+def _limit(scope: Scope, path: str) -> int:
+    access: Access | None = scope["state"]["access"]
+    return PROGRAM_LIMIT if PROGRAM.fullmatch(path) and access is not None and access.may("Engineer") else BODY_LIMIT
+
+
 async def _read_body(scope: Scope, path: str, headers: dict[str, str], receive: Receive) -> tuple[App | None, Receive]:
     """Read and check the whole body: a refusal, or a ``receive`` that hands it on."""
     if scope["method"] in ("GET", "HEAD", "OPTIONS") and "content-length" not in headers and "transfer-encoding" not in headers:
         return None, receive
+    limit = _limit(scope, path)
     declared = headers.get("content-length", "0")
-    if declared.isdigit() and int(declared) > BODY_LIMIT:
-        return refusal(path, 413, f"Body is larger than {BODY_LIMIT} bytes", {"Connection": "close"}), receive
+    if declared.isdigit() and int(declared) > limit:
+        return refusal(path, 413, f"Body is larger than {limit} bytes", {"Connection": "close"}), receive
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_S):
@@ -162,8 +172,8 @@ async def _read_body(scope: Scope, path: str, headers: dict[str, str], receive: 
                     return refusal(path, 400, "Connection closed"), receive
                 body += message.get("body", b"")
                 more = message.get("more_body", False)
-                if len(body) > BODY_LIMIT:
-                    return refusal(path, 413, f"Body is larger than {BODY_LIMIT} bytes", {"Connection": "close"}), receive
+                if len(body) > limit:
+                    return refusal(path, 413, f"Body is larger than {limit} bytes", {"Connection": "close"}), receive
     except TimeoutError:
         return refusal(path, 408, "Body did not arrive in time", {"Connection": "close"}), receive
     if body and (problem := _problem(bytes(body))):

@@ -2,19 +2,31 @@
 
 cnctwin machine report                statistics of its telemetry against those of a real mill
 cnctwin machine burst                 the vibration at one moment as a 25.6 kHz signal
+cnctwin machine record                a run, to be served again
+cnctwin machine dataset               a labelled table of hours with faults, for those who learn from it
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from cnctwin import __version__
 from opcua_server.machine.burst import RATE_HZ, measure
+from opcua_server.machine.faults import FAULTS
+from opcua_server.realism.dataset import COLUMNS, Dataset, Plan, plan_of
 from opcua_server.realism.figures import figures
 from opcua_server.realism.plots import page
+from opcua_server.realism.table import SUFFIXES, TableFile
 from opcua_server.sources import recording
 from opcua_server.sources.simulated import SHIPPED, SimulatedSource, read_programs
 
@@ -22,6 +34,7 @@ app = typer.Typer(help="The simulated mill itself: realism of its telemetry, vib
 
 EXIT_OUTSIDE = 1
 EXIT_WRONG = 2
+EXIT_INTERRUPTED = 130
 
 
 @app.command()
@@ -89,14 +102,85 @@ def record(
     typer.echo(f"wrote {output}: {len(kept.numbers)} rows, {len(kept.events)} events")
 
 
+@app.command()
+def dataset(
+    output: Annotated[Path, typer.Argument(help=f"file to write, such as runs.parquet; {', '.join(SUFFIXES)}")],
+    hours: Annotated[float, typer.Option(min=0.01, max=10_000.0, help="machine time of each machine, h")] = 8.0,
+    machines: Annotated[int, typer.Option(min=1, max=1000, help="number of machines, each with a course of its own")] = 1,
+    period: Annotated[float, typer.Option(min=0.1, max=3600.0, help="machine time between two rows, s")] = 1.0,
+    fault: Annotated[
+        list[str] | None, typer.Option(help="a fault by name; may be repeated; all: each in turn; none: healthy throughout")
+    ] = None,
+    healthy_minutes: Annotated[float, typer.Option(min=0.1, max=1e6, help="mean time without a fault before each one")] = 30.0,
+    fault_minutes: Annotated[
+        float, typer.Option(min=0.1, max=1e6, help="mean time that a fault lasts, until it is repaired")
+    ] = 30.0,
+    program: Annotated[
+        str | None, typer.Option(help="a program of the product, or an NC file; none: all of the product's in turn")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="seed of everything random")] = 1,
+) -> None:
+    """Write a table of hours of telemetry with faults that come and go, each row labelled with what was wrong (docs/dataset.md)."""
+    try:
+        plan = plan_of(
+            hours * 3600.0, fault or ["all"], program, machines=machines, period_s=period, healthy_s=healthy_minutes * 60.0,
+            fault_s=fault_minutes * 60.0, seed=seed,
+        )  # fmt: skip
+        described = output.with_name(output.name.removesuffix(".gz").removesuffix(".csv").removesuffix(".parquet") + ".json")
+        made = Dataset(plan)
+        with TableFile(output, COLUMNS, lambda: {"cnctwin": json.dumps(made.about())}) as file, _progress(plan) as advance:
+            for rows in made.chunks():
+                file.append(rows)
+                advance(len(rows[0]))
+        about = {"file": output.name, "rows": file.rows, "cnctwin": __version__, **made.about()}
+        described.write_text(json.dumps(about, indent=1, ensure_ascii=False), "utf-8")
+    except OSError as error:
+        typer.echo(f"cnctwin machine dataset: cannot write {output}: {error.strerror or error}", err=True)
+        raise typer.Exit(EXIT_WRONG) from None
+    except ValueError as problem:
+        typer.echo(f"cnctwin machine dataset: {problem}", err=True)
+        raise typer.Exit(EXIT_WRONG) from None
+    except KeyboardInterrupt:
+        typer.echo(f"cnctwin machine dataset: interrupted; {output} was not written", err=True)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    typer.echo(
+        f"wrote {output}: {file.rows} rows of {len(COLUMNS)} columns, {len(made.episodes)} faults; {described}: what they are"
+    )
+
+
+@contextlib.contextmanager
+def _progress(plan: Plan) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal, with the time that is left; nothing where standard error is a file."""
+    bar = Progress(
+        TextColumn("machine time"), BarColumn(), TextColumn("{task.completed:.1f} of {task.total:.1f} h"), TimeRemainingColumn(),
+        console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True,
+    )  # fmt: skip
+    with bar:
+        hour = 3600.0 / plan.period_s
+        task = bar.add_task("", total=plan.rows / hour)
+        yield lambda rows: bar.advance(task, rows / hour)
+
+
 def _machine(command: str, seed: int, program: str | None, faults: list[str] | None) -> SimulatedSource:
     """A machine with faults that are there from the beginning; ends the command with one line when it cannot be made."""
-    try:
-        source = SimulatedSource("CNC-001", seed, read_programs(SHIPPED), program)
-        for one in faults or []:
-            name, _, severity = one.partition("=")
-            source.machine.faults.inject(name, min(max(float(severity), 0.0), 1.0), 0.0, 0.0)
-    except (KeyError, ValueError) as error:
-        typer.echo(f"cnctwin machine {command}: there is no such program or fault: {error}", err=True)
-        raise typer.Exit(EXIT_WRONG) from None
+    programs = read_programs(SHIPPED)
+    problems = []
+    if program is not None and program not in programs:
+        problems.append(f"{program}: there is no such program; programs are {', '.join(sorted(programs))}")
+    severities = {}
+    for one in faults or []:
+        name, _, severity = one.partition("=")
+        if name not in FAULTS:
+            problems.append(f"{name}: there is no such fault; faults are {', '.join(FAULTS)}")
+        try:
+            severities[name] = min(max(float(severity), 0.0), 1.0)
+        except ValueError:
+            problems.append(f"{one}: give the severity, 0 to 1, such as {name}=0.5")
+    if problems:
+        for problem in problems:
+            typer.echo(f"cnctwin machine {command}: {problem}", err=True)
+        raise typer.Exit(EXIT_WRONG)
+    source = SimulatedSource("CNC-001", seed, programs, program)
+    for name, severity_now in severities.items():
+        source.machine.faults.inject(name, severity_now, 0.0, 0.0)
     return source

@@ -16,10 +16,12 @@ from gate import SETTINGS_KEY, Gate, opened, until
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from cnctwin.secrets import Vault
+from cnctwin.secrets import Role, Vault
 from cnctwin.settings import Settings
-from gateway.api.access import COOKIE, Doorkeeper
+from gateway.api import guard
+from gateway.api.access import COOKIE, Access, Doorkeeper
 from gateway.api.limits import Buckets
+from gateway.commands import kept
 from nodesets import methods
 from nodesets.states import MachineState
 
@@ -56,6 +58,32 @@ def test_a_login_is_a_cookie_that_scripts_cannot_read(gate: Gate) -> None:
     cookie = answer.headers["set-cookie"].lower()
     assert "httponly" in cookie
     assert "samesite=strict" in cookie
+
+
+def test_only_a_program_may_be_large_and_its_text_is_not_kept(gate: Gate, sessions: dict[str, httpx.Client]) -> None:
+    text = "G1 X1 F100\n" * 10_000
+    gate.link.states["CNC-001"] = MachineState.IDLE
+    body = {"arguments": {"Name": "large.nc", "Text": text}}
+    assert sessions["engineer"].post(f"{COMMANDS}/LoadProgramText", json=body).status_code == 202
+    assert gate.link.calls[-1] == ("CNC-001", "LoadProgramText", ("large.nc", text))
+    remembered = kept({"Name": "large.nc", "Text": text})
+    assert remembered["Name"] == "large.nc"
+    assert remembered["Text"].startswith("110000 characters, SHA-256 ")
+
+
+@pytest.mark.parametrize(
+    ("role", "path", "limit"),
+    [
+        ("Engineer", f"{COMMANDS}/LoadProgramText", guard.PROGRAM_LIMIT),
+        ("Operator", f"{COMMANDS}/LoadProgramText", guard.BODY_LIMIT),
+        (None, f"{COMMANDS}/LoadProgramText", guard.BODY_LIMIT),
+        ("Engineer", f"{COMMANDS}/LoadProgram", guard.BODY_LIMIT),
+        ("Engineer", f"{COMMANDS}/LoadProgramText/x", guard.BODY_LIMIT),
+    ],
+)
+def test_how_much_a_request_may_carry(role: Role | None, path: str, limit: int) -> None:
+    access = Access("somebody", role, "key", "key:x") if role is not None else None
+    assert guard._limit({"state": {"access": access}}, path) == limit
 
 
 def test_another_password_ends_the_sessions_of_the_old_one(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 from watched import Watched, log_in, show
 
 from cnctwin.link import MethodFailed
+from nodesets.states import MachineState
 
 
 def test_the_panel_is_locked_with_a_reason_until_login(watched: Watched, gate: Gate) -> None:
@@ -168,3 +169,30 @@ def test_logging_out_locks_the_panel_again(watched: Watched, gate: Gate) -> None
     page.click("#login")
     expect(page.locator("[data-method=Start]")).to_be_disabled()
     expect(page.locator("#who")).to_have_text("view only")
+
+
+def test_a_program_of_ones_own_is_sent_and_loaded(watched: Watched, gate: Gate) -> None:
+    page = show(watched, gate)
+    file = page.get_by_label("NC program from this computer, sent to the machine and loaded")
+    log_in(page, gate, "operator")
+    expect(file).to_be_disabled()
+    page.click("#login")
+    log_in(page, gate, "engineer")
+    gate.link.states["CNC-001"] = MachineState.IDLE
+    text = "(ä part)\n" + "G1 X1 F100\n" * 10_000  # more than other requests may carry
+    file.set_input_files({"name": "my part.nc", "mimeType": "text/plain", "buffer": text.encode()})
+    expect(page.locator(".results li").first).to_contain_text("Send my_part.nc: done")
+    assert gate.link.calls == [("CNC-001", "LoadProgramText", ("my_part.nc", text))]
+    file.set_input_files({"name": "huge.nc", "mimeType": "text/plain", "buffer": b"G1 X1\n" * 100_000})
+    expect(page.locator(".results li").first).to_contain_text("huge.nc: refused, it is larger than 350 kB")
+    assert len(gate.link.calls) == 1
+
+
+def test_a_narrow_window_shows_everything_without_scrolling_sideways(watched: Watched, gate: Gate) -> None:
+    page = show(watched, gate)
+    log_in(page, gate, "engineer")
+    for width in (360, 390, 820, 1180):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        cut = page.evaluate("[...document.querySelectorAll('.charts h2')].filter((h) => h.scrollWidth > h.clientWidth).length")
+        assert cut == 0, f"headings of charts are cut off at {width}"

@@ -81,7 +81,10 @@ export class Cockpit {
       if (on) lit.push(lamp.dataset.lamp.toLowerCase());
     }
     const label = `Stack light: ${lit.join(", ") || "dark"}`;
-    if (byId("lamps").title !== label) byId("lamps").title = label;
+    if (byId("lamps").title !== label) {
+      byId("lamps").title = label;
+      byId("lamps").setAttribute("aria-label", label);
+    }
   }
 
   #program(machine) {

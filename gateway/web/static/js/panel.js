@@ -15,6 +15,8 @@ const OVERRIDES = [
 ];
 /** A slider that was moved waits so long for the machine to show what it was told, milliseconds. */
 const PATIENCE = 10000;
+/** Characters of a program that the gateway takes; larger ones go over OPC UA. */
+const LARGEST_PROGRAM = 350000;
 const WORDS = { EmergencyStop: "Emergency stop", LoadProgram: "Load", SetFeedOverride: "Feed override", SetRapidOverride: "Rapid override",
   SetSpindleOverride: "Spindle override", InjectFault: "Inject fault", ClearFault: "Clear faults" };
 const RESULTS = 3;
@@ -36,7 +38,7 @@ export class Panel {
     });
     this.keys = KEYS.map(([method, style]) => this.#button(method, method, () => ({}), { style }));
     root.append(el("h2", {}, "Operator panel"), this.locked, el("div", { class: "keys" }, ...this.keys), estop,
-      ...OVERRIDES.map((row) => this.#slider(...row)), this.#program(), this.results, this.#faults());
+      ...OVERRIDES.map((row) => this.#slider(...row)), this.#program(), this.#file(), this.results, this.#faults());
   }
 
   #control(element, role) {
@@ -82,6 +84,24 @@ export class Panel {
       if (name.value.trim()) this.give("LoadProgram", { Name: name.value.trim() });
     });
     return form;
+  }
+
+  /** A program from this computer: sent to the machine, and loaded there. */
+  #file() {
+    const file = this.#control(el("input", { type: "file", accept: ".nc,.ngc,.gcode,.tap,.cnc,.txt,text/plain", "aria-label": "NC program from this computer, sent to the machine and loaded", "data-method": "LoadProgramText" }), "Engineer");
+    file.addEventListener("change", async () => {
+      const [chosen] = file.files;
+      if (chosen === undefined) return;
+      const Name = chosen.name.replace(/[^A-Za-z0-9._-]/g, "_").replace(/^\.+/, "").slice(-64);
+      const send = async () => {
+        const Text = await chosen.text();
+        if (Text.length > LARGEST_PROGRAM) throw new Error(`it is larger than ${LARGEST_PROGRAM / 1000} kB: send it over OPC UA`);
+        await api.command(this.model.chosen, "LoadProgramText", { Name, Text });
+      };
+      await this.tell(`Send ${Name}`, send);
+      file.value = ""; // the same file, changed, can be chosen again
+    });
+    return el("label", { class: "field two" }, el("span", {}, "Own file"), file);
   }
 
   #faults() {
