@@ -17,6 +17,7 @@ from cnctwin import __version__
 from gateway.api import docs, health
 from gateway.api.access import Doorkeeper
 from gateway.api.guard import Guard
+from gateway.api.openapi import described
 from gateway.api.parts import Parts
 from gateway.api.replies import Refusal, refusal
 from gateway.api.seed import machines as seed_machines
@@ -48,6 +49,7 @@ def create(parts: Parts, doorkeeper: Doorkeeper) -> Guard:
     for part in (health, docs, seed_machines, services, login, machines, history, commands, conditions, stream):
         app.include_router(part.router)
     app.include_router(seed_machines.socket_router)
+    app.openapi = described(app)  # type: ignore[method-assign]  # FastAPI's own way to say more than it knows
     if STATIC.is_dir():
         app.mount("/", Page(directory=STATIC, html=True), name="page")
     return Guard(app, doorkeeper=doorkeeper, metrics=parts.gateway.metrics, per_minute=parts.gateway.settings.rate_limit_per_min)
