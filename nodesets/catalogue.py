@@ -235,6 +235,8 @@ def _rows() -> Iterator[Signal]:
     yield Signal("Hydraulics/IsCharging", "Boolean", "Whether the hydraulic pump charges the accumulator")
     yield Signal("Lubrication/Pressure", "Double", "Pressure in the main line of the way lubrication: a stroke every twelve minutes", u.BAR, 0.0, 40.0,
                  historized=True)
+    yield Signal("Lubrication/FallTime", "Double", "Time in which the pressure fell from 12 to 4 bar after the last stroke of oil, by the PLC's timer; 0 before the first",
+                 u.SECOND, 0.0, 600.0, historized=True)
     yield Signal("Lubrication/Level", "Double", "Fill level of the tank of way oil", u.PERCENT, 0.0, 100.0, historized=True)
     yield Signal("Door/IsClosed", "Boolean", "Whether the door of the working area is closed", historized=True)
     yield Signal("Door/IsLocked", "Boolean", "Whether the guard locking holds the door: a program is active, the spindle turns or an axis moves")

@@ -44,6 +44,7 @@ OF_THE_DEVICE: Final = frozenset(
         "CoolantFlow",
         "CoolantLevel",
         "CoolantTemperature",
+        "LubricationFall",
     }
 )
 """Limit alarms that say something of the machine, and not of a tool or of what a detector thinks."""

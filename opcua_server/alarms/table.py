@@ -83,6 +83,11 @@ TABLE: Final[tuple[LimitAlarm, ...]] = (
         Limits({"High": 40.0, "HighHigh": 50.0}, {"High": 400, "HighHigh": 600}, deadband=1.0, on_delay_s=10.0, off_delay_s=10.0),
     ),
     LimitAlarm(
+        "LubricationFall", "Lubrication/FallTime", "Time in which the way oil is given away",
+        "Clean the distributor and its metering valves; look at the guides of X.",
+        Limits({"High": 60.0, "HighHigh": 80.0}, {"High": 400, "HighHigh": 600}, deadband=2.0, on_delay_s=1.0, off_delay_s=1.0),
+    ),
+    LimitAlarm(
         "ToolLife", "Tool/WearPercent", "Wear of the tool in the spindle", "Prepare a new edge.",
         Limits({"High": 90.0, "HighHigh": 100.0}, {"High": 400, "HighHigh": 600}, deadband=1.0, on_delay_s=1.0, off_delay_s=1.0),
     ),

@@ -2,7 +2,8 @@
 
     hydraulics   72 bar .  .  /\\        /\\         the pump charges the accumulator, leakage empties it; a clamp that moves
                  58 bar ____/  \\______/  \\___      takes its volume at once
-    lubrication  16 bar  .  |\\__________|\\____      every twelve minutes a stroke, and the distributor gives it away
+    lubrication  16 bar  .  |\\__________|\\____      every twelve minutes a stroke, and the distributor gives it away; the PLC
+                                                       times how long the pressure takes to fall from 12 to 4 bar
 
 Pressures in bar, times in s of the machine.
 """
@@ -26,6 +27,9 @@ STROKE_RISE_S: Final = 2.0
 INTERVAL_S: Final = 720.0
 GIVEN_AWAY_S: Final = 45.0
 """Time constant with which metering valves that are clean take the oil."""
+
+FALL_FROM_BAR, FALL_TO_BAR = 12.0, 4.0
+"""What the PLC's timer of the lubrication starts and stops at."""
 
 
 class Hydraulics:
@@ -89,3 +93,30 @@ def lubrication_bar(now_s: float, phase: float, give_away: float) -> float:
     if since_s < STROKE_S:
         return STROKE_BAR * (1.0 - math.exp(-since_s / STROKE_RISE_S))
     return STROKE_BAR * math.exp(-(since_s - STROKE_S) / (GIVEN_AWAY_S * give_away))
+
+
+class FallTimer:
+    """Times how the pressure falls after each stroke: how clean the distributor is. ``last_s``: of the last, 0 before the first.
+
+    It times strokes that it has seen from their beginning, so that it is silent for up to a whole interval after a start.
+    """
+
+    def __init__(self, last_s: float = 0.0) -> None:
+        self.last_s = last_s
+        self._waits = False
+        self._before_s = INTERVAL_S
+
+    def step(self, now_s: float, phase: float, give_away: float) -> None:
+        """Let time pass; arguments as of ``lubrication_bar``. Called once for each block, whoever looks at it."""
+        since_s = (now_s + phase * INTERVAL_S) % INTERVAL_S
+        if since_s < self._before_s:
+            self._waits = self._before_s < INTERVAL_S
+        self._before_s = since_s
+        constant_s = GIVEN_AWAY_S * give_away
+        if self._waits and since_s >= STROKE_S + constant_s * _TO_LOW:
+            self._waits = False
+            self.last_s = constant_s * _FROM_HIGH_TO_LOW
+
+
+_TO_LOW: Final = math.log(STROKE_BAR / FALL_TO_BAR)
+_FROM_HIGH_TO_LOW: Final = math.log(FALL_FROM_BAR / FALL_TO_BAR)

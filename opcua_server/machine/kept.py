@@ -37,6 +37,7 @@ def save(machine: Machine) -> dict[str, Any]:
         "part_roughness_um": machine.shown.part_roughness_um,
         "chips_kg": [machine.conveyor.belt_kg, machine.conveyor.pile_kg],
         "hydraulics": controller.hydraulics.save(machine.time_s),
+        "lubrication_fall_s": machine.fall_timer.last_s,
         "maintenance": controller.maintenance,
         "off": controller.state is MachineState.OFF,
         "off_s": controller.off_s,
@@ -70,6 +71,7 @@ def restore(machine: Machine, saved: Mapping[str, Any]) -> None:
     machine.shown.part_roughness_um = float(saved.get("part_roughness_um", 0.0))
     machine.conveyor.belt_kg, machine.conveyor.pile_kg = (float(kg) for kg in saved.get("chips_kg", (0.0, 0.0)))
     machine.parts_seen = controller.parts
+    machine.fall_timer.last_s = float(saved.get("lubrication_fall_s", 0.0))
     machine.upkeep.restore(saved.get("upkeep", {}))
     controller.hydraulics.restore(saved.get("hydraulics", {}), machine.time_s)
     controller.off_s = float(saved.get("off_s", 0.0))

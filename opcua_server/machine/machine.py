@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from nodesets.states import MachineState
 from opcua_server.machine import energy, kept
-from opcua_server.machine.auxiliaries import Hydraulics, lubrication_bar
+from opcua_server.machine.auxiliaries import FallTimer, Hydraulics, lubrication_bar
 from opcua_server.machine.begun import Begun
 from opcua_server.machine.burst import burst
 from opcua_server.machine.chips import IDLE_A, W_PER_A, ChipConveyor
@@ -108,6 +108,7 @@ class Machine:
         self._air_phase = (0.618 * number) % 1.0
         self._give_away = 1.0 + 0.3 * float(born.uniform(-0.5, 0.5))
         """Of this machine's metering valves, of the time constant in the middle of a fleet."""
+        self.fall_timer = FallTimer()
         self.magazine, self.faults = magazine(seed, number), ActiveFaults()
         self.process, self.meter = Process(), energy.EnergyMeter()
         self.upkeep = Upkeep()
@@ -313,6 +314,7 @@ class Machine:
             BLOCK_S, self.time_s, self._air_phase, self.spindle.speed_rpm > 0.0, controller.changing_tool, physics.air_loss
         )  # fmt: skip
         controller.clamping_s = self.air.clamping_s
+        self.fall_timer.step(self.time_s, self._air_phase, self._give_away * physics.oil_holding)
 
     def _axes_change(self, physics: Physics) -> bool:
         return (physics.extra_backlash_mm, physics.extra_friction, physics.stick) != self._axis_faults

@@ -176,6 +176,7 @@ def control_rows(v: View) -> dict[str, float]:
         "Upkeep/CoolantFilter": 100.0 * coolant.filter_load,
         "Upkeep/WayLube": upkeep.lube_percent,
         "Hydraulics/IsCharging": shown.hydraulics_charge,
+        "Lubrication/FallTime": min(v.machine.fall_timer.last_s, 600.0),
         "Lubrication/Level": 100.0 - upkeep.lube_percent,
         "Door/IsClosed": guard.is_closed(control, locked),
         "Door/IsLocked": locked,

@@ -13,11 +13,14 @@ from opcua_server.machine.auxiliaries import (
     CHARGE_BAR_S,
     CHARGED_BAR,
     CLAMP_BAR,
+    FALL_FROM_BAR,
+    FALL_TO_BAR,
     GIVEN_AWAY_S,
     INTERVAL_S,
     LEAK_BAR_S,
     STROKE_BAR,
     STROKE_S,
+    FallTimer,
     Hydraulics,
     lubrication_bar,
 )
@@ -86,6 +89,21 @@ def test_a_stroke_comes_every_twelve_minutes_and_is_given_away() -> None:
     assert lubrication_bar(STROKE_S + GIVEN_AWAY_S, 0.0, 1.8) > 1.5 * STROKE_BAR / np.e
 
 
+@pytest.mark.parametrize(("phase", "give_away"), [(0.0, 1.0), (0.3, 1.15), (0.95, 1.8)])
+def test_the_timer_measures_what_the_line_does_and_only_strokes_that_it_saw_begin(phase: float, give_away: float) -> None:
+    timer = FallTimer()
+    pressures, timed = [], []
+    for block in range(round(2.5 * INTERVAL_S * 10)):
+        timer.step(block / 10.0, phase, give_away)
+        timed.append(timer.last_s)
+        pressures.append(lubrication_bar(block / 10.0, phase, give_away))
+    first = next(k for k, last_s in enumerate(timed) if last_s > 0.0)
+    stroke = max(k for k in range(first) if pressures[k] >= FALL_FROM_BAR)
+    assert pressures[first] == pytest.approx(FALL_TO_BAR, rel=0.01)
+    assert timer.last_s == timed[first] == pytest.approx((first - stroke) / 10.0, abs=0.3)
+    assert any(pressures[k] < 1.0 for k in range(stroke)), "not the one that was under way"
+
+
 def test_a_clogged_distributor_holds_the_pressure_up_after_a_stroke() -> None:
     sound, clogged = source(), source()
     clogged.machine.controller.call("InjectFault", ["lube_starvation", 1.0, 0.0])
@@ -96,7 +114,10 @@ def test_a_clogged_distributor_holds_the_pressure_up_after_a_stroke() -> None:
             machine.machine.run(60)
             seen.append(now(machine, "Lubrication/Pressure"))
         means.append(np.mean(seen))
+        machine.machine.run(1_200)  # a stroke at the end of it is given away too
     assert means[1] > 1.3 * means[0]
+    assert now(clogged, "Lubrication/FallTime") == pytest.approx(1.8 * now(sound, "Lubrication/FallTime"))
+    assert now(sound, "Lubrication/FallTime") > 40.0
 
 
 # --- together ---------------------------------------------------------------------------------------------------------
