@@ -10,6 +10,9 @@
     | Confirm     -> confirmed                   |                  gone
     +--------------------------------------------+
 
+An alarm that was at a level that latches stays on the screen until it is normal, acknowledged, and Reset. An alarm is suppressed
+when an operator says so, or while an alarm of a group that explains it is active.
+
 Every change has an EventId of its own. A branch is known by all EventIds it was told with since it became unacknowledged, so
 that an acknowledgement is not lost to a comment that came in between. Methods return the branches to tell, in order.
 """
@@ -34,7 +37,8 @@ _NS_PER_MS: Final = 1_000_000
 
 @dataclass(slots=True)
 class Condition:
-    """``new_id`` makes EventIds. ``quality``: status code of what it is judged by."""
+    """``new_id`` makes EventIds. ``quality``: status code of what it is judged by. ``latches``: levels after which it wants to be
+    reset. ``explained``: whether a group suppresses it; ``suppressed``: whether an operator does."""
 
     name: str
     new_id: Callable[[], bytes]
@@ -49,22 +53,29 @@ class Condition:
     shelving: Shelving = "Unshelved"
     unshelve_ns: int = 0
     suppressed: bool = False
+    explained: bool = False
     suppressed_ns: int = 0
     out_of_service: bool = False
     out_of_service_ns: int = 0
+    latches: frozenset[str] = frozenset()
+    latched: bool = False
+    latched_ns: int = 0
     _input: tuple[str | None, int, str] | None = None
     """What the process showed last while it was disabled."""
 
     @classmethod
-    def new(cls, name: str, new_id: Callable[[], bytes], now_ns: int, severity: int = 1) -> Condition:
+    def new(
+        cls, name: str, new_id: Callable[[], bytes], now_ns: int, severity: int = 1, latches: frozenset[str] = frozenset()
+    ) -> Condition:
         """One that nothing has happened to yet; all its states hold since now."""
         present = Branch(
             severity=severity, event_ids=(new_id(),), told_ns=now_ns, active_ns=now_ns, acked_ns=now_ns, confirmed_ns=now_ns,
             severity_ns=now_ns, comment_ns=now_ns,
         )  # fmt: skip
         return cls(
-            name, new_id, enabled_ns=now_ns, present=present, quality_ns=now_ns, suppressed_ns=now_ns, out_of_service_ns=now_ns
-        )
+            name, new_id, enabled_ns=now_ns, present=present, quality_ns=now_ns, suppressed_ns=now_ns, out_of_service_ns=now_ns,
+            latches=latches, latched_ns=now_ns,
+        )  # fmt: skip
 
     # What it shows ----------------------------------------------------------------------------------------------------
 
@@ -75,7 +86,7 @@ class Condition:
 
     def retains(self, branch: Branch) -> bool:
         """Whether a client should keep a branch on its screen."""
-        return self.enabled and branch.wants_somebody
+        return self.enabled and (branch.wants_somebody or (self.latched and branch is self.present))
 
     def retained(self) -> list[Branch]:
         """What a refresh tells: earlier states first."""
@@ -86,9 +97,13 @@ class Condition:
         return self.shelving != "Unshelved"
 
     @property
+    def is_suppressed(self) -> bool:
+        return self.suppressed or self.explained
+
+    @property
     def is_put_aside(self) -> bool:
         """SuppressedOrShelved: operators' screens may leave it out (5.8.2)."""
-        return self.is_shelved or self.suppressed or self.out_of_service
+        return self.is_shelved or self.is_suppressed or self.out_of_service
 
     def unshelve_ms(self, now_ns: int) -> float:
         """Time until it unshelves itself; 0 while it is not shelved."""
@@ -97,7 +112,8 @@ class Condition:
     @property
     def is_worth_keeping(self) -> bool:
         """Whether anything is lost when it is forgotten."""
-        return bool(not self.enabled or self.branches or self.present.wants_somebody or self.is_put_aside or self.present.comment)
+        by_operator = not self.enabled or self.is_shelved or self.suppressed or self.out_of_service
+        return bool(by_operator or self.branches or self.present.wants_somebody or self.latched or self.present.comment)
 
     # What happens -----------------------------------------------------------------------------------------------------
 
@@ -118,6 +134,8 @@ class Condition:
             present.acked_ns = now_ns
         if was_active is not is_active:
             present.active_ns = now_ns
+        if level in self.latches and not self.latched:
+            self.latched, self.latched_ns = True, now_ns
         if is_active and severity != present.severity:
             present.last_severity, present.severity, present.severity_ns = present.severity, severity, now_ns
         present.level, present.message = level, message
@@ -130,6 +148,16 @@ class Condition:
         if quality == self.quality:
             return []
         self.quality, self.quality_ns = quality, now_ns
+        return [self._tell(self.present, now_ns)] if self.retains(self.present) else []
+
+    def explain(self, explained: bool, now_ns: int) -> list[Branch]:
+        """A group suppresses it now, or no longer. Told only while somebody should look at it."""
+        if explained is self.explained:
+            return []
+        before, self.explained = self.is_suppressed, explained
+        if self.is_suppressed is before:
+            return []
+        self.suppressed_ns = now_ns
         return [self._tell(self.present, now_ns)] if self.retains(self.present) else []
 
     def pass_time(self, now_ns: int) -> list[Branch]:
@@ -210,11 +238,20 @@ class Condition:
         return [self._tell(self.present, now_ns)]
 
     def suppress(self, suppressed: bool, now_ns: int) -> list[Branch]:
-        """Suppress, or no longer. What is so already stays so, and is no error (5.8.8, 5.8.10)."""
+        """Suppress, or no longer. What is so already stays so, and is no error (5.8.8, 5.8.10); so does what a group suppresses."""
         self._must_be_enabled()
-        if suppressed is self.suppressed:
+        before, self.suppressed = self.is_suppressed, suppressed
+        if self.is_suppressed is before:
             return []
-        self.suppressed, self.suppressed_ns = suppressed, now_ns
+        self.suppressed_ns = now_ns
+        return [self._tell(self.present, now_ns)]
+
+    def reset(self, now_ns: int) -> list[Branch]:
+        """Take off the latch of what is normal again and acknowledged (5.8.5)."""
+        self._must_be_enabled()
+        if not self.latched or self.present.level is not None or not self.present.acked:
+            raise Refused("BadInvalidState")
+        self.latched, self.latched_ns = False, now_ns
         return [self._tell(self.present, now_ns)]
 
     def take_out(self, out_of_service: bool, now_ns: int) -> list[Branch]:

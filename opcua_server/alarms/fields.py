@@ -95,7 +95,7 @@ def rows(face: Face, condition: Condition, branch: Branch, now_ns: int) -> Rows:
         **_two_state("ActiveState", is_active, ("Active", "Inactive"), branch.active_ns),
         "ActiveState/EffectiveDisplayName": (text(_effective(face, branch)), _V.LocalizedText),
         "InputNode": (face.input_node, _V.NodeId),
-        **_two_state("SuppressedState", condition.suppressed, ("Suppressed", "Unsuppressed"), condition.suppressed_ns),
+        **_two_state("SuppressedState", condition.is_suppressed, ("Suppressed", "Unsuppressed"), condition.suppressed_ns),
         **_two_state("OutOfServiceState", condition.out_of_service, ("Out of Service", "In Service"), condition.out_of_service_ns),
         "SuppressedOrShelved": (condition.is_put_aside, _V.Boolean),
         "MaxTimeShelved": (condition.max_shelved_ms, _V.Double),
@@ -104,6 +104,8 @@ def rows(face: Face, condition: Condition, branch: Branch, now_ns: int) -> Rows:
         "ShelvingState/UnshelveTime": (condition.unshelve_ms(now_ns), _V.Double),
         **face.constants,
     }
+    if condition.latches:
+        found |= _two_state("LatchedState", condition.latched, ("Latched", "Unlatched"), condition.latched_ns)
     if face.is_limit:
         level = branch.level or ""
         found["LimitState/CurrentState"] = (text(level) if is_active else None, _V.LocalizedText)

@@ -31,9 +31,10 @@ from opcua_server.alarms import memory
 from opcua_server.alarms.branch import Branch
 from opcua_server.alarms.condition import Condition
 from opcua_server.alarms.fields import Face, rows
+from opcua_server.alarms.groups import Groups, explained
 from opcua_server.alarms.health import ALARMS, WARNING_AT, Health, foremost, reasons
 from opcua_server.alarms.limits import LEVELS, Watch
-from opcua_server.alarms.nodes import COMMON, ConditionNodes
+from opcua_server.alarms.nodes import COMMON, LATCHING, ConditionNodes
 from opcua_server.alarms.registry import Held, Registry
 from opcua_server.alarms.table import LimitAlarm
 
@@ -56,12 +57,14 @@ _ACTIVE: Final = "Active"
 class Places:
     """Where a machine's conditions are and who hears of them.
 
-    ``builder``: makes a builder of the machine's namespace. ``wanted``: paths to a tree. ``groups``: a group of signals -> its
-    object. ``health``: the folder DeviceHealthAlarms; ``device_health``: the variable beside it. ``results``: signal of the
-    analytics -> the place of its value. ``nodes``: signal -> its node.
+    ``builder``: makes a builder of the machine's namespace. ``above``: what the folders of conditions and of groups are below.
+    ``wanted``: paths to a tree. ``groups``: a group of signals -> its object. ``health``: the folder DeviceHealthAlarms;
+    ``device_health``: the variable beside it. ``results``: signal of the analytics -> the place of its value. ``nodes``: signal ->
+    its node.
     """
 
     builder: Callable[[], Builder]
+    above: ua.NodeId
     wanted: Callable[[Sequence[str]], Wanted]
     parent: ua.NodeId
     machine: ua.NodeId
@@ -99,6 +102,12 @@ class MachineAlarms:
         self.health = Health.NORMAL
         self._health = {kind: self._health_condition(builder, kind) for kind in ALARMS}
         self._limits = [(row, Watch(row.limits), self._limit_condition(builder, row)) for row in table]
+        self._fixed = {held.condition.name: held for held in (*self._health.values(), *(held for _, _, held in self._limits))}
+        """Conditions that there are from the beginning, by name."""
+        groups = Groups(builder, places.above, {name: held.face.node_id for name, held in self._fixed.items()}, table)
+        for held in self._fixed.values():
+            held.groups = tuple(groups.of[held.face.node_id])
+        self._explained: frozenset[str] = frozenset()
 
     # What happens -----------------------------------------------------------------------------------------------------
 
@@ -123,6 +132,7 @@ class MachineAlarms:
         for row, watch, held in self._limits:
             self._judge(row, watch, held, columns, now_ns)
         self._watch_health(columns, now_ns)
+        self._explain(now_ns)
         if self._unsure and columns.statuses[_STATUS["Machine/AlarmCount"]] == GOOD:
             self._settle(columns, now_ns)
         wall_ns = self._wall_ns()
@@ -171,6 +181,25 @@ class MachineAlarms:
                 message = found.get(kind, f"{condition.name} is over")
                 self._tell(held, condition.observe(level, ALARMS[kind][2], message, now_ns))
 
+    def _explain(self, now_ns: int) -> None:
+        """Suppress what a group explains, and only that."""
+
+        def is_active(name: str) -> bool:
+            condition = self._fixed[name].condition
+            return condition.enabled and condition.level is not None
+
+        found = explained(lambda name: name in self._fixed and is_active(name))
+        for name in found ^ self._explained:
+            held = self._fixed.get(name)
+            if held is None:
+                continue  # no alarm of this installation
+            told = held.condition.explain(name in found, now_ns)
+            if told:
+                self._tell(held, told)
+            else:
+                self._show(held)
+        self._explained = found
+
     def _input(self, signal: str, columns: Columns) -> tuple[float, int]:
         held = self._places.results.get(signal)
         if held is None:
@@ -216,8 +245,9 @@ class MachineAlarms:
             self._id(row.name), self._level_alarm, source, f"{self._name}/{row.source}", places.nodes[row.signal], True, constants
         )
         emitters = tuple((node_id, face) for node_id in (source, places.machine, places.server))
-        want = places.wanted([*COMMON, *(f"0:{name}" for name in constants)])
-        condition = Condition.new(row.name, _new_id, self._wall_ns(), limits.severity[next(iter(limits.at))])
+        want = places.wanted([*COMMON, *(LATCHING if row.latches else ()), *(f"0:{name}" for name in constants)])
+        severity = limits.severity[next(iter(limits.at))]
+        condition = Condition.new(row.name, _new_id, self._wall_ns(), severity, row.latches)
         return self._made(condition, face, emitters, builder, want)
 
     def _health_condition(self, builder: Builder, kind: Health) -> Held:
@@ -309,6 +339,8 @@ class MachineAlarms:
         for _, watch, held in self._limits:
             found = conditions.pop(held.condition.name, None)
             if found is not None:
+                found.latches = held.condition.latches
+                found.latched = found.latched and bool(found.latches)
                 held.condition = found
                 watch.level = found.present.level
                 self._show(held)

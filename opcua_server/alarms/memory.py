@@ -15,8 +15,8 @@ from opcua_server.alarms.branch import Branch
 from opcua_server.alarms.condition import Condition, Shelving
 
 VERSION: Final = 1
-_LATER: Final = ("suppressed", "suppressed_ns", "out_of_service", "out_of_service_ns")
-"""What a file of an earlier version does not have; nothing was suppressed then."""
+_LATER: Final = ("suppressed", "suppressed_ns", "out_of_service", "out_of_service_ns", "latched", "latched_ns")
+"""What a file of an earlier version does not have; nothing was suppressed or latched then."""
 _PLAIN: Final = ("enabled", "enabled_ns", "made_branches", "quality", "quality_ns", "shelving", "unshelve_ns", *_LATER)
 _TYPES: Final[dict[str, tuple[type, ...]]] = {"int": (int,), "bool": (bool,), "str": (str,), "str | None": (str, type(None))}
 _KINDS: Final = {one.name: _TYPES[str(one.type)] for one in fields(Branch) if one.name != "event_ids"}

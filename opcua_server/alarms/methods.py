@@ -41,6 +41,7 @@ _PLAIN: Final[dict[str, Act]] = {
     "Unsuppress": lambda condition, _given, _user, now: condition.suppress(False, now),
     "RemoveFromService": lambda condition, _given, _user, now: condition.take_out(True, now),
     "PlaceInService": lambda condition, _given, _user, now: condition.take_out(False, now),
+    "Reset": lambda condition, _given, _user, now: condition.reset(now),
 }
 """Those that have a twin with a comment behind the other arguments: TimedShelve2 ..."""
 
@@ -73,6 +74,7 @@ _AUDIT_TYPES: Final = {
     "Unsuppress": _O.AuditConditionSuppressionEventType,
     "RemoveFromService": _O.AuditConditionOutOfServiceEventType,
     "PlaceInService": _O.AuditConditionOutOfServiceEventType,
+    "Reset": _O.AuditConditionResetEventType,
 }
 """A method with a comment is told as its plain twin is."""
 
@@ -98,6 +100,8 @@ class ConditionMethod:
 
     async def __call__(self, request: Request, object_id: Any, given: list[Any]) -> Any:
         held: Held = self.registry.by_id[object_id]
+        if self.name in ("Reset", "Reset2") and not held.condition.latches:
+            raise ServiceFault(_C.BadMethodInvalid)
         user = (request.session.user if request.session is not None else None) or "anonymous"
         try:
             branches = _ACTS[self.name](held.condition, [one.Value for one in given], user, self.wall_ns())
@@ -133,6 +137,20 @@ class ConditionMethod:
         self.core.audit.did(_AUDIT_TYPES[self.name.removesuffix("2")], self.name, request, source, method_id, given, status, fields)
 
 
+@dataclass(frozen=True, slots=True)
+class GroupMemberships:
+    """GetGroupMemberships (5.8.16): the groups of an alarm. Whoever may see it may ask."""
+
+    registry: Registry
+
+    async def __call__(self, _request: Request, object_id: Any, _given: list[Any]) -> Any:
+        held = self.registry.by_id.get(object_id)
+        if held is None:
+            raise ServiceFault(_C.BadNodeIdInvalid)
+        groups = ua.Variant(list(held.groups), _V.NodeId, is_array=True)
+        return ua.CallMethodResult(ua.StatusCode(0), [], [], [groups])
+
+
 def services(core: Core) -> list[Service]:
     """The room of alarms: no services of its own, methods only."""
     registry: Registry = core.server.conditions
@@ -141,6 +159,7 @@ def services(core: Core) -> list[Service]:
         for number in numbers:
             core.methods[ua.NodeId(number, 0)] = method
     core.methods.update(Refresh(core, registry).methods())
+    core.methods[ua.NodeId(_O.AlarmConditionType_GetGroupMemberships, 0)] = GroupMemberships(registry)
     return []
 
 

@@ -39,9 +39,11 @@ _PUT_ASIDE: Final = tuple(
 )
 COMMON: Final = (
     "0:ConfirmedState", "0:Confirm", "0:ActiveState/0:TransitionTime", "0:ActiveState/0:EffectiveDisplayName", *_SHELVING,
-    "0:SuppressedState", "0:OutOfServiceState", *_PUT_ASIDE,
+    "0:SuppressedState", "0:OutOfServiceState", *_PUT_ASIDE, "0:GetGroupMemberships",
 )  # fmt: skip
 """Optional members that all conditions here have."""
+LATCHING: Final = ("0:LatchedState", "0:Reset", "0:Reset2")
+"""And those of an alarm that latches."""
 
 
 class ConditionNodes:
@@ -121,6 +123,7 @@ METHODS: Final[dict[str, tuple[int, ...]]] = {
     **_of_shelves("TimedShelve", "OneShotShelve", "Unshelve"),
     **_of("ShelvedStateMachineType", "TimedShelve2", "OneShotShelve2", "Unshelve2"),
     **_of("AlarmConditionType", "Suppress", "Unsuppress", "RemoveFromService", "PlaceInService"),
+    **_of("AlarmConditionType", "Reset", "Reset2"),
     **_of("AlarmConditionType", "Suppress2", "Unsuppress2", "RemoveFromService2", "PlaceInService2"),
 }
 """Methods of conditions -> their nodes at the types: those that clients name, and those that instances share."""

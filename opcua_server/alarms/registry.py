@@ -22,7 +22,8 @@ class Held:
     """One condition, what it looks like, and where its events go.
 
     ``emitters``: nodes whose subscribers hear of it, and the face it has there. ``nodes``: None where it has no instance.
-    ``tell``: takes the branches that a change says something of. ``flush``: waits until subscribers have been told.
+    ``groups``: those it is a member of, or that suppress it. ``tell``: takes the branches that a change says something of.
+    ``flush``: waits until subscribers have been told.
     """
 
     condition: Condition
@@ -31,6 +32,7 @@ class Held:
     nodes: ConditionNodes | None
     tell: Callable[[Held, list[Branch]], None]
     flush: Callable[[], Any]
+    groups: tuple[Any, ...] = ()
 
     def events(self, branch: Branch, now_ns: int) -> list[Event]:
         """What is said of one branch, for each node whose subscribers hear of it."""

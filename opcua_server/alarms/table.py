@@ -18,7 +18,8 @@ from opcua_server.alarms.limits import Limits
 @dataclass(frozen=True, slots=True)
 class LimitAlarm:
     """``signal``: by its name in the catalogue. ``what`` and ``advice``: what the operator reads. ``only_while``: a signal that has
-    to be true for the value to mean anything; while it is not, what was seen last holds."""
+    to be true for the value to mean anything; while it is not, what was seen last holds. ``latches``: levels that may be over
+    before anybody looks, and want somebody to look all the same: the alarm stays until it is reset."""
 
     name: str
     signal: str
@@ -26,6 +27,7 @@ class LimitAlarm:
     advice: str
     limits: Limits
     only_while: str = ""
+    latches: frozenset[str] = frozenset()
 
     @property
     def row(self) -> Signal:
@@ -54,6 +56,7 @@ TABLE: Final[tuple[LimitAlarm, ...]] = (
     LimitAlarm(
         "SpindleVibration", "Spindle/VibrationVelocity", "Spindle vibration", "Check tool, clamping and bearing.",
         Limits({"High": 2.8, "HighHigh": 7.1}, {"High": 500, "HighHigh": 800}, deadband=0.3, on_delay_s=3.0, off_delay_s=10.0),
+        latches=frozenset({"HighHigh"}),  # a crash, or a tool that came loose, is over in seconds
     ),
     LimitAlarm(
         "SpindleBearing", "Spindle/VibrationBearing", "Line of the spindle bearing's outer race",

@@ -298,6 +298,7 @@ class MachineSpace:
         places = Places(
             # What is raised for the first time while the server runs needs a builder too; this one is not kept for that.
             builder=lambda: _again(types, namespace),
+            above=at(self.node_id, "MT:Notification"),
             wanted=wanted,
             parent=parent,
             machine=self.node_id,

@@ -136,6 +136,7 @@ def test_the_nodes_of_a_condition_show_what_its_events_say(bench: Bench) -> None
         assert (await state.read_value()).Text is None
         assert await operator.say("Acknowledge", event) == "Good"
         assert await operator.say("Confirm", event) == "Good"
+        assert await operator.method("Reset", event["ConditionId"]) == "Good"  # the outer limit has latched it
         await clean(bench, operator)  # the health of the device has told of the outer limit too
 
     run(bench, act)
