@@ -36,6 +36,7 @@ _MODES: Final[dict[int, Literal["None", "Sign", "SignAndEncrypt"]]] = {1: "None"
 _SYMMETRIC: Final = struct.Struct("<3scIIIII")
 _SEQUENCE: Final = struct.Struct("<II")
 _WHOLE: Final = struct.Struct("<4sIIIII")
+_START: Final = struct.Struct("<4sII")
 _MSGF: Final = b"MSGF"
 _PADDING: Final = [bytes((number,)) * (number + 1) for number in range(BLOCK)]
 """PaddingSize and as many bytes of it."""
@@ -96,6 +97,23 @@ class Opening:
 class Channel:
     """``own``: what we were when it was opened, for as long as it lives. ``certificate``: the client's leaf (DER), None over
     policy None. ``key``: the client's public key."""
+
+    __slots__ = (
+        "_counts_from_zero",
+        "_heard",
+        "_last_token",
+        "_sending",
+        "_sent",
+        "_signature",
+        "_tokens",
+        "certificate",
+        "chain",
+        "key",
+        "mode",
+        "number",
+        "own",
+        "policy",
+    )
 
     def __init__(self, own: Own) -> None:
         self.number = 0
@@ -294,6 +312,20 @@ class Channel:
         self._heard = sequence
         return request_id, data[24:]
 
+    def start_of_frames(self, size: int) -> bytes:
+        """How frames of ``size`` bytes begin, up to their token; empty for a channel with keys."""
+        return b"" if self.policy is not None else _START.pack(_MSGF, size, self.number)
+
+    def hears(self, token_id: int, sequence: int, now_s: float) -> bool:
+        """Take the sequence number of a frame that begins so; False where there is more to judge, and nothing has changed."""
+        token = self._sending
+        if token is None or token_id != token.number or now_s > token.ends_s:
+            return False
+        if self._heard is None or sequence != self._heard + 1:
+            return False
+        self._heard = sequence
+        return True
+
     def capacity(self, buffer: int) -> int:
         """Bytes of a message that fit in one chunk of ``buffer`` bytes."""
         if self.policy is None:
@@ -315,12 +347,19 @@ class Channel:
 
     def seal_one(self, request_id: int, head: bytes, body: Bytes) -> bytes:
         """A message of two parts in one frame, for which there is room."""
+        frame = self.frame_of_one(request_id, len(head) + len(body))
+        if frame is None:
+            return self._chunk(b"F", request_id, b"".join((head, body)))
+        return b"".join((_WHOLE.pack(*frame), head, body))
+
+    def frame_of_one(self, request_id: int, size: int) -> tuple[bytes, int, int, int, int, int] | None:
+        """The head of the frame that a message of ``size`` bytes goes out in next, in the form of _WHOLE; None for a channel
+        with keys."""
         token = self._sending
         if token is None or token.ours is not None:
-            return self._chunk(b"F", request_id, b"".join((head, body)))
+            return None
         self._sent = sequence = frames.next_sequence(self._sent)
-        size = 24 + len(head) + len(body)
-        return b"".join((_WHOLE.pack(_MSGF, size, self.number, token.number, sequence, request_id), head, body))
+        return _MSGF, 24 + size, self.number, token.number, sequence, request_id
 
     def _chunk(self, final: bytes, request_id: int, body: bytes) -> bytes:
         self._sent = sequence = frames.next_sequence(self._sent, from_zero=self._counts_from_zero)

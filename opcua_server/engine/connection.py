@@ -40,6 +40,27 @@ MAX_RUNNING: Final = 64
 class Connection(asyncio.Protocol):
     """``sessions``: those bound to it, by token. ``address``: of the peer."""
 
+    __slots__ = (
+        "_assembler",
+        "_held",
+        "_out",
+        "_short",
+        "_tail",
+        "_tasks",
+        "_transport",
+        "address",
+        "channel",
+        "engine",
+        "is_backed_up",
+        "is_open",
+        "parted_s",
+        "regular",
+        "room",
+        "sessions",
+        "since_s",
+        "sizes",
+    )
+
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.channel = Channel(engine.own)
@@ -52,6 +73,7 @@ class Connection(asyncio.Protocol):
         self.since_s = engine.clock()
         """When it was opened, or had its last session."""
         self._transport: Any = None
+        self._short = engine.limits.message_bytes_before_session
         self._tail = b""
         self._assembler = frames.Assembler()
         self.parted_s: float | None = None
@@ -59,8 +81,10 @@ class Connection(asyncio.Protocol):
         self._held = False
         """Nothing is taken on: an OPN is under way, or others have their turn."""
         self._tasks: set[asyncio.Task[None]] = set()
+        self.regular: Any = None
+        """Takes requests of a kind that comes again and again, and returns False for others: contract.Answer.expect."""
         self._out: list[bytes] | None = None
-        self._room = 0
+        self.room = 0
         """Bytes of a message that goes out in one chunk, and that the peer takes."""
 
     # The socket -----------------------------------------------------------------------------------------------------
@@ -154,7 +178,9 @@ class Connection(asyncio.Protocol):
             if self._held:
                 return
             data, self._tail = self._tail, b""
-        elif self._assembler.is_empty and len(data) <= self.engine.limits.message_bytes_before_session:
+        elif len(data) <= self._short and self._assembler.is_empty:
+            if self.regular is not None and self.regular.take_frame(self, data):
+                return
             try:
                 whole = self.channel.whole(data, self.engine.clock())
                 if whole is not None:
@@ -233,7 +259,7 @@ class Connection(asyncio.Protocol):
             if self.sizes is not None:
                 raise ProtocolError(frames.BAD_TCP_MESSAGE_TYPE_INVALID, "second Hello")
             self.sizes = frames.hello(frame)
-            self._write(frames.acknowledge(self.sizes, self.engine.limits.message_bytes, self.engine.limits.chunks))
+            self.write(frames.acknowledge(self.sizes, self.engine.limits.message_bytes, self.engine.limits.chunks))
         else:
             self.channel.receive(frame, self.engine.clock())
             self.close()
@@ -252,7 +278,7 @@ class Connection(asyncio.Protocol):
                 answer = self.channel.open(*terms)
             else:
                 answer = await engine.in_thread(self.channel.open, *terms)
-            self._write(answer)
+            self.write(answer)
         except ProtocolError as problem:
             self._not_opened(opening, problem)
             return
@@ -261,7 +287,7 @@ class Connection(asyncio.Protocol):
             self._not_opened(opening, ProtocolError(frames.BAD_SECURITY_CHECKS_FAILED, text))
             return
         if self.sizes is not None:
-            self._room = min(self.channel.capacity(self.sizes.send), self.sizes.max_message or frames.MAX_BUFFER)
+            self.room = min(self.channel.capacity(self.sizes.send), self.sizes.max_message or frames.MAX_BUFFER)
         engine.audit.channel_opened(self.channel, opening)
         self.opened()
         self._go_on()
@@ -284,20 +310,20 @@ class Connection(asyncio.Protocol):
     # Services -------------------------------------------------------------------------------------------------------
 
     def _message(self, request_id: int, body: bytes) -> None:
+        if self.regular is not None and self.regular.take(self, request_id, body):
+            return
         engine = self.engine
         try:
             kind, header, p = services.split(body)
         except DecodingError as error:
             Reply(self, request_id, 0).fault(error.status)
             raise ProtocolError(error.status, f"a request that cannot be read: {error}") from error
-        reply = Reply(self, request_id, header.handle)
-        reply.kind = kind
+        reply = Reply(self, request_id, header.handle, kind)
         try:
             row, session = self._row(kind, header)
             if session is not None:
                 reply.session = session
                 session.requests[kind] += 1
-                reply.max_size = session.max_response_size
             request = Request(header, session, reply, self.channel.mode, self.address)
             handler = row.service.handler
             if row.read is None:
@@ -399,9 +425,9 @@ class Connection(asyncio.Protocol):
     def send(self, request_id: int, head: bytes, body: Bytes, handle: int) -> None:
         """Seal a response into frames and write them; one that the client has no room for is a ServiceFault."""
         size = len(head) + len(body)
-        if size <= self._room:
+        if size <= self.room:
             if self.is_open:
-                self._write(self.channel.seal_one(request_id, head, body))
+                self.write(self.channel.seal_one(request_id, head, body))
             return
         sizes = self.sizes
         if not self.is_open or sizes is None:
@@ -410,9 +436,9 @@ class Connection(asyncio.Protocol):
         if too_large or 0 < sizes.max_chunks < -(-size // self.channel.capacity(sizes.send)):
             ticks = EPOCH_TICKS + time.time_ns() // 100
             head, body = services.head(services.SERVICE_FAULT, handle, int(_C.BadResponseTooLarge), ticks), b""
-        self._write(b"".join(self.channel.seal(request_id, b"".join((head, body)), sizes.send)))
+        self.write(b"".join(self.channel.seal(request_id, b"".join((head, body)), sizes.send)))
 
-    def _write(self, data: bytes) -> None:
+    def write(self, data: bytes) -> None:
         """Answers to requests that came in together go out together."""
         if self._out is not None:
             self._out.append(data)

@@ -73,6 +73,14 @@ class Answer(Protocol):
     def send(self, response_type: int, body: Bytes, *, status: int = 0) -> None:
         """``body`` is what follows the ResponseHeader. Called once."""
 
+    def publish(self, subscription: int, sequence: int, ticks: int, elements: int, data: Bytes, results: bytes) -> None:
+        """Answer with a PublishResponse of one message, all that waits for acknowledgement, behind which no other waits. ``ticks``:
+        its PublishTime in 100 ns since 1601; ``elements`` and ``data``: its NotificationData; ``results``: of acknowledgements."""
+
+    def expect(self, regular: Any) -> None:
+        """Show the connection's further requests to ``regular`` first: ``take_frame(connection, frame)`` while it is a frame, and
+        ``take(connection, request_id, body)`` when it was opened. Both return False for those that they are not for."""
+
     def fault(self, status: int) -> None:
         """Answer with a ServiceFault."""
 

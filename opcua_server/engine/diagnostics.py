@@ -17,6 +17,7 @@ from opcua_server.engine.contract import Core, Service
 from opcua_server.engine.discovery import BINARY
 from opcua_server.engine.policies import NONE
 from opcua_server.engine.sessions import OpenSession
+from opcua_server.engine.subscriptions.regular import PUBLISH_REQUEST
 
 _O = ua.ObjectIds
 _V = ua.VariantType
@@ -124,9 +125,10 @@ class Diagnostics:
             made.CurrentSubscriptionsCount = len(desk.subscriptions)
             made.CurrentMonitoredItemsCount = desk.item_count()
             made.CurrentPublishRequestsInQueue = len(desk.requests)
-        made.TotalRequestCount = _counter(sum(session.requests.values()), sum(session.refusals.values()))
+        asked = {**session.requests, PUBLISH_REQUEST: session.requests.get(PUBLISH_REQUEST, 0) + session.regular}
+        made.TotalRequestCount = _counter(sum(asked.values()), sum(session.refusals.values()))
         for name, kind in _REQUESTS.items():
-            setattr(made, f"{name}Count", _counter(session.requests.get(kind, 0), session.refusals.get(kind, 0)))
+            setattr(made, f"{name}Count", _counter(asked.get(kind, 0), session.refusals.get(kind, 0)))
         return made
 
     def security(self) -> list[Any]:
@@ -165,6 +167,7 @@ class Diagnostics:
         made.UnacknowledgedMessageCount, made.NextSequenceNumber = len(one.sent), one.next_number
         made.MonitoredItemCount = len(one.items)
         made.DisabledMonitoredItemCount = sum(item.mode == 0 for item in one.items.values())
+        made.PublishRequestCount, made.NotificationsCount = one.messages, one.notifications
         for name, count in one.tally.items():
             setattr(made, name, count)
         made.DataChangeNotificationsCount = made.NotificationsCount - made.EventNotificationsCount

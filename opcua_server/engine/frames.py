@@ -131,16 +131,13 @@ def follows(last: int | None, number: int, *, from_zero: bool = False) -> bool:
 class Assembler:
     """The chunks of one message, bounded. A message's chunks are not mixed with another's."""
 
-    __slots__ = ("_parts", "_request", "_size")
+    __slots__ = ("_parts", "_request", "_size", "is_empty")
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
         self._request = 0
         self._size = 0
-
-    @property
-    def is_empty(self) -> bool:
-        return not self._parts
+        self.is_empty = True
 
     @property
     def size(self) -> int:
@@ -158,6 +155,7 @@ class Assembler:
             raise ProtocolError(BAD_TCP_MESSAGE_TOO_LARGE, "message is too large")
         if chunk == INTERMEDIATE:
             self._parts.append(body)
+            self.is_empty = False
             self._request = request
             return None
         if not self._parts:
@@ -171,3 +169,4 @@ class Assembler:
     def clear(self) -> None:
         self._parts.clear()
         self._size = 0
+        self.is_empty = True

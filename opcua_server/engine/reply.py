@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import struct
 import time
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Final
@@ -14,21 +15,25 @@ from opcua_server.engine.contract import Bytes
 _C = ua.StatusCodes
 EPOCH_TICKS: Final = 116_444_736_000_000_000
 """1970 in 100 ns since 1601."""
+PUBLISH_RESPONSE: Final = 829
+_FRAME, _RESPONSE_HEAD, _TOLD = "4sIIIII", "BBHqIIBi3x", "IiI?Iqi"
+_MESSAGE: Final = struct.Struct(f"<{_TOLD}").pack
+_PUBLISH: Final = struct.Struct(f"<{_FRAME}{_RESPONSE_HEAD}{_TOLD}").pack
+_PUBLISH_SIZE: Final = struct.calcsize(f"<{_RESPONSE_HEAD}{_TOLD}")
 
 
 class Reply:
     """The answer to one request: contract.Answer."""
 
-    __slots__ = ("_done", "_handle", "_request_id", "connection", "kind", "max_size", "more", "session")
+    __slots__ = ("_done", "_handle", "_request_id", "connection", "kind", "more", "session")
 
-    def __init__(self, connection: Any, request_id: int, handle: int) -> None:
+    def __init__(self, connection: Any, request_id: int, handle: int, kind: int = 0, session: Any = None) -> None:
         self.connection = connection
         self._request_id = request_id
         self._handle = handle
         self._done = False
-        self.kind = 0
-        self.max_size = 0
-        self.session: Any = None
+        self.kind = kind
+        self.session = session
         self.more = b""
         """An AdditionalHeader for the response, encoded."""
 
@@ -46,10 +51,34 @@ class Reply:
             return
         self._done = True
         ticks = EPOCH_TICKS + time.time_ns() // 100
-        if 0 < self.max_size < services.HEAD_SIZE + len(body):
+        if 0 < self._max_size < services.HEAD_SIZE + len(body):
             response_type, status, body = services.SERVICE_FAULT, int(_C.BadResponseTooLarge), b""
         head = services.head(response_type, self._handle, status, ticks, self.more)
         self.connection.send(self._request_id, head, body, self._handle)
+
+    @property
+    def _max_size(self) -> int:
+        session = self.session
+        return session.max_response_size if session is not None else 0
+
+    def publish(self, subscription: int, sequence: int, ticks: int, elements: int, data: Bytes, results: bytes) -> None:
+        """A PublishResponse with one message and nothing that waits: ``send`` of it, in one piece."""
+        size = _PUBLISH_SIZE + len(data) + len(results)
+        connection = self.connection
+        frame = None
+        if size <= connection.room and connection.is_open and not self._max_size:
+            frame = connection.channel.frame_of_one(self._request_id, size)
+        if frame is None:
+            head = _MESSAGE(subscription, 1, sequence, False, sequence, ticks, elements)
+            self.send(PUBLISH_RESPONSE, b"".join((head, data, results)))
+            return
+        self._done = True
+        told = (subscription, 1, sequence, False, sequence, ticks, elements)
+        head = _PUBLISH(*frame, 1, 0, PUBLISH_RESPONSE, ticks, self._handle, 0, 0, 0, *told)
+        connection.write(b"".join((head, data, results)))
+
+    def expect(self, regular: Any) -> None:
+        self.connection.regular = regular
 
     def fault(self, status: int) -> None:
         if not self._done:

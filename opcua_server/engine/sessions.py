@@ -74,9 +74,11 @@ class OpenSession(Session):
     logins: int = 0
     """ActivateSession requests under way."""
     requests: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
-    """Request type -> how many there were."""
+    """Request type -> how many there were, without those in ``regular``."""
     refusals: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
     """Request type -> how many were answered with a ServiceFault."""
+    regular: int = 0
+    """Publish requests that came as the one before."""
 
     @property
     def is_activated(self) -> bool:

@@ -11,9 +11,9 @@ import struct
 from collections import deque
 from typing import Any, Final
 
+from opcua_server.engine.reply import PUBLISH_RESPONSE
 from opcua_server.engine.subscriptions.subscription import Cycle, Subscription
 
-PUBLISH_RESPONSE: Final = 829
 BAD_TOO_MANY_PUBLISH_REQUESTS: Final = 0x80780000
 BAD_NO_SUBSCRIPTION: Final = 0x80790000
 BAD_TIMEOUT: Final = 0x800A0000
@@ -21,24 +21,22 @@ BAD_SESSION_CLOSED: Final = 0x80260000
 BAD_REQUEST_CANCELLED: Final = 0x802C0000
 _HEAD_OF_ONE: Final = struct.Struct("<IiI?").pack
 _NO_RESULTS: Final = struct.pack("<ii", 0, 0)
+ACKNOWLEDGED: Final = struct.pack("<iIi", 1, 0, 0)
+"""The results of one acknowledgement that is Good."""
+NEVER_S: Final = 1 << 62
+"""When a request without a TimeoutHint times out."""
 _FULL_BUFFER: Final = 4 << 20
 """Bytes that wait for a peer: beyond, it is not served, as if it had sent no request."""
 
 
-class Waiting:
-    """One Publish request: its answer, when it times out (s, monotonic), the results of its acknowledgements, its RequestHandle."""
-
-    __slots__ = ("answer", "expires", "handle", "results")
-
-    def __init__(self, answer: Any, expires: float, results: bytes, handle: int = 0) -> None:
-        self.answer = answer
-        self.expires = expires
-        self.results = results
-        self.handle = handle
+Waiting = tuple[Any, float, bytes, int]
+"""One Publish request: its answer, when it times out (s, monotonic), the results of its acknowledgements, its RequestHandle."""
 
 
 class Desk:
     """A session's publish requests and subscriptions. ``session``: whose rights count for what its subscriptions tell."""
+
+    __slots__ = ("_late", "capacity", "notices", "requests", "session", "subscriptions")
 
     def __init__(self, capacity: int, session: Any = None) -> None:
         self.capacity = capacity
@@ -65,36 +63,44 @@ class Desk:
     def refuse(self, status: int) -> None:
         """All waiting requests."""
         while self.requests:
-            self.requests.popleft().answer.fault(status)
+            self.requests.popleft()[0].fault(status)
 
     def request(self, waiting: Waiting) -> bool:
         """A Publish request has come; whether something waits for it (``serve_waiting``)."""
         if not self.subscriptions and not self.notices:
-            waiting.answer.fault(BAD_NO_SUBSCRIPTION)
+            waiting[0].fault(BAD_NO_SUBSCRIPTION)
             return False
         if len(self.requests) >= self.capacity:
-            self.requests.popleft().answer.fault(BAD_TOO_MANY_PUBLISH_REQUESTS)
+            self.requests.popleft()[0].fault(BAD_TOO_MANY_PUBLISH_REQUESTS)
+        self.wait(waiting)
+        return bool(self.notices or self._late)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request that comes does more than wait."""
+        return bool(self.notices or self._late) or len(self.requests) >= self.capacity
+
+    def wait(self, waiting: Waiting) -> None:
         self.requests.append(waiting)
         for subscription in self.subscriptions.values():
             subscription.touch()
-        return bool(self.notices or self._late)
 
     def cancel(self, handle: int) -> int:
         """Answer the waiting requests of a RequestHandle; how many there were."""
-        cancelled = [waiting for waiting in self.requests if waiting.handle == handle]
+        cancelled = [waiting for waiting in self.requests if waiting[3] == handle]
         if cancelled:
-            self.requests = deque(waiting for waiting in self.requests if waiting.handle != handle)
-            for waiting in cancelled:
-                waiting.answer.fault(BAD_REQUEST_CANCELLED)
+            self.requests = deque(waiting for waiting in self.requests if waiting[3] != handle)
+            for answer, *_ in cancelled:
+                answer.fault(BAD_REQUEST_CANCELLED)
         return len(cancelled)
 
     def expire(self, now: float) -> None:
         """Refuse the requests whose TimeoutHint has passed."""
-        if any(waiting.expires <= now for waiting in self.requests):
+        if any(waiting[1] <= now for waiting in self.requests):
             kept = deque[Waiting]()
             for waiting in self.requests:
-                if waiting.expires <= now:
-                    waiting.answer.fault(BAD_TIMEOUT)
+                if waiting[1] <= now:
+                    waiting[0].fault(BAD_TIMEOUT)
                 else:
                     kept.append(waiting)
             self.requests = kept
@@ -103,11 +109,13 @@ class Desk:
         requests = self.requests
         while requests:
             waiting = requests[0]
-            if waiting.expires <= now:
-                requests.popleft().answer.fault(BAD_TIMEOUT)
-            elif not waiting.answer.is_open:
+            answer, expires, _, _ = waiting
+            if expires <= now:
                 requests.popleft()
-            elif waiting.answer.backlog > _FULL_BUFFER:
+                answer.fault(BAD_TIMEOUT)
+            elif not answer.is_open:
+                requests.popleft()
+            elif answer.backlog > _FULL_BUFFER:
                 return None
             else:
                 return waiting
@@ -142,6 +150,8 @@ class Desk:
 
     def cycle(self, subscription: Subscription, now: float, ticks: int) -> bool:
         """A publishing interval of a subscription has passed. False when its lifetime is over."""
+        if self._cycle_at_once(subscription, now, ticks):
+            return True
         waiting = self._next_request(now)
         asked = subscription.cycle(waiting is not None, is_next=not self._late)
         if asked is Cycle.EXPIRED:
@@ -159,6 +169,22 @@ class Desk:
                     self.serve_waiting(now, ticks)
         return True
 
+    def _cycle_at_once(self, subscription: Subscription, now: float, ticks: int) -> bool:
+        """The usual cycle, in one go: a request waits, nobody is late, what is new is one message, and all before it is
+        acknowledged. False where it is otherwise; nothing has changed then."""
+        if self._late or not self.requests:
+            return False
+        answer, expires, results, _ = self.requests[0]
+        if expires <= now or not answer.is_open or answer.backlog:
+            return False
+        body = subscription.only_body()
+        if body is None:
+            return False
+        self.requests.popleft()
+        sequence = subscription.told(body, ticks)
+        answer.publish(subscription.number, sequence, ticks, body[1], body[2], results or _NO_RESULTS)
+        return True
+
 
 def _send(waiting: Waiting, number: int, available: Any, more: bool, message: tuple[bytes, ...]) -> None:
     count = len(available)
@@ -166,4 +192,5 @@ def _send(waiting: Waiting, number: int, available: Any, more: bool, message: tu
         head = _HEAD_OF_ONE(number, 1, *available, more)
     else:
         head = struct.pack(f"<Ii{count}I?", number, count, *available, more)
-    waiting.answer.send(PUBLISH_RESPONSE, b"".join((head, *message, waiting.results or _NO_RESULTS)))
+    answer, _, results, _ = waiting
+    answer.send(PUBLISH_RESPONSE, b"".join((head, *message, results or _NO_RESULTS)))

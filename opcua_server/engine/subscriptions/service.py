@@ -6,6 +6,7 @@ services(core)  ->  rows of the table;  one Hub per engine:  desks (per session)
 from __future__ import annotations
 
 import asyncio
+import operator
 import struct
 import time
 from collections import Counter
@@ -20,15 +21,16 @@ from opcua_server.engine.subscriptions.events import EventHub
 from opcua_server.engine.subscriptions.feeds import Sampler
 from opcua_server.engine.subscriptions.items import ItemServices
 from opcua_server.engine.subscriptions.panel import Panels
-from opcua_server.engine.subscriptions.publishing import BAD_SESSION_CLOSED, Desk, Waiting
+from opcua_server.engine.subscriptions.publishing import ACKNOWLEDGED, BAD_SESSION_CLOSED, NEVER_S, Desk
+from opcua_server.engine.subscriptions.regular import Regular
 from opcua_server.engine.subscriptions.rhythm import Rhythm
 from opcua_server.engine.subscriptions.subscription import Subscription
 
 _C: Final = ua.StatusCodes
 _SAMPLE, _PUBLISH, _SWEEP = range(3)
 _KEY: Final = "subscriptions"
+_priority: Final = operator.attrgetter("terms.priority")
 _EPOCH_TICKS: Final = 116_444_736_000_000_000
-_OVERDUE_S: Final = 1 << 62
 
 
 def ticks_now() -> int:
@@ -43,7 +45,6 @@ def results(statuses: list[int]) -> bytes:
 
 _ONE: Final = struct.pack("<i", 1)
 _ONE_SIZE: Final = 12
-_ONE_GOOD: Final = results([0])
 _PAIR: Final = struct.Struct("<II").unpack_from
 
 
@@ -91,7 +92,8 @@ class Hub:
             self._timer.cancel()
         loop = asyncio.get_running_loop()
         self._armed_us = due
-        self._timer = loop.call_later(max(0, due - _now_us()) / 1e6, self._beat)
+        # Whole ms, up: loops count in them, and one that is woken a moment too early would ask again and again until it is time.
+        self._timer = loop.call_later(max(0, -((_now_us() - due) // 1_000)) / 1_000, self._beat)
 
     def _beat(self) -> None:
         self._timer = None
@@ -265,7 +267,8 @@ class Hub:
         told = b""
         if len(raw) == _ONE_SIZE and raw[:4] == _ONE:
             status = self._acknowledge(desk, *_PAIR(raw, 4))
-            told = results([status]) if status else _ONE_GOOD
+            request.answer.expect(Regular(request, desk))
+            told = results([status]) if status else ACKNOWLEDGED
         else:
             (count,) = struct.unpack_from("<i", raw, 0) if len(raw) >= 4 else (1,)
             if count > 0:
@@ -275,8 +278,7 @@ class Hub:
                 told = results([self._acknowledge(desk, *pairs[i : i + 2]) for i in range(0, 2 * count, 2)])
         now = time.monotonic()
         hint = request.header.timeout_hint
-        waiting = Waiting(request.answer, now + hint / 1000 if hint else _OVERDUE_S, told, request.header.handle)
-        if desk.request(waiting):
+        if desk.request((request.answer, now + hint / 1000 if hint else NEVER_S, told, request.header.handle)):
             desk.serve_waiting(now, ticks_now())
 
     @staticmethod
@@ -340,10 +342,6 @@ def _identity(request: Request) -> tuple[Any, ...]:
     """Who owns a subscription. An anonymous client without a certificate is nobody, and can take over nothing."""
     session = request.session
     return (None, None) if session is None else (session.user, session.certificate)
-
-
-def _priority(subscription: Subscription) -> int:
-    return int(subscription.terms.priority)
 
 
 def _now_us() -> int:

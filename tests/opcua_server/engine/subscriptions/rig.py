@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -12,7 +13,7 @@ from opcua_server.engine.subscriptions.columns import Changes
 from opcua_server.engine.subscriptions.feeds import Sampler
 from opcua_server.engine.subscriptions.item import Item
 from opcua_server.engine.subscriptions.panel import Panels
-from opcua_server.engine.subscriptions.publishing import Desk, Waiting
+from opcua_server.engine.subscriptions.publishing import Desk
 from opcua_server.engine.subscriptions.subscription import Subscription, Terms
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5)
@@ -63,6 +64,10 @@ class Kept:
         assert response_type == 829
         self.body = bytes(body)
 
+    def publish(self, subscription: int, sequence: int, ticks: int, elements: int, data: bytes, results: bytes) -> None:
+        head = struct.pack("<IiI?Iqi", subscription, 1, sequence, False, sequence, ticks, elements)
+        self.send(829, head + data + results)
+
     def fault(self, status: int) -> None:
         assert self.body is None
         self.status = status
@@ -108,7 +113,7 @@ class Rig:
 
     def ask(self, expires: float = 1e9) -> Kept:
         kept = Kept()
-        if self.desk.request(Waiting(kept, expires, b"")):
+        if self.desk.request((kept, expires, b"", 0)):
             self.desk.serve_waiting(0.0, 0)
         return kept
 

@@ -12,7 +12,6 @@ from opcua_server.engine.subscriptions.publishing import (
     BAD_TIMEOUT,
     BAD_TOO_MANY_PUBLISH_REQUESTS,
     Desk,
-    Waiting,
 )
 from opcua_server.engine.subscriptions.queues import DataChange
 from tests.opcua_server.engine.subscriptions.rig import HandSlot, Kept, Rig, told
@@ -129,7 +128,7 @@ def test_requests_beyond_the_limit_displace_the_oldest_and_old_ones_time_out() -
 
 def test_a_session_without_subscriptions_is_told_so() -> None:
     kept = Kept()
-    assert not Desk(10).request(Waiting(kept, 1e9, b""))
+    assert not Desk(10).request((kept, 1e9, b"", 0))
     assert kept.status == BAD_NO_SUBSCRIPTION
     rig = Rig()
     waiting = rig.ask()
