@@ -143,7 +143,11 @@ class Guard:
         async def sender(message: Message) -> None:
             if message["type"] == "http.response.start":
                 self._metrics.requests.labels(f"{message['status'] // 100}xx").inc()
-                message = {**message, "headers": [*message.get("headers", ()), *HEADERS]}
+                headers = list(message.get("headers", ()))
+                # Values age in a moment, and who is logged in is nobody else's business; the page's files say for themselves.
+                if not any(name == b"cache-control" for name, _value in headers):
+                    headers.append((b"cache-control", b"no-store"))
+                message = {**message, "headers": [*headers, *HEADERS]}
             await send(message)
 
         return sender

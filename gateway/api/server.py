@@ -34,6 +34,7 @@ class TimedProtocol(HttpToolsProtocol):
     _address: str | None = None
     _bytes = 0
     _in_header = True
+    _refused = False
     _counts: dict[str, int] = {}  # noqa: RUF012 - one per process, as connections are
 
     def connection_made(self, transport: Any) -> None:
@@ -58,6 +59,8 @@ class TimedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def handle_websocket_upgrade(self) -> None:
+        if self._refused:
+            return
         self._leave()  # another protocol takes the connection over: this one hears no more of it; the guard counts WebSockets
         super().handle_websocket_upgrade()
 
@@ -80,7 +83,21 @@ class TimedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._disarm()
         self._in_header = False
-        super().on_headers_complete()
+        # What arrives in one piece is parsed before its bytes are counted.
+        if not self._refused and len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > HEADER_LIMIT:
+            self._refused = True
+            self.transport.write(_TOO_LARGE)
+            self.transport.close()
+        if not self._refused:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        if not self._refused:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        if not self._refused:
+            super().on_message_complete()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()

@@ -228,6 +228,18 @@ def test_every_answer_carries_the_security_headers(gate: Gate) -> None:
         assert "default-src 'none'" in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff"
         assert "server" not in headers
+        assert headers["cache-control"] == ("no-cache" if path == "/" else "no-store")
+
+
+@pytest.mark.parametrize("request_line", ["GET /health", "POST /api/v1/login", "GET /ws/machines/CNC-001/telemetry"])
+def test_headers_that_come_in_one_piece_are_counted_too(gate: Gate, request_line: str) -> None:
+    upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\n" if "/ws/" in request_line else ""
+    whole = f"{request_line} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n{upgrade}X-Long: {'a' * 66_000}\r\n\r\n{{}}"
+    with socket.create_connection(("127.0.0.1", gate.port), 5) as client:
+        client.settimeout(10)
+        client.sendall(whole.encode())
+        assert client.recv(1000).startswith(b"HTTP/1.1 431 ")
+    assert gate.bare.get("/health").status_code == 200
 
 
 def test_half_a_request_is_not_waited_for_for_ever(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
