@@ -126,7 +126,7 @@ class _Loader:
         if node_id in self.aspace:
             raise ValueError("this NodeId exists already")
         node = NodeData(node_id)
-        self._attribute(node, _A.NodeId, node_id, _V.NodeId)
+        node.attributes[_A.NodeId] = self._shared.own(node_id, _V.NodeId)
         self._attribute(node, _A.NodeClass, ua.NodeClass(NODE_CLASSES[kind]), _V.Int32)
         browse_name = self._browse_name(file, element)
         self._attribute(node, _A.BrowseName, browse_name, _V.QualifiedName)

@@ -171,7 +171,7 @@ class Builder:
         node_id = self._new_id(parent, name)
         node = NodeData(node_id)
         attributes = node.attributes
-        attributes[_A.NodeId] = _held(node_id, _V.NodeId)
+        attributes[_A.NodeId] = _shared.own(node_id, _V.NodeId)
         attributes[_A.NodeClass] = _held(node_class, _V.Int32)
         attributes[_A.BrowseName] = _held(name, _V.QualifiedName)
         attributes[_A.DisplayName] = _held(ua.LocalizedText(name.Name, "en"), _V.LocalizedText)
