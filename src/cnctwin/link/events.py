@@ -31,6 +31,9 @@ MODEL_CHANGES: Final = frozenset(
         ua.ObjectIds.SemanticChangeEventType,
     )
 )
+_PASSING: Final = (("0", 11575), ("MT", 6), ("MT", 29), ("MT", 37), ("MT", 1004), ("MR", 2001))
+"""Types of nodes that come and go with files, job orders, prognoses, maintenance and results. No signal is below them: nothing has
+to be bound anew for them."""
 _FIELDS: Final = (
     "EventType",
     "SourceNode",
@@ -41,6 +44,7 @@ _FIELDS: Final = (
     "ConditionName",
     "ActiveState/Id",
     "BranchId",
+    "Changes",
     *conditions.FIELDS,
 )
 _CONDITION_TYPE: Final = ua.NodeId(ua.ObjectIds.ConditionType)
@@ -59,6 +63,7 @@ _NO_DETAILS: Final = frozenset(
             "ActiveState/Id",
             "BranchId",
             "ConditionId",
+            "Changes",
         ),
         *conditions.FIELDS,
     )
@@ -90,6 +95,7 @@ class Alarms:
         self._handed = handed
         self._model_changed = model_changed
         self._names: list[str] = []
+        self._passing: frozenset[ua.NodeId] = frozenset()
         self._said: dict[tuple[Any, Any], tuple[Any, ...]] = {}
         """What each condition said last: active, severity, text."""
 
@@ -99,6 +105,11 @@ class Alarms:
             [ua.NodeId(ua.ObjectIds.Server_NamespaceArray)], ua.AttributeIds.Value
         )
         uris = list(array.Value.Value or ()) if array.Value is not None else []
+        self._passing = frozenset(
+            ua.NodeId(number, uris.index(URI[prefix]) if prefix != "0" else 0)
+            for prefix, number in _PASSING
+            if prefix == "0" or URI[prefix] in uris
+        )
         event_filter = ua.EventFilter()
         self._names = list(_FIELDS)
         paths = [[ua.QualifiedName(part, 0) for part in name.split("/")] for name in _FIELDS]
@@ -124,7 +135,9 @@ class Alarms:
         event: dict[str, Any] = {name: field.Value for name, field in zip(self._names, fields, strict=False)}
         kind = event.get("EventType")
         if kind in MODEL_CHANGES:
-            self._model_changed()
+            changes = event.get("Changes")
+            if not changes or any(getattr(one, "AffectedType", None) not in self._passing for one in changes):
+                self._model_changed()
             return
         if kind == conditions.REFRESH_STARTS:
             self.conditions.refresh_starts(event.get("Time"))

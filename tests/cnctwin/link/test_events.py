@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from asyncua import ua
 
 from cnctwin.link.contract import LinkAlarm, LinkCondition
@@ -27,11 +29,37 @@ class Namespaces:
         return [ua.DataValue(ua.Variant(["http://opcfoundation.org/UA/", URI["MT"]]))]
 
 
+def changed(*types: ua.NodeId) -> dict[str, Any]:
+    """The event of a server to which nodes of these types were added."""
+    rows = [ua.ModelChangeStructureDataType(ua.NodeId(f"Mill.{n}", 3), kind, ua.Byte(1)) for n, kind in enumerate(types)]
+    return {"EventType": ua.NodeId(ua.ObjectIds.GeneralModelChangeEventType), "Changes": rows or None}
+
+
+@pytest.mark.parametrize(
+    ("types", "is_bound_anew"),
+    [
+        ((), True),  # it does not say what
+        ((ua.NodeId(13, 1),), True),  # a machine tool
+        ((ua.NodeId(29, 1),), False),  # a production job
+        ((ua.NodeId(ua.ObjectIds.FileType), ua.NodeId(37, 1)), False),
+        ((ua.NodeId(37, 1), ua.NodeId(ua.ObjectIds.BaseDataVariableType)), True),
+    ],
+)
+def test_what_comes_and_goes_without_signals_below_it_is_no_reason_to_bind_anew(
+    types: tuple[ua.NodeId, ...], is_bound_anew: bool
+) -> None:
+    bound: list[None] = []
+    told(changed(*types), model_changed=lambda: bound.append(None))
+    assert bool(bound) is is_bound_anew
+
+
 def handed(*events: dict[str, Any]) -> list[LinkAlarm]:
     return told(*events)[0]
 
 
-def told(*events: dict[str, Any]) -> tuple[list[LinkAlarm], list[LinkCondition], int]:
+def told(
+    *events: dict[str, Any], model_changed: Callable[[], None] = lambda: None
+) -> tuple[list[LinkAlarm], list[LinkCondition], int]:
     """What is news, what is said of conditions, and how often a refresh was asked for."""
     found: list[LinkAlarm] = []
     conditions: list[LinkCondition] = []
@@ -41,7 +69,7 @@ def told(*events: dict[str, Any]) -> tuple[list[LinkAlarm], list[LinkCondition],
         asked.append(None)
 
     client: Any = Namespaces()
-    alarms = Alarms(client, {MACHINE: "Mill"}, ("Mill",), found.append, lambda: None, conditions.append, refreshed)
+    alarms = Alarms(client, {MACHINE: "Mill"}, ("Mill",), found.append, model_changed, conditions.append, refreshed)
 
     async def receive() -> None:
         wanted = await alarms.event_filter()
