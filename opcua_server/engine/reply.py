@@ -17,6 +17,7 @@ EPOCH_TICKS: Final = 116_444_736_000_000_000
 """1970 in 100 ns since 1601."""
 PUBLISH_RESPONSE: Final = 829
 _FRAME, _RESPONSE_HEAD, _TOLD = "4sIIIII", "BBHqIIBi3x", "IiI?Iqi"
+_ANSWER: Final = struct.Struct(f"<{_FRAME}{_RESPONSE_HEAD}").pack
 _MESSAGE: Final = struct.Struct(f"<{_TOLD}").pack
 _PUBLISH: Final = struct.Struct(f"<{_FRAME}{_RESPONSE_HEAD}{_TOLD}").pack
 _PUBLISH_SIZE: Final = struct.calcsize(f"<{_RESPONSE_HEAD}{_TOLD}")
@@ -53,8 +54,20 @@ class Reply:
         ticks = EPOCH_TICKS + time.time_ns() // 100
         if 0 < self._max_size < services.HEAD_SIZE + len(body):
             response_type, status, body = services.SERVICE_FAULT, int(_C.BadResponseTooLarge), b""
-        head = services.head(response_type, self._handle, status, ticks, self.more)
-        self.connection.send(self._request_id, head, body, self._handle)
+        frame = None if self.more else self._frame(services.HEAD_SIZE + len(body))
+        if frame is None:
+            head = services.head(response_type, self._handle, status, ticks, self.more)
+            self.connection.send(self._request_id, head, body, self._handle)
+            return
+        self.connection.write(b"".join((_ANSWER(*frame, 1, 0, response_type, ticks, self._handle, status, 0, 0), body)))
+
+    def _frame(self, size: int) -> tuple[bytes, int, int, int, int, int] | None:
+        """The head of the one frame that an answer of ``size`` bytes goes out in; None where there is more to it."""
+        connection = self.connection
+        if size > connection.room or not connection.is_open:
+            return None
+        head: tuple[bytes, int, int, int, int, int] | None = connection.channel.frame_of_one(self._request_id, size)
+        return head
 
     @property
     def _max_size(self) -> int:
@@ -64,10 +77,7 @@ class Reply:
     def publish(self, subscription: int, sequence: int, ticks: int, elements: int, data: Bytes, results: bytes) -> None:
         """A PublishResponse with one message and nothing that waits: ``send`` of it, in one piece."""
         size = _PUBLISH_SIZE + len(data) + len(results)
-        connection = self.connection
-        frame = None
-        if size <= connection.room and connection.is_open and not self._max_size:
-            frame = connection.channel.frame_of_one(self._request_id, size)
+        frame = None if self._max_size else self._frame(size)
         if frame is None:
             head = _MESSAGE(subscription, 1, sequence, False, sequence, ticks, elements)
             self.send(PUBLISH_RESPONSE, b"".join((head, data, results)))
@@ -75,7 +85,7 @@ class Reply:
         self._done = True
         told = (subscription, 1, sequence, False, sequence, ticks, elements)
         head = _PUBLISH(*frame, 1, 0, PUBLISH_RESPONSE, ticks, self._handle, 0, 0, 0, *told)
-        connection.write(b"".join((head, data, results)))
+        self.connection.write(b"".join((head, data, results)))
 
     def expect(self, regular: Any) -> None:
         self.connection.regular = regular
