@@ -30,6 +30,7 @@ from gateway.core import ALARMS, Gateway, OpcUa, Peer
 from gateway.detector import Detector
 from gateway.mqtt.bridge import Bridge
 from gateway.mqtt.events import Events
+from gateway.mqtt.sparkplug.bridge import SparkplugBridge
 from gateway.records import KEPT, Records
 from gateway.store import Store
 from gateway.store.memory import Memory, remember
@@ -90,6 +91,8 @@ async def _run(
         spawn(parts.detector.run(), "detector")
         spawn(events.run(), "events")
         spawn(bridge.run(), "mqtt")
+        if settings.sparkplug_group is not None:
+            spawn(SparkplugBridge(gateway).run(), "sparkplug")
         spawn(_watch(parts, status), "watch")
         spawn(server.serve(api.create(parts, doorkeeper), listener), "http")
         for app, port in zip(compat.create(parts, doorkeeper), ports, strict=False):

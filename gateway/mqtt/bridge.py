@@ -12,7 +12,7 @@ from typing import Final
 from cnctwin.secrets import Vault
 from cnctwin.settings import Settings
 from gateway.core import Gateway
-from gateway.mqtt.connection import BrokerAddress, Connection
+from gateway.mqtt.connection import BrokerAddress, Connection, StatusWords
 from gateway.mqtt.events import Events
 from gateway.mqtt.message import Message
 from gateway.mqtt.sinks import SINKS, Sink
@@ -34,7 +34,7 @@ class Bridge:
         self._sinks: list[Sink] = [sink(settings, gateway.twin) for sink in SINKS]
         self._sink = ""
         self.connection = Connection(
-            address_of(settings), f"{settings.site}/gateway/status", self._came_up, self._changed, self._dropped
+            address_of(settings), StatusWords(f"{settings.site}/gateway/status"), self._came_up, self._changed, self._dropped
         )
         gateway.broker.reason = f"{self.connection.address}: not connected yet"
         gateway.listeners.updates.append(self.update)

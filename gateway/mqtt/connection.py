@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import orjson
 import paho.mqtt.client as paho
@@ -55,21 +55,60 @@ class BrokerAddress:
         return f"mqtt{'s' if self.tls else ''}://{self.host}:{self.port}"
 
 
+class Words(Protocol):
+    """What a connection says of itself: the last will it leaves with the broker, its first words and its last."""
+
+    def will(self) -> Message:
+        """Of the connection that is about to be made; asked once for each."""
+
+    def hello(self) -> Iterable[Message]: ...
+
+    def goodbye(self) -> Iterable[Message]: ...
+
+
+class StatusWords:
+    """A retained topic that says online or offline."""
+
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+
+    def will(self) -> Message:
+        return self._status("offline")
+
+    def hello(self) -> Iterable[Message]:
+        return (self._status("online"),)
+
+    def goodbye(self) -> Iterable[Message]:
+        return (self._status("offline"),)
+
+    def _status(self, state: str) -> Message:
+        payload = orjson.dumps({"state": state, "timestamp": iso(time.time_ns())})
+        return Message(self._topic, payload, retain=True, qos=1)
+
+
 class Connection:
-    """``came_up`` is called in the event loop after each connect; ``changed`` with the reason ("" when up)."""
+    """``came_up`` is called in the event loop after each connect; ``changed`` with the reason ("" when up).
+
+    ``heard`` is told, in the event loop too, what comes on the topics of ``listens``.
+    """
 
     def __init__(
         self,
         address: BrokerAddress,
-        status_topic: str,
+        words: Words,
         came_up: Callable[[], None],
         changed: Callable[[str], None],
         dropped: Callable[[str], None],
+        *,
+        listens: Iterable[str] = (),
+        heard: Callable[[str, bytes], None] | None = None,
     ) -> None:
         self.address = address
         self.up = False
         self.protocol = MQTTProtocolVersion.MQTTv5
-        self._status_topic = status_topic
+        self._words = words
+        self._listens = tuple(listens)
+        self._heard = heard
         self._came_up = came_up
         self._changed = changed
         self._dropped = dropped
@@ -136,15 +175,11 @@ class Connection:
         if not self.up or client is None:
             return
         self.publish_all(messages)
-        self.publish(self._status("offline"))
+        self.publish_all(self._words.goodbye())
         until = loop.time() + within_s
         while self.waiting and loop.time() < until:  # noqa: ASYNC110 - paho's thread counts, it sets no event of ours
             await asyncio.sleep(0.01)
         self._end(client)
-
-    def _status(self, state: str) -> Message:
-        payload = orjson.dumps({"state": state, "timestamp": iso(time.time_ns())})
-        return Message(self._status_topic, payload, retain=True, qos=1)
 
     async def _live(self) -> bool:
         """One connection from connect to loss. True where it came up."""
@@ -167,7 +202,9 @@ class Connection:
             self._client, self.up, came_up = client, True, True
             log.info("MQTT: connected to %s, MQTT %s", self.address, "5" if self._is_5 else "3.1.1")
             self._changed("")
-            self.publish(self._status("online"))
+            for topic in self._listens:
+                client.subscribe(topic, 1)
+            self.publish_all(self._words.hello())
             self._came_up()
             reason = await lost
             log.warning("MQTT: %s: connection lost: %s", self.address, reason)
@@ -221,7 +258,7 @@ class Connection:
                 str(address.key) if address.key else None,
                 tls_version=ssl.PROTOCOL_TLS_CLIENT,
             )
-        will = self._status("offline")
+        will = self._words.will()
         client.will_set(will.topic, will.payload, will.qos, will.retain)
 
         def tell(future: asyncio.Future[str], text: str) -> None:
@@ -246,8 +283,18 @@ class Connection:
                 with contextlib.suppress(RuntimeError):  # the loop has ended before paho's thread did
                     loop.call_soon_threadsafe(self._settle, client, mid, delivered)
 
+        def on_message(_client: Any, _data: Any, message: Any) -> None:
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._take, client, message.topic, bytes(message.payload))
+
         client.on_connect, client.on_disconnect, client.on_publish = on_connect, on_disconnect, on_publish
+        if self._heard is not None:
+            client.on_message = on_message
         return client
+
+    def _take(self, client: paho.Client, topic: str, payload: bytes) -> None:
+        if client is self._client and self._heard is not None:
+            self._heard(topic, payload)
 
     def _settle(self, client: paho.Client, mid: int, delivered: bool) -> None:
         # Of another life's client the numbers mean nothing here.
@@ -256,7 +303,7 @@ class Connection:
             settled(delivered)
 
     def _end(self, client: paho.Client) -> None:
-        client.on_publish = client.on_disconnect = client.on_connect = None
+        client.on_publish = client.on_disconnect = client.on_connect = client.on_message = None
         client.disconnect()
         # Joining paho's thread may take a moment: never in the event loop.
         if self._loop is not None and not self._loop.is_closed():

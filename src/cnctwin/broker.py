@@ -58,7 +58,9 @@ def write_mosquitto(folder: Path, host: str, port: int, login: Login) -> Path:
     """Configuration, passwords and access list of a mosquitto in ``folder``; returns the configuration's path."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     _private(folder / "passwords", f"{login.user}:{_mosquitto_hash(login.password)}\n")
-    _private(folder / "acl", f"topic read #\ntopic read $SYS/#\n\nuser {login.user}\ntopic readwrite #\n")
+    # A host may ask an edge node of Sparkplug to be born again; nobody else's words are taken.
+    everybody = "topic read #\ntopic read $SYS/#\ntopic write spBv1.0/+/NCMD/+\n"
+    _private(folder / "acl", f"{everybody}\nuser {login.user}\ntopic readwrite #\n")
     lines = (
         f"listener {port} {host}",
         "allow_anonymous true",

@@ -111,6 +111,11 @@ class Settings(BaseSettings):
     embedded_broker: Literal["auto", "mosquitto", "nats", "none"] = "auto"
     site: str = Field("enterprise/site/area/line", description="path of the plant before the machine in the unified namespace")
 
+    sparkplug_group: str | None = Field(
+        None, description="group to publish the machines in as devices by Sparkplug B 3.0; none: it is off"
+    )
+    sparkplug_node: str = Field("cnctwin", description="name of the gateway as an edge node of Sparkplug B")
+
     # REST, alerts
     api_keys: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
@@ -161,6 +166,13 @@ class Settings(BaseSettings):
         bad = [part for part in value.split("/") if not part or set(part) & set("+# ")]
         if bad:
             raise ValueError("must be topic levels separated by /, none empty and none with + # or a space")
+        return value
+
+    @field_validator("sparkplug_group", "sparkplug_node")
+    @classmethod
+    def _is_topic_level(cls, value: str | None) -> str | None:
+        if value is not None and (not value or set(value) & set("/+# ")):
+            raise ValueError("must be one topic level: not empty, and without / + # or a space")
         return value
 
     @field_validator("opcua_url", "discovery_server")

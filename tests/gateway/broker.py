@@ -91,19 +91,23 @@ def running(kind: str, more: str = "") -> Iterator[Broker]:
 
 @dataclass
 class Listener:
-    """A foreign client: everything it heard, by topic."""
+    """A foreign client: everything it heard, by topic and in order; it hears everything from the moment it is entered."""
 
     port: int
     version: int
     heard: dict[str, list[Any]] = field(default_factory=dict)
+    order: list[Any] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __enter__(self) -> Listener:
         self.client = paho.Client(CallbackAPIVersion.VERSION2, protocol=self.version)
         self.client.on_message = self._on_message
+        hears = threading.Event()
         self.client.on_connect = lambda client, *_: client.subscribe("#", 1)
+        self.client.on_subscribe = lambda *_: hears.set()
         self.client.connect("127.0.0.1", self.port)
         self.client.loop_start()
+        assert hears.wait(20)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -113,7 +117,13 @@ class Listener:
     def _on_message(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
         with self.lock:
             self.heard.setdefault(message.topic, []).append(message)
+            self.order.append(message)
 
     def of(self, topic: str) -> list[paho.MQTTMessage]:
         with self.lock:
             return list(self.heard.get(topic, ()))
+
+    def messages(self, prefix: str) -> list[paho.MQTTMessage]:
+        """In the order in which they came."""
+        with self.lock:
+            return [message for message in self.order if message.topic.startswith(prefix)]

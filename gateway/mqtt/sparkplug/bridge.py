@@ -1,0 +1,89 @@
+"""The edge node on a connection of its own: its last will is its death, which no other convention can share."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterable
+
+from gateway.core import Gateway
+from gateway.mqtt.bridge import GOODBYE_S, TICK_S, address_of
+from gateway.mqtt.connection import Connection
+from gateway.mqtt.message import Message
+from gateway.mqtt.sparkplug.node import EdgeNode
+from gateway.twin import Update
+
+
+class SparkplugBridge:
+    """Run it with ``run``; it publishes its death when it is cancelled. After a message that could not be handed over the node is
+    born again: a host would see the gap in ``seq`` and ask for it."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._metrics = gateway.metrics
+        self.node = EdgeNode(gateway.settings, gateway.twin, int(time.time()))
+        self.connection = Connection(
+            address_of(gateway.settings), self, self._came_up, lambda _reason: None, self._dropped, listens=self.node.listens,
+            heard=self._heard,
+        )  # fmt: skip
+        self._torn = False
+        gateway.listeners.updates.append(self.update)
+
+    # What the connection says of itself (gateway.mqtt.connection.Words).
+
+    def will(self) -> Message:
+        return self.node.will(_now_ms())
+
+    def hello(self) -> Iterable[Message]:
+        return ()
+
+    def goodbye(self) -> Iterable[Message]:
+        return (self.node.death(_now_ms()),)
+
+    def update(self, update: Update) -> None:
+        if self.connection.up:
+            self._publish(self.node.update(update, _now_ms(), time.monotonic()))
+
+    async def run(self) -> None:
+        ticking = asyncio.create_task(self._tick(), name="sparkplug-tick")
+        living = asyncio.create_task(self.connection.run(), name="sparkplug-connection")
+        try:
+            done, _ = await asyncio.wait((ticking, living), return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            ticking.cancel()
+            with contextlib.suppress(Exception):
+                await self.connection.say_goodbye((), GOODBYE_S)
+            living.cancel()
+            await asyncio.gather(ticking, living, return_exceptions=True)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            if not self.connection.up:
+                continue
+            if self._torn:
+                self._came_up()
+            else:
+                self._publish(self.node.tick(_now_ms(), time.monotonic()))
+
+    def _came_up(self) -> None:
+        self._torn = False
+        self._publish(self.node.birth(_now_ms(), time.monotonic()))
+
+    def _heard(self, _topic: str, payload: bytes) -> None:
+        self._publish(self.node.heard(payload, _now_ms(), time.monotonic()))
+
+    def _publish(self, messages: Iterable[Message]) -> None:
+        count = self.connection.publish_all(messages)
+        if count:
+            self._metrics.mqtt_published.labels(self.node.name).inc(count)
+
+    def _dropped(self, reason: str) -> None:
+        self._torn = True
+        self._metrics.mqtt_dropped.labels(self.node.name, reason).inc()
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
