@@ -275,6 +275,10 @@ def test_a_host_follows_one_life_and_the_next(
     until(lambda: host.of(NDEATH))
     assert read(host.of(NDEATH)[0].payload).values["bdSeq"] == first
     assert not host.of(NDEATH)[0].retain
+    with opened(tmp_path, FakeLink(), **settings):
+        until(lambda: len(host.of(NBIRTH)) > 2)
+    later = read(host.of(NBIRTH)[-1].payload).values["bdSeq"]
+    assert first < later < first + 20, "counted on over a restart, by one for each try to connect"
 
 
 def ask_for_rebirth(broker: Broker) -> None:

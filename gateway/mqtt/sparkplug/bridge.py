@@ -21,7 +21,8 @@ class SparkplugBridge:
 
     def __init__(self, gateway: Gateway) -> None:
         self._metrics = gateway.metrics
-        self.node = EdgeNode(gateway.settings, gateway.twin, int(time.time()))
+        self._path = gateway.settings.data / "store" / "sparkplug-bdseq"
+        self.node = EdgeNode(gateway.settings, gateway.twin, self._last_bd_seq() + 1)
         self.connection = Connection(
             address_of(gateway.settings), self, self._came_up, lambda _reason: None, self._dropped, listens=self.node.listens,
             heard=self._heard,
@@ -32,13 +33,23 @@ class SparkplugBridge:
     # What the connection says of itself (gateway.mqtt.connection.Words).
 
     def will(self) -> Message:
-        return self.node.will(_now_ms())
+        will = self.node.will(_now_ms())
+        with contextlib.suppress(OSError):  # the next start then begins with a number that was used: a disk's fault, said elsewhere
+            self._path.write_text(str(self.node.bd_seq), "ascii")
+        return will
 
     def hello(self) -> Iterable[Message]:
         return ()
 
     def goodbye(self) -> Iterable[Message]:
         return (self.node.death(_now_ms()),)
+
+    def _last_bd_seq(self) -> int:
+        """Each connection counts on by one, over restarts too; -1 before the first."""
+        try:
+            return int(self._path.read_text("ascii"))
+        except (OSError, ValueError):
+            return -1
 
     def update(self, update: Update) -> None:
         if self.connection.up:

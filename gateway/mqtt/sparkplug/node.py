@@ -40,14 +40,14 @@ _TYPES: Final = {
 
 
 class EdgeNode:
-    """``first_bd_seq`` should differ from one start to the next; ``now_ms`` are milliseconds since 1970 UTC."""
+    """``first_bd_seq``: of the first connection, one more than that of the last before. ``now_ms``: milliseconds since 1970 UTC."""
 
     name = "sparkplug"
 
     def __init__(self, settings: Settings, twin: Twin, first_bd_seq: int) -> None:
         self.group, self.node = level(settings.sparkplug_group or ""), level(settings.sparkplug_node)
         self._twin = twin
-        self._bd_seq = (first_bd_seq - 1) % 256
+        self.bd_seq = (first_bd_seq - 1) % 256
         self._seq = -1
         self._alive: dict[str, frozenset[str]] = {}
         """Machines that were born, with the signals that were there then."""
@@ -62,7 +62,7 @@ class EdgeNode:
 
     def will(self, now_ms: int) -> Message:
         """The death that the broker keeps for the connection that is about to be made."""
-        self._bd_seq = (self._bd_seq + 1) % 256
+        self.bd_seq = (self.bd_seq + 1) % 256
         return self.death(now_ms)
 
     def death(self, now_ms: int) -> Message:
@@ -144,7 +144,7 @@ class EdgeNode:
         return Metric(reading.signal, kind, value, reading.source_time_ns // 1_000_000, properties)
 
     def _bd(self, now_ms: int) -> Metric:
-        return Metric("bdSeq", DataType.INT64, self._bd_seq, now_ms)
+        return Metric("bdSeq", DataType.INT64, self.bd_seq, now_ms)
 
     def _message(self, kind: str, now_ms: int, metrics: Iterable[Metric], machine_id: str | None = None) -> Message:
         self._seq = (self._seq + 1) % 256
