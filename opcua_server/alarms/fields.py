@@ -16,6 +16,7 @@ from asyncua import ua
 from cnctwin.reading import utc
 from opcua_server.alarms.branch import Branch
 from opcua_server.alarms.condition import Condition
+from opcua_server.alarms.dialog import CANCEL, OK, OPTIONS, Dialog
 
 _V: Final = ua.VariantType
 _O: Final = ua.ObjectIds
@@ -64,7 +65,6 @@ def _two_state(name: str, is_true: bool, words: tuple[str, str], moment_ns: int)
 
 def rows(face: Face, condition: Condition, branch: Branch, now_ns: int) -> Rows:
     """All fields of one branch, now."""
-    is_active = branch.level is not None
     branch_id = (
         ua.NodeId() if not branch.number else ua.NodeId(f"{face.node_id.Identifier}#{branch.number}", face.node_id.NamespaceIndex)
     )
@@ -90,6 +90,32 @@ def rows(face: Face, condition: Condition, branch: Branch, now_ns: int) -> Rows:
         "Comment": (text(branch.comment, branch.locale or "en"), _V.LocalizedText),
         "Comment/SourceTimestamp": (utc(branch.comment_ns), _V.DateTime),
         "ClientUserId": (branch.user, _V.String),
+    }
+    if isinstance(condition, Dialog):
+        return found | _dialog_rows(condition, branch)
+    found |= _alarm_rows(face, condition, branch, now_ns)
+    if not condition.enabled:
+        for name in found:
+            if name.split("/", 1)[0] in NOT_KNOWN_WHILE_DISABLED:
+                found[name] = (None, found[name][1])
+    return found
+
+
+def _dialog_rows(dialog: Dialog, branch: Branch) -> Rows:
+    return {
+        **_two_state("DialogState", dialog.asks and dialog.enabled, ("Active", "Inactive"), branch.active_ns),
+        "Prompt": (text(dialog.prompt), _V.LocalizedText),
+        "ResponseOptionSet": ([text(option) for option in OPTIONS], _V.LocalizedText),
+        "DefaultResponse": (OK, _V.Int32),
+        "OkResponse": (OK, _V.Int32),
+        "CancelResponse": (CANCEL, _V.Int32),
+        "LastResponse": (dialog.last, _V.Int32),
+    }
+
+
+def _alarm_rows(face: Face, condition: Condition, branch: Branch, now_ns: int) -> Rows:
+    is_active = branch.level is not None
+    found: Rows = {
         **_two_state("AckedState", branch.acked, ("Acknowledged", "Unacknowledged"), branch.acked_ns),
         **_two_state("ConfirmedState", branch.confirmed, ("Confirmed", "Unconfirmed"), branch.confirmed_ns),
         **_two_state("ActiveState", is_active, ("Active", "Inactive"), branch.active_ns),
@@ -110,10 +136,6 @@ def rows(face: Face, condition: Condition, branch: Branch, now_ns: int) -> Rows:
         level = branch.level or ""
         found["LimitState/CurrentState"] = (text(level) if is_active else None, _V.LocalizedText)
         found["LimitState/CurrentState/Id"] = (LIMIT_STATES.get(level), _V.NodeId)
-    if not condition.enabled:
-        for name in found:
-            if name.split("/", 1)[0] in NOT_KNOWN_WHILE_DISABLED:
-                found[name] = (None, found[name][1])
     return found
 
 

@@ -17,7 +17,7 @@ import logging
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,6 +30,7 @@ from nodesets.states import MachineState
 from opcua_server.alarms import memory
 from opcua_server.alarms.branch import Branch
 from opcua_server.alarms.condition import Condition
+from opcua_server.alarms.dialog import ASKING, Dialog
 from opcua_server.alarms.fields import Face, rows
 from opcua_server.alarms.groups import Groups, explained
 from opcua_server.alarms.health import ALARMS, WARNING_AT, Health, foremost, reasons
@@ -45,6 +46,7 @@ _V: Final = ua.VariantType
 _logger = logging.getLogger(__name__)
 LOWEST_ALERT: Final = 334
 """Severity from which on an event of a machine tool is an alert (OPC 40501-1, 8.6.2)."""
+PROGRAM_STOP: Final = "ProgramStop"
 MOST_CODES: Final = 200
 """Codes that get nodes of their own; a control that knows more has conditions without (OPC 10000-9, 4.10 allows that)."""
 _NUMBER: Final = {signal.name: index for index, signal in enumerate(NUMERIC)}
@@ -108,6 +110,8 @@ class MachineAlarms:
         for held in self._fixed.values():
             held.groups = tuple(groups.of[held.face.node_id])
         self._explained: frozenset[str] = frozenset()
+        self._dialog = Dialog.nobody_asked(PROGRAM_STOP, _new_id, self._wall_ns())
+        self._stop = self._dialog_condition(builder, self._dialog)
 
     # What happens -----------------------------------------------------------------------------------------------------
 
@@ -123,6 +127,14 @@ class MachineAlarms:
         self._unsure.discard(code)
         self._tell(held, held.condition.observe(None, held.condition.present.severity, message, now_ns))
 
+    def stopped(self, prompt: str, severity: int, now_ns: int) -> None:
+        """A program has come to M0 or M1: whoever operates the machine is asked how to go on."""
+        self._tell(self._stop, self._dialog.observe(ASKING, severity, prompt, now_ns))
+
+    def bind(self, act: Callable[[str], Awaitable[None]]) -> None:
+        """Let ``act(command)`` carry out what is answered."""
+        self._dialog.act = act
+
     def doubt(self) -> None:
         """The machine was started anew: whether an alarm is still on will show with its next AlarmCount."""
         self._unsure.update(code for code, held in self._codes.items() if held.condition.level is not None)
@@ -133,6 +145,8 @@ class MachineAlarms:
             self._judge(row, watch, held, columns, now_ns)
         self._watch_health(columns, now_ns)
         self._explain(now_ns)
+        if self._dialog.level is not None and int(columns.numbers[_NUMBER["Machine/State"]]) != MachineState.HELD:
+            self._tell(self._stop, self._dialog.observe(None, self._dialog.present.severity, "Answered at the machine", now_ns))
         if self._unsure and columns.statuses[_STATUS["Machine/AlarmCount"]] == GOOD:
             self._settle(columns, now_ns)
         wall_ns = self._wall_ns()
@@ -260,6 +274,13 @@ class MachineAlarms:
         condition = Condition.new(name, _new_id, self._wall_ns(), severity)
         return self._made(condition, face, emitters, builder, places.wanted(COMMON), places.health)
 
+    def _dialog_condition(self, builder: Builder, dialog: Dialog) -> Held:
+        """The question after a program stop; nothing of it is kept, as no program survives a restart."""
+        places = self._places
+        face = Face(self._id(PROGRAM_STOP), builder.types.type_id("0:DialogConditionType"), places.machine, self._name, ua.NodeId())
+        emitters = tuple((emitter, face) for emitter in (places.messages, places.machine, places.server))
+        return self._made(dialog, face, emitters, builder, places.wanted(("0:DialogState/0:TransitionTime", "0:Respond2")))
+
     def _of_code(self, code: str) -> Held:
         """The condition of a code of the control; made when it is not known yet."""
         held = self._codes.get(code)
@@ -305,7 +326,8 @@ class MachineAlarms:
             )
         held = Held(condition, face, emitters, nodes, self._tell, self.flush)
         if nodes is not None:
-            nodes.count_down(lambda: held.condition.unshelve_ms(self._wall_ns()))
+            if nodes.shelving is not None:
+                nodes.count_down(lambda: held.condition.unshelve_ms(self._wall_ns()))
             nodes.show(present, condition.present.told_ns, is_enabled=condition.enabled)
         self._registry.add(held)
         return held

@@ -15,11 +15,13 @@ from typing import Any, Final
 from cnctwin.wire.scalars import ua
 from opcua_server.alarms.branch import Branch, Comment, Refused
 from opcua_server.alarms.condition import Condition
-from opcua_server.alarms.nodes import METHODS
+from opcua_server.alarms.dialog import Dialog
+from opcua_server.alarms.nodes import METHODS, RESPOND
 from opcua_server.alarms.refresh import Refresh
 from opcua_server.alarms.registry import Held, Registry
 from opcua_server.engine.contract import Core, Request, Service, ServiceFault
 from opcua_server.security.audit import Fields
+from opcua_server.sources.source import CommandRefused
 
 _C: Final = ua.StatusCodes
 _O: Final = ua.ObjectIds
@@ -102,6 +104,8 @@ class ConditionMethod:
         held: Held = self.registry.by_id[object_id]
         if self.name in ("Reset", "Reset2") and not held.condition.latches:
             raise ServiceFault(_C.BadMethodInvalid)
+        if isinstance(held.condition, Dialog) and self.name not in ("Enable", "Disable", "AddComment"):
+            raise ServiceFault(_C.BadMethodInvalid)
         user = (request.session.user if request.session is not None else None) or "anonymous"
         try:
             branches = _ACTS[self.name](held.condition, [one.Value for one in given], user, self.wall_ns())
@@ -138,6 +142,44 @@ class ConditionMethod:
 
 
 @dataclass(frozen=True, slots=True)
+class Respond:
+    """Respond and Respond2 (5.6.3, 5.6.4): an operator answers what the machine asks."""
+
+    name: str
+    core: Core
+    registry: Registry
+    wall_ns: Callable[[], int] = time.time_ns
+
+    def check_object(self, object_id: Any) -> None:
+        """Raise ServiceFault when a call names no condition."""
+        if object_id not in self.registry.by_id:
+            raise ServiceFault(_C.BadNodeIdInvalid if object_id in self.core.aspace else _C.BadNodeIdUnknown)
+
+    async def __call__(self, request: Request, object_id: Any, given: list[Any]) -> Any:
+        held: Held = self.registry.by_id[object_id]
+        dialog = held.condition
+        if not isinstance(dialog, Dialog):
+            raise ServiceFault(_C.BadMethodInvalid)
+        user = (request.session.user if request.session is not None else None) or "anonymous"
+        comment = _comment(given[1].Value) if len(given) > 1 else None
+        try:
+            branches = await dialog.respond(int(given[0].Value), comment, user, self.wall_ns())
+        except Refused as refused:
+            raise ServiceFault(getattr(_C, refused.status)) from None
+        except CommandRefused:
+            raise ServiceFault(_C.BadInvalidState) from None
+        held.tell(held, branches)
+        await held.flush()
+        return ua.CallMethodResult(ua.StatusCode(0), [ua.StatusCode(0)] * len(given), [], [])
+
+    def audit(self, request: Request, object_id: Any, method_id: Any, given: list[Any], status: int) -> None:
+        """Tell administrators who answered, or tried to."""
+        choice = given[0].Value if given else None
+        fields: Fields = {"SelectedResponse": (choice, _V.Int32)} if isinstance(choice, int) and abs(choice) < 1 << 31 else {}
+        self.core.audit.did(_O.AuditConditionRespondEventType, self.name, request, object_id, method_id, given, status, fields)
+
+
+@dataclass(frozen=True, slots=True)
 class GroupMemberships:
     """GetGroupMemberships (5.8.16): the groups of an alarm. Whoever may see it may ask."""
 
@@ -158,6 +200,8 @@ def services(core: Core) -> list[Service]:
         method = ConditionMethod(name, core, registry)
         for number in numbers:
             core.methods[ua.NodeId(number, 0)] = method
+    for name, number in RESPOND.items():
+        core.methods[ua.NodeId(number, 0)] = Respond(name, core, registry)
     core.methods.update(Refresh(core, registry).methods())
     core.methods[ua.NodeId(_O.AlarmConditionType_GetGroupMemberships, 0)] = GroupMemberships(registry)
     return []
@@ -165,4 +209,4 @@ def services(core: Core) -> list[Service]:
 
 def operator_methods() -> set[Any]:
     """The methods that change a condition, by their nodes at the types."""
-    return {ua.NodeId(number, 0) for numbers in METHODS.values() for number in numbers}
+    return {ua.NodeId(number, 0) for numbers in (*METHODS.values(), RESPOND.values()) for number in numbers}

@@ -15,6 +15,7 @@ from asyncua import ua
 from asyncua.server.address_space import AttributeValue
 
 from cnctwin.reading import utc
+from nodesets.paths import qname
 from opcua_server.alarms.fields import Rows
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ LATCHING: Final = ("0:LatchedState", "0:Reset", "0:Reset2")
 class ConditionNodes:
     """The nodes of one condition."""
 
-    def __init__(self, node_id: ua.NodeId, shelving: ua.NodeId, held: dict[str, AttributeValue]) -> None:
+    def __init__(self, node_id: ua.NodeId, shelving: ua.NodeId | None, held: dict[str, AttributeValue]) -> None:
+        """``shelving``: None for what cannot be shelved."""
         self.node_id = node_id
         self.shelving = shelving
         self._held = held
@@ -72,7 +74,7 @@ class ConditionNodes:
                 held[path] = builder.value(builder.at(node_id, "/".join(steps)))
             except KeyError:
                 continue  # an event field without a node, such as the time of a confirmation
-        return cls(node_id, builder.at(node_id, "0:ShelvingState"), held)
+        return cls(node_id, builder.child(node_id, qname("0:ShelvingState")), held)
 
     def count_down(self, remaining_ms: Callable[[], float]) -> None:
         """UnshelveTime is what remains whenever somebody asks."""
@@ -97,7 +99,7 @@ class ConditionNodes:
             if before is not None and before.Value.Value == value and before.StatusCode.is_bad() is bad:
                 continue
             held.value = ua.DataValue(
-                ua.Variant() if bad else ua.Variant(value, kind),
+                ua.Variant() if bad else ua.Variant(value, kind, is_array=isinstance(value, list)),
                 ua.StatusCode(ua.StatusCodes.BadConditionDisabled if bad else 0),
                 moment,
                 server_time,
@@ -114,6 +116,8 @@ def _of_shelves(*names: str) -> dict[str, tuple[int, ...]]:
     return {name: tuple(getattr(ua.ObjectIds, f"{where}_{name}") for where in types) for name in names}
 
 
+RESPOND: Final = {name: getattr(ua.ObjectIds, f"DialogConditionType_{name}") for name in ("Respond", "Respond2")}
+"""Methods of dialogs -> their nodes at the type."""
 METHODS: Final[dict[str, tuple[int, ...]]] = {
     "Enable": (ua.ObjectIds.ConditionType_Enable,),
     "Disable": (ua.ObjectIds.ConditionType_Disable,),

@@ -56,7 +56,7 @@ def _event(emitter: Any, face: Face, found: Rows) -> Event:
     event = Event(emitter)
     event.add_property("NodeId", face.node_id, _V.NodeId)  # the ConditionId, as filters ask for it
     for name, (value, kind) in found.items():
-        event.add_property(name, value, kind)
+        event.add_property(name, ua.Variant(value, kind, is_array=True) if isinstance(value, list) else value, kind)
     return event
 
 
@@ -68,7 +68,7 @@ class Registry:
 
     def add(self, held: Held) -> None:
         self.by_id[held.face.node_id] = held
-        if held.nodes is not None:
+        if held.nodes is not None and held.nodes.shelving is not None:
             self.by_id[held.nodes.shelving] = held
 
     def remove(self, held: Held) -> None:

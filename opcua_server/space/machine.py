@@ -362,7 +362,14 @@ class MachineSpace:
                 put(held, replace(before, StatusCode=status_code(status), ServerTimestamp=now))
 
     def bind_methods(self, call: Call) -> None:
-        """Let ``call(method, arguments)`` carry out the Commands, after their arguments were checked."""
+        """Let ``call(method, arguments)`` carry out the Commands, after their arguments were checked, and what is answered."""
+
+        async def act(command: str) -> None:
+            pending = call(command, [])
+            if pending is not None:
+                await pending
+
+        self.alarms.bind(act)
         for name, handler in handlers(call).items():
             self._aspace.add_method_callback(self.methods[name][1], handler)
 
@@ -387,6 +394,9 @@ class MachineSpace:
         elif event.kind == "alarm_cleared":
             self.alarms.cleared(event.code, event.text, event.source_time_ns)
         else:
+            if event.kind == "message" and event.code == "M0":
+                self.alarms.stopped(f"{event.text}. Go on?", event.severity, event.source_time_ns)
+                await self.alarms.flush()
             await self._events.send(event)
             return
         await self.alarms.flush()

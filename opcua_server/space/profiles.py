@@ -42,6 +42,7 @@ FACETS: Final[dict[str, tuple[str, ...]]] = {
     _ALARMS + "AckAlarm": (f"{_ALARM}.AckedState.Id", f"{_ALARM}.ConfirmedState.Id"),
     _ALARMS + "ExclusiveAlarming": (f"{_ALARM}.LimitState.CurrentState.Id", f"{_ALARM}.HighLimit"),
     _ALARMS + "PreviousInstances": (f"{_ALARM}.BranchId",),
+    _ALARMS + "Dialog": ("Notification.Conditions.ProgramStop.DialogState.Id",),
     _CNC: ("CncInterface.CncChannelList.Channel1.ActProgramStatus", "CncInterface.CncAxisList.X.PosDirect.ActPos"),
 }  # fmt: skip
 """Facet -> nodes of a machine that it cannot be without, by their place below the machine."""

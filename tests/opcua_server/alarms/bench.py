@@ -181,7 +181,7 @@ METHOD_IDS: Final = {
     "TimedShelve2": 24756, "OneShotShelve2": 24760, "Unshelve2": 24758,
     "Suppress": 16403, "Suppress2": 24316, "Unsuppress": 17868, "Unsuppress2": 24318,
     "RemoveFromService": 17869, "RemoveFromService2": 24320, "PlaceInService": 17870, "PlaceInService2": 24322,
-    "Reset": 18199, "Reset2": 24324,
+    "Reset": 18199, "Reset2": 24324, "Respond": 9069, "Respond2": 24312,
 }  # fmt: skip
 """Numbers of OPC 10000-6, Annex A, as a client that goes by the type knows them."""
 

@@ -125,7 +125,8 @@ async def story(p: Plant) -> None:
     await by.call("Start")
     await by.finds(S.RUNNING)
     await by.finds(S.HELD)  # M1
-    await by.call("Start")
+    dialog = p.node("Notification", "Conditions", "ProgramStop")
+    await dialog.call_method(ua.NodeId(ua.ObjectIds.DialogConditionType_Respond), ua.Variant(0, ua.VariantType.Int32))
     await by.finds(S.LOADING)
     await by.finds(S.IDLE)
     await by.call("LoadProgram", "long.nc")
