@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from opcua_server.machine.fleet import Group, groups
 from opcua_server.machine.machine import Machine
-from opcua_server.machine.motion.axes import play
 from opcua_server.machine.signals import View, numbers
 from opcua_server.sources.simulated import SHIPPED, read_programs
 
@@ -47,15 +44,3 @@ def test_machines_in_step_show_what_each_shows_alone() -> None:
 def test_a_fleet_is_cut_into_groups_of_a_good_size() -> None:
     made = [Machine(number, 1, {}) for number in range(70)]
     assert [len(group.machines) for group in groups(made)] == [32, 32, 6]
-
-
-def test_play_is_a_clamp_after_another() -> None:
-    chance = np.random.default_rng(7)
-    drive = np.cumsum(chance.normal(0.0, 1.0, (257, 4)), axis=0)
-    width, before = np.array([0.0, 0.5, 3.0, 40.0]), np.array([0.0, 2.0, -1.0, 5.0])
-    carried = play(drive.T, width[:, None], before[:, None]).T
-    for axis in range(4):
-        at = before[axis]
-        for k in range(len(drive)):
-            at = min(max(at, drive[k, axis] - width[axis] / 2), drive[k, axis] + width[axis] / 2)
-            assert carried[k, axis] == at

@@ -13,24 +13,20 @@ deviation = (1 / k) s T / ((s T + 1)(s Tr + 1)) force. A reversal turns friction
 Friction. Coulomb with Stribeck's rise at creeping speed, and viscous. Its direction turns over a short way (presliding) and
 not at once: sigma in -1..1 is where the axis is within that way, which also keeps the stress of a standing axis.
 
-Backlash and presliding are both the same thing, play: an output that is carried along by its input with a slack w,
-
-    out(k) = max(in(k) - w / 2, min(in(k) + w / 2, out(k - 1)))
-
+Backlash and presliding are both the same thing, play (``play``): an output that is carried along by its input with a slack.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
-from typing import Final
 
 import numpy as np
 
 from opcua_server.machine.motion.block import Floats
 from opcua_server.machine.motion.columns import Columns, Filter
 from opcua_server.machine.motion.filters import lfilter
+from opcua_server.machine.motion.play import carried
 from opcua_server.machine.parameters import SAMPLE_S, AxisParameters
 
 
@@ -127,9 +123,6 @@ class Axes:
 
 
 _LAG, _PUSH, _LOAD, _WANTED, _MOTOR, _TABLE, _SLIDE, _VELOCITY = 0, 1, 3, 4, 5, 6, 7, 8
-MANY_TURNS: Final = 12
-MANY_ROWS: Final = 3
-"""Turns of one axis, and axes that turn, beyond which ``play`` is faster than going piece by piece."""
 STATE_ROWS = 9
 """State of the two filters (the washout has two rows) and the last sample of each: load, what the loop wants, motor, table, where
 friction would have it rest, velocity of the motor."""
@@ -183,7 +176,7 @@ def follow(p: Columns, state: Floats, command_mm: Floats, command_velocity_mm_s:
     undisturbed = np.subtract(command_mm, error, out=error)
     # Friction follows from the motion that the loop wants; its push on the axis is too small to change its own direction.
     way = _steps(undisturbed, state[_WANTED], new())
-    slide = _carried(undisturbed, way, p.presliding2, state[_SLIDE], new)
+    slide = carried(undisturbed, way, p.presliding2, state[_SLIDE], new)
     wanted = np.multiply(way, 1.0 / SAMPLE_S, out=way)
     rise = np.multiply(wanted, p.per_stribeck, out=new())
     np.multiply(rise, rise, out=rise)
@@ -202,7 +195,7 @@ def follow(p: Columns, state: Floats, command_mm: Floats, command_velocity_mm_s:
     push *= p.per_stiffness
     motor = np.add(undisturbed, push, out=push)
     way = _steps(motor, state[_MOTOR], way)
-    table = _carried(motor, way, p.backlash, state[_TABLE], new)
+    table = carried(motor, way, p.backlash, state[_TABLE], new)
     velocity = np.multiply(way, 1.0 / SAMPLE_S, out=way)
     acceleration = _steps(velocity, state[_VELOCITY], new())
     acceleration *= 1.0 / SAMPLE_S
@@ -276,44 +269,6 @@ def _steps(rows: Floats, before: Floats, out: Floats) -> Floats:
     return out
 
 
-def _carried(drive: Floats, steps: Floats, width: Floats, before: Floats, new: Callable[[], Floats]) -> Floats:
-    """Play of each row (axes, n): what moves one way all at once, what turns round now and then piece by piece."""
-    if not drive.shape[1]:
-        return drive
-    half = 0.5 * width
-    low, high, out = np.subtract(drive, half, out=new()), np.add(drive, half, out=new()), new()
-    _one_way(low, high, before[:, None], out)
-    if drive.shape[1] > 1:
-        turning = np.flatnonzero((steps[:, 1:].min(axis=1) < 0.0) & (steps[:, 1:].max(axis=1) > 0.0))
-        if turning.size > MANY_ROWS:
-            out[turning] = play(drive[turning], width[turning], before[turning, None])
-            return out
-        for axis in turning.tolist():
-            turns = _turns(steps[axis])
-            if len(turns) > MANY_TURNS:
-                out[axis] = play(drive[axis], width[axis], before[axis])
-                continue
-            for begin, end in pairwise((*turns, drive.shape[1])):
-                carried = out[axis, begin - 1 : begin].copy()
-                _one_way(low[axis, begin:end], high[axis, begin:end], carried, out[axis, begin:end])
-    return out
-
-
-def _one_way(low: Floats, high: Floats, before: Floats, out: Floats) -> None:
-    """Play of rows (..., n) whose slack from ``low`` to ``high`` moves one way only; ``before``: (..., 1)."""
-    first = np.minimum(np.maximum(before, low[..., :1]), high[..., :1])
-    np.maximum(low, first, out=out)
-    np.minimum(out, high, out=out)
-
-
-def _turns(steps: Floats) -> list[int]:
-    """Samples from which on a row (n,) moves the other way; standing between belongs to the way before."""
-    moves = np.flatnonzero(steps[1:]) + 1
-    ways = steps[moves] > 0.0
-    turns: list[int] = moves[1:][ways[1:] != ways[:-1]].tolist()
-    return turns
-
-
 def _drive(p: Columns, velocity: Floats, acceleration: Floats, load: Floats, new: Callable[[], Floats]) -> tuple[Floats, Floats]:
     """(torque in N m, electrical power in W): inertia of rotor and mass, load through the screw, copper losses."""
     work = np.multiply(acceleration, p.mass_1e_3, out=new())
@@ -335,26 +290,6 @@ def _drive(p: Columns, velocity: Floats, acceleration: Floats, load: Floats, new
     power -= lost
     power += p.standby
     return torque, power
-
-
-def play(drive: Floats, width: Floats | float, before: Floats | float) -> Floats:
-    """What is carried along by ``drive`` (n,) or (axes, n) with a slack of ``width``, having been at ``before``.
-
-    Each sample clamps what was there into its own slack; two clamps in a row are one clamp again, so that the clamps from the
-    first sample to each are found in log2 n rounds of doubling. Only values are picked, nothing is added up: no rounding.
-    """
-    half = 0.5 * np.asarray(width)
-    bottom, top, reach = drive - half, drive + half, 1
-    while reach < drive.shape[-1]:
-        # What the samples up to ``reach`` earlier leave, clamped by those since.
-        lower, upper = np.empty_like(bottom), np.empty_like(top)
-        lower[..., :reach], upper[..., :reach] = bottom[..., :reach], top[..., :reach]
-        for earlier, out in ((bottom, lower), (top, upper)):
-            view = out[..., reach:]
-            np.maximum(earlier[..., :-reach], bottom[..., reach:], out=view)
-            np.minimum(view, top[..., reach:], out=view)
-        bottom, top, reach = lower, upper, 2 * reach
-    return np.minimum(np.maximum(before, bottom), top)
 
 
 def pitch_error_mm(p: Columns, position_mm: Floats) -> Floats:

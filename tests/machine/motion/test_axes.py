@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opcua_server.machine.motion import filters
-from opcua_server.machine.motion.axes import Axes, AxisBlock, _carried, growth_mm, pitch_error_mm, play
+from opcua_server.machine.motion.axes import Axes, AxisBlock, growth_mm, pitch_error_mm
 from opcua_server.machine.motion.block import Floats
 from opcua_server.machine.motion.columns import Columns
 from opcua_server.machine.parameters import VF2_AXES, AxisParameters
@@ -139,31 +139,6 @@ def test_the_same_command_gives_the_same_bytes_however_time_is_cut(cuts: list[in
     for name in ("position_mm", "motor_position_mm", "velocity_mm_s", "torque_nm"):
         assert np.vstack([getattr(piece, name) for piece in pieces]).tobytes() == getattr(whole, name).tobytes()
     assert np.hstack([piece.power_w for piece in pieces]).tobytes() == whole.power_w.tobytes()
-
-
-@given(st.lists(st.floats(-1.0, 1.0), min_size=1, max_size=60), st.floats(0.0, 0.5), st.floats(-1.0, 1.0))
-def test_play_is_its_definition_sample_by_sample(values: list[float], width: float, before: float) -> None:
-    drive = np.array(values)
-    # A table always starts within the slack of its drive.
-    last = min(max(before, drive[0] - width / 2), drive[0] + width / 2)
-    expected, out = [], last
-    for value in drive:
-        out = max(value - width / 2, min(value + width / 2, out))
-        expected.append(out)
-    assert play(drive, width, last).tolist() == expected
-
-
-@given(st.lists(st.sampled_from([-0.2, -0.01, 0.0, 0.0, 0.01, 0.3]), min_size=1, max_size=80), st.floats(0.0, 0.4))
-def test_play_of_few_turns_is_that_of_many(moves: list[float], width: float) -> None:
-    """Piece by piece or all at once, standing in between or not: the same bytes."""
-    rows = np.cumsum(np.array([moves, moves[::-1]]), axis=1)
-    before = rows[:, 0] - 0.1 * width
-    steps = np.diff(rows, axis=1, prepend=rows[:, :1] - np.array([[moves[0]], [moves[-1]]]))
-    widths = np.array([[width], [0.5 * width]])
-    assert (
-        _carried(rows, steps, widths, before, lambda: np.empty_like(rows)).tobytes()
-        == play(rows, widths, before[:, None]).tobytes()
-    )
 
 
 def test_an_axis_of_its_own_moves_as_it_does_beside_equal_ones() -> None:
