@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +10,9 @@ import numpy.typing as npt
 from opcua_server.machine.motion.block import MotionBlock
 from opcua_server.machine.moves import Point
 from opcua_server.machine.physics import Physics
-from opcua_server.machine.process.load import TICKS
 from opcua_server.machine.process.process import CutBlock
 
 Floats = npt.NDArray[np.float64]
-_NO_FORCE: Final[Floats] = np.zeros((3, TICKS))
 
 
 @dataclass(slots=True)
@@ -42,8 +39,3 @@ class Begun:
         rows = np.zeros_like(self.motion.rows)
         rows[:3] = np.array(self.locked_mm)[:, None]
         return rows
-
-    @property
-    def force_n(self) -> Floats:
-        """Of the cut on the axes at each of the block's ticks, (3, ticks)."""
-        return self.cut.force_n if self.cut.force_n is not None else _NO_FORCE

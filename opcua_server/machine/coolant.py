@@ -52,6 +52,21 @@ class CoolantUnit:
             self.filter_load = min(self.filter_load + dt_s / (3600.0 * FILTER_HOURS), 1.0)
         elif self.filter_load >= 1.0:
             self.filter_load = 0.0
+        if self.on or self.flow_l_min > 0.0:
+            self._deliver(dt_s, delivery, ripple)
+        loss = LOSS_PERCENT_H * (1.0 if self.on else 0.1) + leak_percent_h
+        level = self.level_percent - loss * dt_s / 3600.0
+        # Nobody refills a tank that loses its content under the machine: the float valve sees a leak and stays shut.
+        self.leaking = leak_percent_h > 5.0
+        if level < REFILL_AT_PERCENT and not self.leaking:
+            self.refilling = True
+        if self.refilling:
+            level += REFILL_PERCENT_S * dt_s
+            self.refilling = level < FULL_PERCENT
+        self.level_percent = min(max(level, 2.0), 100.0)
+
+    def _deliver(self, dt_s: float, delivery: float, ripple: float) -> None:
+        """Flow, and the pressure that it makes."""
         delivery *= (1.0 - FILTER_LOSS * self.filter_load) * (1.0 - self.pump_wear)
         suction = min(1.0, self.level_percent / 15.0)
         target = NOMINAL_FLOW * delivery * suction if self.on else 0.0
@@ -63,16 +78,6 @@ class CoolantUnit:
         throttled = (1.0 - NOZZLE_PRESSURE_SHARE) * min(1.0, share) * (2.0 - delivery)
         self.pressure_bar = NOMINAL_PRESSURE * (NOZZLE_PRESSURE_SHARE * share * share + throttled)
         self.ripple_bar = RIPPLE * NOMINAL_PRESSURE * ripple * min(1.0, 2.0 * share)
-        loss = LOSS_PERCENT_H * (1.0 if self.on else 0.1) + leak_percent_h
-        self.level_percent -= loss * dt_s / 3600.0
-        # Nobody refills a tank that loses its content under the machine: the float valve sees a leak and stays shut.
-        self.leaking = leak_percent_h > 5.0
-        if self.level_percent < REFILL_AT_PERCENT and not self.leaking:
-            self.refilling = True
-        if self.refilling:
-            self.level_percent += REFILL_PERCENT_S * dt_s
-            self.refilling = self.level_percent < FULL_PERCENT
-        self.level_percent = min(max(self.level_percent, 2.0), 100.0)
 
     @property
     def pump_power_w(self) -> float:

@@ -66,7 +66,7 @@ class Group:
             self._state,
             np.concatenate([one.motion.rows[:3] for one in begun]),
             np.concatenate([one.motion.rows[3:] for one in begun]),
-            np.repeat(np.concatenate([one.force_n for one in begun]), SAMPLES_PER_TICK, axis=1),
+            np.repeat(np.concatenate([one.cut.force_n for one in begun]), SAMPLES_PER_TICK, axis=1),
         )
         watts, ways = sums(followed, 1)
         servo_w, way, load = watts[:, 0].tolist(), ways[:, 0].tolist(), mean_load_percent(self._columns, followed)

@@ -128,6 +128,8 @@ class Machine:
             Hydraulics(leak=0.8 + 0.4 * float(born.uniform())), self.upkeep, repeat=repeat,
         )  # fmt: skip
         self.controller.prepare()
+        self._state, self._energy_state = self.controller.state, self.energy_state
+        """As in the last block: to look it up takes as long as much of what a block works out."""
         self.shown = Shown()
         self._tip: tuple[Job, float, Floats] | None = None
         self._power_error = 0.0
@@ -151,7 +153,8 @@ class Machine:
 
         They are up to a second long: nothing else depends on what the axes do before the temperatures move on.
         """
-        begun, one = list[Begun](), None
+        begun: list[Begun] = []
+        one = None
         for left in range(blocks, 0, -1):
             one = self.begin()
             if self._axes_change(one.physics):
@@ -167,11 +170,13 @@ class Machine:
     def begin(self) -> Begun:
         """The next 100 ms without the axes; ``end`` must follow, at the latest when the temperatures are due."""
         controller, noise = self.controller, self.noise.needed(self.block)
-        physics = self.faults.physics(self.time_s)
+        physics = self.faults.physics(self.block * BLOCK_S)
         motion = controller.motion.advance(SAMPLES)
         self.block += 1
         controller.step(motion, BLOCK_S)
-        running = controller.state is _RUNNING
+        if controller.state is not self._state:
+            self._state, self._energy_state = controller.state, self.energy_state
+        running = self._state is _RUNNING
         self.upkeep.step(BLOCK_S, self.spindle.speed_rpm > 0.0, running)
         if controller.new_blank and controller.job is not None:
             controller.new_blank = False
@@ -179,7 +184,7 @@ class Machine:
         cut = self._cut(motion, physics)
         spindle_w, shaft_w, friction_w, torque = self._turn(cut, physics, noise[Index.CUT_VARIATION])
         self._surround(cut, physics)
-        auxiliary_w = energy.AUXILIARIES_W[self.energy_state] * (1.0 + 0.01 * noise[Index.AUXILIARY_POWER])
+        auxiliary_w = energy.AUXILIARIES_W[self._energy_state] * (1.0 + 0.01 * noise[Index.AUXILIARY_POWER])
         auxiliary_w += self.coolant.pump_power_w + W_PER_A * max(self.conveyor.current_a - IDLE_A, 0.0)
         shown_power = self._spindle_power_noise(spindle_w, cut.power_w, noise)
         self._heat_up(spindle_w, shaft_w, friction_w, cut, physics)
@@ -197,7 +202,7 @@ class Machine:
         if not count:
             return
         rows = np.concatenate([one.rows for one in begun], axis=1)
-        force = np.repeat(np.concatenate([one.force_n for one in begun], axis=1), SAMPLES_PER_TICK, axis=1)
+        force = np.repeat(np.concatenate([one.cut.force_n for one in begun], axis=1), SAMPLES_PER_TICK, axis=1)
         followed = self.axes.follow(rows[:3], rows[3:], force)
         watts, ways = sums(followed, count)
         for one, servo_w, way in zip(begun, watts.T.tolist(), ways.T.tolist(), strict=True):
@@ -288,13 +293,13 @@ class Machine:
         if spindle.speed_rpm == 0.0 and spindle.commanded_rpm == 0.0:
             spindle.step(BLOCK_S, 0.0, friction, bearing)
             return spindle.power_w, 0.0, 0.0, 0.0
-        if spindle.speed_rpm == spindle.target_rpm and max(cut.torque_nm) < rated_torque_nm(spindle.speed_rpm):
+        if spindle.speed_rpm == spindle.target_rpm and cut.most_torque_nm < rated_torque_nm(spindle.speed_rpm):
             # At speed every tick differs by its cutting torque only: one step with the mean is exact.
-            spindle.step(BLOCK_S, factor * sum(cut.torque_nm) / TICKS, friction, bearing)
+            spindle.step(BLOCK_S, factor * cut.mean_torque_nm, friction, bearing)
             return spindle.power_w, spindle.shaft_power_w, spindle.friction_w, spindle.torque_nm
         power = shaft = friction_w = torque = 0.0
-        for tick in range(TICKS):
-            spindle.step(TICK_S, factor * cut.torque_nm[tick], friction, bearing)
+        for cut_nm in cut.torque_nm:
+            spindle.step(TICK_S, factor * cut_nm, friction, bearing)
             power += spindle.power_w
             shaft += spindle.shaft_power_w
             friction_w += spindle.friction_w
@@ -306,7 +311,7 @@ class Machine:
         controller, process = self.controller, self.process
         chips_kg = cut.removed_mm3 * process.stock.blank.material.kg_mm3 if process.stock else 0.0
         self.conveyor.step(
-            BLOCK_S, self.energy_state == "working", chips_kg, physics.conveyor_drag, physics.conveyor_slip
+            BLOCK_S, self._energy_state == "working", chips_kg, physics.conveyor_drag, physics.conveyor_slip
         )  # fmt: skip
         delivery = physics.pump_delivery * self.conveyor.strainer_share
         self.coolant.step(BLOCK_S, delivery, physics.pump_ripple, physics.coolant_leak_percent_h)
@@ -361,7 +366,7 @@ class Machine:
         """Machine alarms: what the builder's ladder program looks at."""
         controller = self.controller
         spindle = self.spindle
-        too_heavy = sum(cut.torque_nm) / TICKS > OVERLOAD * rated_torque_nm(spindle.speed_rpm)
+        too_heavy = cut.mean_torque_nm > OVERLOAD * rated_torque_nm(spindle.speed_rpm)
         stalled = self.process.engagement.area_mm2 > 0.0 and spindle.speed_rpm < STALLED * spindle.commanded_rpm
         if too_heavy or stalled:
             self._overloaded_s += BLOCK_S

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from opcua_server.machine.motion.axes import AxisBlock
 from opcua_server.machine.motion.block import MotionBlock
-from opcua_server.machine.process.process import IDLE, CutBlock
+from opcua_server.machine.process.process import CutBlock
 from opcua_server.machine.readings import Floats, before_the_first
 
 
@@ -19,7 +19,7 @@ class Shown:
 
     motion: MotionBlock | None = None
     axes: AxisBlock | None = None
-    cut: CutBlock = field(default_factory=lambda: CutBlock(IDLE, None, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0))
+    cut: CutBlock = field(default_factory=CutBlock)
     read: Floats = field(default_factory=before_the_first)
     """What sensors without a memory say (``readings.READ``,), in the units of the catalogue; of many machines a window."""
     coolant_flow: float = 0.0

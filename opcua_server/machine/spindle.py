@@ -89,7 +89,8 @@ class Spindle:
         if self.speed_rpm == 0.0 and self.commanded_direction and self.commanded_rpm > 0.0:
             self.direction = self.commanded_direction
         target, speed = self.target_rpm, self.speed_rpm
-        load = friction_nm(speed, bearing_friction, bearing_c) + cut_nm
+        friction = friction_nm(speed, bearing_friction, bearing_c)
+        load = friction + cut_nm
         omega = speed * _TO_RAD_S
         limit = PEAK * rated_torque_nm(speed)
         if speed == target and load <= limit:
@@ -104,9 +105,10 @@ class Spindle:
             omega = 0.5 * (speed + after) * _TO_RAD_S
             if after == 0.0:
                 self.direction = 0
+            friction = friction_nm(after, bearing_friction, bearing_c)
         self.angle_deg = (self.angle_deg + self.direction * math.degrees(omega) * dt_s) % 360.0
         self.torque_nm = torque
-        self.friction_w = friction_nm(self.speed_rpm, bearing_friction, bearing_c) * omega
+        self.friction_w = friction * omega
         self.shaft_power_w = torque * omega
         excitation = EXCITATION_W if self.speed_rpm > 0.0 else 0.0
         # Braking energy goes into the resistor: the drive then takes only its excitation from the mains.

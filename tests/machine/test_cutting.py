@@ -129,8 +129,9 @@ def test_the_cut_of_a_part_before_is_the_cut_that_would_be_worked_out_again() ->
                 x = np.linspace(-8.0 + 1.5 * k, -6.65 + 1.5 * k, 10)
                 path = np.stack([x, 20.0 + 0.2 * x, np.where(x < 0.0, 1.0, -2.0 - 0.02 * x)], axis=1)
                 cut = process.step(path, tool, 6000.0, Physics(edge_chipped=0.3 if k > 30 else 0.0), 1.3)
-                force = cut.force_n if cut.force_n is not None else np.zeros(1)
-                found.append((*cut.torque_nm, *force.ravel().tolist(), cut.tooth_force_n, cut.chip_load_mm, cut.once_per_turn_n))
+                found.append(
+                    (*cut.torque_nm, *cut.force_n.ravel().tolist(), cut.tooth_force_n, cut.chip_load_mm, cut.once_per_turn_n)
+                )
         return [*found, (tool.used, tool.nominal_used, tool.cut_mm)]
 
     memory = Removals()

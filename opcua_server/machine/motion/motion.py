@@ -256,7 +256,8 @@ class Motion(Panel):
             span = self._span = Span(track, first, n, self._filter)
         low = first - span.first
         high = low + n
-        self._events = events = list[MotionEvent]()
+        events: list[MotionEvent] = []
+        self._events = events
         before = self._segment
         if self._sample == 0 and not self._begun:
             self._begun = True

@@ -50,15 +50,27 @@ class Load:
     """Of all ticks: most blocks have nothing that ends them early."""
     hardest: tuple[float, float] = field(init=False)
     """Greatest force that may break the tool: of a new edge, and by flank wear. At most their sum comes together."""
+    most_w: tuple[float, float] = field(init=False)
+    """As ``hardest``, of the power."""
     bites_n_mm: float = field(init=False)
     """Greatest load that may excite chatter."""
+    torque_nm_w: float = field(init=False)
+    """Torque by power."""
 
     def __post_init__(self) -> None:
         put = object.__setattr__
         put(self, "whole", self.sums(len(self.ticks)))
         put(self, "hardest", (float((self.sharp_w * self.bends_n_w).max()), float((self.blunt_w * self.bends_n_w).max())))
+        put(self, "most_w", (float(self.sharp_w.max()), float(self.blunt_w.max())))
+        put(self, "torque_nm_w", 60.0 / (2.0 * math.pi * self.speed_rpm))
         loads = bites(self.depth_mm, self.specific_n_mm2, self.teeth_in_cut)
         put(self, "bites_n_mm", float(np.where(self.mills, loads, 0.0).max()))
+
+    def power_w(self, wear_mm: float) -> Floats:
+        """Of an edge with some flank wear (n,)."""
+        power: Floats = self.rows[1] * wear_mm
+        power += self.rows[0]
+        return power
 
     @property
     def sharp_w(self) -> Floats:

@@ -18,10 +18,11 @@ import numpy.typing as npt
 
 from opcua_server.machine.physics import Physics
 from opcua_server.machine.process.cutting import chipped_tooth
-from opcua_server.machine.process.load import TICK_S, TICKS, Load, Sums, load
+from opcua_server.machine.process.load import TICK_S, TICKS, Load, load
 from opcua_server.machine.process.stability import QUIET, Chatter, chatter, lowest_n_mm
 from opcua_server.machine.process.stock import Engagement, Stock
 from opcua_server.machine.process.surface import roughness_um
+from opcua_server.machine.process.ticks import Ticks
 from opcua_server.machine.process.wear import life_min
 from opcua_server.machine.tools import Tool, ToolType
 
@@ -38,21 +39,22 @@ BREAKING_SPIKE: Final = 2.5
 
 @dataclass(slots=True)
 class CutBlock:
-    """One block of cutting. Torques in N·m at each tick, forces in N on the axes at each, ``(3, 10)``, or None without
-    a cut."""
+    """One block of cutting. What it has at each tick of the block is worked out when it is asked for."""
 
-    torque_nm: list[float]
-    force_n: Floats | None
-    in_cut_s: float
-    chip_load_mm: float
-    cutting_speed_m_min: float
-    tooth_force_n: float
-    power_w: float
+    cutting_speed_m_min: float = 0.0
+    removed_mm3: float = 0.0
+    ticks: Ticks | None = None
+    """None without a cut."""
+    in_cut_s: float = 0.0
+    chip_load_mm: float = 0.0
+    power_w: float = 0.0
     """Mean over the block, at the edge."""
-    removed_mm3: float
-    chip_mm: float
-    area_mm2: float
-    depth_mm: float
+    mean_torque_nm: float = 0.0
+    most_torque_nm: float = 0.0
+    """It has no more at any tick."""
+    chip_mm: float = 0.0
+    area_mm2: float = 0.0
+    depth_mm: float = 0.0
     once_per_turn_n: float = 0.0
     chatter: Chatter = QUIET
     """The strongest of the block."""
@@ -61,8 +63,24 @@ class CutBlock:
     broke: bool = False
     """Whether the tool broke in this block."""
 
+    @property
+    def torque_nm(self) -> list[float]:
+        """At each tick, N m."""
+        return IDLE if self.ticks is None else self.ticks.torque_nm
+
+    @property
+    def force_n(self) -> Floats:
+        """On the axes at each tick (3, TICKS), N."""
+        return NO_FORCE if self.ticks is None else self.ticks.force_n
+
+    @property
+    def tooth_force_n(self) -> float:
+        """Of one tooth, as it excites the tooth-passing line."""
+        return 0.0 if self.ticks is None else self.ticks.tooth_n
+
 
 IDLE: Final = [0.0] * TICKS
+NO_FORCE: Final[Floats] = np.zeros((3, TICKS))
 _TIP_BYTES: Final = 24
 
 
@@ -91,13 +109,13 @@ class Process:
         stock, engagement = self.stock, self.engagement
         if tool is None or stock is None or tool.type.teeth == 0 or tool.broken:
             engagement.clear()
-            return _without_cut(edge_speed)
+            return CutBlock(edge_speed)
         radius = tool.type.diameter_mm / 2.0
         removal = stock.known(path, radius)
         if removal is None:
             if not _may_touch(tips_mm, tool, stock):
                 engagement.clear()
-                return _without_cut(edge_speed)
+                return CutBlock(edge_speed)
             removal = stock.take(tips_mm, path, radius)
         # What else a cut depends on, but for the state of the edge: with all that equal it is the cut of the part before.
         key = (engagement.state, before, id(tool.type), speed_rpm)
@@ -107,7 +125,7 @@ class Process:
             removal.remember(key, passed)
         engagement.area_mm2, engagement.moment, engagement.depth_mm = passed.engagement
         if passed.load is None:
-            return _without_cut(edge_speed, passed.removed_mm3)
+            return CutBlock(edge_speed, passed.removed_mm3)
         return self._cut(passed.load, passed.removed_mm3, tool, edge_speed, physics, coolant_wear)
 
     def _pass(
@@ -141,33 +159,32 @@ class Process:
         """What comes of it with the edge that the tool has."""
         kind, engagement, sums = tool.type, self.engagement, cut.whole
         wear_mm, chipped = tool.flank_wear_mm, physics.edge_chipped
-        power = cut.blunt_w * wear_mm
-        power += cut.sharp_w
-        broke = False
-        strength = tool.strength_n(wear_mm) * physics.tool_strength
-        if cut.hardest[0] + cut.hardest[1] * wear_mm > strength and (breaks := power * cut.bends_n_w > strength).any():
-            broke, sums = True, cut.sums(int(breaks.argmax()) + 1)
-            tool.broken = True
-            engagement.clear()
-        count = sums.count
-        if count < len(power):
-            power = power[:count]
-        worst = QUIET
+        broke, strength = False, tool.strength_n(wear_mm) * physics.tool_strength
+        if cut.hardest[0] + cut.hardest[1] * wear_mm > strength:
+            breaks = cut.power_w(wear_mm) * cut.bends_n_w > strength
+            if breaks.any():
+                broke, sums = True, cut.sums(int(breaks.argmax()) + 1)
+                tool.broken = True
+                engagement.clear()
+        count, worst = sums.count, QUIET
         if cut.bites_n_mm > lowest_n_mm(physics.damping):
+            power = cut.power_w(wear_mm)[:count]
             heaviest = int(np.where(cut.mills[:count], power, -1.0).argmax())
             if cut.mills[heaviest] and power[heaviest] > 0.0:
                 worst = chatter(
                     float(cut.depth_mm[heaviest]), float(cut.specific_n_mm2[heaviest]), float(cut.teeth_in_cut[heaviest]),
                     cut.speed_rpm / 60.0 * kind.teeth, physics.damping,
                 )  # fmt: skip
-        tooth_n, turn_n = float((power * cut.shakes_n_w[:count]).max()), 0.0
+        total, fed, turn_n = sums.sharp_w + sums.blunt_w * wear_mm, sums.sharp_feed + sums.blunt_feed * wear_mm, 0.0
+        spike = BREAKING_SPIKE if broke else 1.0
+        ticks = Ticks(cut, wear_mm, count, spike)
         if chipped > 0.0 and kind.teeth > 1:
             less, doubled = chipped_tooth(cut.material, kind.teeth, chipped)
+            power, tooth_n = ticks.power_w, ticks.tooth_n
             turn_n = float((power * cut.turns_n_w[:count]).max()) * doubled
             power[cut.mills[:count]] *= less
             total, fed = float(power.sum()), float((cut.feed_mm_min[:count] * power).sum())
-        else:
-            total, fed = sums.sharp_w + sums.blunt_w * wear_mm, sums.sharp_feed + sums.blunt_feed * wear_mm
+            ticks = Ticks(cut, wear_mm, count, spike, power, tooth_n)
         # A retract at rapid still shares its first tick with the cut: the mean chip load is that of the power.
         chip_load = fed / (cut.speed_rpm * kind.teeth) / total if total > 0.0 else 0.0
         # Conditions hardly change within a block: its means decide how much of the edge's life it takes.
@@ -177,18 +194,18 @@ class Process:
         tool.used += used / tool.life_scatter * physics.wear_rate * coolant_wear * (1.0 + CHATTER_WEAR * worst.growth)
         tool.cutting_time_s += count * TICK_S
         tool.cut_mm += sums.travel_mm
-        torque, force = _at_ticks(cut, sums, power)
+        mean_nm, most_nm = total * cut.torque_nm_w / TICKS, (cut.most_w[0] + cut.most_w[1] * wear_mm) * cut.torque_nm_w
         if broke:
-            torque[int(cut.ticks[count - 1])] *= BREAKING_SPIKE
+            mean_nm, most_nm = sum(ticks.torque_nm) / TICKS, max(ticks.torque_nm)
         return CutBlock(
-            torque_nm=torque,
-            force_n=force,
+            cutting_speed_m_min=edge_speed,
+            removed_mm3=removed_mm3,
+            ticks=ticks,
             in_cut_s=count * TICK_S,
             chip_load_mm=min(chip_load, 2.0),
-            cutting_speed_m_min=edge_speed,
-            tooth_force_n=tooth_n,
             power_w=total / TICKS,
-            removed_mm3=removed_mm3,
+            mean_torque_nm=mean_nm,
+            most_torque_nm=most_nm,
             chip_mm=sums.chip_mm,
             area_mm2=engagement.area_mm2,
             depth_mm=engagement.depth_mm,
@@ -208,22 +225,6 @@ class Pass:
     engagement: tuple[float, float, float]
     removed_mm3: float
     load: Load | None
-
-
-def _at_ticks(cut: Load, sums: Sums, power_w: Floats) -> tuple[list[float], Floats]:
-    """Torque at each tick of the block, and forces (3, ticks)."""
-    per_w = 60.0 / (2.0 * math.pi * cut.speed_rpm)
-    if sums.count == TICKS:
-        return (power_w * per_w).tolist(), cut.force_n_w * power_w
-    ticks = cut.ticks[: sums.count]
-    torque, force = np.zeros(TICKS), np.zeros((3, TICKS))
-    torque[ticks] = power_w * per_w
-    force[:, ticks] = cut.force_n_w[:, : sums.count] * power_w
-    return torque.tolist(), force
-
-
-def _without_cut(edge_speed_m_min: float, removed_mm3: float = 0.0) -> CutBlock:
-    return CutBlock(IDLE, None, 0.0, 0.0, edge_speed_m_min, 0.0, 0.0, removed_mm3, 0.0, 0.0, 0.0)
 
 
 def _may_touch(tips_mm: Floats, tool: Tool, stock: Stock) -> bool:
