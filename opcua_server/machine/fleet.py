@@ -21,6 +21,7 @@ from opcua_server.machine.motion.axes import AxisBlock, Followed, as_read, follo
 from opcua_server.machine.motion.columns import Columns
 from opcua_server.machine.parameters import VF2
 from opcua_server.machine.process.process import SAMPLES_PER_TICK
+from opcua_server.machine.process.ticks import Ticks
 from opcua_server.machine.sensing import sense
 from opcua_server.machine.signals import View, numbers, table
 
@@ -61,6 +62,7 @@ class Group:
         self._read = sense(self.machines, begun)
 
     def _together(self, begun: list[Begun], apart: set[int]) -> None:
+        Ticks.together([one.cut.ticks for one in begun])
         self._followed = followed = follow(
             self._columns,
             self._state,

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from opcua_server.machine.energy import ENERGY_STATES
 from opcua_server.machine.noise import TAPER_SEAT, Channel, Index, generator
 from opcua_server.machine.physics import Physics
 from opcua_server.machine.readings import Floats, read
@@ -79,10 +78,10 @@ class Sensing:
         """What there is to be read after a block, in the order of ``readings.read``. Fills what of ``shown`` is no measurement."""
         shown, physics, cut, coolant = machine.shown, begun.physics, begun.cut, machine.coolant
         axes, tool, chatter, speed = shown.axes, machine.controller.tool, cut.chatter, machine.spindle.speed_rpm
+        now_s = machine.time_s
         motor_c, bearing_c, housing_c, column_c, x_c, y_c, z_c, coolant_c = machine.thermal.nodes.tolist()
-        hydraulic_bar, shown.hydraulics_charge = machine.controller.hydraulics.at(machine.time_s)
-        shown.energy_state = ENERGY_STATES.index(machine.energy_state)
-        shown.fault_severities = machine.faults.severities(machine.time_s)
+        hydraulic_bar, shown.hydraulics_charge = machine.controller.hydraulics.at(now_s)
+        shown.fault_severities = machine.faults.severities(now_s)
         if axes is None:
             raise ValueError("no block has ended")
         axes.screws_c = (x_c, y_c, z_c)

@@ -25,7 +25,6 @@ class Shown:
     coolant_flow: float = 0.0
     column_c: float = 20.0
     hydraulics_charge: bool = False
-    energy_state: int = 0
     part_roughness_um: float = 0.0
     statuses: dict[str, int] = field(default_factory=dict)
     """Status codes of signals that the control knows to be wrong; all others are good."""

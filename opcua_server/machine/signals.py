@@ -1,21 +1,31 @@
 """From machine state to catalogue signals: one row for each signal of ``nodesets.catalogue.MACHINE``.
 
-A row is an expression of the ``View``, the machine at one moment: the block it is in, and which of the block's samples. Adding a
-signal is a row in the catalogue and a row here.
+A row is an attribute of one of the machine's parts, or an expression of the ``View``: the machine at one moment, the block it is in
+and which of the block's samples. What sensors measure has its rows in ``readings``. Adding a signal is a row in the catalogue and
+a row here or there.
+
+    state ----------- state_rows   --.
+    attributes ------ known        --+
+    expressions ----- worked_out   --+--> table of many machines (machines, signals), or numbers of one
+    sensors --------- SIGNALS      --+
+    axes at a sample  MOVING       --'
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import itemgetter
-from typing import Final
+from math import inf
+from operator import attrgetter, itemgetter
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from cnctwin.reading import Value
+from nodesets import states
 from nodesets.catalogue import AXES, NUMERIC, STACKLIGHT
-from nodesets.states import SHOWN, MachineState
+from nodesets.states import MachineState
 from opcua_server.machine import guard
+from opcua_server.machine.energy import BY_STATE, ENERGY_STATES
 from opcua_server.machine.faults import FAULTS
 from opcua_server.machine.machine import BLOCK_S, SAMPLES, Machine
 from opcua_server.machine.maintenance import obligated
@@ -42,7 +52,6 @@ class View:
     def __init__(self, machine: Machine, sample: int = SAMPLES - 1, started_block: int = 0, speed: float = 1.0) -> None:
         self.machine, self.sample, self.speed = machine, sample, speed
         self.controller, self.shown = machine.controller, machine.shown
-        self.spindle, self.meter, self.coolant = machine.spindle, machine.meter, machine.coolant
         self.state = self.controller.state
         self.tool = self.controller.tool
         self.since_start_s = (machine.block - started_block) * BLOCK_S - (SAMPLES - 1 - sample) * BLOCK_S / SAMPLES
@@ -51,7 +60,7 @@ class View:
         self.move: Move | None = self.controller.active if self.state in _PROGRAM_STATES else None
         if motion is None:
             return
-        index = int(motion.move_index[sample])
+        index = motion.move_index.item(sample)
         if index >= 0 and self.move is not None:
             self.move = motion.moves[index]
         self.remaining_mm = motion.remaining_mm(sample)
@@ -66,7 +75,7 @@ class View:
         return at
 
     def spindle_status(self) -> int:
-        spindle = self.spindle
+        spindle = self.machine.spindle
         if spindle.speed_rpm < 1.0 and spindle.target_rpm == 0.0:
             return 0
         if spindle.speed_rpm == spindle.target_rpm:
@@ -75,10 +84,10 @@ class View:
 
     def spindle_load_percent(self) -> float:
         """Mean of the block."""
-        speed_rpm = self.spindle.speed_rpm
+        speed_rpm = self.machine.spindle.speed_rpm
         if speed_rpm == 0.0:
             return 0.0
-        mechanical_w = max(self.meter.spindle_w - EXCITATION_W, 0.0) * EFFICIENCY
+        mechanical_w = max(self.machine.meter.spindle_w - EXCITATION_W, 0.0) * EFFICIENCY
         return min(100.0 * mechanical_w / rated_power_w(speed_rpm), 200.0)
 
     def block_text(self) -> list[str]:
@@ -101,7 +110,7 @@ class View:
 def state_rows(state: MachineState, dark: bool) -> dict[str, float]:
     """What a machine's state alone says, and what never changes, by name of the signal. ``dark``: in the half of each second in
     which lamps that blink are off."""
-    shown, manual = SHOWN[state], state is MachineState.MANUAL
+    shown, manual = states.SHOWN[state], state is MachineState.MANUAL
     rows: dict[str, float] = {
         "Machine/State": int(state),
         "Channel/ChannelState": int(shown.channel),
@@ -110,6 +119,7 @@ def state_rows(state: MachineState, dark: bool) -> dict[str, float]:
         "Channel/ActProgramStatus": int(shown.program_status),
         "Channel/ActOperationMode": 1 if manual else 2,
         "Spindle/ActGear": 1,
+        "Power/EnergyState": ENERGY_STATES.index(BY_STATE[state]),
     }
     for axis in AXES:
         rows[f"Axes/{axis}/IsReferenced"] = True
@@ -122,75 +132,107 @@ MOVING: Final = ("CmdPos", "ActPos", "MotorPos", "ActVelocity", "FollowingError"
 """Of each axis: what depends on the sample and comes in columns. The first are in the order of ``motion.axes.as_read``."""
 
 
-def control_rows(v: View) -> dict[str, float]:
-    """What the control knows and nobody measures, by name of the signal."""
-    control, shown, spindle, meter, coolant = v.controller, v.shown, v.spindle, v.meter, v.coolant
-    tool, move, upkeep, cut, locked = v.tool, v.move, v.machine.upkeep, shown.cut, guard.is_locked(control)
+class Known(NamedTuple):
+    """An attribute that a signal shows, in units of ``per``, at most ``high``."""
+
+    signal: str
+    attribute: str
+    per: float = 1.0
+    high: float = inf
+
+
+CONTROL: Final = (
+    Known("Machine/OperationDuration", "operation_s", per=3600.0),
+    Known("Machine/OperationCycleCounter", "cycles_started"),
+    Known("Machine/PartsProduced", "parts"),
+    Known("Machine/CycleTime", "cycle_s", high=86_400.0),
+    Known("Machine/LastCycleTime", "last_cycle_s", high=86_400.0),
+    Known("Channel/FeedOverride", "feed_override"),
+    Known("Channel/RapidOverride", "rapid_override"),
+    Known("Channel/ActModalOffsetFunction", "modal.work_offset"),
+    Known("Channel/FeedHold", "motion.holding"),
+    Known("Spindle/Override", "spindle_override"),
+    Known("Tool/Number", "tool_number"),
+    Known("Tool/IsClamped", "is_tool_clamped"),
+    Known("Fixture/IsClamped", "part_change.is_clamped"),
+    Known("Magazine/Pocket", "pocket"),
+    Known("Magazine/IsMoving", "changing_tool"),
+)
+SPINDLE: Final = (
+    Known("Spindle/CmdSpeed", "commanded_rpm"),
+    Known("Spindle/AnglePos", "angle_deg"),
+)
+METER: Final = (
+    Known("Spindle/ActPower", "spindle_w", high=30_000.0),
+    Known("Power/Total", "total_w", per=1000.0),
+    Known("Power/Spindle", "spindle_w", per=1000.0, high=30.0),
+    Known("Power/Servo", "servo_w", per=1000.0),
+    Known("Power/Auxiliary", "auxiliary_w", per=1000.0),
+    Known("Power/Energy", "energy_j", per=3.6e6),
+)
+SHOWN: Final = (
+    Known("Tool/CuttingSpeed", "cut.cutting_speed_m_min"),
+    Known("Tool/ChipLoad", "cut.chip_load_mm"),
+    Known("Coolant/Flow", "coolant_flow"),
+    Known("Hydraulics/IsCharging", "hydraulics_charge"),
+    Known("Part/Roughness", "part_roughness_um", high=25.0),
+    Known("Structure/Temperature", "column_c"),
+)
+MACHINE: Final = (
+    Known("Coolant/IsOn", "coolant.on"),
+    Known("Upkeep/SpindleBearing", "upkeep.spindle_h"),
+    Known("Upkeep/CoolantFilter", "coolant.filter_load", per=0.01, high=100.0),
+    Known("Upkeep/WayLube", "upkeep.lube_percent"),
+    Known("Lubrication/FallTime", "fall_timer.last_s", high=600.0),
+)
+_KNOWN: Final = (*CONTROL, *SPINDLE, *METER, *SHOWN, *MACHINE)
+_of_control, _of_spindle, _of_meter, _of_shown, _of_machine = (
+    attrgetter(*(one.attribute for one in table)) for table in (CONTROL, SPINDLE, METER, SHOWN, MACHINE)
+)
+
+
+def known(v: View) -> tuple[float, ...]:
+    """Values of the attributes in the tables above."""
+    machine = v.machine
+    return (
+        *_of_control(v.controller), *_of_spindle(machine.spindle), *_of_meter(machine.meter), *_of_shown(v.shown),
+        *_of_machine(machine),
+    )  # fmt: skip
+
+
+def worked_out(v: View) -> dict[str, float]:
+    """What has to be worked out for one machine, by name of the signal."""
+    control, spindle, tool, move, locked = v.controller, v.machine.spindle, v.tool, v.move, guard.is_locked(v.controller)
+    done_percent, modifiers, upkeep = control.progress.percent(control.job), control.modifiers, v.machine.upkeep
     by_user, by_builder = obligated(v.state, control.maintenance, upkeep)
-    done_percent = control.progress.percent(control.job)
     (left_x, left_y, left_z), (zero_x, zero_y, zero_z) = v.remaining_mm, control.modal.zero_offset
     return {
         "Machine/EndUserObligated": by_user,
         "Machine/BuilderObligated": by_builder,
         "Machine/PowerOnDuration": (v.machine.time_s - control.off_s) / 3600.0,
-        "Machine/OperationDuration": control.operation_s / 3600.0,
-        "Machine/OperationCycleCounter": control.cycles_started,
-        "Machine/PartsProduced": control.parts,
-        "Machine/CycleTime": min(control.cycle_s, 86400.0),
-        "Machine/LastCycleTime": min(control.last_cycle_s, 86400.0),
         "Machine/AlarmCount": len(control.alarms),
         "Channel/ActFeedrate": v.feed_mm_s * 60.0,
         "Channel/CmdFeedrate": min(move.feed, 25400.0) if move else 0.0,
-        "Channel/FeedOverride": control.feed_override,
-        "Channel/RapidOverride": control.rapid_override,
         "Channel/DryRunFeed": control.motion.machine.path.dry_run_mm_s * 60.0,
-        "Channel/FeedHold": control.motion.holding,
-        "Channel/SingleBlock": control.modifiers["SingleBlock"],
-        "Channel/DryRun": control.modifiers["DryRun"],
-        "Channel/OptionalStop": control.modifiers["OptionalStop"],
-        "Channel/BlockSkip": control.modifiers["BlockSkip"],
-        "Channel/TestMode": control.modifiers["TestMode"],
-        "Channel/ActModalOffsetFunction": control.modal.work_offset,
+        "Channel/SingleBlock": modifiers["SingleBlock"],
+        "Channel/DryRun": modifiers["DryRun"],
+        "Channel/OptionalStop": modifiers["OptionalStop"],
+        "Channel/BlockSkip": modifiers["BlockSkip"],
+        "Channel/TestMode": modifiers["TestMode"],
         "Channel/Progress": done_percent,
         "Channel/RemainingTime": min(control.remaining_s(done_percent), 86400.0),
-        "Spindle/CmdSpeed": spindle.commanded_rpm,
-        "Spindle/Override": control.spindle_override,
-        "Spindle/AnglePos": spindle.angle_deg,
         "Spindle/ActLoad": v.spindle_load_percent(),
-        "Spindle/ActPower": min(meter.spindle_w, 30_000.0),
         "Spindle/ActStatus": v.spindle_status(),
         "Spindle/ActTurnDirection": spindle.direction % 3,
         "Spindle/IsRotating": spindle.speed_rpm > 0.0,
-        "Tool/Number": control.tool_number,
         "Tool/Diameter": tool.type.diameter_mm if tool else 0.0,
         "Tool/Teeth": tool.type.teeth if tool else 0,
         "Tool/WearPercent": tool.measured_percent if tool else 0.0,
         "Tool/CuttingTime": tool.cutting_time_s / 60.0 if tool else 0.0,
-        "Tool/CuttingSpeed": cut.cutting_speed_m_min,
-        "Tool/ChipLoad": cut.chip_load_mm,
-        "Tool/IsClamped": control.is_tool_clamped,
-        "Tool/InCut": cut.in_cut_s > 0.0,
-        "Coolant/IsOn": coolant.on,
-        "Coolant/Flow": shown.coolant_flow,
-        "Upkeep/SpindleBearing": upkeep.spindle_h,
-        "Upkeep/CoolantFilter": 100.0 * coolant.filter_load,
-        "Upkeep/WayLube": upkeep.lube_percent,
-        "Hydraulics/IsCharging": shown.hydraulics_charge,
-        "Lubrication/FallTime": min(v.machine.fall_timer.last_s, 600.0),
+        "Tool/InCut": v.shown.cut.in_cut_s > 0.0,
         "Lubrication/Level": 100.0 - upkeep.lube_percent,
         "Door/IsClosed": guard.is_closed(control, locked),
         "Door/IsLocked": locked,
-        "Fixture/IsClamped": control.part_change.is_clamped,
-        "Magazine/Pocket": control.pocket,
-        "Magazine/IsMoving": control.changing_tool,
-        "Part/Roughness": min(shown.part_roughness_um, 25.0),
-        "Power/EnergyState": shown.energy_state,
-        "Power/Total": meter.total_w / 1000.0,
-        "Power/Spindle": min(meter.spindle_w, 30_000.0) / 1000.0,
-        "Power/Servo": meter.servo_w / 1000.0,
-        "Power/Auxiliary": meter.auxiliary_w / 1000.0,
-        "Power/Energy": meter.energy_j / 3.6e6,
-        "Structure/Temperature": shown.column_c,
         "Simulation/Time": max(v.since_start_s, 0.0),
         "Simulation/Speed": v.speed,
         "Axes/X/RemDist": left_x,
@@ -229,8 +271,12 @@ _READ_AT: Final = [_PLACE[name] for name in SIGNALS]
 _MOVING_AT: Final = np.array([[_PLACE[f"Axes/{axis}/{name}"] for axis in AXES] for name in MOVING])
 _DRIVES_AT: Final = [_PLACE[f"Axes/{axis}/{name}"] for axis in AXES for name in ("ActLoad", "ActPower", "ActTorque")]
 """What drives say that are without power when the machine is switched off."""
-_CONTROL_AT: Final = sorted(set(_PLACE.values()) - {*_STATE_AT, *_READ_AT, *_MOVING_AT.ravel().tolist()})
-_CONTROL: Final = itemgetter(*(NUMERIC[place].name for place in _CONTROL_AT))
+_KNOWN_AT: Final = [_PLACE[one.signal] for one in _KNOWN]
+_PER: Final = np.array([one.per for one in _KNOWN])[:, None]
+_MOST: Final = np.array([one.high for one in _KNOWN])[:, None]
+_ELSEWHERE: Final = {*_STATE_AT, *_READ_AT, *_KNOWN_AT, *_MOVING_AT.ravel().tolist()}
+_WORKED_OUT_AT: Final = sorted(set(_PLACE.values()) - _ELSEWHERE)
+_WORKED_OUT: Final = itemgetter(*(NUMERIC[place].name for place in _WORKED_OUT_AT))
 
 
 def numbers(view: View) -> Floats:
@@ -246,7 +292,8 @@ def table(views: Sequence[View], read: Floats, axes: Floats) -> Floats:
     """
     out = np.empty((len(NUMERIC), len(views)))
     out[_STATE_AT] = np.array([_STATES[view.state, view.machine.block % 10 >= 5] for view in views]).T
-    out[_CONTROL_AT] = np.array([_CONTROL(control_rows(view)) for view in views]).T
+    out[_KNOWN_AT] = np.minimum(np.array([known(view) for view in views]).T / _PER, _MOST)
+    out[_WORKED_OUT_AT] = np.array([_WORKED_OUT(worked_out(view)) for view in views]).T
     out[_READ_AT] = read[: len(SIGNALS)]
     moving = np.empty((len(MOVING), *axes.shape[1:]))
     moving[:VELOCITY] = axes[:VELOCITY]

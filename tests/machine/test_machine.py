@@ -14,7 +14,19 @@ from cnctwin.reading import Value
 from nodesets.catalogue import AXES, BY_NAME, NUMERIC, OBJECTS, TRAVEL_MM
 from opcua_server.machine.machine import Machine
 from opcua_server.machine.readings import SIGNALS
-from opcua_server.machine.signals import MOVING, View, control_rows, numbers, objects, state_rows
+from opcua_server.machine.signals import (
+    CONTROL,
+    MACHINE,
+    METER,
+    MOVING,
+    SHOWN,
+    SPINDLE,
+    View,
+    numbers,
+    objects,
+    state_rows,
+    worked_out,
+)
 from opcua_server.sources.simulated import SimulatedSource, machine_number
 
 from .running import COLUMN, DEMOS, now, run, source
@@ -25,7 +37,9 @@ TYPES: dict[str, type] = {"String": str, "LocalizedText": str}
 def test_every_machine_signal_has_a_row_and_every_row_a_signal() -> None:
     view = View(Machine(1, 1, DEMOS))
     moving = [f"Axes/{axis}/{name}" for axis in AXES for name in MOVING]
-    rows = [*control_rows(view), *state_rows(view.state, False), *SIGNALS, *moving]
+    tables = (CONTROL, SPINDLE, METER, SHOWN, MACHINE)
+    known = [one.signal for table in tables for one in table]
+    rows = [*known, *worked_out(view), *state_rows(view.state, False), *SIGNALS, *moving]
     assert sorted(rows) == sorted(signal.name for signal in NUMERIC)
     assert set(objects(view)) == {signal.name for signal in OBJECTS}
 

@@ -69,7 +69,7 @@ class MotionBlock:
 
     def remaining_mm(self, sample: int) -> list[float]:
         """Distance to go in the active move per axis, signed; 0 when no move is active."""
-        index = int(self.move_index[sample])
+        index = self.move_index.item(sample)
         if index < 0:
             return [0.0, 0.0, 0.0]
         return [goal - at for goal, at in zip(self.goals[index], self.rows[:3, sample].tolist(), strict=True)]

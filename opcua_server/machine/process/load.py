@@ -33,6 +33,8 @@ AXIAL_FORCE: Final = 0.20
 DRILL_THRUST: Final = 1.1
 DRILL_TOOTH: Final = 0.15
 """Of a drill's force that shakes: its edges stay in cut."""
+FORCES: Final = slice(3, 6)
+"""Rows of a load that are forces on the axes by power; before them are power (sharp, blunt) and what shakes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ class Load:
     @property
     def force_n_w(self) -> Floats:
         """Forces on X, Y, Z by power (3, n): against the feed, across it, and up the spindle."""
-        row: Floats = self.rows[3:6]
+        row: Floats = self.rows[FORCES]
         return row
 
     @property
