@@ -62,7 +62,11 @@ def test_burst_command_writes_the_signal_and_says_what_a_monitor_finds(tmp_path:
 
 
 def test_burst_command_says_what_it_does_not_know() -> None:
-    for wrong in (["--fault", "gremlins=1"], ["--fault", "coolant=much"], ["--program", "none.nc"]):
-        result = CliRunner().invoke(app, ["burst", *wrong])
+    for option, wrong, problem in (
+        ("--fault", "gremlins=1", "gremlins: there is no such fault"),
+        ("--fault", "coolant=much", "coolant=much: give the severity, 0 to 1"),
+        ("--program", "none.nc", "none.nc: there is no such program"),
+    ):
+        result = CliRunner().invoke(app, ["burst", option, wrong])
         assert result.exit_code == 2, result.output
-        assert "there is no such program or fault" in result.output
+        assert problem in result.output
