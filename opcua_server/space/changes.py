@@ -1,13 +1,14 @@
 """Nodes that come and go while the server runs, and what tells clients of it (OPC 10000-3, 8.3.3; OPC 10000-5, 6.4.32).
 
     add, remove --noted--> tell: NodeVersion of each list that changed, one GeneralModelChangeEvent for all of them
+    a property that says what its owner means --written--> tell_meaning: a SemanticChangeEvent
 
 Whoever monitors a node that goes is told BadNodeIdUnknown. References are never changed in a list that somebody may hold.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from opcua_server.space.publish import put, shown
 _A = ua.AttributeIds
 _V = ua.VariantType
 _EVENT_TYPE: Final = ua.NodeId(ua.ObjectIds.GeneralModelChangeEventType, 0)
+_SEMANTIC_TYPE: Final = ua.NodeId(ua.ObjectIds.SemanticChangeEventType, 0)
 _ADDED, _DELETED = 1, 2
 """Verbs of ModelChangeStructureDataType."""
 _GONE: Final = int(ua.StatusCodes.BadNodeIdUnknown)
@@ -96,6 +98,16 @@ class ModelChanges:
         fields = {"Changes": (ua.Variant(changes, _V.ExtensionObject, is_array=True), _V.ExtensionObject)}
         emitters = (*lists, self._machine, SERVER)
         await self._notifier.send(_EVENT_TYPE, f"{self._name}: nodes came or went", fields, emitters, now)
+
+    async def tell_meaning(self, owners: Iterable[ua.NodeId]) -> None:
+        """Properties of these nodes say something else now (OPC 10000-5, 6.4.33)."""
+        rows = []
+        for owner in owners:
+            kind = next(r.NodeId for r in self._aspace[owner].references if r.ReferenceTypeId == _HAS_TYPE_DEFINITION)
+            rows.append(ua.SemanticChangeStructureDataType(owner, kind))
+        fields = {"Changes": (ua.Variant(rows, _V.ExtensionObject, is_array=True), _V.ExtensionObject)}
+        text = f"{self._name}: what it is called, or where it stands, has changed"
+        await self._notifier.send(_SEMANTIC_TYPE, text, fields, (self._machine, SERVER), datetime.now(UTC))
 
 
 _HAS_TYPE_DEFINITION: Final = ua.NodeId(40, 0)

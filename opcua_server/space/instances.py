@@ -22,7 +22,7 @@ from nodesets.paths import Path, QName, Step, parse
 from nodesets.sharing import SharedValues
 from nodesets.space_access import References
 from opcua_server.space.copies import Key
-from opcua_server.space.types import HAS_INTERFACE, HAS_TYPE_DEFINITION, Declaration, TypeSpace
+from opcua_server.space.types import HAS_INTERFACE, HAS_PROPERTY, HAS_TYPE_DEFINITION, Declaration, TypeSpace
 
 _A = ua.AttributeIds
 _V = ua.VariantType
@@ -30,6 +30,8 @@ _COPIED: Final = (_A.DataType, _A.ValueRank, _A.ArrayDimensions, _A.Description,
 _DEFAULTS: Final[dict[ua.VariantType, Any]] = {
     _V.Boolean: False, _V.Double: 0.0, _V.Float: 0.0, _V.String: "", _V.ByteString: b"", _V.NodeId: ua.NodeId(),
 }  # fmt: skip
+_SEMANTIC_CHANGE: Final = 16
+"""Bit of an AccessLevel (OPC 10000-3, 8.57)."""
 _DEFECTIVE_PLACEHOLDERS: Final = frozenset({"<CncSpindle>"})
 """CncSpindleListType's placeholder carries 22 members of a channel: its children are not taken over, the type's are."""
 
@@ -153,10 +155,17 @@ class Builder:
         value = self.neutral(data_type, attributes[_A.ValueRank].value.Value.Value)
         attributes[_A.Value] = AttributeValue(ua.DataValue(value, SourceTimestamp=self.now, ServerTimestamp=self.now))
 
-    def writable(self, node_id: ua.NodeId) -> None:
+    def writable(self, node_id: ua.NodeId, *, means_something: bool = False) -> None:
+        """``means_something``: a property whose value says what its owner is; the bit SemanticChange tells so."""
+        level = 3 | means_something * _SEMANTIC_CHANGE
         attributes = self.aspace[node_id].attributes
-        attributes[_A.AccessLevel] = _held(3, _V.Byte)
-        attributes[_A.UserAccessLevel] = _held(3, _V.Byte)
+        attributes[_A.AccessLevel] = _held(level, _V.Byte)
+        attributes[_A.UserAccessLevel] = _held(level, _V.Byte)
+
+    def owner(self, node_id: ua.NodeId) -> ua.NodeId:
+        """What a property belongs to."""
+        found = (r.NodeId for r in self.aspace[node_id].references if not r.IsForward and r.ReferenceTypeId == HAS_PROPERTY)
+        return next(found)
 
     def _node(
         self,

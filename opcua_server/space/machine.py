@@ -404,6 +404,9 @@ class MachineSpace:
     async def watch(self, columns: Columns, now_ns: int) -> None:
         """Judge the limits by one tick; ``now_ns``: wall-clock time of the tick."""
         await self._changes.tell()  # of what came or went with this tick
+        renamed = self.plate.changed_owners()
+        if renamed:
+            await self._changes.tell_meaning(renamed)
         await self.alarms.watch(columns, now_ns)
         health = (int(self.alarms.health), _status(columns, "Machine/State"))
         if health != self._health_shown:

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from operator import is_
 from typing import Any, Final
 
 from asyncua import ua
@@ -104,7 +105,8 @@ def identification(builder: Builder, machine: ua.NodeId, identity: Identity) -> 
 
 class OwnPlate:
     """What is left to whoever runs the machine: writable, and kept over restarts. Of the name plate (OPC 40001-1, 8.2), and what
-    the metering points are called (OPC 34100, 7.1.1)."""
+    the metering points are called (OPC 34100, 7.1.1). These properties say what their owner means, so their AccessLevel has the bit
+    SemanticChange, and a change is told (OPC 10000-3, 8.57 and 9.33)."""
 
     NAMES: Final = ("DI:AssetId", "DI:ComponentName", "MA:Location")
 
@@ -114,9 +116,19 @@ class OwnPlate:
         nodes |= {f"{name} ApplicationTag": node_id for name, node_id in tags.items()}
         self.nodes = tuple(nodes.values())
         for node_id in self.nodes:
-            builder.writable(node_id)
+            builder.writable(node_id, means_something=True)
         self._held = {name: builder.value(node_id) for name, node_id in nodes.items()}
+        self._owners = [builder.owner(node_id) for node_id in self.nodes]
         self._first = self.save()
+        self._told = [held.value for held in self._held.values()]
+
+    def changed_owners(self) -> list[ua.NodeId]:
+        """Whose properties were written since this was asked last."""
+        now = [held.value for held in self._held.values()]
+        if all(map(is_, now, self._told)):
+            return []
+        before, self._told = self._told, now
+        return list(dict.fromkeys(owner for owner, new, old in zip(self._owners, now, before, strict=True) if new is not old))
 
     def save(self) -> dict[str, str]:
         """Names and texts, as they are."""
@@ -134,6 +146,7 @@ class OwnPlate:
                 is_text = before.VariantType is ua.VariantType.LocalizedText
                 value = ua.LocalizedText(str(saved[name]), "en") if is_text else str(saved[name])
                 held.value = replace(held.value, Value=ua.Variant(value, before.VariantType))
+        self._told = [held.value for held in self._held.values()]
 
 
 def constants(builder: Builder, machine: ua.NodeId, identity: Identity) -> None:

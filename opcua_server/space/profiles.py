@@ -25,6 +25,8 @@ FACETS: Final[dict[str, tuple[str, ...]]] = {
         "Monitoring.MachineTool.OperationMode", "Production.ActiveProgram.State.CurrentState.Number",
         "MachineryBuildingBlocks.OperationCounters.PowerOnDuration",
     ),
+    _MACHINE_TOOL + "BasicSecure": ("Identification.ProductInstanceUri",),
+    _MACHINE_TOOL + "ErrorsAndAlerts": ("Notification.Messages", f"{_ALARM}.AckedState.Id"),
     _MACHINE_TOOL + "Tools": ("Equipment.Tools.NodeVersion", "Equipment.Tools.T1.Locked", "Equipment.Tools.T24.Locked"),
     _MACHINE_TOOL + "ToolLife": ("Equipment.Tools.T1.ToolLife.CuttingTime", "Equipment.Tools.T24.ToolLife.CuttingTime"),
     _MACHINE_TOOL + "Prognoses": ("Notification.Prognoses.NextToolChange.PredictedTime",),

@@ -1,14 +1,50 @@
-"""Nodes that come and go while the server runs: clients read what there is."""
+"""Nodes that come and go while the server runs: clients read what there is, and hear what it means."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 from asyncua import ua
 
+from opcua_server.space import blank_columns
 from opcua_server.space.instances import wanted
 from opcua_server.space.types import HAS_COMPONENT
+
+
+class Heard:
+    """Events as a subscriber gets them."""
+
+    def __init__(self) -> None:
+        self.changes: list[list[Any]] = []
+
+    def event_notification(self, event: Any) -> None:
+        self.changes.append(event.Changes)
+
+
+def test_clients_hear_when_a_machine_is_called_something_else(running: Any) -> None:
+    async def story() -> None:
+        async with running() as run:
+            shown, heard = run.spaces["CNC-001"], Heard()
+            subscription = await run.client.create_subscription(20, heard)
+            kind = run.client.get_node(ua.ObjectIds.SemanticChangeEventType)
+            await subscription.subscribe_events(run.client.nodes.server, evtypes=kind)
+            plate = ua.NodeId("CNC-001.Identification", shown.node_id.NamespaceIndex)
+            location = run.client.get_node(ua.NodeId(f"{plate.Identifier}.Location", plate.NamespaceIndex))
+            assert (await location.read_attribute(ua.AttributeIds.AccessLevel)).Value.Value & 16, "its meaning may change"
+            columns = blank_columns(time.time_ns())
+            for place in ("hall 1", "hall 2"):
+                held = run.server.iserver.aspace[location.nodeid].attributes[ua.AttributeIds.Value]
+                held.value = ua.DataValue(ua.Variant(place))
+                for _ in range(2):  # it is told once
+                    await shown.watch(columns, columns.source_time_ns)
+            async with asyncio.timeout(30):
+                while len(heard.changes) < 2:
+                    await asyncio.sleep(0.01)
+            assert [[one.Affected for one in changes] for changes in heard.changes] == [[plate], [plate]]
+
+    asyncio.run(story())
 
 
 def test_a_node_that_went_and_came_back_between_two_reads_is_read_anew(running: Any) -> None:

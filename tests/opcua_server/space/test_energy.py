@@ -82,5 +82,5 @@ def test_metering_points_are_named_by_whoever_runs_the_machine(server: Server, m
     assert shown(server, machine, f"{BLOCK}.Electricity.Main.ApplicationTag").Value.Value == "Hall 3, feeder 12"
     access = server.iserver.aspace[machine.plate.nodes[-1]].attributes[_A.AccessLevel].value
     assert access is not None
-    assert access.Value.Value == 3
+    assert access.Value.Value == 19  # read, write, and a change of its meaning is told
     machine.plate.restore(saved)
