@@ -60,3 +60,23 @@ def test_the_worst_that_nobody_has_acknowledged_is_on_top(watched: Watched, gate
     page.locator("#alarms li").filter(has_text="not acknowledged").first.locator("button").click()
     expect(page.locator("#alarms li b")).to_have_text(["C", "B", "A"])
     expect(page.locator("#alarm-count")).to_have_text("3 active")
+
+
+def test_an_end_in_words_of_its_own_ends_the_alarm_and_what_comes_later_stands(watched: Watched, gate: Gate) -> None:
+    page = show(watched, gate)
+    now = time.time_ns()
+
+    def told(after_s: int, code: str, text: str, active: bool) -> None:
+        gate.do(lambda: gate.link.raise_alarm(LinkAlarm("CNC-001", now + after_s * 1_000_000_000, 800, code, text, active)))
+
+    told(0, "DeviceFailure", "Emergency stop", True)
+    told(0, "EX1", "Door is open", True)
+    expect(page.locator("#alarm-count")).to_have_text("2 active")
+    told(1, "DeviceFailure", "DeviceFailure is over", False)
+    expect(page.locator("#alarm-count")).to_have_text("1 active")
+    expect(page.locator("#banner")).to_have_text("EX1  Door is open")
+    told(2, "DeviceFailure", "Emergency stop", True)
+    expect(page.locator("#alarm-count")).to_have_text("2 active")
+    told(3, "EX1", "Door is open", False)
+    expect(page.locator("#alarm-count")).to_have_text("1 active")
+    expect(page.locator("#banner")).to_have_text("DeviceFailure  Emergency stop")

@@ -161,3 +161,19 @@ def test_nothing_is_fetched_from_elsewhere_and_the_policy_is_kept(watched: Watch
     assert {urlsplit(url).netloc for url in watched.requests if not url.startswith("data:")} == {urlsplit(gate.base).netloc}
     assert watched.violations() == []
     assert watched.complaints == []
+
+
+def test_no_line_is_drawn_over_a_time_that_history_has_nothing_of(watched: Watched, gate: Gate) -> None:
+    page = show(watched, gate)
+    points = [["2026-11-26T06:00:00Z", 1.0], ["2026-11-26T06:00:01Z", 2.0], ["2026-11-26T06:01:00Z", 3.0]]
+    page.route("**/history/**", lambda route: route.fulfill(json={"points": points}))
+    times, _set, actual = page.evaluate(
+        """async () => {
+          const { Trends } = await import("/js/trends.js");
+          const trends = new Trends(document.createElement("div"));
+          await trends.seed("CNC-001", () => true);
+          return trends.charts[0].data;
+        }"""
+    )
+    assert actual == [1.0, 2.0, None, 3.0]
+    assert times[1] < times[2] < times[3]

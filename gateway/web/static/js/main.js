@@ -10,7 +10,7 @@ import { Model } from "./model.js";
 import { Panel } from "./panel.js";
 import { Toolpath } from "./path.js";
 import { Stream } from "./stream.js";
-import { Trends } from "./trends.js";
+import { Trends, UNSEEN_S } from "./trends.js";
 
 const AXES = ["Axes/X/ActPos", "Axes/Y/ActPos", "Axes/Z/ActPos"];
 /** The path before the page was opened that is fetched, s. */
@@ -133,10 +133,13 @@ async function seedPath(id, isStill) {
   const newer = path.points;
   const rows = columns.flatMap((points, i) => points.map(([time, value]) => [time, i, value])).sort((a, b) => a[0] - b[0]);
   const held = [];
+  let before = -Infinity;
   path.points = [];
   rows.forEach(([time, i, value], k) => {
     if (i === 4 && held[4] !== undefined && held[4] !== value) path.nextPart();
     held[i] = value;
+    if (time - before > UNSEEN_S) path.gap();
+    before = time;
     if (rows[k + 1]?.[0] === time || [0, 1, 2].some((axis) => typeof held[axis] !== "number")) return;
     path.add(held[0], held[1], held[2], held[3] ? "cut" : "feed");
   });

@@ -54,15 +54,18 @@ export class Machine {
     return counts;
   }
 
-  /** Active alarms: of each (code, text) the newest record says whether it still stands. A machine that sends no alarm events may
-      still show its first alarm as a signal. */
+  /** Active alarms: of each (code, text) the newest record says whether it still stands. An end in words of its own, which nothing was
+      raised with, ends all of its code. A machine that sends no alarm events may still show its first alarm as a signal. */
   activeAlarms() {
+    const key = (alarm) => `${alarm.code}\n${alarm.text}`;
+    const raised = new Set(this.alarms.filter((alarm) => alarm.active).map(key));
     const newest = new Map();
+    const over = new Set();
     for (const alarm of this.alarms) {
-      const key = `${alarm.code}\n${alarm.text}`;
-      if (!newest.has(key)) newest.set(key, alarm);
+      if (!alarm.active && alarm.code && !raised.has(key(alarm))) over.add(alarm.code);
+      if (!newest.has(key(alarm))) newest.set(key(alarm), alarm.active && !over.has(alarm.code) ? alarm : null);
     }
-    const active = [...newest.values()].filter((alarm) => alarm.active);
+    const active = [...newest.values()].filter((alarm) => alarm !== null);
     const code = this.last("Machine/AlarmCode");
     if (code && !active.some((alarm) => alarm.code === code)) {
       const reading = this.reading("Machine/AlarmCode");

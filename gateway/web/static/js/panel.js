@@ -95,6 +95,7 @@ export class Panel {
       const Name = chosen.name.replace(/[^A-Za-z0-9._-]/g, "_").replace(/^\.+/, "").slice(-64);
       const send = async () => {
         const Text = await chosen.text();
+        if (Text.includes("\0")) throw new Error("it is no text, so no NC program");
         if (Text.length > LARGEST_PROGRAM) throw new Error(`it is larger than ${LARGEST_PROGRAM / 1000} kB: send it over OPC UA`);
         await api.command(this.model.chosen, "LoadProgramText", { Name, Text });
       };
@@ -133,7 +134,7 @@ export class Panel {
       element.disabled = away || rank < RANK[needed];
       element.title = away ? "No connection to the gateway" : element.disabled ? `Log in as ${needed.toLowerCase()} to use this` : "";
     }
-    const words = away ? "No connection: nothing can be commanded." : rank < 1 ? "Log in to command the machine." : rank < 2 ? "Faults need an engineer's login." : "";
+    const words = away ? "No connection: nothing can be commanded." : rank < 1 ? "Log in to command the machine." : rank < 2 ? "Faults and own files need an engineer's login." : "";
     setText(this.locked, words);
   }
 

@@ -11,6 +11,8 @@ const HEIGHT = 118;
 const PERIOD_MS = 250;
 /** Points are kept this far apart, s. */
 const STEP_S = 0.1;
+/** What history has nothing of for so long was not seen: no line is drawn over it, s. */
+export const UNSEEN_S = 4;
 
 /** Lines: [signal, label, colour, digits, scale]. `top` is the least upper end of the left axis; `line` a threshold. */
 const CHARTS = [
@@ -164,6 +166,7 @@ export class Trends {
       rows.forEach(([time, i, value], k) => {
         held[i] = typeof value === "number" ? value : null;
         if (rows[k + 1]?.[0] === time) return;
+        if (time - older[0].at(-1) > UNSEEN_S) older.forEach((column, j) => column.push(j ? null : column.at(-1) + 0.001));
         older[0].push(time);
         held.forEach((v, j) => older[j + 1].push(v));
       });
