@@ -1,9 +1,10 @@
 """Prognoses that the machine itself can make (OPC 40501-1, 8.5): when the job ends, when coolant has to be filled up.
 
     CurrentJobEnd   now + what is left of the run + the runs after it, each as long as the last one; then when it did end
-    CoolantRefill   where the fall of the level, over the last hour, meets the level at which it is filled up
+    CoolantRefill   where the fall of the level, over the last hour, meets the level at which it is filled up; while no fall is
+                    seen, how long it lasts with the pump running, by the coolant unit's data sheet
 
-A prognosis is there from its first prediction on; that of the coolant goes again while the level does not fall.
+A prognosis is there from its first prediction on.
 """
 
 from __future__ import annotations
@@ -35,10 +36,13 @@ LOOK_S: Final = 30.0
 """Between two looks at the level: it moves by a thousandth of a per cent a second."""
 WINDOW: Final = 120
 LEAST: Final = 20
-"""Looks before anything is said: ten minutes."""
+"""Looks before the fall that was seen counts: ten minutes."""
+USUAL_FALL: Final = 1.1
+"""What chips and mist carry away of a mill's tank while its pump runs, in % of it an hour."""
+LEAST_FALL: Final = 1e-3
 STEP: Final = timedelta(seconds=1)
 """A prediction that moved by less is not told again."""
-FARTHEST: Final = timedelta(days=3650)
+MOST_HOURS: Final = 24.0 * 3650.0
 
 
 class _Prognosis:
@@ -52,10 +56,6 @@ class _Prognosis:
         self._node: ua.NodeId | None = None
         self._held: dict[str, AttributeValue] = {}
 
-    @property
-    def is_there(self) -> bool:
-        return self._node is not None
-
     def say(self, predicted: datetime, texts: Mapping[str, str], moment: datetime, now: datetime) -> None:
         is_new = self._node is None
         if self._node is None:
@@ -66,11 +66,6 @@ class _Prognosis:
         for name, text in texts.items():
             if is_new or self._held[name].value.Value.Value != text:
                 put(self._held[name], shown(text, _V.String, 0, moment, now))
-
-    def take_away(self) -> None:
-        if self._node is not None:
-            self._changes.remove(self._node)
-            self._node = None
 
 
 class Prognoses:
@@ -103,23 +98,21 @@ class Prognoses:
             if self._levels and level > self._levels[-1][1] + 2.0:
                 self._levels.clear()  # it was filled up
             self._levels.append((moment, level))
-            predicted_refill = self._refill_at()
-            if predicted_refill is None:
-                self._refill.take_away()
-            else:
-                self._refill.say(predicted_refill, {"UtilityName": "Coolant"}, moment, now)
+            ahead = timedelta(hours=min(self._hours_to_refill(), MOST_HOURS))
+            self._refill.say(moment + ahead, {"UtilityName": "Coolant"}, moment, now)
 
-    def _refill_at(self) -> datetime | None:
-        """Where the line through the levels meets the one at which it is filled up; None while it does not fall."""
+    def _hours_to_refill(self) -> float:
+        """Until the line through the levels meets the one at which it is filled up."""
+        _, level = self._levels[-1]
+        usual = max(level - REFILL_PERCENT, 0.0) / USUAL_FALL
         if len(self._levels) < LEAST:
-            return None
+            return usual
         begin = self._levels[0][0]
         hours = [(moment - begin).total_seconds() / 3600.0 for moment, _ in self._levels]
         levels = [level for _, level in self._levels]
         mean_h, mean = sum(hours) / len(hours), sum(levels) / len(levels)
         spread = sum((hour - mean_h) ** 2 for hour in hours)
         slope = sum((hour - mean_h) * (level - mean) for hour, level in zip(hours, levels, strict=True)) / spread if spread else 0.0
-        if slope >= -1e-3:
-            return None
-        ahead = timedelta(hours=max(mean_h + (REFILL_PERCENT - mean) / slope, hours[-1]))
-        return begin + ahead if ahead < FARTHEST else None
+        if slope >= -LEAST_FALL:
+            return usual
+        return max(mean_h + (REFILL_PERCENT - mean) / slope - hours[-1], 0.0)
