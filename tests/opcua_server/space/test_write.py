@@ -173,7 +173,9 @@ def test_prognoses_of_the_machine_follow_its_run_and_its_coolant(server: Server,
     def shown(name: str) -> ua.DataValue:
         return data_value(server, ua.NodeId(f"CNC-001.{name}.PredictedTime", machine.node_id.NamespaceIndex))
 
-    machine.write(tick.number("Channel/RemainingTime", 0.0).number("Coolant/Level", 80.0).next())
+    columns = tick.number("Channel/RemainingTime", 0.0).number("Coolant/Level", 80.0).next()
+    columns.source_time_ns += 60_000_000_000
+    machine.write(columns)
     hours = 18.0 / USUAL_FALL  # 80 % down to 62 %, at what is usual until it has been seen
     assert abs(shown(refill).Value.Value - utc(tick.columns.source_time_ns) - timedelta(hours=hours)) < timedelta(seconds=2)
     machine.show_job_end("A", 2)
