@@ -82,7 +82,7 @@ SIGNALS: Final = (*(one.signal for one in SENSORS), *(one.signal for one in MONI
 SWING: Final = slice(len(SIGNALS), len(SIGNALS) + len(AXES))
 """Standard normal numbers of X, Y, Z: how the current controllers of the axes swing in this block."""
 READ: Final = SWING.stop
-CAUSES: Final = 11
+CAUSES: Final = 12
 """Of vibration: the arguments of ``vibration.parts``."""
 ROWS: Final = len(SENSORS) + CAUSES + 2
 
@@ -116,12 +116,13 @@ def read(true: Floats, normal: Floats) -> tuple[Floats, Parts]:
     error *= normal.take(_CHANNELS, axis=0)
     np.add(measured, error, out=out[: len(SENSORS)])
     # One machine alone has no use for columns: with numbers it is ten times as fast.
-    speed, unbalance, tooth_n, teeth, feed, wear, defect, turn_n, growth, hertz, chip = (
+    speed, unbalance, tooth_n, teeth, feed, wear, defect, turn_n, growth, hertz, chip, rings_on = (
         causes if true.shape[1] > 1 else causes[:, 0].tolist()
     )
     vibration = parts(
-        speed, unbalance, tooth_n, teeth, feed, wear, defect, once_per_turn_n=turn_n, chatter=growth, chatter_hz=hertz, chip_mm=chip
-    )
+        speed, unbalance, tooth_n, teeth, feed, wear, defect,
+        once_per_turn_n=turn_n, chatter=growth, chatter_hz=hertz, chip_mm=chip, rings_on=rings_on,
+    )  # fmt: skip
     estimates = out[len(SENSORS) : len(SIGNALS)]
     np.exp(_ESTIMATE * normal[_ESTIMATES], out=estimates)
     estimates *= np.array(features(vibration)).reshape(estimates.shape)

@@ -112,6 +112,7 @@ class Sensing:
             cut.once_per_turn_n,
             chatter.growth, chatter.frequency_hz,
             cut.chip_mm,
+            1.0 / physics.damping - 1.0,
             0.05 * friction_nm(speed, 1.0, bearing_c) + 0.02 * abs(begun.torque_nm),
             coolant.ripple_bar,
         )  # fmt: skip

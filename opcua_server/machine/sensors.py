@@ -16,6 +16,9 @@ from opcua_server.machine.noise import LINK, STICKING, generator
 
 SPELL_BLOCKS: Final = 300
 """A turbine hangs or turns for 30 s at a time."""
+BLOCK_S: Final = 0.1
+SWARF_LAG_S: Final = 0.5
+"""How late a turbine is that swarf hangs on, by the share of the time for which it hangs."""
 COLUMN_RANGE_C: Final = (-10.0, 80.0)
 """Beyond it the input card reports a broken wire."""
 SPIKES_PER_READING: Final = 0.06
@@ -28,8 +31,10 @@ LATE_S: Final = 2.0
 
 @dataclass(slots=True)
 class StickingSensor:
-    """A turbine that hangs for spells: in one it says what it said when the spell began."""
+    """A turbine on which swarf has caught: it hangs for spells, in which it says what it said when the spell began, and turns
+    sluggishly between them, so that the pump's ripple is lost to it."""
 
+    turns: float = 0.0
     held: float = 0.0
     spell: int = -1
     hangs: bool = False
@@ -39,13 +44,14 @@ class StickingSensor:
         if share <= 0.0:
             self.spell = -1
             return true
+        self.turns = true if self.spell < 0 else true + (self.turns - true) * math.exp(-BLOCK_S / (SWARF_LAG_S * share))
         spell = block // SPELL_BLOCKS
         if spell != self.spell:
             self.spell = spell
             hung, self.hangs = self.hangs, float(generator(seed, machine, STICKING, spell).uniform()) < share
             if not (hung and self.hangs):
-                self.held = true
-        return self.held if self.hangs else true
+                self.held = self.turns
+        return self.held if self.hangs else self.turns
 
 
 def loose_plug(true_c: float, last_c: float, looseness: float, when: float, size: float) -> tuple[float, int]:

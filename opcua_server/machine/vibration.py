@@ -29,6 +29,8 @@ Column = Any
 
 _OUTER_RACE: Final = FRONT.outer_race
 NOSE_RESONANCE_HZ: Final = 240.0
+BY_THE_NOSE: Final = 0.3
+"""Share of the chips' noise, as power, that reaches the front bearing by the mode that chatters; by judgement."""
 CHATTER_AT_BEARING: Final = 0.01
 """Of the acceleration at the tool that reaches the front bearing's housing."""
 RING_HZ: Final = 3600.0
@@ -110,12 +112,12 @@ STILL: Final = Parts(0.0, 0.0, 0.0, 0.0, 0.0, 1.0, FLOOR_M_S2, 0.0, 0.0, 0.0)
 def parts(
     speed_rpm: Column, unbalance_mm_s: Column, tooth_force_n: Column, teeth: Column, axis_velocity_mm_s: Column,
     flank_wear_mm: Column, bearing_defect: Column, *, once_per_turn_n: Column = 0.0, chatter: Column = 0.0,
-    chatter_hz: Column = 1.0, chip_mm: Column = 0.0,
+    chatter_hz: Column = 1.0, chip_mm: Column = 0.0, rings_on: Column = 0.0,
 ) -> Parts:  # fmt: skip
     """The state by what causes it.
 
     ``unbalance_mm_s``: velocity amplitude at 10,000 r/min; ``tooth_force_n``: tangential force of one tooth in cut;
-    ``bearing_defect`` and ``chatter``: 0 to 1.
+    ``bearing_defect`` and ``chatter``: 0 to 1; ``rings_on``: how much longer than nominal the nose's mode rings, 1 / damping - 1.
     """
     # A machine that stands has nothing but the floor: all that causes vibration is 0 in it.
     moves = (speed_rpm >= 30.0) | (axis_velocity_mm_s >= 0.5)
@@ -130,6 +132,9 @@ def parts(
     # Broadband: rolling noise of the bearings, chip formation (rougher with a worn flank).
     rolling = 0.9 * _power(pace, 1.2)
     chips = 0.0021 * tooth_force_n * (1.0 + 1.4 / 0.3 * flank_wear_mm)
+    if _is_any(rings_on):
+        # The power of a mode that noise drives goes with 1 / damping.
+        chips = chips * _root(1.0 + BY_THE_NOSE * rings_on)
     impacts = rumble = 0.0 * pace
     if _is_any(bearing_defect):
         # The force of an impact follows ball load and surface speed; a spall of a third is hardly heard, one of half rings clearly.

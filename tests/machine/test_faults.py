@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from nodesets.catalogue import MACHINE
 from opcua_server.machine.faults import FAULTS
 from opcua_server.machine.faults.active import ActiveFaults
 from opcua_server.machine.physics import Physics
+from opcua_server.machine.vibration import BY_THE_NOSE
 from opcua_server.sources.simulated import SimulatedSource
 
 from .running import COLUMN, DEMOS, run, run_until, source
@@ -180,7 +182,7 @@ def test_a_broken_tool_is_found_by_the_setter_when_it_leaves_the_spindle() -> No
 
 
 def test_chatter_comes_only_where_speed_and_depth_are_beyond_the_lobe() -> None:
-    """The same loss of damping: facing with T1 stays quiet, the deep cuts of T18 do not."""
+    """The same loss of damping: facing with T1 only sounds rougher, the deep cuts of T18 chatter."""
     rows, healthy = recorded("chatter", 1.0), recorded(None, 0.0)
     column = COLUMN["Spindle/VibrationAcceleration"]
     louder = {}
@@ -189,8 +191,10 @@ def test_chatter_comes_only_where_speed_and_depth_are_beyond_the_lobe() -> None:
         cut &= healthy[:, COLUMN["Tool/InCut"]] > 0
         assert cut.any()
         louder[tool] = rows[cut, column] / healthy[cut, column]
-    assert louder[1].max() < 1.01
-    assert (louder[18] > 1.2).mean() > 0.2
+    # All of a cut's noise that comes by the nose's mode, ten times as long.
+    rougher = math.sqrt(1.0 + 9.0 * BY_THE_NOSE)
+    assert 1.05 < louder[1].max() <= rougher
+    assert (louder[18] > rougher).mean() > 0.2
 
 
 def test_dirt_in_the_taper_steps_with_each_tool_change_and_grows_with_the_square_of_the_speed() -> None:

@@ -18,7 +18,7 @@ def test_a_machine_among_others_is_read_as_it_is_alone(seed: int, machines: int)
     true = chance.uniform(0.0, 100.0, (ROWS, machines))
     causes = true[len(SENSORS) : -2]
     # In the order of ``vibration.parts``.
-    tops = np.array([12_000.0, 2.0, 900.0, 6.0, 400.0, 0.4, 1.0, 200.0, 1.0, 900.0, 0.2])
+    tops = np.array([12_000.0, 2.0, 900.0, 6.0, 400.0, 0.4, 1.0, 200.0, 1.0, 900.0, 0.2, 9.0])
     causes[:] = chance.uniform(0.0, 1.0, causes.shape) * tops[:, None]
     causes[:5, ::3] = 0.0
     causes[5:, ::2] = 0.0

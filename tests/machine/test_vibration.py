@@ -36,6 +36,7 @@ STATES = {
     "spall of 0.7 in a cut at 8000": parts(8000.0, 0.4, 200.0, 3, 40.0, 0.1, 0.7),
     "spall of 1 at 6000": parts(6000.0, 0.4, 0.0, 4, 0.0, 0.0, 1.0),
     "spall of 0.8 at 2500": parts(2500.0, 0.4, 50.0, 3, 20.0, 0.0, 0.8),
+    "loose nose at 4400": parts(4400.0, 0.4, 300.0, 4, 12.0, 0.1, 0.0, rings_on=3.0),
     "chatter at 4400": parts(4400.0, 0.4, 300.0, 4, 12.0, 0.1, 0.0, chatter=0.7, chatter_hz=830.0, chip_mm=0.06),
 }
 

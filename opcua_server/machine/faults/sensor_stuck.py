@@ -1,6 +1,7 @@
-"""The turbine of the coolant flow meter hangs for longer and longer spells: it says the same flow with the pump on and off.
+"""Swarf in the turbine of the coolant flow meter: it hangs for longer and longer spells, in which it says one flow, pump on or off.
 
-The control does not notice, as the value is possible: the flow only no longer fits pump, pressure and level.
+Between them it turns sluggishly. The control does not notice, as the value is possible: the flow only no longer fits pump, pressure
+and level.
 """
 
 from __future__ import annotations
