@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import ssl
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Coroutine
@@ -59,20 +60,22 @@ async def serve(settings: Settings, status: Status) -> None:
 
 async def run(settings: Settings, status: Status, link: OpcUa, listener: socket.socket | None = None) -> None:
     """Run the gateway on this link; ``listener`` replaces the socket the settings name (tests use a free port)."""
+    tls = server.tls_of(settings)
     with ExitStack() as stack:
         listener = stack.enter_context(listener or server.bind(settings.host, settings.http_port))
         ports = [stack.enter_context(server.bind(settings.host, port, "--compat-ports")) for port in _compat_ports(settings)]
         store = Store(settings.data / "store", Peer("store"))
         await store.open()
         try:
-            await _run(settings, status, link, store, listener, ports)
+            await _run(settings, status, link, store, listener, ports, tls)
         finally:
             await store.close()  # the last one out: until here others had something to write
 
 
 async def _run(
-    settings: Settings, status: Status, link: OpcUa, store: Store, listener: socket.socket, ports: list[socket.socket]
-) -> None:
+    settings: Settings, status: Status, link: OpcUa, store: Store, listener: socket.socket, ports: list[socket.socket],
+    tls: ssl.SSLContext | None,
+) -> None:  # fmt: skip
     async with asyncio.TaskGroup() as group:
 
         def spawn(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
@@ -94,9 +97,9 @@ async def _run(
         if settings.sparkplug_group is not None:
             spawn(SparkplugBridge(gateway).run(), "sparkplug")
         spawn(_watch(parts, status), "watch")
-        spawn(server.serve(api.create(parts, doorkeeper), listener), "http")
+        spawn(server.serve(api.create(parts, doorkeeper), listener, tls), "http")
         for app, port in zip(compat.create(parts, doorkeeper), ports, strict=False):
-            spawn(server.serve(app, port), "http-of-old")
+            spawn(server.serve(app, port, tls), "http-of-old")
 
 
 async def _assemble(gateway: Gateway, store: Store, events: Events) -> Parts:

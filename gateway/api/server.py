@@ -6,13 +6,15 @@ import asyncio
 import contextlib
 import logging
 import socket
+import ssl
 from collections.abc import Iterator
 from typing import Any, Final
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from cnctwin.errors import StartError
+from cnctwin.errors import ConfigurationError, StartError
+from cnctwin.settings import Settings
 from gateway.api.guard import PER_ADDRESS, App, is_this_machine
 
 HEADER_S: Final = 10.0
@@ -153,7 +155,28 @@ def bind(host: str, port: int, option: str = "--http-port") -> socket.socket:
     return listener
 
 
-async def serve(app: App, listener: socket.socket) -> None:
+def tls_of(settings: Settings) -> ssl.SSLContext | None:
+    """TLS 1.2 and later with forward secrecy, by the certificate that the settings name; None where they name none. Raises
+    ConfigurationError."""
+    if settings.http_cert_path is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20")
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        context.load_cert_chain(settings.http_cert_path, settings.http_key_path)
+    except ssl.SSLError as error:
+        what = f"http_cert_path {settings.http_cert_path}, http_key_path {settings.http_key_path}"
+        raise ConfigurationError([f"{what}: not a certificate and its key in PEM ({error.reason or error})"]) from error
+    except OSError as error:
+        paths = (settings.http_cert_path, settings.http_key_path)
+        missing = next((str(path) for path in paths if path is not None and not path.is_file()), "http_cert_path or http_key_path")
+        raise ConfigurationError([f"{missing}: cannot be read: {error.strerror}"]) from error
+    return context
+
+
+async def serve(app: App, listener: socket.socket, tls: ssl.SSLContext | None = None) -> None:
     """Serve until cancelled; then open requests and WebSockets have GOODBYE_S to end."""
     config = uvicorn.Config(
         app,
@@ -173,6 +196,8 @@ async def serve(app: App, listener: socket.socket) -> None:
         limit_concurrency=CONNECTIONS,
         backlog=1024,
     )
+    config.load()
+    config.ssl = tls
     server = _Server(config)
     running = asyncio.create_task(server.serve(sockets=[listener]), name="http")
     try:

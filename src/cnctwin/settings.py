@@ -48,6 +48,11 @@ class Settings(BaseSettings):
     opcua_port: int = Field(4840, ge=1, le=65535)
     http_port: int = Field(8000, ge=1, le=65535)
 
+    http_cert_path: Path | None = Field(
+        None, description="certificate (PEM, with its chain) to serve REST, WebSocket and web page over TLS with; none: plain HTTP"
+    )
+    http_key_path: Path | None = Field(None, description="key of that certificate")
+
     # The machines
     machines: int = Field(1, ge=1, le=1000, description="number of simulated machines")
     speed: float = Field(1.0, gt=0, le=1000, allow_inf_nan=False, description="simulated seconds per second")
@@ -219,8 +224,9 @@ class Settings(BaseSettings):
     def _whole(self) -> Settings:
         if self.insecure and not self.is_loopback:
             raise ValueError(f"insecure: only on a loopback address, not on {self.host}; leave it out, or leave host at 127.0.0.1")
-        if (self.mqtt_cert_path is None) != (self.mqtt_key_path is None):
-            raise ValueError("mqtt_cert_path and mqtt_key_path: give both or none")
+        for what in ("mqtt", "http"):
+            if (getattr(self, f"{what}_cert_path") is None) != (getattr(self, f"{what}_key_path") is None):
+                raise ValueError(f"{what}_cert_path and {what}_key_path: give both or none")
         return self
 
     @classmethod
@@ -269,6 +275,10 @@ class Settings(BaseSettings):
             return self.opcua_url
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
         return f"opc.tcp://{_in_url(host)}:{self.opcua_port}"
+
+    @property
+    def http_scheme(self) -> str:
+        return "http" if self.http_cert_path is None else "https"
 
     @property
     def broker_host(self) -> str:

@@ -143,16 +143,19 @@ class _Session:
         table = Table.grid(padding=(0, 2))
         table.add_column(style="bold")
         table.add_column()
-        table.add_row("Web page", f"http://{shown_host}:{settings.http_port}")
+        table.add_row("Web page", f"{settings.http_scheme}://{shown_host}:{settings.http_port}")
         table.add_row("OPC UA", settings.opcua_url or f"opc.tcp://{shown_host}:{settings.opcua_port}")
         mqtt = f"mqtt://{settings.mqtt_broker or shown_host}:{settings.mqtt_port}"
         table.add_row("MQTT", mqtt if settings.mqtt_broker or settings.embedded_broker != "none" else "off")
-        table.add_row("REST", f"http://{shown_host}:{settings.http_port}/docs")
+        table.add_row("REST", f"{settings.http_scheme}://{shown_host}:{settings.http_port}/docs")
         many = settings.machines > 1
         machines = f"{settings.machine_ids[0]} ... {settings.machine_ids[-1]}" if many else settings.machine_ids[0]
         table.add_row("Machines" if many else "Machine", f"{machines}, speed {settings.speed:g}, seed {settings.seed}")
         table.add_row("Data", str(settings.data.resolve()))
         parts: list[Any] = [table, Text(), *self._logins()]
+        if not settings.is_loopback and settings.http_cert_path is None:
+            text = "The web page is served without encryption: passwords and keys can be read on the way. Give http_cert_path."
+            parts += [Text(text, style="bold yellow"), Text()]
         parts += [Text(f"Ready in {time.monotonic() - self.began:.1f} s. Ctrl-C stops everything.", style="dim")]
         return Panel(Group(*parts), title=f"cnctwin {__version__}", border_style="green", expand=False, padding=(1, 2))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -40,13 +41,16 @@ class Gate:
         self.secrets: FirstSecrets | None = Vault(settings.data).ensure()
         self.listener = server.bind("127.0.0.1", 0)
         self.port = self.listener.getsockname()[1]
-        self.base = f"http://127.0.0.1:{self.port}"
+        self.base = f"{settings.http_scheme}://127.0.0.1:{self.port}"
+        # Under TLS the authority lies beside the certificate.
+        known = settings.http_cert_path
+        trust = True if known is None else ssl.create_default_context(cafile=str(known.with_name("ca.pem")))
         self.loop = asyncio.new_event_loop()
         self.task: asyncio.Task[None] | None = None
         self.error: BaseException | None = None
         self.thread = threading.Thread(target=self._run, name="gate")
-        self.http = httpx.Client(base_url=self.base, headers={"x-api-key": SETTINGS_KEY}, timeout=10.0)
-        self.bare = httpx.Client(base_url=self.base, timeout=10.0)
+        self.http = httpx.Client(base_url=self.base, headers={"x-api-key": SETTINGS_KEY}, timeout=10.0, verify=trust)
+        self.bare = httpx.Client(base_url=self.base, timeout=10.0, verify=trust)
 
     @property
     def password(self) -> dict[str, str]:

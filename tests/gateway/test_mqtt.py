@@ -8,21 +8,16 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 
 import paho.mqtt.client as paho
 import pytest
 from broker import Broker, Listener, free_port, running
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from fake_link import FakeLink
 from gate import opened, until
 from hypothesis import given
 from hypothesis import strategies as st
+from tls_files import make_certificates
 
 from cnctwin.link import LinkAlarm
 from cnctwin.reading import UNCERTAIN_NO_COMMUNICATION, Batch, Reading
@@ -179,28 +174,6 @@ def test_a_gateway_that_is_killed_is_told_by_its_last_will_and_its_values_expire
             until(lambda: late.of(SPEED))
             left_s = late.of(SPEED)[0].properties.MessageExpiryInterval
             assert 0 < left_s <= EXPIRY_S
-
-
-def make_certificates(folder: Path) -> None:
-    """A CA, and a certificate for 127.0.0.1 that is the broker's and the client's."""
-    now = datetime.now(UTC)
-
-    def named(name: str) -> x509.Name:
-        return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-
-    ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-
-    def certificate(subject: str, public_key, extension: x509.ExtensionType) -> bytes:
-        builder = x509.CertificateBuilder().subject_name(named(subject)).issuer_name(named("ca")).public_key(public_key)
-        builder = builder.serial_number(x509.random_serial_number()).not_valid_before(now - timedelta(hours=1))
-        builder = builder.not_valid_after(now + timedelta(hours=1)).add_extension(extension, critical=True)
-        return builder.sign(ca_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-
-    address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
-    (folder / "ca.pem").write_bytes(certificate("ca", ca_key.public_key(), x509.BasicConstraints(ca=True, path_length=None)))
-    (folder / "cert.pem").write_bytes(certificate("broker", key.public_key(), address))
-    plain = serialization.NoEncryption()
-    (folder / "key.pem").write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain))
 
 
 def test_a_broker_behind_tls_with_client_certificates(tmp_path: Path) -> None:

@@ -1,0 +1,56 @@
+"""REST, WebSocket and page over TLS: what a client sees, and what is said of files that are none."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+from pathlib import Path
+
+import pytest
+from fake_link import FakeLink
+from gate import opened
+from tls_files import make_certificates
+from websockets.sync.client import connect
+
+from cnctwin.errors import ConfigurationError
+from cnctwin.settings import Settings, load
+from gateway.api.server import tls_of
+
+
+def settings(folder: Path) -> dict[str, Path]:
+    return {"http_cert_path": folder / "cert.pem", "http_key_path": folder / "key.pem"}
+
+
+def test_everything_is_served_over_tls_and_the_session_stays_in_it(tmp_path: Path) -> None:
+    make_certificates(tmp_path)
+    with opened(tmp_path / "data", FakeLink(), **settings(tmp_path)) as gate:
+        assert gate.base.startswith("https://")
+        answer = gate.bare.post("/api/v1/login", json={"user": "operator", "password": gate.password["operator"]})
+        assert answer.status_code == 200
+        assert "secure" in answer.headers["set-cookie"].lower()
+        context = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+        with connect(gate.base.replace("https", "wss") + "/api/v1/stream", ssl=context) as stream:
+            stream.send(json.dumps({"machines": None, "signals": None, "max_hz": 5}))
+            assert json.loads(stream.recv(20))["type"] == "snapshot"
+        with socket.create_connection(("127.0.0.1", gate.port), 10) as plain:
+            plain.settimeout(20)
+            plain.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert b"HTTP/1.1" not in plain.recv(1000)
+        old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        old.load_verify_locations(tmp_path / "ca.pem")
+        old.set_ciphers("AES128-SHA256:AES256-GCM-SHA384")  # without forward secrecy
+        old.maximum_version = ssl.TLSVersion.TLSv1_2
+        with socket.create_connection(("127.0.0.1", gate.port), 10) as raw, pytest.raises((ssl.SSLError, ConnectionError)):
+            old.wrap_socket(raw, server_hostname="127.0.0.1")
+
+
+def test_files_that_are_no_certificate_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"cert\.pem: cannot be read: No such file"):
+        tls_of(Settings(data=tmp_path, **settings(tmp_path)))
+    make_certificates(tmp_path)
+    (tmp_path / "key.pem").write_text("no key")
+    with pytest.raises(ConfigurationError, match=r"key\.pem: not a certificate and its key in PEM"):
+        tls_of(Settings(data=tmp_path, **settings(tmp_path)))
+    with pytest.raises(ConfigurationError, match="http_cert_path and http_key_path: give both or none"):
+        load({"data": tmp_path, "http_cert_path": tmp_path / "cert.pem"})
