@@ -109,6 +109,8 @@ def load(path: Path) -> dict[str, Any] | None:
 def set_aside(path: Path, why: Exception) -> None:
     """Keep a file that cannot be used under another name, and say so once."""
     aside = path.with_name(path.name + ".corrupt")
+    if isinstance(why, KeyError):
+        why = ValueError(f"it has no {why}: another version wrote it")
     try:
         os.replace(path, aside)
         log.warning("%s cannot be used (%s): kept as %s, learning begins anew", path, why, aside.name)

@@ -153,9 +153,8 @@ class _Session:
         table.add_row("Machines" if many else "Machine", f"{machines}, speed {settings.speed:g}, seed {settings.seed}")
         table.add_row("Data", str(settings.data.resolve()))
         parts: list[Any] = [table, Text(), *self._logins()]
-        if not settings.is_loopback and settings.http_cert_path is None:
-            text = "The web page is served without encryption: passwords and keys can be read on the way. Give http_cert_path."
-            parts += [Text(text, style="bold yellow"), Text()]
+        for warning in open_on_a_network(settings):
+            parts += [Text(warning, style="bold yellow"), Text()]
         parts += [Text(f"Ready in {time.monotonic() - self.began:.1f} s. Ctrl-C stops everything.", style="dim")]
         return Panel(Group(*parts), title=f"cnctwin {__version__}", border_style="green", expand=False, padding=(1, 2))
 
@@ -171,6 +170,18 @@ class _Session:
         if self.settings.is_strict:
             note = "Only trusted certificates and these users get in. They are shown this once:"
         return [Text(note, style="bold"), table, Text()]
+
+
+def open_on_a_network(settings: Settings) -> list[str]:
+    """What others on the network can see or read that they may not expect; nothing on loopback."""
+    if settings.is_loopback:
+        return []
+    warnings = []
+    if settings.http_cert_path is None:
+        warnings.append("The web page is not encrypted: passwords and keys can be read on the way. Give http_cert_path.")
+    if settings.mqtt_broker is None and settings.embedded_broker != "none":
+        warnings.append("Whoever reaches the MQTT broker may read. Give mqtt_broker for one with logins, or embedded_broker none.")
+    return warnings
 
 
 def _insecure_banner() -> Panel:

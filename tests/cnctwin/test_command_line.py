@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cnctwin import __version__, cli
 from cnctwin.secrets import Vault
+from cnctwin.settings import Settings
+from cnctwin.up import open_on_a_network
 
 Typed = Callable[..., tuple[int, str]]
 
@@ -70,3 +73,17 @@ def test_new_passwords_are_shown_once_in_place_of_lost_ones(typed: Typed, tmp_pa
         "operator": "Operator", "engineer": "Engineer", "admin": "Admin",
     }  # fmt: skip
     assert "new ones in place of lost ones" in typed("init", "--data", str(tmp_path))[1]
+
+
+@pytest.mark.parametrize(
+    ("given", "warned"),
+    [
+        ({}, []),
+        ({"host": "0.0.0.0"}, ["The web page is not encrypted", "Whoever reaches the MQTT broker"]),
+        ({"host": "0.0.0.0", "mqtt_broker": "mq.example"}, ["The web page is not encrypted"]),
+        ({"host": "0.0.0.0", "embedded_broker": "none", "http_cert_path": Path("c"), "http_key_path": Path("k")}, []),
+    ],
+)
+def test_what_a_network_can_read_is_said(given: dict[str, Any], warned: list[str]) -> None:
+    found = open_on_a_network(Settings(**given))
+    assert [next((start for start in warned if text.startswith(start)), text) for text in found] == warned
