@@ -4,7 +4,8 @@
     machine 2   begin ---+--> columns X1 Y1 Z1 X2 Y2 Z2 .. --+--> end          follow(columns, state, ...) is pure, and a column
     machine 3   begin --'                                   '--> end          does not know its neighbours: same bytes as alone
 
-A group is no larger than what the processor's cache takes: beyond that more columns cost as much as more calls.
+What control, path and cut of a machine do is its own; axes, sensors and the numbers of all signals are columns of all machines. A
+group is as large as more columns still cost less than more calls.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from opcua_server.machine.signals import View, numbers, table
 
 Floats = npt.NDArray[np.float64]
 
-GROUP: Final = 32
+GROUP: Final = 64
 _AXES: Final = 3
 
 
