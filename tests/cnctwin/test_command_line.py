@@ -51,7 +51,8 @@ def test_the_command_is_called_by_its_name_and_knows_its_version(typed: Typed) -
 def test_a_mistake_is_one_line_that_names_it(typed: Typed, tmp_path: Path, arguments: tuple[str, ...], line: str) -> None:
     (tmp_path / "file").write_text("")
     places = {"FILE": str(tmp_path / "file"), "OK": str(tmp_path / "ok")}
-    Vault(tmp_path / "ok").ensure()
+    if "--broker-folder" in arguments:
+        Vault(tmp_path / "ok").ensure()  # else it would tell the passwords of a first start
 
     def placed(text: str) -> str:
         for name, place in places.items():

@@ -13,7 +13,7 @@ import paho.mqtt.client as paho
 import pytest
 from broker import Broker, Listener, running
 from fake_link import FakeLink
-from gate import Gate, opened, until
+from gate import opened, until
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -306,7 +306,3 @@ def follow(host: Listener) -> None:
         if kind != "NCMD":
             assert seq is not None
             expected = (seq + 1) % 256
-
-
-def test_without_a_group_there_is_no_edge_node(gate: Gate) -> None:
-    assert gate.settings.sparkplug_group is None

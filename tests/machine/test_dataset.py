@@ -25,22 +25,22 @@ Rows = list[dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def made() -> tuple[Dataset, Rows]:
-    """Two machines of four minutes with several faults each."""
-    dataset = Dataset(plan_of(240.0, ["coolant", "network_gaps"], None, machines=2, healthy_s=40.0, fault_s=40.0))
+    """Two machines of two and a half minutes with several faults each."""
+    dataset = Dataset(plan_of(150.0, ["coolant", "network_gaps"], None, machines=2, healthy_s=25.0, fault_s=25.0))
     names = [column.name for column in COLUMNS]
     return dataset, [dict(zip(names, row, strict=True)) for chunk in dataset.chunks() for row in zip(*chunk, strict=True)]
 
 
 def test_every_row_is_labelled_with_the_fault_that_acts_then_and_no_other(made: tuple[Dataset, Rows]) -> None:
     dataset, rows = made
-    assert len(rows) == dataset.plan.rows == 480
+    assert len(rows) == dataset.plan.rows == 300
     assert {episode.fault for episode in dataset.episodes} == {"coolant", "network_gaps"}
     for row in rows:
         acting = [
             episode
             for episode in dataset.episodes
             if episode.machine == row["machine"]
-            and episode.begun_s < row["time_s"] <= (episode.ended_s if episode.ended_s is not None else 240.0)
+            and episode.begun_s < row["time_s"] <= (episode.ended_s if episode.ended_s is not None else 150.0)
         ]
         assert row["fault"] == (acting[0].fault if acting else "none")
         assert (row["severity"] > 0.0) == bool(acting)
