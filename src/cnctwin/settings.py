@@ -265,8 +265,16 @@ class Settings(BaseSettings):
     @property
     def announced_url(self) -> str:
         """Address of the OPC UA server as others are told it: by the machine's name where it listens on all addresses."""
-        host = socket.gethostname() if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - compared, not bound
-        return f"opc.tcp://{_in_url(host)}:{self.opcua_port}"
+        return f"opc.tcp://{self._name_of_host}:{self.opcua_port}"
+
+    @property
+    def shown_host(self) -> str:
+        """Host as people are told it, to type into a browser."""
+        return "localhost" if self.is_loopback else self._name_of_host
+
+    @property
+    def _name_of_host(self) -> str:
+        return _in_url(socket.gethostname() if self.host in ("0.0.0.0", "::") else self.host)  # noqa: S104 - compared, not bound
 
     @property
     def watched_url(self) -> str:

@@ -139,7 +139,7 @@ class _Session:
 
     def _panel(self) -> Panel:
         settings = self.settings
-        shown_host = "localhost" if settings.is_loopback else settings.host
+        shown_host = settings.shown_host
         table = Table.grid(padding=(0, 2))
         table.add_column(style="bold")
         table.add_column()

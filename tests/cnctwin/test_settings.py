@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,13 @@ def test_every_problem_is_reported_at_once() -> None:
 def test_insecure_is_refused_on_any_address_but_loopback() -> None:
     assert "loopback" in problems(host="0.0.0.0", insecure=True)[0]
     assert load({"host": "::1", "insecure": True}).insecure
+
+
+def test_people_are_told_a_host_that_a_browser_can_reach() -> None:
+    assert load().shown_host == "localhost"
+    assert load({"host": "0.0.0.0"}).shown_host == socket.gethostname()
+    assert load({"host": "192.0.2.7"}).shown_host == "192.0.2.7"
+    assert load({"host": "2001:db8::7"}).shown_host == "[2001:db8::7]"
 
 
 def test_another_address_is_strict() -> None:
