@@ -111,6 +111,13 @@ def test_alarms_come_on_the_stream_and_are_listed_newest_first(gate: Gate) -> No
     assert set(listed[0]) == {"time", "severity", "code", "text", "active"}
 
 
+def test_names_that_nothing_has_are_told_and_the_rest_comes(gate: Gate) -> None:
+    with stream(gate) as ws:
+        ws.send(json.dumps({"machines": ["CNC-001", "CNC-01"], "signals": ["Spindle/ActSpeed", "Spindel/ActSpeed"]}))
+        assert receive(ws) == {"type": "unknown", "machines": ["CNC-01"], "signals": ["Spindel/ActSpeed"]}
+        assert set(receive(ws)["values"]) == {"Spindle/ActSpeed"}
+
+
 @pytest.mark.parametrize("wish", ["no json", "[]", '{"max_hz": 1000}', '{"more": 1}', '{"max_hz": NaN}', '{"machines": "CNC-001"}'])
 def test_a_wish_that_does_not_fit_is_answered_and_the_socket_stays(gate: Gate, wish: str) -> None:
     with stream(gate) as ws:

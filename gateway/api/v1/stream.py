@@ -25,6 +25,7 @@ from gateway.api.given import TheGateway
 from gateway.api.replies import NEW_API
 from gateway.core import Gateway
 from gateway.feed import Subscription
+from nodesets import catalogue
 
 router = APIRouter()
 FIRST_MESSAGE_S: Final = 10.0
@@ -60,6 +61,8 @@ async def stream(socket: WebSocket, gateway: TheGateway) -> None:
             if wish is not None:
                 if sending is not None:
                     sending.cancel()
+                if unknown := _unknown(gateway, wish):
+                    await socket.send_text(orjson.dumps({"type": "unknown", **unknown}).decode())
                 sending = asyncio.create_task(_send(socket, gateway, wish), name="stream-client")
             wish = await _wish(socket)
     except TimeoutError:
@@ -71,6 +74,17 @@ async def stream(socket: WebSocket, gateway: TheGateway) -> None:
         if sending is not None:
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
+
+
+def _unknown(gateway: Gateway, wish: Wish) -> dict[str, list[str]]:
+    """Names in a wish that nothing has now: misspelt, or of a machine that is to come; they stay in the subscription."""
+    machines = gateway.twin.machines
+    shown = {name for machine in machines.values() for name in machine.readings} if wish.signals else set()
+    found = {
+        "machines": [name for name in wish.machines or () if name not in machines],
+        "signals": [name for name in wish.signals or () if name not in catalogue.BY_NAME and name not in shown],
+    }
+    return {kind: names for kind, names in found.items() if names}
 
 
 async def _wish(socket: WebSocket) -> Wish | None:
