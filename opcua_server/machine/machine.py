@@ -42,6 +42,7 @@ from opcua_server.machine.pneumatics import AirUnit
 from opcua_server.machine.process.load import TICK_S, TICKS
 from opcua_server.machine.process.process import SAMPLES_PER_TICK, CutBlock, Process
 from opcua_server.machine.process.stock import Stock
+from opcua_server.machine.process.ticks import Ticks
 from opcua_server.machine.sensing import Sensing, sense
 from opcua_server.machine.sensors import DataLink
 from opcua_server.machine.shown import Shown
@@ -201,6 +202,8 @@ class Machine:
         count = len(begun)
         if not count:
             return
+        if count > 1:
+            Ticks.together([one.cut.ticks for one in begun])
         rows = np.concatenate([one.rows for one in begun], axis=1)
         force = np.repeat(np.concatenate([one.cut.force_n for one in begun], axis=1), SAMPLES_PER_TICK, axis=1)
         followed = self.axes.follow(rows[:3], rows[3:], force)
@@ -309,7 +312,7 @@ class Machine:
     def _surround(self, cut: CutBlock, physics: Physics) -> None:
         """Coolant, air and chips."""
         controller, process = self.controller, self.process
-        chips_kg = cut.removed_mm3 * process.stock.blank.material.kg_mm3 if process.stock else 0.0
+        chips_kg = cut.removed_mm3 * process.stock.blank.material.kg_mm3 if cut.removed_mm3 and process.stock else 0.0
         self.conveyor.step(
             BLOCK_S, self._energy_state == "working", chips_kg, physics.conveyor_drag, physics.conveyor_slip
         )  # fmt: skip
@@ -366,11 +369,11 @@ class Machine:
         """Machine alarms: what the builder's ladder program looks at."""
         controller = self.controller
         spindle = self.spindle
-        too_heavy = cut.mean_torque_nm > OVERLOAD * rated_torque_nm(spindle.speed_rpm)
+        too_heavy = cut.mean_torque_nm > 0.0 and cut.mean_torque_nm > OVERLOAD * rated_torque_nm(spindle.speed_rpm)
         stalled = self.process.engagement.area_mm2 > 0.0 and spindle.speed_rpm < STALLED * spindle.commanded_rpm
         if too_heavy or stalled:
             self._overloaded_s += BLOCK_S
-        else:
+        elif self._overloaded_s > 0.0:
             self._overloaded_s = max(self._overloaded_s - 0.2 * BLOCK_S, 0.0)
         if self._overloaded_s > 0.25 and controller.state is _RUNNING:
             controller.raise_alarm("EX1005", "SPINDLE OVERLOAD", details={"Tool": controller.tool_number})

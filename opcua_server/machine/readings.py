@@ -91,7 +91,7 @@ def _column(values: list[float]) -> Floats:
     return np.array(values)[:, None]
 
 
-_CHANNELS: Final = [int(one.channel) for one in SENSORS]
+_CHANNELS: Final = np.array([int(one.channel) for one in SENSORS])
 _SPREAD: Final = _column([one.spread for one in SENSORS])
 _RELATIVE: Final = _column([one.relative for one in SENSORS])
 _ESTIMATES: Final = slice(int(MONITOR[0].channel), int(MONITOR[-1].channel) + 1)

@@ -266,16 +266,16 @@ def objects(v: View) -> dict[str, Value]:
 
 _PLACE: Final = {signal.name: place for place, signal in enumerate(NUMERIC)}
 _STATES: Final = {(state, dark): list(state_rows(state, dark).values()) for state in MachineState for dark in (False, True)}
-_STATE_AT: Final = [_PLACE[name] for name in state_rows(MachineState.IDLE, False)]
-_READ_AT: Final = [_PLACE[name] for name in SIGNALS]
+_STATE_AT: Final = np.array([_PLACE[name] for name in state_rows(MachineState.IDLE, False)])
+_READ_AT: Final = np.array([_PLACE[name] for name in SIGNALS])
 _MOVING_AT: Final = np.array([[_PLACE[f"Axes/{axis}/{name}"] for axis in AXES] for name in MOVING])
 _DRIVES_AT: Final = [_PLACE[f"Axes/{axis}/{name}"] for axis in AXES for name in ("ActLoad", "ActPower", "ActTorque")]
 """What drives say that are without power when the machine is switched off."""
-_KNOWN_AT: Final = [_PLACE[one.signal] for one in _KNOWN]
+_KNOWN_AT: Final = np.array([_PLACE[one.signal] for one in _KNOWN])
 _PER: Final = np.array([one.per for one in _KNOWN])[:, None]
 _MOST: Final = np.array([one.high for one in _KNOWN])[:, None]
-_ELSEWHERE: Final = {*_STATE_AT, *_READ_AT, *_KNOWN_AT, *_MOVING_AT.ravel().tolist()}
-_WORKED_OUT_AT: Final = sorted(set(_PLACE.values()) - _ELSEWHERE)
+_ELSEWHERE: Final = {int(place) for at in (_STATE_AT, _READ_AT, _KNOWN_AT, _MOVING_AT.ravel()) for place in at}
+_WORKED_OUT_AT: Final = np.array(sorted(set(_PLACE.values()) - _ELSEWHERE))
 _WORKED_OUT: Final = itemgetter(*(NUMERIC[place].name for place in _WORKED_OUT_AT))
 
 

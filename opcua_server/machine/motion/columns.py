@@ -80,24 +80,25 @@ class Room:
         return iter(arrays).__next__
 
 
-Filter = tuple[tuple[float, ...], tuple[float, ...]]
+Filter = tuple[Floats, Floats]
+_Coefficients = tuple[tuple[float, ...], tuple[float, ...]]
 
 
-def _alike(filters: Sequence[Filter]) -> list[tuple[Filter, list[int]]]:
+def _alike(filters: Sequence[_Coefficients]) -> list[tuple[Filter, list[int]]]:
     """Each filter that there is, and the axes that have it."""
-    found: dict[Filter, list[int]] = {}
+    found: dict[_Coefficients, list[int]] = {}
     for axis, one in enumerate(filters):
         found.setdefault(one, []).append(axis)
-    return list(found.items())
+    return [((np.array(b), np.array(a)), axes) for (b, a), axes in found.items()]
 
 
-def _lag(p: AxisParameters) -> Filter:
+def _lag(p: AxisParameters) -> _Coefficients:
     """From commanded velocity to following error."""
     decay = exp(-p.kv_per_s * SAMPLE_S)
     return ((1.0 - p.velocity_feed_forward) / p.kv_per_s * (1.0 - decay),), (1.0, -decay)
 
 
-def _washout(p: AxisParameters) -> Filter:
+def _washout(p: AxisParameters) -> _Coefficients:
     """From changes of force to force felt: each change rises within the one time and fades within the other.
 
     exp(-t / decay) - exp(-t / rise) for a step at t = 0, scaled to reach 1 at its highest, sampled exactly.

@@ -17,7 +17,7 @@ import numpy as np
 from opcua_server.machine.motion.block import Floats
 
 _NAME: Final = "_sigtools"
-_Coefficients = tuple[float, ...]
+_Coefficients = Floats | tuple[float, ...]
 
 
 def _compiled() -> Callable[..., Any] | None:

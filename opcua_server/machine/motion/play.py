@@ -37,7 +37,8 @@ def carried(drive: Floats, steps: Floats, width: Floats, before: Floats, new: Ca
     np.maximum(low, first, out=out)
     np.minimum(out, high, out=out)
     if drive.shape[1] > 1:
-        turning = np.flatnonzero((steps[:, 1:].min(axis=1) < 0.0) & (steps[:, 1:].max(axis=1) > 0.0))
+        inner = steps[:, 1:]
+        turning = ((inner.min(axis=1) < 0.0) & (inner.max(axis=1) > 0.0)).nonzero()[0]
         if turning.size > MANY_ROWS:
             out[turning] = _together(low[turning], high[turning], before[turning])
             return out

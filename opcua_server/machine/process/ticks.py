@@ -2,7 +2,7 @@
 
     Load, flank wear --> power at each tick --> torque | forces on the axes | force of one tooth
 
-What is asked of one block is worked out for it alone, and what a fleet needs of many for all at once, number by number the same.
+What is asked of one block is worked out for it alone, what many blocks or machines need for all at once, number by number the same.
 """
 
 from __future__ import annotations
