@@ -63,6 +63,7 @@ FEATURES: Final[tuple[Feature, ...]] = (
     # A filter fills with chips for hours and is then flushed: a fifth of the flow comes and goes on a healthy machine.
     _as_is("Coolant/Flow", 0.04, -1),
     _as_is("Coolant/Pressure", 0.015, -1),
+    _as_is("Air/Pressure", 0.005, -1),
     _as_is("Power/Total"),
     _as_is("Power/Servo", 0.01),
     _as_is("Power/Auxiliary", 0.01),
@@ -96,6 +97,9 @@ CONTEXT: Final = (
     "Spindle/ActSpeed",
     "Spindle/CmdSpeed",
     "Coolant/IsOn",
+    "Environment/Temperature",
+    "Lubrication/Pressure",
+    "Structure/ThermalGrowthZ",
 )
 TEXTS: Final = ("Channel/ActMainProgramName", "Channel/ActProgramName")
 SIGNALS: Final[tuple[str, ...]] = tuple(

@@ -23,6 +23,9 @@ DETECTORS: Final = (
     ("isolation_forest", "Analytics/ForestScore"),
     ("drift", "Analytics/DriftScore"),
     ("wear", "Analytics/WearScore"),
+    ("chatter", "Analytics/ChatterScore"),
+    ("lubrication", "Analytics/LubricationScore"),
+    ("sensor", "Analytics/SensorScore"),
 )
 TRIGGERS: Final = frozenset({"Analytics/ToolRul", "Analytics/SpindleHealth", "Analytics/SpindleDaysLeft"})
 

@@ -28,7 +28,7 @@ Make = Callable[[int, int], Detector]
 def sample(rng: np.random.Generator, when: int, shift: float = 0.0, **numbers: float) -> Sample:
     valid = rng.random(N) > 0.1
     residuals = np.where(valid, rng.standard_normal(N), 0.0)
-    noise = np.random.default_rng(when).standard_normal(3)
+    noise = np.random.default_rng(when).standard_normal(9)
     used = 0.1 + when / 2500.0
     residuals[0] += shift
     valid[0] = True
@@ -41,6 +41,14 @@ def sample(rng: np.random.Generator, when: int, shift: float = 0.0, **numbers: f
         "Machine/PowerOnDuration": when * 5.0 / 3600.0,
         "Structure/Temperature": 24.0 + 0.02 * noise[0],
         "Coolant/Level": 80.0 - when * 5.0 / 3600.0 + 0.05 * noise[1],
+        "Spindle/MotorTemperature": 45.0 + 0.05 * noise[3],
+        "Structure/ThermalGrowthZ": 30.0 + 0.25 * noise[4],
+        "Environment/Temperature": 22.0 + 0.05 * noise[5],
+        "Lubrication/Pressure": 16.0 * np.exp(-(when % 60) / 9.0) + 0.08 * noise[6],
+        "Spindle/CmdSpeed": 4000.0,
+        "Spindle/VibrationAcceleration": 2.0 * np.exp(0.05 * noise[7]),
+        "Spindle/VibrationTooth": 1.5 * np.exp(0.09 * noise[8]),
+        "Tool/InCut": 1.0,
         "Tool/Number": 2.0,
         "Tool/CuttingTime": when / 24.0,
         "Tool/WearPercent": 22.0 + 39.0 * (used + used**2) + 1.3 * noise[2],
@@ -82,8 +90,8 @@ def test_it_says_that_it_waits_and_then_judges_healthy_rows_as_healthy(make: Mak
     scores = run(make(N, 1), 1500)
     known = [score for score in scores if score is not None]
     assert known
-    assert scores.index(known[0]) in (0, *range(100, 400))
-    assert all(score is not None for score in scores[400:])
+    assert scores.index(known[0]) in (0, *range(100, 1000))
+    assert all(score is not None for score in scores[1000:])
     assert max(score.value for score in known) < 1.0
     assert all(0.0 <= score.value <= 100.0 and score.contributions.shape == (N,) for score in known)
 

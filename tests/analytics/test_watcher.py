@@ -52,7 +52,8 @@ def test_a_healthy_machine_stays_below_the_threshold(mill: Any) -> None:
     found = by_name(watcher)
     # A quarter of an hour on, the course of slow signals is known but not yet what is usual of it.
     assert found.pop("Analytics/DriftScore").status == UNCERTAIN_SUB_NORMAL
-    assert found.pop("Analytics/WearScore").status == BAD_WAITING_FOR_INITIAL_DATA
+    for name in ("WearScore", "LubricationScore", "SensorScore"):
+        assert found.pop(f"Analytics/{name}").status == BAD_WAITING_FOR_INITIAL_DATA
     assert all(item.status == 0 for item in found.values()), [item for item in found.values() if item.status]
     assert found["Analytics/Anomalous"].value is False
     assert found["Analytics/Explanation"].value == ""
