@@ -14,50 +14,16 @@ import random
 import struct
 import sys
 import time
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA1
 
-from benchmarks.opcua.link import POLICY, Link, Refused, server_certificate
+from benchmarks.opcua.link import POLICY, Refused, server_certificate
+from benchmarks.security import greed
+from benchmarks.security.greed import Attack, reads, session
 from cnctwin.wire import encode
 from cnctwin.wire.scalars import ua
-
-SERVER = ua.NodeId(2253)
-CHUNK = 60_000
-CURRENT_TIME = ua.NodeId(2258)
-Attack = Callable[[int, float], Awaitable[int]]
-
-
-class Stranger(Link):
-    """A client from another address, with a session without a login, that cuts long requests into chunks."""
-
-    async def connect(self, port: int) -> None:
-        await asyncio.get_running_loop().create_connection(lambda: self, "127.0.0.1", port, local_addr=("127.0.0.2", 0))
-        url = b"opc.tcp://127.0.0.1"
-        hello = struct.pack("<IIIIIi", 0, 1 << 16, 1 << 16, 0, 0, len(url)) + url
-        self._transport.write(struct.pack("<4sI", b"HELF", len(hello) + 8) + hello)
-        await self._next()
-        await self._open_channel()
-
-    def send(self, body: bytes) -> None:
-        number = self._sequence + 1
-        for start in range(0, len(body), CHUNK):
-            part = body[start : start + CHUNK]
-            self._sequence += 1
-            kind = b"MSGF" if start + CHUNK >= len(body) else b"MSGC"
-            self._transport.write(struct.pack("<4sI8sII", kind, len(part) + 24, self._channel, self._sequence, number) + part)
-
-    @property
-    def transport(self) -> Any:
-        return self._transport
-
-
-async def session(port: int) -> Stranger:
-    made = Stranger()
-    await made.open(port)
-    return made
 
 
 async def connect(port: int, address: str = "127.0.0.2") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -169,7 +135,7 @@ async def never_reads(port: int, until: float) -> int:
             with contextlib.suppress(OSError, Refused):
                 link = await session(port)
                 link.transport.pause_reading()
-                body = link.built(read(1_000))
+                body = link.built(await reads(link, 1_000))
                 while time.monotonic() < until and not link.transport.is_closing():
                     if link.transport.get_write_buffer_size() < 1 << 20:
                         link.send(body)
@@ -181,75 +147,6 @@ async def never_reads(port: int, until: float) -> int:
         return count
 
     return sum(await asyncio.gather(*(one() for _ in range(5))))
-
-
-def read(count: int) -> Any:
-    asked = ua.ReadRequest()
-    asked.Parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
-    asked.Parameters.NodesToRead = [ua.ReadValueId(CURRENT_TIME, ua.UInt32(13))] * count
-    return asked
-
-
-def browse(count: int) -> Any:
-    asked = ua.BrowseRequest()
-    one = ua.BrowseDescription(ua.NodeId(85), ua.BrowseDirection.Both, ua.NodeId(), True, ua.UInt32(0), ua.UInt32(63))
-    asked.Parameters.NodesToBrowse = [one] * count
-    return asked
-
-
-def values(levels: int) -> Any:
-    asked = ua.WriteRequest()
-    inner = ua.Variant()
-    for _ in range(levels):
-        inner = ua.Variant([inner], ua.VariantType.Variant, is_array=True)
-    asked.Parameters.NodesToWrite = [ua.WriteValue(SERVER, ua.UInt32(13), None, ua.DataValue(inner))] * 200
-    return asked
-
-
-def repeated(make: Callable[[], Any]) -> Attack:
-    """One big request after the other, on five sessions."""
-
-    async def run(port: int, until: float) -> int:
-        async def one() -> int:
-            link, count = await session(port), 0
-            body = link.built(make())
-            while time.monotonic() < until:
-                with contextlib.suppress(Refused):  # refused is an answer
-                    await link.answer(body)
-                count += 1
-                if link.transport.is_closing():
-                    link = await session(port)
-                    body = link.built(make())
-            return count
-
-        return sum(await asyncio.gather(*(one() for _ in range(5))))
-
-    return run
-
-
-async def many_items(port: int, until: float) -> int:
-    """10,000 items on one node, made and deleted again."""
-    link, count = await session(port), 0
-    while time.monotonic() < until:
-        create = ua.CreateSubscriptionRequest()
-        create.Parameters.RequestedPublishingInterval = 10.0
-        create.Parameters.RequestedLifetimeCount, create.Parameters.RequestedMaxKeepAliveCount = 10_000, 100
-        number = (await link.ask(create, ua.CreateSubscriptionResponse)).Parameters.SubscriptionId
-        for start in range(0, 10_000, 500):
-            asked = ua.CreateMonitoredItemsRequest()
-            asked.Parameters.SubscriptionId = number
-            for index in range(start, start + 500):
-                parameters = ua.MonitoringParameters(index, 10.0, ua.ExtensionObject(), 1, True)
-                target = ua.ReadValueId(CURRENT_TIME, ua.UInt32(13))
-                asked.Parameters.ItemsToCreate.append(
-                    ua.MonitoredItemCreateRequest(target, ua.MonitoringMode.Reporting, parameters)
-                )
-            await link.ask(asked, ua.CreateMonitoredItemsResponse)
-            count += 1
-        delete = ua.DeleteSubscriptionsRequest()
-        delete.Parameters.SubscriptionIds = [number]
-        await link.ask(delete, ua.DeleteSubscriptionsResponse)
-    return count
 
 
 async def guessing(port: int, until: float) -> int:
@@ -291,11 +188,8 @@ ATTACKS: dict[str, Attack] = {
     "garbage": garbage,
     "open flood": open_flood,
     "never reads": never_reads,
-    "reads of 10,000": repeated(lambda: read(10_000)),
-    "browses of 1,000": repeated(lambda: browse(1_000)),
-    "nested values": repeated(lambda: values(90)),
-    "10,000 items": many_items,
     "guessing": guessing,
+    **greed.ATTACKS,
 }
 
 

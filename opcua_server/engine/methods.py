@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import inspect
 import logging
+import struct
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from cnctwin.wire import Budget, decode
-from cnctwin.wire.encode import array_writer
+from cnctwin.wire import Budget, decode, encode
 from cnctwin.wire.scalars import ua
 from nodesets.space_access import population
 from opcua_server.engine.contract import LONG, Beside, Limits, MethodHandler, Request, Service, ServiceFault
 from opcua_server.engine.fits import Fits, has_rank
 from opcua_server.engine.recalls import Recalls
+from opcua_server.engine.turns import Turn
 from opcua_server.security.access import may_call, may_configure, may_operate
 from opcua_server.security.audit import Audit
 from opcua_server.security.rights import Rights
@@ -22,7 +23,8 @@ from opcua_server.security.rights import Rights
 _C = ua.StatusCodes
 _logger = logging.getLogger(__name__)
 _audit = logging.getLogger("opcua_server.audit")
-_write_results: Final = array_writer(ua.CallMethodResult)
+_COUNT: Final = struct.Struct("<i").pack
+_ONE: Final = _COUNT(1)
 _HAS_TYPE: Final = ua.NodeId(ua.ObjectIds.HasTypeDefinition, 0)
 _TYPES: Final = frozenset({_HAS_TYPE, ua.NodeId(ua.ObjectIds.HasSubtype, 0)})
 _DEPTH: Final = 20
@@ -79,20 +81,27 @@ class Methods:
         return self._all(request, raw, read().MethodsToCall)
 
     async def _again(self, request: Request, one: Any, target: _Target, given: list[Any]) -> bytes:
-        return _encoded([await self._one(request, one, target, given)])
+        return _ONE + encode(await self._one(request, one, target, given)) + _COUNT(0)
 
     async def _all(self, request: Request, raw: bytes, calls: list[Any] | None) -> bytes:
         if not calls:
             raise ServiceFault(_C.BadNothingToDo)
         if len(calls) > self._limits.methods_per_call:
             raise ServiceFault(_C.BadTooManyOperations)
-        results = []
+        parts, size, turn = [_COUNT(len(calls))], 0, Turn()
         for one in calls:
+            if turn.is_over:
+                await turn.rest()
             target = self._target(one)
-            results.append(await self._one(request, one, target, list(one.InputArguments or [])))
-        if len(calls) == 1 and target.command is not None and results[0].StatusCode.is_good():
+            result = await self._one(request, one, target, list(one.InputArguments or []))
+            parts.append(encode(result))
+            size += len(parts[-1])
+            if size > self._limits.message_bytes:
+                raise ServiceFault(_C.BadResponseTooLarge)
+        if len(calls) == 1 and target.command is not None and result.StatusCode.is_good():
             self._recalls.learn(raw, one, target)
-        return _encoded(results)
+        parts.append(_COUNT(0))  # no DiagnosticInfos
+        return b"".join(parts)
 
     async def _one(self, request: Request, one: Any, target: _Target, given: list[Any]) -> Any:
         result = await self._result(request, one, target, given)
@@ -230,13 +239,6 @@ class Methods:
         if node.call is None:
             raise ServiceFault(_C.BadNotImplemented)
         return node.call(one.ObjectId, *given)
-
-
-def _encoded(results: list[Any]) -> bytes:
-    parts: list[bytes] = []
-    _write_results(results, parts.append)
-    parts.append(b"\x00\x00\x00\x00")  # no DiagnosticInfos
-    return b"".join(parts)
 
 
 def _who(request: Request) -> str:

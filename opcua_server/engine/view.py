@@ -6,7 +6,6 @@ same references. What a request costs is bounded, and long ones are sliced.
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import struct
 from typing import Any, Final
@@ -15,6 +14,7 @@ from cnctwin.wire import encoder
 from cnctwin.wire.encode import node_id_bytes
 from cnctwin.wire.scalars import ua
 from opcua_server.engine.contract import Limits, Request, Service, ServiceFault
+from opcua_server.engine.turns import Turn
 
 _C = ua.StatusCodes
 _NULL_STRING: Final = b"\xff\xff\xff\xff"
@@ -92,14 +92,14 @@ class View:
     async def _browse_long(self, request: Request, nodes: list[Any], limit: int) -> bytes:
         parts = [_COUNT(len(nodes))]
         made: set[bytes] = set()
-        size = 0
-        for position, one in enumerate(nodes):
+        size, turn = 0, Turn()
+        for one in nodes:
             parts.append(self._result(request, one, limit, made))
             size += len(parts[-1])
             if size > 4 * self._limits.message_bytes:
                 raise ServiceFault(_C.BadResponseTooLarge)
-            if position % SLICE == SLICE - 1:
-                await asyncio.sleep(0)
+            if turn.is_over:
+                await turn.rest()
         parts.append(_COUNT(0))
         return b"".join(parts)
 
@@ -185,8 +185,10 @@ class View:
     async def translate(self, _request: Request, params: Any) -> bytes:
         paths = params.BrowsePaths
         self._bounded(paths, self._limits.nodes_per_browse)
-        parts = [_COUNT(len(paths))]
-        for position, path in enumerate(paths):
+        parts, turn = [_COUNT(len(paths))], Turn()
+        for path in paths:
+            if turn.is_over:
+                await turn.rest()
             try:
                 targets = self._follow(path)
                 parts.append(struct.pack("<Ii", 0, len(targets)))
@@ -194,8 +196,6 @@ class View:
                     parts += (node_id_bytes(node_id), b"\xff\xff\xff\xff")
             except ServiceFault as fault:
                 parts.append(struct.pack("<Ii", fault.status, 0))
-            if position % SLICE == SLICE - 1:
-                await asyncio.sleep(0)
         parts.append(_COUNT(0))
         return b"".join(parts)
 

@@ -6,13 +6,16 @@ is told to the items of the node that emits it; senders name each notifier, as a
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from cnctwin.wire.scalars import ua
 from opcua_server.engine.contract import Core
 from opcua_server.engine.subscriptions.item import DISABLED, Item
+from opcua_server.engine.turns import Turn
 from opcua_server.security.access import may_configure
 from opcua_server.security.audit import SERVER
 
@@ -22,6 +25,11 @@ _HAS_PROPERTY: Final = ua.NodeId(46, 0)
 _NUMBER: Final = ua.NodeId(26, 0)
 _BASE_EVENT: Final = ua.NodeId(2041, 0)
 _AUDIT_EVENT: Final = ua.NodeId(2052, 0)
+AT_ONCE: Final = 100
+"""Items that hear of an event right away."""
+STEP: Final = 5
+MOST_WAITING: Final = 1_000
+"""Events that wait to be told; beyond, they are told without turns."""
 
 
 def _may_audit(item: Item) -> bool:
@@ -36,6 +44,9 @@ class EventHub:
         self._items: dict[Any, dict[Item, None]] = {}
         self._ancestors: dict[Any, frozenset[Any]] = {}
         self._original: Any = None
+        self._waiting: deque[tuple[Any, list[Item]]] = deque()
+        """Events and whom to tell of them, where there are many."""
+        self._teller: asyncio.Task[None] | None = None
         self.heard: list[Callable[[Any], None]] = []
         """Called with each event, whoever monitors it or not; must not raise."""
 
@@ -55,6 +66,7 @@ class EventHub:
         audit.tell, audit.listening = self.tell, lambda: SERVER in self._items
 
     def stop(self) -> None:
+        self._waiting.clear()
         if self._original is not None:
             self._core.server.iserver.subscription_service.trigger_event = self._original
             self._original = None
@@ -74,10 +86,30 @@ class EventHub:
         items = self._items.get(event.emitting_node)
         if not items:
             return
+        if not self._waiting and len(items) <= AT_ONCE:
+            self._offer(event, items)
+            return
+        if len(self._waiting) >= MOST_WAITING:
+            self._offer(*self._waiting.popleft())
+        self._waiting.append((event, list(items)))
+        if self._teller is None or self._teller.done():
+            self._teller = asyncio.get_running_loop().create_task(self._tell_in_turns())
+
+    async def _tell_in_turns(self) -> None:
+        """Filters of many items are many to work out: others are served meanwhile. Each item hears of events in their order."""
+        turn = Turn()
+        while self._waiting:
+            event, items = self._waiting.popleft()
+            for start in range(0, len(items), STEP):
+                self._offer(event, items[start : start + STEP])
+                if turn.is_over:
+                    await turn.rest()
+
+    def _offer(self, event: Any, items: Iterable[Item]) -> None:
         is_audit = self.is_subtype(getattr(event, "EventType", None), _AUDIT_EVENT)
         is_condition = hasattr(event, "BranchId")
-        for item in list(items):
-            if item.mode == DISABLED or item.query is None:
+        for item in items:
+            if item.mode == DISABLED or item.query is None or item.number not in item.subscription.items:
                 continue
             if is_audit and not _may_audit(item):
                 continue

@@ -61,6 +61,8 @@ class EventQuery:
         self.select: Sequence[Any] = event_filter.SelectClauses or []
         self._elements: Sequence[Any] = (event_filter.WhereClause.Elements if event_filter.WhereClause else None) or []
         self._is_subtype = is_subtype
+        self.size = len(self.select) + sum(1 + len(one.FilterOperands or ()) for one in self._elements)
+        """How many fields, elements and operands it has."""
 
     def passes(self, event: Any) -> bool:
         return not self._elements or self._element(0, event, {}) is True

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import struct
 from typing import Any, Final
 
-from cnctwin.wire import decode, encoder
+from cnctwin.wire import decode, encode
 from cnctwin.wire.scalars import ua
 from opcua_server.engine.attributes import may_read
 from opcua_server.engine.contract import Request, ServiceFault
@@ -18,14 +17,15 @@ from opcua_server.engine.subscriptions.item import DISABLED, REPORTING, SAMPLING
 from opcua_server.engine.subscriptions.queues import DataChange, percent_deadband
 from opcua_server.engine.subscriptions.ranged import RangedSlot
 from opcua_server.engine.subscriptions.subscription import Subscription
+from opcua_server.engine.turns import Turn
 
 _C: Final = ua.StatusCodes
 _DataChangeFilter: Final = ua.uaprotocol_auto.DataChangeFilter  # what is decoded; ua.DataChangeFilter is derived from it
 _EVENT_NOTIFIER, _VALUE = 12, 13
-_SLICE: Final = 250
-"""Items made before others get their turn."""
 _QUEUED_PER_SESSION: Final = 200_000
 """Entries that all queues of a session may promise together."""
+_FILTER_TERMS_PER_SESSION: Final = 20_000
+"""Fields and operands of the event filters of all its items together, a kilobyte each."""
 _NUMBERS: Final = frozenset(range(2, 12))
 """Built-in types a deadband can be applied to."""
 
@@ -42,18 +42,18 @@ class ItemServices:
         self._bound(asked.ItemsToCreate)
         timestamps = _timestamps(asked.TimestampsToReturn)
         subscription.touch()
-        made = []
-        for index, wanted in enumerate(asked.ItemsToCreate):
-            if index and index % _SLICE == 0:
-                await asyncio.sleep(0)
+        made, turn = [], Turn()
+        for wanted in asked.ItemsToCreate:
+            if turn.is_over:
+                await turn.rest()
                 subscription = hub.owned(request, asked.SubscriptionId)
             try:
-                made.append(self._create(request, subscription, wanted, timestamps))
+                result = self._create(request, subscription, wanted, timestamps)
             except ServiceFault as fault:
-                result = getattr(fault, "result", None)
-                made.append(_made(ua.MonitoredItemCreateResult, fault.status, result=result))
+                result = _made(ua.MonitoredItemCreateResult, fault.status, result=getattr(fault, "result", None))
+            made.append(encode(result))
         subscription.changed_items()
-        return struct_of(made, ua.MonitoredItemCreateResult)
+        return _all_of(made)
 
     def _create(self, request: Request, subscription: Subscription, wanted: Any, timestamps: int) -> Any:
         hub = self._hub
@@ -108,6 +108,7 @@ class ItemServices:
                 fault.result = result  # type: ignore[attr-defined]
                 raise fault
             query = EventQuery(wanted, hub.events.is_subtype)
+            self._bound_filters(item, query)
         elif isinstance(wanted, _DataChangeFilter):
             change = self._data_change(item.slot, wanted)
         elif wanted is not None and not _is_null(wanted):
@@ -118,8 +119,10 @@ class ItemServices:
         interval = 0.0 if is_event else revise.sampling_interval(parameters.SamplingInterval, publishing_ms)
         if interval == 0 and getattr(item.slot, "is_live", False):
             interval = 100.0  # a value that is made when it is asked for has to be asked
-        before = item.queue_size if item.number in item.subscription.items else 0
+        is_known = item.number in item.subscription.items
+        before = item.queue_size if is_known else 0
         left = _QUEUED_PER_SESSION - sum(one.promised for one in item.subscription.owner.subscriptions.values()) + before
+        item.subscription.terms_of_filters += _size(query) - (_size(item.query) if is_known else 0)
         item.handle = parameters.ClientHandle
         item.query, item.change = query, change
         item.interval_ms = interval
@@ -128,6 +131,15 @@ class ItemServices:
         item.discard_oldest = bool(parameters.DiscardOldest)
         item.sampler = None if is_event else hub.sampler(interval)
         return result
+
+    @staticmethod
+    def _bound_filters(item: Item, query: EventQuery) -> None:
+        """Filters of a session are bounded all together: each of ten thousand items could have a long one."""
+        held = sum(one.terms_of_filters for one in item.subscription.owner.subscriptions.values())
+        if item.number in item.subscription.items:
+            held -= _size(item.query)
+        if held + query.size > _FILTER_TERMS_PER_SESSION:
+            raise ServiceFault(_C.BadTooManyMonitoredItems)
 
     def _data_change(self, slot: Any, wanted: Any) -> DataChange:
         trigger = wanted.Trigger
@@ -164,22 +176,23 @@ class ItemServices:
         self._bound(asked.ItemsToModify)
         timestamps = _timestamps(asked.TimestampsToReturn)
         subscription.touch()
-        made = []
-        for index, wanted in enumerate(asked.ItemsToModify):
-            if index and index % _SLICE == 0:
-                await asyncio.sleep(0)
+        made, turn = [], Turn()
+        for wanted in asked.ItemsToModify:
+            if turn.is_over:
+                await turn.rest()
                 subscription = self._hub.owned(request, asked.SubscriptionId)
             item = subscription.items.get(wanted.MonitoredItemId)
             if item is None:
-                made.append(_made(ua.MonitoredItemModifyResult, _C.BadMonitoredItemIdInvalid))
+                made.append(encode(_made(ua.MonitoredItemModifyResult, _C.BadMonitoredItemIdInvalid)))
                 continue
             try:
-                made.append(self._modify(item, wanted.RequestedParameters, timestamps))
+                result = self._modify(item, wanted.RequestedParameters, timestamps)
             except ServiceFault as fault:
-                made.append(_made(ua.MonitoredItemModifyResult, fault.status, result=getattr(fault, "result", None)))
+                result = _made(ua.MonitoredItemModifyResult, fault.status, result=getattr(fault, "result", None))
+            made.append(encode(result))
         subscription.changed_items()
         self._hub.settle()
-        return struct_of(made, ua.MonitoredItemModifyResult)
+        return _all_of(made)
 
     def _modify(self, item: Item, parameters: Any, timestamps: int) -> Any:
         before = _way(item)
@@ -298,10 +311,10 @@ class ItemServices:
         subscription = self._hub.owned(request, asked.SubscriptionId)
         self._bound(asked.MonitoredItemIds)
         subscription.touch()
-        statuses = []
-        for index, number in enumerate(asked.MonitoredItemIds):
-            if index and index % _SLICE == 0:
-                await asyncio.sleep(0)
+        statuses, turn = [], Turn()
+        for number in asked.MonitoredItemIds:
+            if turn.is_over:
+                await turn.rest()
             item = subscription.items.get(number)
             statuses.append(0 if item is not None else int(_C.BadMonitoredItemIdInvalid))
             if item is not None:
@@ -321,6 +334,7 @@ class ItemServices:
             self._hub.events.remove(item)
         item.subscription.items.pop(item.number, None)
         item.subscription.promised -= item.queue_size
+        item.subscription.terms_of_filters -= _size(item.query)
         item.subscription.removed(item)
 
     def _bound(self, operations: Any) -> None:
@@ -398,14 +412,13 @@ def _made(kind: Any, status: int, item: Item | None = None, result: Any = None) 
     return made
 
 
-def struct_of(made: list[Any], kind: Any) -> bytes:
-    """Results and no DiagnosticInfos, as both services answer."""
-    write = encoder(kind)
-    parts = [struct.pack("<i", len(made))]
-    for one in made:
-        write(one, parts.append)
-    parts.append(struct.pack("<i", 0))
-    return b"".join(parts)
+def _all_of(made: list[bytes]) -> bytes:
+    """Results, encoded, and no DiagnosticInfos, as both services answer."""
+    return b"".join((struct.pack("<i", len(made)), *made, struct.pack("<i", 0)))
+
+
+def _size(query: EventQuery | None) -> int:
+    return query.size if query is not None else 0
 
 
 def _results(statuses: list[int]) -> bytes:

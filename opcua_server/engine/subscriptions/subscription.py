@@ -49,7 +49,7 @@ class Subscription:
     __slots__ = (
         "_changes", "_cursor", "_fresh", "_has_sent", "_next", "_panel", "_panels", "_pending", "_quiet", "_retained",
         "_without_request", "enabled", "items", "messages", "next_item", "notifications", "number", "owner", "promised", "ready",
-        "sent", "tally", "terms",
+        "sent", "tally", "terms", "terms_of_filters",
     )  # fmt: skip
 
     def __init__(self, number: int, terms: Terms, enabled: bool, changes: Changes, panels: Panels, retained: int) -> None:
@@ -65,6 +65,8 @@ class Subscription:
         self.next_item = 1
         self.promised = 0
         """Entries that the queues of its items may hold together."""
+        self.terms_of_filters = 0
+        """Fields and operands of its items' event filters."""
         self.tally: defaultdict[str, int] = defaultdict(int)
         """Counters of SubscriptionDiagnosticsDataType, by the names of its fields, but for the two below."""
         self.messages = 0

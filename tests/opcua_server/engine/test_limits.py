@@ -9,16 +9,21 @@ import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from asyncua import Client, ua
 from asyncua.ua.ua_binary import struct_from_binary
 
+from opcua_server.engine import turns
 from opcua_server.engine.configuration import room as configuration
 from opcua_server.engine.contract import Limits
 from opcua_server.engine.engine import COMPLAINTS_PER_S, Engine
+from opcua_server.engine.subscriptions import events, items
 from opcua_server.engine.subscriptions import service as subscriptions
+from opcua_server.sources.source import SourceEvent
 from tests.harness import wait_for
 from tests.opcua_server.bench import Bench, machine
 from tests.opcua_server.engine.bench import running
@@ -170,6 +175,106 @@ def test_what_may_not_be_read_or_executed_is_refused_to_everybody(bench: Bench, 
                 finally:
                     held.value = before
             await mill.call("Hold")
+
+    run(session)
+
+
+def _listening(subscription: int, count: int, fields: int) -> Any:
+    """Items on the events of the Server object, each with so many fields and a where clause of seven terms."""
+    field = ua.SimpleAttributeOperand(ua.NodeId(2041), [ua.QualifiedName("Message")], ua.UInt32(13), "")
+    like = ua.ContentFilterElement(ua.FilterOperator.Like, [field, ua.LiteralOperand(ua.Variant("%x"))])
+    either = ua.ContentFilterElement(ua.FilterOperator.Not, [ua.ElementOperand(ua.UInt32(1))])
+    chosen = ua.EventFilter([field] * fields, ua.ContentFilter([either, like, like]))  # 2 + 3 + 3 terms
+    one = ua.MonitoredItemCreateRequest(
+        ua.ReadValueId(ua.NodeId(2253), ua.UInt32(12)),
+        ua.MonitoringMode.Reporting,
+        ua.MonitoringParameters(1, 0.0, chosen, 10, True),
+    )
+    return ua.CreateMonitoredItemsRequest(
+        Parameters=ua.CreateMonitoredItemsParameters(subscription, ua.TimestampsToReturn.Both, [one] * count)
+    )
+
+
+def test_event_filters_of_a_session_are_bounded_together(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kilobyte a term: thousands of items with the longest filters would take gigabytes."""
+    monkeypatch.setattr(items, "_FILTER_TERMS_PER_SESSION", 100)
+
+    async def session() -> None:
+        async with bench.client() as client:
+            ask = client.uaclient.protocol.send_request
+            numbers = []
+            for _ in range(2):
+                asked = ua.CreateSubscriptionRequest(Parameters=ua.CreateSubscriptionParameters(1_000, 100, 10))
+                made = struct_from_binary(ua.CreateSubscriptionResponse, await ask(asked))
+                numbers.append(made.Parameters.SubscriptionId)
+            for number, good in ((numbers[0], 3), (numbers[1], 2)):  # 20 terms each: five items are all
+                found = struct_from_binary(ua.CreateMonitoredItemsResponse, await ask(_listening(number, 3, 12))).Results
+                assert [one.StatusCode.value for one in found] == [0] * good + [C.BadTooManyMonitoredItems] * (3 - good)
+            dropped = ua.DeleteMonitoredItemsRequest(
+                Parameters=ua.DeleteMonitoredItemsParameters(numbers[1], [one.MonitoredItemId for one in found[:2]])
+            )
+            await ask(dropped)
+            found = struct_from_binary(ua.CreateMonitoredItemsResponse, await ask(_listening(numbers[1], 3, 12))).Results
+            assert [one.StatusCode.value for one in found] == [0, 0, C.BadTooManyMonitoredItems], (
+                "what was given back is there again"
+            )
+
+    run(session)
+
+
+def test_a_call_whose_results_would_be_too_long_is_refused(tmp_path: Path) -> None:
+    """A thousand lists of ten thousand items are 80 MB."""
+    limits = replace(SMALL, items_per_session=2_000, methods_per_call=100, message_bytes=65_536)
+    rooms = [subscriptions.services]
+
+    async def session(bench: Bench) -> None:
+        async with bench.client() as client:
+            ask = client.uaclient.protocol.send_request
+            asked = ua.CreateSubscriptionRequest(Parameters=ua.CreateSubscriptionParameters(1_000, 100, 10))
+            number = struct_from_binary(ua.CreateSubscriptionResponse, await ask(asked)).Parameters.SubscriptionId
+            wanted = ua.MonitoredItemCreateRequest(ua.ReadValueId(ua.NodeId(2258), ua.UInt32(13)), ua.MonitoringMode.Disabled)
+            await ask(
+                ua.CreateMonitoredItemsRequest(
+                    Parameters=ua.CreateMonitoredItemsParameters(number, ua.TimestampsToReturn.Both, [wanted] * 250)
+                )
+            )  # 2 kB a list
+            one = ua.CallMethodRequest(ua.NodeId(2253), ua.NodeId(11492), [ua.Variant(number, ua.VariantType.UInt32)])
+            answered = await ask(ua.CallRequest(Parameters=ua.CallParameters([one] * 30)))
+            assert len(struct_from_binary(ua.CallResponse, answered).Results) == 30
+            with pytest.raises(ua.uaerrors.BadResponseTooLarge):
+                await ask(ua.CallRequest(Parameters=ua.CallParameters([one] * 40)))
+
+    with running(tmp_path, limits=limits, rooms=rooms) as bench:
+        run(lambda: session(bench))
+
+
+def test_events_told_in_turns_come_in_their_order(bench: Bench, engines: list[Engine], monkeypatch: pytest.MonkeyPatch) -> None:
+    """More items than are told at once: each hears of all events, one after the other, while others are served."""
+    monkeypatch.setattr(events, "AT_ONCE", 2)
+    monkeypatch.setattr(events, "STEP", 1)
+    monkeypatch.setattr(turns, "TURN_S", 0.0)
+
+    async def session() -> None:
+        async with bench.client() as client:
+            heard: dict[int, list[str]] = {}
+
+            class Handler:
+                def __init__(self, number: int) -> None:
+                    self.number = number
+
+                def event_notification(self, event: Any) -> None:
+                    heard.setdefault(self.number, []).append(event.Message.Text)
+
+            for number in range(3):
+                subscription = await client.create_subscription(50, Handler(number))
+                await subscription.subscribe_events(client.nodes.server, ua.ObjectIds.BaseEventType)
+            texts = [f"event {number}" for number in range(5)]
+            source = next(iter(bench.sources.values()))
+            source.events += [SourceEvent("message", time.time_ns(), 100, "M1", text) for text in texts]
+            until = time.monotonic() + 60
+            while time.monotonic() < until and not (len(heard) == 3 and all(texts[-1] in one for one in heard.values())):
+                await asyncio.sleep(0.05)
+            assert [[one for one in told if one in texts] for told in heard.values()] == [texts] * 3
 
     run(session)
 
