@@ -192,7 +192,7 @@ class MachineAlarms:
             level, condition = (_ACTIVE if kind in found else None), held.condition
             is_news = level is not None and condition.enabled and found[kind] != condition.present.message
             if level != condition.level or is_news:
-                message = found.get(kind, f"{condition.name} is over")
+                message = found.get(kind, f"over: {condition.present.message}")
                 self._tell(held, condition.observe(level, ALARMS[kind][2], message, now_ns))
 
     def _explain(self, now_ns: int) -> None:

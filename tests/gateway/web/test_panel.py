@@ -196,3 +196,25 @@ def test_a_narrow_window_shows_everything_without_scrolling_sideways(watched: Wa
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         cut = page.evaluate("[...document.querySelectorAll('.charts h2')].filter((h) => h.scrollWidth > h.clientWidth).length")
         assert cut == 0, f"headings of charts are cut off at {width}"
+
+
+def test_somebody_begins_and_ends_work_on_the_machine_and_switches_it_off_and_on(watched: Watched, gate: Gate) -> None:
+    page = show(watched, gate)
+    log_in(page, gate, "operator")
+    expect(page.get_by_text("Power and maintenance")).to_be_hidden()
+    gate.play({"Machine/MaintenanceMode": ""})
+    page.get_by_text("Power and maintenance").click()
+    page.get_by_label("Kind of work").select_option("Repair")
+    for method, words in (
+        ("BeginMaintenance", "Begin work"),
+        ("EndMaintenance", "End work"),
+        ("SwitchOff", "Switch off"),
+        ("SwitchOn", "Switch on"),
+    ):
+        page.click(f"[data-method={method}]")
+        if method == "SwitchOff":
+            page.click("#confirm-yes")
+        expect(page.locator(".results li").first).to_contain_text(f"{words}: done")
+    assert [call[1:] for call in gate.link.calls] == [
+        ("BeginMaintenance", ("Repair",)), ("EndMaintenance", ()), ("SwitchOff", ()), ("SwitchOn", ()),
+    ]  # fmt: skip

@@ -17,7 +17,9 @@ const OVERRIDES = [
 const PATIENCE = 10000;
 /** Characters of a program that the gateway takes; larger ones go over OPC UA. */
 const LARGEST_PROGRAM = 350000;
-const WORDS = { EmergencyStop: "Emergency stop", LoadProgram: "Load", SetFeedOverride: "Feed override", SetRapidOverride: "Rapid override",
+/** Kinds of work on a machine (OPC 40501-1, MaintenanceMode). */
+const WORK = ["Service", "Inspection", "Repair", "Upgrade", "Other"];
+const WORDS = { EmergencyStop: "Emergency stop", SwitchOff: "Switch off", SwitchOn: "Switch on", BeginMaintenance: "Begin work", EndMaintenance: "End work", LoadProgram: "Load", SetFeedOverride: "Feed override", SetRapidOverride: "Rapid override",
   SetSpindleOverride: "Spindle override", InjectFault: "Inject fault", ClearFault: "Clear faults" };
 const RESULTS = 3;
 
@@ -38,7 +40,7 @@ export class Panel {
     });
     this.keys = KEYS.map(([method, style]) => this.#button(method, method, () => ({}), { style }));
     root.append(el("h2", {}, "Operator panel"), this.locked, el("div", { class: "keys" }, ...this.keys), estop,
-      ...OVERRIDES.map((row) => this.#slider(...row)), this.#program(), this.#file(), this.results, this.#faults());
+      ...OVERRIDES.map((row) => this.#slider(...row)), this.#program(), this.#file(), this.results, this.#upkeep(), this.#faults());
   }
 
   #control(element, role) {
@@ -103,6 +105,19 @@ export class Panel {
       file.value = ""; // the same file, changed, can be chosen again
     });
     return el("label", { class: "field two" }, el("span", {}, "Own file"), file);
+  }
+
+  /** The main switch, and who works on the machine; for machines that tell their maintenance. */
+  #upkeep() {
+    const kind = this.#control(el("select", { "aria-label": "Kind of work" }, ...WORK.map((name) => el("option", { value: name }, name))), "Operator");
+    const begin = this.#button("Begin work", "BeginMaintenance", () => ({ Kind: kind.value }));
+    const off = this.#button("Switch off", "SwitchOff", () => ({}), {
+      ask: () => confirmed(`Switch ${this.model.chosen} off at the main switch?`, "Switch off"),
+    });
+    const [end, on] = [["End work", "EndMaintenance"], ["Switch on", "SwitchOn"]].map(([text, method]) => this.#button(text, method, () => ({})));
+    this.upkeep = el("details", { class: "faults", hidden: true }, el("summary", {}, "Power and maintenance"),
+      el("label", { class: "field two" }, el("span", {}, "Work"), kind), el("div", { class: "ends" }, begin, end), el("div", { class: "ends" }, off, on));
+    return this.upkeep;
   }
 
   #faults() {
@@ -189,6 +204,7 @@ export class Panel {
       this.#programs = names.join("\n");
       this.list.replaceChildren(...names.map((name) => el("option", { value: name })));
     }
+    this.upkeep.hidden = machine?.last("Machine/MaintenanceMode") === undefined;
     this.#drawFaults(machine);
   }
 
