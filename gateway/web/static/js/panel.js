@@ -115,7 +115,7 @@ export class Panel {
       ask: () => confirmed(`Switch ${this.model.chosen} off at the main switch?`, "Switch off"),
     });
     const [end, on] = [["End work", "EndMaintenance"], ["Switch on", "SwitchOn"]].map(([text, method]) => this.#button(text, method, () => ({})));
-    this.upkeep = el("details", { class: "faults", hidden: true }, el("summary", {}, "Power and maintenance"),
+    this.upkeep = el("details", { class: "upkeep", hidden: true }, el("summary", {}, "Power and maintenance"),
       el("label", { class: "field two" }, el("span", {}, "Work"), kind), el("div", { class: "ends" }, begin, end), el("div", { class: "ends" }, off, on));
     return this.upkeep;
   }
