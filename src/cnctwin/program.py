@@ -127,9 +127,13 @@ def _loaded(name: str) -> Serve:
     finally:
         gc.freeze()
         gc.enable()
+        gc.set_threshold(*COLLECTOR)
     return serve
 
 
+COLLECTOR: Final = (5_000, 10, 10)
+"""Objects more than before at which the collector looks at the young, and how often at those that stayed. With Python's own 700 a
+client that makes thousands of items has all that lives looked at several times a second, tens of milliseconds each."""
 SWITCH_S: Final = 0.0005
 """How long a thread may keep the interpreter while the loop wants it. Python's own 5 ms, several times a request, is what clients
 notice while something long is decoded, hashed or fitted in a thread."""

@@ -59,7 +59,8 @@ class Feed:
     def __init__(self, slot: Slot, changes: Changes, mark: Callable[[Feed], None] | None) -> None:
         self.slot = slot
         self.users = 0
-        self.listeners: list[Callable[[Feed, Any], None]] = []
+        self.listeners: dict[Any, Callable[[Feed, Any], None]] = {}
+        """By the item that listens: thousands may, to one value."""
         self.value = slot.value
         self.stamp = changes.number
         self._changes = changes
@@ -86,7 +87,7 @@ class Feed:
         if different:
             self._changes.number += 1
             self.stamp = self._changes.number
-        for listen in tuple(self.listeners):
+        for listen in tuple(self.listeners.values()):
             listen(self, value)
 
     def encoded(self, timestamps: int) -> bytes:

@@ -127,14 +127,13 @@ class Item:
             self.queue = ItemQueue(self.queue_size, self.discard_oldest)
             self.change.last = None
             self.feed = self.sampler.feed(self.slot)
-            self.feed.listeners.append(self.offer)
+            self.feed.listeners[self] = self.offer
             self.offer(self.feed, self.feed.value)
 
     def detach(self) -> None:
         """Stop, and forget what was queued."""
         if self.feed is not None and self.sampler is not None:
-            if self.offer in self.feed.listeners:
-                self.feed.listeners.remove(self.offer)
+            self.feed.listeners.pop(self, None)
             self.sampler.release(self.feed)
         if self.rows is not None and self.sampler is not None:
             if self.backlog is not None:

@@ -115,6 +115,12 @@ class Panel:
                     records += source.records(rows[changed], handles[changed], timestamps)
         return records
 
+    def has_changed(self, cursor: int) -> bool:
+        """Whether there are such notifications, which costs less than to make them."""
+        return any(feed.stamp > cursor for feed, _, _ in self._feeds) or any(
+            source.last_change > cursor and bool((source.stamps[rows] > cursor).any()) for source, rows, _, _ in self._runs
+        )
+
     def bodies(self, cursor: int, limit: int) -> list[Body]:
         """The same as messages; shared until the next change."""
         number = self._changes.number

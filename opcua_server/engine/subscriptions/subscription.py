@@ -88,10 +88,11 @@ class Subscription:
     def changed_items(self) -> None:
         """Items were made, modified or removed."""
         self._panel = None
+        self._fresh = []  # an item that is kept here would keep its subscription, and both would wait for the collector
 
     def removed(self, item: Item) -> None:
         self.ready.pop(item, None)
-        self._panel = None
+        self.changed_items()
 
     @property
     def cursor(self) -> int:
@@ -152,8 +153,8 @@ class Subscription:
         self._cursor = self._changes.number
 
     def has_news(self, *, take: bool = False) -> bool:
-        """Whether a message with notifications could be sent now; sharing makes this the building of it. ``take``: it is sent
-        next, whatever else comes."""
+        """Whether a message with notifications could be sent now. ``take``: it is sent next, whatever else comes, so it is built;
+        while nobody asks for it, it is not."""
         if not self.enabled:
             return False
         if self._pending:
@@ -164,12 +165,11 @@ class Subscription:
         number, cursor = self._changes.number, self._cursor
         if number == cursor:
             return False
-        bodies = panel.bodies(cursor, self.terms.limit)
-        if not bodies:
+        if not panel.has_changed(cursor):
             self._cursor = number  # what changed is not shown here
             return False
         if take:
-            self._pending.extend(bodies)
+            self._pending.extend(panel.bodies(cursor, self.terms.limit))
             self._cursor = number
         return True
 
