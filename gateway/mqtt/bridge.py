@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import logging
 import time
 from collections.abc import Iterable
-from typing import Final
 
-from cnctwin.secrets import Vault
-from cnctwin.settings import Settings
 from gateway.core import Gateway
-from gateway.mqtt.connection import BrokerAddress, Connection, StatusWords
+from gateway.mqtt.connection import Connection, StatusWords
 from gateway.mqtt.events import Events
+from gateway.mqtt.keeping import address_of, keep
 from gateway.mqtt.message import Message
 from gateway.mqtt.sinks import SINKS, Sink
 from gateway.twin import Update
-
-log = logging.getLogger("gateway.mqtt")
-TICK_S: Final = 0.25
-GOODBYE_S: Final = 0.5
 
 
 class Bridge:
@@ -50,28 +41,14 @@ class Bridge:
             self._publish(sink, sink.update(update, now))
 
     async def run(self) -> None:
-        ticking = asyncio.create_task(self._tick(), name="mqtt-tick")
-        living = asyncio.create_task(self.connection.run(), name="mqtt-connection")
-        try:
-            # Waited for, not gathered: the connection must outlive this task's cancellation by its last words.
-            done, _ = await asyncio.wait((ticking, living), return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            ticking.cancel()
-            with contextlib.suppress(Exception):
-                await self.connection.say_goodbye((m for sink in self._sinks for m in sink.farewell()), GOODBYE_S)
-            living.cancel()
-            await asyncio.gather(ticking, living, return_exceptions=True)
+        await keep("mqtt", self.connection, self._tick, lambda: (message for sink in self._sinks for message in sink.farewell()))
 
-    async def _tick(self) -> None:
-        while True:
-            await asyncio.sleep(TICK_S)
-            if self.connection.up:
-                now = time.monotonic()
-                for sink in self._sinks:
-                    self._publish(sink, sink.tick(now))
-            self._metrics.mqtt_waiting.set(self.connection.waiting)
+    def _tick(self) -> None:
+        if self.connection.up:
+            now = time.monotonic()
+            for sink in self._sinks:
+                self._publish(sink, sink.tick(now))
+        self._metrics.mqtt_waiting.set(self.connection.waiting)
 
     def _publish(self, sink: Sink, messages: Iterable[Message]) -> None:
         self._sink = sink.name
@@ -94,21 +71,3 @@ class Bridge:
 
     def _dropped(self, reason: str) -> None:
         self._metrics.mqtt_dropped.labels(self._sink, reason).inc()
-
-
-def address_of(settings: Settings) -> BrokerAddress:
-    """The broker the settings name, with the credentials they give, or the login of the embedded one."""
-    user, password = settings.mqtt_username, settings.mqtt_password
-    if user is None and settings.mqtt_broker is None:
-        login = Vault(settings.data).login("broker")
-        user, password = (login.user, login.password) if login is not None else (None, None)
-    return BrokerAddress(
-        settings.broker_host,
-        settings.mqtt_port,
-        user,
-        password,
-        settings.mqtt_use_tls,
-        settings.mqtt_ca_path,
-        settings.mqtt_cert_path,
-        settings.mqtt_key_path,
-    )

@@ -22,7 +22,7 @@ from tls_files import make_certificates
 from cnctwin.link import LinkAlarm
 from cnctwin.reading import UNCERTAIN_NO_COMMUNICATION, Batch, Reading
 from cnctwin.settings import Settings
-from gateway.mqtt.bridge import address_of
+from gateway.mqtt.keeping import address_of
 from gateway.mqtt.message import level
 from gateway.mqtt.sinks import SINKS
 from gateway.mqtt.sinks.unified import EXPIRY_S, REFRESH_S, UnifiedNamespace

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
 from collections.abc import Iterable
 
 from gateway.core import Gateway
-from gateway.mqtt.bridge import GOODBYE_S, TICK_S, address_of
 from gateway.mqtt.connection import Connection
+from gateway.mqtt.keeping import address_of, keep
 from gateway.mqtt.message import Message
 from gateway.mqtt.sparkplug.node import EdgeNode
 from gateway.twin import Update
@@ -56,28 +55,15 @@ class SparkplugBridge:
             self._publish(self.node.update(update, _now_ms(), time.monotonic()))
 
     async def run(self) -> None:
-        ticking = asyncio.create_task(self._tick(), name="sparkplug-tick")
-        living = asyncio.create_task(self.connection.run(), name="sparkplug-connection")
-        try:
-            done, _ = await asyncio.wait((ticking, living), return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            ticking.cancel()
-            with contextlib.suppress(Exception):
-                await self.connection.say_goodbye((), GOODBYE_S)
-            living.cancel()
-            await asyncio.gather(ticking, living, return_exceptions=True)
+        await keep("sparkplug", self.connection, self._tick)
 
-    async def _tick(self) -> None:
-        while True:
-            await asyncio.sleep(TICK_S)
-            if not self.connection.up:
-                continue
-            if self._torn:
-                self._came_up()
-            else:
-                self._publish(self.node.tick(_now_ms(), time.monotonic()))
+    def _tick(self) -> None:
+        if not self.connection.up:
+            return
+        if self._torn:
+            self._came_up()
+        else:
+            self._publish(self.node.tick(_now_ms(), time.monotonic()))
 
     def _came_up(self) -> None:
         self._torn = False
