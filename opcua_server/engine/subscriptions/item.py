@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import struct
 from datetime import UTC, datetime
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final, cast
 
 from cnctwin.wire import decode, encode
 from cnctwin.wire.scalars import ua
@@ -20,10 +21,12 @@ from opcua_server.engine.subscriptions.feeds import Feed, Sampler, stamped, stat
 from opcua_server.engine.subscriptions.filters import EventQuery
 from opcua_server.engine.subscriptions.overflow import overflow_event, refresh_required
 from opcua_server.engine.subscriptions.panel import Place
-from opcua_server.engine.subscriptions.queues import OVERFLOW, DataChange, ItemQueue
+from opcua_server.engine.subscriptions.queues import OVERFLOW, UNFILTERED, ItemQueue
 
 DISABLED, SAMPLING, REPORTING = range(3)
 """MonitoringMode."""
+NO_LINKS: Final = cast("dict[int, Any]", MappingProxyType({}))
+"""Of most items; nothing can be put into it. A client may have thousands: what each needs for itself is made when it does."""
 
 
 class Item:
@@ -63,7 +66,7 @@ class Item:
         self.interval_ms = 0.0
         self.queue_size = 1
         self.discard_oldest = True
-        self.change = DataChange()
+        self.change = UNFILTERED
         self.query: EventQuery | None = None
         self.sampler: Sampler | None = None
         self.feed: Feed | None = None
@@ -73,8 +76,8 @@ class Item:
         self.fresh = False
         self.triggered = False
         self.has_conditions = False
-        self.links: dict[int, Item] = {}
-        self.linked_from: dict[int, Item] = {}
+        self.links: dict[int, Item] = NO_LINKS
+        self.linked_from: dict[int, Item] = NO_LINKS
 
     @property
     def is_plain(self) -> bool:
@@ -125,7 +128,7 @@ class Item:
             self.fresh = True
         else:
             self.queue = ItemQueue(self.queue_size, self.discard_oldest)
-            self.change.last = None
+            self.change = self.change.anew()
             self.feed = self.sampler.feed(self.slot)
             self.feed.listeners[self] = self.offer
             self.offer(self.feed, self.feed.value)

@@ -13,8 +13,8 @@ from opcua_server.engine.contract import Request, ServiceFault
 from opcua_server.engine.ranges import parse
 from opcua_server.engine.subscriptions import revise
 from opcua_server.engine.subscriptions.filters import EventQuery, check
-from opcua_server.engine.subscriptions.item import DISABLED, REPORTING, SAMPLING, Item
-from opcua_server.engine.subscriptions.queues import DataChange, percent_deadband
+from opcua_server.engine.subscriptions.item import DISABLED, NO_LINKS, REPORTING, SAMPLING, Item
+from opcua_server.engine.subscriptions.queues import UNFILTERED, DataChange, percent_deadband
 from opcua_server.engine.subscriptions.ranged import RangedSlot
 from opcua_server.engine.subscriptions.subscription import Subscription
 from opcua_server.engine.turns import Turn
@@ -98,7 +98,7 @@ class ItemServices:
         is_event = item.slot.attribute == _EVENT_NOTIFIER
         wanted = parameters.Filter
         result: Any = None
-        query, change = None, DataChange()
+        query, change = None, UNFILTERED
         if is_event:
             if not isinstance(wanted, ua.EventFilter):
                 raise ServiceFault(_C.BadEventFilterInvalid)
@@ -124,7 +124,7 @@ class ItemServices:
         left = _QUEUED_PER_SESSION - sum(one.promised for one in item.subscription.owner.subscriptions.values()) + before
         item.subscription.terms_of_filters += _size(query) - (_size(item.query) if is_known else 0)
         item.handle = parameters.ClientHandle
-        item.query, item.change = query, change
+        item.query, item.change = query, change if item.queue is None else change.anew()
         item.interval_ms = interval
         item.queue_size = revise.queue_size(parameters.QueueSize, is_event, left)
         item.subscription.promised += item.queue_size - before
@@ -295,8 +295,10 @@ class ItemServices:
             item.detach()
         for number in set(item.links) - set(links):
             item.links[number].linked_from.pop(item.number, None)
-        item.links = links
+        item.links = links or NO_LINKS
         for linked in links.values():
+            if linked.linked_from is NO_LINKS:
+                linked.linked_from = {}
             linked.linked_from[item.number] = item
         if was_plain and links and item.mode != DISABLED:
             item.attach()

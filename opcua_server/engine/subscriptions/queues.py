@@ -88,6 +88,10 @@ class DataChange:
     deadband: float | None = None
     last: Any = None
 
+    def anew(self) -> DataChange:
+        """The same filter, for an item that judges by it: it has seen nothing."""
+        return DataChange(self.trigger, self.deadband)
+
     def passes(self, value: Any) -> bool:
         """Whether a sample is a change against the last one that passed; it is then the last one."""
         if self.last is None or self._is_change(self.last, value):
@@ -107,6 +111,10 @@ class DataChange:
         if last.Value.VariantType != value.Value.VariantType:
             return True
         return exceeds(last.Value.Value, value.Value.Value, self.deadband)
+
+
+UNFILTERED: Final = DataChange()
+"""Of an item that asked for nothing else; one that judges samples by it has its own."""
 
 
 def exceeds(last: Any, value: Any, deadband: float) -> bool:

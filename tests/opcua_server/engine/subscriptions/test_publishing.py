@@ -174,7 +174,7 @@ def test_a_sampling_item_is_told_when_the_item_it_is_linked_to_is() -> None:
     source, sampled = HandSlot(1.0), HandSlot(10.0)
     linked = rig.item(sampled, 2, mode=1, queue_size=5)
     trigger = rig.item(source, 1, queue_size=2)
-    trigger.links[linked.number] = linked
+    trigger.links = {linked.number: linked}
     assert rig.values() == [(1, 1.0, 0)]
     sampled.set(11.0)
     assert rig.values() == []
