@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import struct
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.opcua.link import Link, Refused
@@ -157,6 +158,25 @@ class Calling(Asking):
             raise Refused(f"Call: {result.StatusCode.name}")
 
 
+class Together:
+    """Sessions that each do the same, none waiting for another."""
+
+    def __init__(self, parts: Sequence[Asking]) -> None:
+        self._parts = parts
+
+    async def prepare(self) -> None:
+        for part in self._parts:
+            await part.prepare()
+
+    async def start(self) -> None:
+        for part in self._parts:
+            await part.start()
+
+    async def stop(self) -> dict[str, float]:
+        reports = await asyncio.gather(*(part.stop() for part in self._parts))
+        return {"operations": sum(one["operations"] for one in reports), "seconds": max(one["seconds"] for one in reports)}
+
+
 class Connecting:
     """Connections with a session, opened and closed one after the other."""
 
@@ -210,4 +230,4 @@ class Holding:
         return {"operations": len(self._links), "seconds": 0.0}
 
 
-__all__ = ["Browsing", "Calling", "Connecting", "Holding", "Reading", "Writing"]
+__all__ = ["Browsing", "Calling", "Connecting", "Holding", "Reading", "Together", "Writing"]

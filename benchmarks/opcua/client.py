@@ -11,24 +11,25 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.opcua.asking import Browsing, Calling, Connecting, Holding, Reading, Writing
+from benchmarks.opcua.asking import Browsing, Calling, Connecting, Holding, Reading, Together, Writing
 from benchmarks.opcua.link import Identity, server_certificate
 from benchmarks.opcua.listening import Listening
 from benchmarks.opcua.orders import lines, say
 
-ONE_SESSION: Final[dict[str, Any]] = {
+ASKING: Final[dict[str, Any]] = {
     "read": Reading, "write": Writing, "browse": Browsing, "call": Calling, "connect": Connecting,
 }  # fmt: skip
-MANY_SESSIONS: Final[dict[str, Any]] = {"subscribe": Listening, "hold": Holding}
+LISTENING: Final[dict[str, Any]] = {"subscribe": Listening, "hold": Holding}
 
 
 async def main(action: str, port: int, namespace: int, sessions: int, items: int, folder: str) -> None:
     identity = None if folder == "-" else Identity.of(Path(folder), await server_certificate(port))
     part: Any
-    if action in MANY_SESSIONS:
-        part = MANY_SESSIONS[action](port, identity, namespace, sessions, items)
+    if action in LISTENING:
+        part = LISTENING[action](port, identity, namespace, sessions, items)
     else:
-        part = ONE_SESSION[action](port, identity, namespace, items)
+        parts = [ASKING[action](port, identity, namespace, items) for _ in range(sessions)]
+        part = parts[0] if sessions == 1 else Together(parts)
     await part.prepare()
     say("set")
     cpu = 0.0

@@ -10,6 +10,9 @@ VARIABLES: Final = 6_000
 """Of the servers that stay up for a round."""
 PUBLISHED: Final = 60_000
 RATE_HZ: Final = 10.0
+TOGETHER: Final = 8
+"""Sessions that each ask again when they are answered: enough for a server to have always one to answer. With one session it waits
+for the client between two requests, and what it then costs to wake up is measured too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +56,14 @@ def _asking(encrypted: bool) -> list[Scenario]:
         ("Call", "call", "Call", 1, False),
         ("Connect", "connect", "session", 1, False),
     ]
-    return [
+    alone = [
         Scenario(name + end, action, operation, items=items, ticking=ticking, encrypted=encrypted)
         for name, action, operation, items, ticking in rows
+    ]
+    return alone + [
+        Scenario(f"{name}, {TOGETHER} at once{end}", action, operation, TOGETHER, items, encrypted=encrypted)
+        for name, action, operation, items, _ticking in rows
+        if name in ("Read 1", "Read 60", "Write 1", "Write 60", "Call")
     ]
 
 

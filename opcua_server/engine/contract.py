@@ -70,6 +70,10 @@ class Answer(Protocol):
     @property
     def is_open(self) -> bool: ...
 
+    @property
+    def connection(self) -> Any:
+        """What carries it, for those who ``expect`` more of its kind there."""
+
     def send(self, response_type: int, body: Bytes, *, status: int = 0) -> None:
         """``body`` is what follows the ResponseHeader. Called once."""
 

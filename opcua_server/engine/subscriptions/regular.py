@@ -38,7 +38,7 @@ class Regular:
         self._hint_s = header.timeout_hint / 1000
         self._session: Any = request.session
         self._desk = desk
-        self._start = request.answer.connection.channel.start_of_frames(_FRAME_SIZE)  # type: ignore[attr-defined]
+        self._start = request.answer.connection.channel.start_of_frames(_FRAME_SIZE)
 
     def take_frame(self, connection: Any, frame: bytes) -> bool:
         """Serve a request that is one of them, in its frame; nothing has changed where it is not. Only over a channel without

@@ -23,11 +23,11 @@ from cnctwin.wire import encode
 
 
 def test_our_server_is_measured_encrypted_and_its_answers_are_checked(tmp_path: Path) -> None:
-    scenarios = [one for one in SCENARIOS if one.name == "Write 60, encrypted"]
+    scenarios = [one for one in SCENARIOS if one.name == "Write 60, 8 at once, encrypted"]
     results = Results(["cnctwin"], [one.name for one in scenarios])
     Rounds(results, scenarios, 0.2, tmp_path, None, variables=1).run(1, lambda: None)
     assert results.failed == {}
-    (found,) = results.found["Write 60, encrypted", "cnctwin"]
+    (found,) = results.found["Write 60, 8 at once, encrypted", "cnctwin"]
     assert found["cpu_us"] > 0
     assert found["rate"] > 0
 
@@ -51,7 +51,7 @@ def test_measurements_come_back_from_json_as_the_same_tables_and_drawing() -> No
     ratio = 1_000.0 / (2.0 * (names.index("Read 1") + 1))
     assert f"{ratio:.1f}" in shown[0]
     assert chart(results) == chart(again)
-    assert chart(results).count("<circle") == sum("session" in name and "encrypted" not in name for name in names) + 1
+    assert chart(results).count("<circle") == sum(one.action == "subscribe" and not one.encrypted for one in SCENARIOS) + 1
 
 
 @pytest.mark.parametrize("fraction", [None, 7])
