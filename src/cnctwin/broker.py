@@ -1,6 +1,7 @@
 """The MQTT broker that `up` starts when none is configured: mosquitto where it is installed, else the NATS server's MQTT.
 
-Both listen on the given address only, keep their state in the data folder, let everybody read and only the gateway write.
+Both listen on the given address only, keep their state in the data folder, and let only the gateway write. On loopback everybody
+reads; on any other address, and where trust is required, those who log in as ``reader``.
 The choice and the brokers that were refused: docs/decisions/0004-embedded-broker.md.
 """
 
@@ -13,33 +14,55 @@ import secrets
 import shutil
 import socket
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from cnctwin.errors import StartError
 from cnctwin.secrets import Login, Vault
-from cnctwin.settings import Settings
+from cnctwin.settings import Settings, in_url
 from cnctwin.supervisor import Command
 
 _MOSQUITTO_PLACES: Final = ("/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto", "/opt/homebrew/sbin/mosquitto")
 _PBKDF2_ROUNDS: Final = 20_000
-"""The password is 32 random bytes, so the rounds guard nothing but the format; mosquitto's own default is 101."""
+"""The passwords are random, so the rounds guard nothing but the format; mosquitto's own default is 101."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """Where a broker listens, and who may come in: ``gateway`` writes, ``reader`` reads, and everybody does with ``is_open``."""
+
+    host: str
+    port: int
+    gateway: Login
+    reader: Login
+    is_open: bool
+
+
+def doors(data: Path, host: str, port: int, *, is_open: bool) -> Doors:
+    """The logins of this data folder. Raises StartError where one is missing."""
+    vault = Vault(data)
+    gateway, reader = vault.login("broker"), vault.login("reader")
+    if gateway is None or reader is None:
+        missing = "broker" if gateway is None else "reader"
+        raise StartError(f"{vault.folder / missing}.json is missing: delete {vault.folder} to make new secrets")
+    return Doors(host, port, gateway, reader, is_open)
 
 
 def command(settings: Settings) -> Command | None:
     """How to start the broker; None when one is configured or none is wanted. Writes its configuration (mode 0600)."""
     if settings.mqtt_broker is not None or settings.embedded_broker == "none":
         return None
-    login = Vault(settings.data).login("broker")
-    if login is None:
-        raise StartError(f"{settings.data}/secrets/broker.json is missing: delete {settings.data}/secrets to make new secrets")
+    who = doors(settings.data, settings.host, settings.mqtt_port, is_open=not settings.is_strict)
     found: dict[str, str | None] = {"mosquitto": _mosquitto(), "nats": _nats()}
     wanted = ("mosquitto", "nats") if settings.embedded_broker == "auto" else (settings.embedded_broker,)
     for kind in wanted:
         program = found[kind]
         if program is not None:
-            configuration = _WRITERS[kind](settings.data / "broker", settings.host, settings.mqtt_port, login)
-            return Command("broker", (program, "-c", str(configuration)), ready=lambda: _accepts(settings.host, settings.mqtt_port))
+            configuration = _WRITERS[kind](settings.data / "broker", who)
+            return Command(
+                "broker", (program, "-c", str(configuration)), ready=lambda: _accepts(settings.broker_host, settings.mqtt_port)
+            )
     raise StartError(
         f"no MQTT broker found ({', '.join(wanted)}): install mosquitto, or give one with MQTT_BROKER, or set embedded_broker none"
     )
@@ -54,16 +77,20 @@ def _nats() -> str | None:
     return str(beside) if os.access(beside, os.X_OK) else shutil.which("nats-server")
 
 
-def write_mosquitto(folder: Path, host: str, port: int, login: Login) -> Path:
+def write_mosquitto(folder: Path, who: Doors) -> Path:
     """Configuration, passwords and access list of a mosquitto in ``folder``; returns the configuration's path."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _private(folder / "passwords", f"{login.user}:{_mosquitto_hash(login.password)}\n")
+    hashes = (f"{login.user}:{_mosquitto_hash(login.password)}\n" for login in (who.gateway, who.reader))
+    _private(folder / "passwords", "".join(hashes))
+    # mosquitto_sub reads this where XDG_CONFIG_HOME names the folder: how a container asks whether its broker is well.
+    _private(folder / "mosquitto_sub", f"-u {who.reader.user}\n-P {who.reader.password}\n")
     # A host may ask an edge node of Sparkplug to be born again; nobody else's words are taken.
-    everybody = "topic read #\ntopic read $SYS/#\ntopic write spBv1.0/+/NCMD/+\n"
-    _private(folder / "acl", f"{everybody}\nuser {login.user}\ntopic readwrite #\n")
+    reads = "topic read #\ntopic read $SYS/#\ntopic write spBv1.0/+/NCMD/+\n"
+    everybody = reads if who.is_open else ""
+    _private(folder / "acl", f"{everybody}\nuser {who.reader.user}\n{reads}\nuser {who.gateway.user}\ntopic readwrite #\n")
     lines = (
-        f"listener {port} {host}",
-        "allow_anonymous true",
+        f"listener {who.port} {who.host}",
+        f"allow_anonymous {'true' if who.is_open else 'false'}",
         f"password_file {folder / 'passwords'}",
         f"acl_file {folder / 'acl'}",
         "persistence true",
@@ -79,17 +106,19 @@ def write_mosquitto(folder: Path, host: str, port: int, login: Login) -> Path:
     return _private(folder / "mosquitto.conf", "\n".join(lines) + "\n")
 
 
-def _write_nats(folder: Path, host: str, port: int, login: Login) -> Path:
+def _write_nats(folder: Path, who: Doors) -> Path:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    everybody = f", no_auth_user: {who.reader.user}" if who.is_open else ""
+    rights = 'permissions: { subscribe: ">", publish: { deny: ">" } }'
     text = f"""\
 server_name: cnctwin
 listen: "127.0.0.1:-1"
 jetstream {{ store_dir: "{folder / "nats"}", max_mem: 64M, max_file: 512M }}
-mqtt {{ listen: "{host}:{port}", no_auth_user: reader }}
+mqtt {{ listen: "{in_url(who.host)}:{who.port}"{everybody} }}
 authorization {{
   users: [
-    {{ user: reader, password: "{secrets.token_urlsafe(16)}", permissions: {{ subscribe: ">", publish: {{ deny: ">" }} }} }}
-    {{ user: "{login.user}", password: "{login.password}" }}
+    {{ user: "{who.reader.user}", password: "{who.reader.password}", {rights} }}
+    {{ user: "{who.gateway.user}", password: "{who.gateway.password}" }}
   ]
 }}
 """
@@ -115,7 +144,7 @@ def _private(path: Path, text: str) -> Path:
 
 def _accepts(host: str, port: int) -> bool:
     try:
-        with socket.create_connection(("127.0.0.1" if host == "0.0.0.0" else host, port), 0.5):  # noqa: S104 - compared, not bound
+        with socket.create_connection((host, port), 0.5):
             return True
     except OSError:
         return False

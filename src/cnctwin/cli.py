@@ -15,7 +15,7 @@ import typer
 
 from cnctwin import __version__, program
 from cnctwin.errors import CnctwinError, ConfigurationError, StartError
-from cnctwin.settings import Settings, load
+from cnctwin.settings import LOOPBACK, Settings, load
 
 COMMANDS: Final = "cnctwin.commands"
 
@@ -121,26 +121,30 @@ def init(
     data: Annotated[Path | None, typer.Option(help="folder of all state, keys and stores", show_default=False)] = None,
     broker_folder: Annotated[Path | None, typer.Option(help="write the configuration of a mosquitto there")] = None,
     broker_port: Annotated[int, typer.Option(help="port that mosquitto listens on")] = 1883,
+    broker_bind: Annotated[
+        str, typer.Option(help="address at which others reach that mosquitto; on any but loopback readers need a login")
+    ] = "127.0.0.1",
     new_passwords: Annotated[
         bool, typer.Option("--new-passwords", help="new passwords and API key in place of lost ones; what runs takes them at once")
     ] = False,
 ) -> None:
     """Make users, passwords and keys without starting anything; for containers. They are shown this once."""
     from cnctwin import preflight
-    from cnctwin.broker import write_mosquitto
+    from cnctwin.broker import doors, write_mosquitto
     from cnctwin.secrets import Vault
 
     folder = load({"data": data} if data else {}).data
     preflight.folder(folder)
     vault = Vault(folder)
     first = vault.ensure() or (vault.renew() if new_passwords else None)
-    login = vault.login("broker")
-    if broker_folder is not None and login is not None:
-        write_mosquitto(broker_folder, "0.0.0.0", broker_port, login)  # noqa: S104 - inside the container's own network
+    if broker_folder is not None:
+        # It listens inside the container's own network, on all addresses of it.
+        who = doors(folder, "0.0.0.0", broker_port, is_open=broker_bind in LOOPBACK)  # noqa: S104
+        write_mosquitto(broker_folder, who)
     if first is None:
         typer.echo("users and keys are there already; new ones in place of lost ones: cnctwin init --new-passwords")
         return
-    for known in first.logins:
+    for known in (*first.logins, first.reader):
         typer.echo(f"{known.user:<10} {known.password}")
     typer.echo(f"{'API key':<10} {first.api_key}")
 

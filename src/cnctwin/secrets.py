@@ -4,8 +4,11 @@
     <data>/secrets/api-keys.json    SHA-256 of each REST key and its role                     read by the gateway
     <data>/secrets/<program>.json   the program's own OPC UA login                            read by that program
     <data>/secrets/broker.json      the gateway's login at the embedded MQTT broker           read by gateway and supervisor
+    <data>/secrets/reader.json      the login of those who only read there                    read by supervisor
 
-Only the programs' own logins are kept in clear: a program cannot be asked for a password. The operator's are printed once.
+Only the programs' own logins are kept in clear: a program cannot be asked for a password. The operator's are printed once. So is
+the reader's, but it is kept in clear too: the two brokers have no form of a hash in common, and it opens nothing that is not in
+this folder.
 """
 
 from __future__ import annotations
@@ -52,9 +55,10 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class FirstSecrets:
-    """What is shown once: the people's passwords and one REST key of role Engineer."""
+    """What is shown once: the people's passwords, the reader's at the embedded MQTT broker, and one REST key of role Engineer."""
 
     logins: tuple[Login, ...]
+    reader: Login
     api_key: str
 
 
@@ -69,6 +73,8 @@ class Vault:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if (self.folder / "users.json").exists():
             self._read("users")
+            if not (self.folder / "reader.json").exists():  # made by a version that let everybody read
+                self._write_reader()
             return None
         people = tuple(Login(user, secrets.token_urlsafe(12)) for user in PEOPLE)
         programs = tuple(Login(user, secrets.token_urlsafe(32)) for user in PROGRAMS)
@@ -79,19 +85,20 @@ class Vault:
         self._write("broker", {"user": "gateway", "password": secrets.token_urlsafe(32)})
         self._write("api-keys", {_digest(key): "Engineer"})
         users = {login.user: {"role": roles[login.user], "hash": _HASHER.hash(login.password)} for login in people + programs}
+        reader = self._write_reader()
         self._write("users", users)
-        return FirstSecrets(people, key)
+        return FirstSecrets(people, reader, key)
 
     def renew(self) -> FirstSecrets:
-        """New passwords for the people who have one, and one new REST key; the old ones hold no longer. Certificates
-        and the programs' logins stay. Programs that run take the new ones at once: files are read as they change."""
+        """New passwords for the people who have one and for MQTT's reader, and one new REST key; the old ones hold no longer.
+        Certificates and the programs' logins stay. Programs that run take the new ones at once: files are read as they change."""
         users = self._read("users")
         people = tuple(Login(user, secrets.token_urlsafe(12)) for user in PEOPLE if user in users)
         key = secrets.token_urlsafe(24)
         changed = {login.user: {**users[login.user], "hash": _HASHER.hash(login.password)} for login in people}
         self._write("users", {**users, **changed})
         self._write("api-keys", {_digest(key): "Engineer"})
-        return FirstSecrets(people, key)
+        return FirstSecrets(people, self._write_reader(), key)
 
     def login(self, program: str) -> Login | None:
         """The OPC UA login of a program; None where the folder has none (a foreign server is watched)."""
@@ -100,6 +107,11 @@ class Vault:
         except FileNotFoundError:
             return None
         return Login(str(content["user"]), str(content["password"]))
+
+    def _write_reader(self) -> Login:
+        login = Login("reader", secrets.token_urlsafe(12))
+        self._write(login.user, {"user": login.user, "password": login.password})
+        return login
 
     def authenticate(self, user: str, password: str) -> Role | None:
         """The role of a user whose password is right, else None; takes as long for an unknown user as for a known one.

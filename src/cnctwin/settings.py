@@ -260,7 +260,7 @@ class Settings(BaseSettings):
     @property
     def endpoint(self) -> str:
         """Address the OPC UA server listens on."""
-        return f"opc.tcp://{_in_url(self.host)}:{self.opcua_port}"
+        return f"opc.tcp://{in_url(self.host)}:{self.opcua_port}"
 
     @property
     def announced_url(self) -> str:
@@ -274,15 +274,19 @@ class Settings(BaseSettings):
 
     @property
     def _name_of_host(self) -> str:
-        return _in_url(socket.gethostname() if self.host in ("0.0.0.0", "::") else self.host)  # noqa: S104 - compared, not bound
+        return in_url(socket.gethostname() if self.host in ("0.0.0.0", "::") else self.host)  # noqa: S104 - compared, not bound
 
     @property
     def watched_url(self) -> str:
         """Address of the OPC UA server that analytics and gateway watch."""
         if self.opcua_url is not None:
             return self.opcua_url
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
-        return f"opc.tcp://{_in_url(host)}:{self.opcua_port}"
+        return f"opc.tcp://{in_url(self.own_host)}:{self.opcua_port}"
+
+    @property
+    def own_host(self) -> str:
+        """Where this machine reaches what listens on ``host``."""
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
 
     @property
     def http_scheme(self) -> str:
@@ -290,7 +294,7 @@ class Settings(BaseSettings):
 
     @property
     def broker_host(self) -> str:
-        return self.mqtt_broker or "127.0.0.1"
+        return self.mqtt_broker or self.own_host
 
     @property
     def publication_period(self) -> float:
@@ -313,7 +317,7 @@ def check_opc_tcp(url: str) -> None:
         raise ValueError("must look like opc.tcp://host:4840")
 
 
-def _in_url(host: str) -> str:
+def in_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 

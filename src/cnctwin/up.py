@@ -15,12 +15,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console, Group
-from rich.panel import Panel
-from rich.table import Table
-from rich.text import Text
+from rich.console import Console
 
 from cnctwin import __version__, broker, preflight, program
+from cnctwin.errors import CnctwinError
+from cnctwin.panel import insecure_banner, panel
 from cnctwin.secrets import FirstSecrets, Vault
 from cnctwin.settings import Settings
 from cnctwin.supervisor import Child, Command, Supervisor
@@ -33,7 +32,7 @@ PATIENCE_S = 15.0
 
 def run(settings: Settings) -> None:
     """Start everything and keep it running. Returns after Ctrl-C or SIGTERM; raises CnctwinError when it cannot run."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)  # brackets are those of addresses
     preflight.check(settings)
     with preflight.claim(settings.data):
         first = Vault(settings.data).ensure()
@@ -50,11 +49,12 @@ class _Session:
         folder = settings.data / "run"
         folder.mkdir(exist_ok=True, mode=0o700)
         self.report_path = folder / REPORT_NAME
+        self.reader_made = self._reader_made()
         self.supervisor = Supervisor(self._commands(folder), settings.data / "logs", self._changed)
 
     def run(self) -> None:
         if self.settings.insecure:
-            self.console.print(_insecure_banner())
+            self.console.print(insecure_banner())
         with self._status():
             asyncio.run(self._run())
         self.console.print("cnctwin: stopped")
@@ -121,7 +121,7 @@ class _Session:
         self.shown = True
         if self.spinner is not None:
             self.spinner.stop()
-        self.console.print(self._panel())
+        self.console.print(panel(self.settings, self.first, time.monotonic() - self.began))
         for child in children:
             if child.state != "ready":
                 self.console.print(f"{child.name} {child.state}: {child.reason}")
@@ -130,6 +130,7 @@ class _Session:
         """Keep the state of everything in a file, for the soak command and for whoever looks."""
         while True:
             self._show_when_ready()
+            self._let_in_new_readers()
             report = {"version": __version__, "pid": os.getpid(), "ready": self.shown, "programs": self.supervisor.report()}
             temporary = self.report_path.with_suffix(".tmp")
             with contextlib.suppress(OSError):  # a full disk: what runs goes on, and the next report may have room
@@ -137,56 +138,22 @@ class _Session:
                 temporary.replace(self.report_path)
             await asyncio.sleep(REPORT_PERIOD_S if self.shown else 0.2)
 
-    def _panel(self) -> Panel:
-        settings = self.settings
-        shown_host = settings.shown_host
-        table = Table.grid(padding=(0, 2))
-        table.add_column(style="bold")
-        table.add_column()
-        table.add_row("Web page", f"{settings.http_scheme}://{shown_host}:{settings.http_port}")
-        table.add_row("OPC UA", settings.opcua_url or f"opc.tcp://{shown_host}:{settings.opcua_port}")
-        mqtt = f"mqtt://{settings.mqtt_broker or shown_host}:{settings.mqtt_port}"
-        table.add_row("MQTT", mqtt if settings.mqtt_broker or settings.embedded_broker != "none" else "off")
-        table.add_row("REST", f"{settings.http_scheme}://{shown_host}:{settings.http_port}/docs")
-        many = settings.machines > 1
-        machines = f"{settings.machine_ids[0]} ... {settings.machine_ids[-1]}" if many else settings.machine_ids[0]
-        table.add_row("Machines" if many else "Machine", f"{machines}, speed {settings.speed:g}, seed {settings.seed}")
-        table.add_row("Data", str(settings.data.resolve()))
-        parts: list[Any] = [table, Text(), *self._logins()]
-        for warning in open_on_a_network(settings):
-            parts += [Text(warning, style="bold yellow"), Text()]
-        parts += [Text(f"Ready in {time.monotonic() - self.began:.1f} s. Ctrl-C stops everything.", style="dim")]
-        return Panel(Group(*parts), title=f"cnctwin {__version__}", border_style="green", expand=False, padding=(1, 2))
+    def _let_in_new_readers(self) -> None:
+        """The broker takes new passwords at once, as the programs do: its configuration is written anew, and it is told."""
+        if (made := self._reader_made()) == self.reader_made:
+            return
+        self.reader_made = made
+        with contextlib.suppress(CnctwinError, OSError):  # what is broken in the folder stops the next start, not what runs
+            broker.command(self.settings)
+            for child in self.supervisor.children:
+                if child.name == "broker" and child.pid is not None:
+                    os.kill(child.pid, signal.SIGHUP)
 
-    def _logins(self) -> list[Any]:
-        if self.first is None:
-            how = "Users operator, engineer and admin: passwords as shown on the first start (lost: cnctwin init --new-passwords)."
-            return [Text(how), Text()]
-        table = Table.grid(padding=(0, 2))
-        for login in self.first.logins:
-            table.add_row(login.user, Text(login.password, style="cyan"))
-        table.add_row("API key", Text(self.first.api_key, style="cyan"))
-        note = "Log in with these to command the machine. They are shown this once:"
-        if self.settings.is_strict:
-            note = "Only trusted certificates and these users get in. They are shown this once:"
-        return [Text(note, style="bold"), table, Text()]
-
-
-def open_on_a_network(settings: Settings) -> list[str]:
-    """What others on the network can see or read that they may not expect; nothing on loopback."""
-    if settings.is_loopback:
-        return []
-    warnings = []
-    if settings.http_cert_path is None:
-        warnings.append("The web page is not encrypted: passwords and keys can be read on the way. Give http_cert_path.")
-    if settings.mqtt_broker is None and settings.embedded_broker != "none":
-        warnings.append("Whoever reaches the MQTT broker may read. Give mqtt_broker for one with logins, or embedded_broker none.")
-    return warnings
-
-
-def _insecure_banner() -> Panel:
-    text = "INSECURE: OPC UA without encryption, and commands without a login. For tests on this machine only."
-    return Panel(Text(text, style="bold red"), border_style="red", expand=False)
+    def _reader_made(self) -> int:
+        try:
+            return (self.settings.data / "secrets" / "reader.json").stat().st_mtime_ns
+        except OSError:
+            return 0
 
 
 def read_report(data: Path) -> dict[str, Any] | None:

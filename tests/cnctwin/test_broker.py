@@ -1,9 +1,11 @@
-"""The embedded broker, for real: everybody reads, only the gateway writes."""
+"""The embedded broker, for real: who reads, and that only the gateway writes."""
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import paho.mqtt.client as mqtt
@@ -13,8 +15,16 @@ from paho.mqtt.enums import CallbackAPIVersion
 from cnctwin import broker
 from cnctwin.errors import StartError
 from cnctwin.secrets import Login, Vault
-from cnctwin.settings import load
+from cnctwin.settings import Settings, load
 from tests.harness import free_ports, wait_for
+
+KINDS = ("mosquitto", "nats")
+
+
+def login_of(data: Path, program: str) -> Login:
+    login = Vault(data).login(program)
+    assert login is not None
+    return login
 
 
 def client(port: int, login: Login | None = None) -> mqtt.Client:
@@ -27,38 +37,84 @@ def client(port: int, login: Login | None = None) -> mqtt.Client:
     return made
 
 
-@pytest.fixture(params=["mosquitto", "nats"])
-def started(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[int, Login]]:
+@contextmanager
+def started(kind: str, data: Path, **options: object) -> Iterator[tuple[int, subprocess.Popen[bytes], Settings]]:
+    """A broker of this kind; skips the test where there is none."""
     (port,) = free_ports(1)
-    vault = Vault(tmp_path)
-    vault.ensure()
+    Vault(data).ensure()
+    settings = load({"data": data, "embedded_broker": kind, "mqtt_port": port, **options})
     try:
-        command = broker.command(load({"data": tmp_path, "embedded_broker": request.param, "mqtt_port": port}))
+        command = broker.command(settings)
     except StartError as error:
         pytest.skip(str(error))
     assert command is not None
     assert command.ready is not None
-    login = vault.login("broker")
-    assert login is not None
     process = subprocess.Popen(command.arguments, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:
         wait_for(command.ready, "the broker accepts")
-        yield port, login
+        yield port, process, settings
     finally:
         process.terminate()
         process.wait(10)
 
 
-def test_everybody_reads_and_only_the_gateway_writes(started: tuple[int, Login]) -> None:
-    port, login = started
+def answer(port: int, login: Login | None) -> str:
+    """What a broker says to somebody who wants to come in."""
+    told: list[str] = []
+    made = mqtt.Client(CallbackAPIVersion.VERSION2, reconnect_on_failure=False)
+    made.on_connect = lambda _client, _data, _flags, reason, _properties: told.append(str(reason))
+    made.on_disconnect = lambda _client, _data, _flags, reason, _properties: told.append(str(reason))
+    if login is not None:
+        made.username_pw_set(login.user, login.password)
+    made.connect("127.0.0.1", port)
+    made.loop_start()
+    wait_for(lambda: told, "an answer of the broker")
+    made.disconnect()
+    made.loop_stop()
+    return told[0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_on_loopback_everybody_reads_and_only_the_gateway_writes(kind: str, tmp_path: Path) -> None:
+    with started(kind, tmp_path) as (port, _process, _settings):
+        _reads_and_writes(port, None, login_of(tmp_path, "broker"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_where_trust_is_required_readers_log_in_and_new_passwords_hold_at_once(kind: str, tmp_path: Path) -> None:
+    with started(kind, tmp_path, require_trust=True) as (port, process, settings):
+        reader = login_of(tmp_path, "reader")
+        assert "uthori" in answer(port, None)
+        assert "uthori" in answer(port, Login("reader", "guessed"))
+        _reads_and_writes(port, reader, login_of(tmp_path, "broker"))
+        new = Vault(tmp_path).renew().reader
+        broker.command(settings)
+        process.send_signal(signal.SIGHUP)
+        wait_for(lambda: answer(port, new) == "Success", "the new password opens")
+        assert "uthori" in answer(port, reader)
+
+
+def test_on_a_network_readers_log_in(tmp_path: Path) -> None:
+    Vault(tmp_path).ensure()
+    here = {"data": tmp_path, "embedded_broker": "mosquitto"}
+    try:
+        broker.command(load({**here, "host": "0.0.0.0"}))
+    except StartError as error:
+        pytest.skip(str(error))
+    assert "allow_anonymous false" in (tmp_path / "broker" / "mosquitto.conf").read_text().splitlines()
+    broker.command(load(here))
+    assert "allow_anonymous true" in (tmp_path / "broker" / "mosquitto.conf").read_text().splitlines()
+
+
+def _reads_and_writes(port: int, as_reader: Login | None, as_gateway: Login) -> None:
     seen: list[tuple[str, bytes]] = []
     subscribed: list[int] = []
-    reader = client(port)
+    reader = client(port, as_reader)
     reader.on_message = lambda _client, _data, message: seen.append((message.topic, message.payload))
     reader.on_subscribe = lambda *_: subscribed.append(1)
     reader.subscribe("dt/#", qos=1)
     wait_for(lambda: subscribed, "subscribed")
-    stranger, gateway = client(port), client(port, login)
+    stranger, gateway = client(port, as_reader), client(port, as_gateway)
     try:
         stranger.publish("dt/cnc/CNC-001/telemetry", b"forged", qos=1)
         gateway.publish("dt/cnc/CNC-001/telemetry", b"true", qos=1).wait_for_publish(10)

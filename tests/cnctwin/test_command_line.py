@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from cnctwin import __version__, cli
-from cnctwin.secrets import Vault
+from cnctwin.panel import open_on_a_network, panel
+from cnctwin.secrets import Login, Vault
 from cnctwin.settings import Settings
-from cnctwin.up import open_on_a_network
 
 Typed = Callable[..., tuple[int, str]]
 
@@ -70,6 +72,7 @@ def test_new_passwords_are_shown_once_in_place_of_lost_ones(typed: Typed, tmp_pa
     code, told = typed("init", "--new-passwords", "--data", str(tmp_path))
     shown = dict(line.split() for line in told.splitlines() if not line.startswith("API key"))
     assert code == 0
+    assert Login("reader", shown.pop("reader")) == vault.login("reader")
     assert {user: vault.authenticate(user, password) for user, password in shown.items()} == {
         "operator": "Operator", "engineer": "Engineer", "admin": "Admin",
     }  # fmt: skip
@@ -80,7 +83,7 @@ def test_new_passwords_are_shown_once_in_place_of_lost_ones(typed: Typed, tmp_pa
     ("given", "warned"),
     [
         ({}, []),
-        ({"host": "0.0.0.0"}, ["The web page is not encrypted", "Whoever reaches the MQTT broker"]),
+        ({"host": "0.0.0.0"}, ["The web page is not encrypted", "MQTT is not encrypted"]),
         ({"host": "0.0.0.0", "mqtt_broker": "mq.example"}, ["The web page is not encrypted"]),
         ({"host": "0.0.0.0", "embedded_broker": "none", "http_cert_path": Path("c"), "http_key_path": Path("k")}, []),
     ],
@@ -88,3 +91,13 @@ def test_new_passwords_are_shown_once_in_place_of_lost_ones(typed: Typed, tmp_pa
 def test_what_a_network_can_read_is_said(given: dict[str, Any], warned: list[str]) -> None:
     found = open_on_a_network(Settings(**given))
     assert [next((start for start in warned if text.startswith(start)), text) for text in found] == warned
+
+
+@pytest.mark.parametrize("host", ["::1", "2001:db8::7"])
+def test_the_panel_shows_an_ipv6_address_in_its_brackets(host: str) -> None:
+    settings = Settings(host=host)
+    out = io.StringIO()
+    Console(file=out, width=120).print(panel(settings, None, 1.0))
+    for address in (f"http://{settings.shown_host}:8000", f"opc.tcp://{settings.shown_host}:4840", f"mqtt://{settings.shown_host}"):
+        assert address in out.getvalue()
+    assert settings.shown_host == ("localhost" if host == "::1" else f"[{host}]")

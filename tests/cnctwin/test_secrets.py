@@ -42,7 +42,7 @@ def test_no_file_can_be_read_by_others_and_none_holds_a_persons_password(tmp_pat
     first = Vault(tmp_path).ensure()
     assert first is not None
     files = list((tmp_path / "secrets").iterdir())
-    assert len(files) == 5
+    assert len(files) == 6
     for path in files:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         for secret in (*(login.password for login in first.logins), first.api_key):
@@ -70,9 +70,19 @@ def test_new_passwords_replace_the_people_s_and_leave_the_programs_their_own(tmp
         assert vault.authenticate(login.user, login.password) is not None
         assert vault.stamp(login.user) != stamps[login.user]
     assert (vault.key_role(first.api_key), vault.key_role(new.api_key)) == (None, "Engineer")
+    assert vault.login("reader") == new.reader
+    assert new.reader.password != first.reader.password
     assert program is not None
     assert vault.login("gateway") == program
     assert vault.authenticate(program.user, program.password) == "Gateway"
+
+
+def test_a_folder_of_a_version_without_a_reader_gets_one(tmp_path: Path) -> None:
+    vault = Vault(tmp_path)
+    vault.ensure()
+    (vault.folder / "reader.json").unlink()
+    vault.ensure()
+    assert vault.login("reader") is not None
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", "\x00"])

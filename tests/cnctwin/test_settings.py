@@ -129,3 +129,9 @@ def test_an_ipv6_address_stands_in_brackets_in_a_url() -> None:
     assert load({"host": "::1"}).watched_url == "opc.tcp://[::1]:4840"
     assert load({"host": "::"}).watched_url == "opc.tcp://[::1]:4840"
     assert load({"host": "0.0.0.0"}).watched_url == "opc.tcp://127.0.0.1:4840"
+
+
+def test_the_gateway_finds_the_broker_where_it_listens() -> None:
+    found = {host: load({"host": host}).broker_host for host in ("127.0.0.1", "0.0.0.0", "::", "::1", "192.0.2.7")}
+    assert found == {"127.0.0.1": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1", "::1": "::1", "192.0.2.7": "192.0.2.7"}
+    assert load({"host": "::1", "mqtt_broker": "mq.example"}).broker_host == "mq.example"

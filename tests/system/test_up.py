@@ -33,6 +33,7 @@ def test_the_panel_says_what_runs_where_and_how_to_log_in(running: Installation)
     ):
         assert address in text
     assert set(running.logins) == {"operator", "engineer", "admin", "API key"}
+    assert "reader (MQTT)" in text
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])

@@ -103,7 +103,7 @@ def show(results: list[Result], url: str) -> None:
     for one in results:
         style = {"fail": "bold red", "not offered": "dim"}.get(one.outcome)
         table.add_row(one.group, one.name, one.clause, _MARKS[one.outcome], one.seen, style=style)
-    console = Console()
+    console = Console(markup=False)  # brackets in what was seen are the server's own
     if not console.is_terminal:
         console.width = WIDTH_IN_A_FILE
     console.print(table)
