@@ -371,6 +371,4 @@ async def _listen(engine: Engine, settings: Settings) -> None:
         await engine.start()
     except OSError as error:
         what = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be opened: {error.strerror or error}"
-        raise StartError(
-            f"port {settings.opcua_port} on {settings.host} {what}; choose another with --opcua-port or --port-base"
-        ) from error
+        raise StartError(f"port {settings.opcua_port} on {settings.host} {what}; give another with --opcua-port") from error

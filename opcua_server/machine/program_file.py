@@ -11,6 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from opcua_server.machine.gcode.alarms import BlockFault
+from opcua_server.machine.gcode.blocks import Parser
+from opcua_server.machine.gcode.dialect import DIALECTS
+
 LARGEST_BYTES: Final = 128 * 2**20
 """About three million blocks, far more than a control's memory; the text is held as lines."""
 
@@ -25,6 +29,8 @@ _LINUXCNC_ONLY: Final = re.compile(
     r"|G0*(?:5\.[23]|33\.1|38\.[2-5]|4[12]\.1|59\.[123])(?!\d)|G0*64[ \t]*P",
     re.IGNORECASE | re.MULTILINE,
 )
+_TRIED: Final = 10_000
+"""Lines among which one must be a block: of 400 programs each had one, of 60 texts of other kinds none had any."""
 _COMMENT: Final = re.compile(r"\([^()\n]*\)|;[^\n]*")
 
 
@@ -51,6 +57,20 @@ def read_program(path: Path) -> ProgramFile:
     except OSError as error:
         raise NoProgramError(error.strerror or str(error)) from error
     return _decoded(data)
+
+
+def read_main_program(path: Path) -> ProgramFile:
+    """The text of a program that is to run by itself: at least one of its lines is a block. Raises ``NoProgramError``."""
+    program = read_program(path)
+    parser = Parser(DIALECTS[dialect_of(program.text)])
+    first = ""
+    for line in program.text.splitlines()[:_TRIED]:
+        try:
+            if line.strip() and not parser.parse(line).is_blank:
+                return program
+        except BlockFault as fault:
+            first = first or f"{line.strip()[:40]} ({fault.text})"
+    raise NoProgramError(f"is no NC program: none of its lines is a block: {first}" if first else "is no NC program: it is empty")
 
 
 def _decoded(data: bytes) -> ProgramFile:

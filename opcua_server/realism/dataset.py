@@ -24,6 +24,7 @@ import numpy as np
 from nodesets.catalogue import BY_NAME, MACHINE, NUMERIC
 from nodesets.states import MachineState
 from opcua_server.machine.faults import FAULTS
+from opcua_server.machine.program_file import NoProgramError, read_main_program
 from opcua_server.realism.table import Column, Kind
 from opcua_server.sources.simulated import SHIPPED, SimulatedSource, read_programs
 from opcua_server.sources.source import CommandRefused
@@ -232,7 +233,10 @@ def plan_of(
         path = Path(program)
         if not path.is_file():
             raise ValueError(f"{program}: there is no such program or file; programs are {', '.join(sorted(known))}")
-        known = {path.name: path.read_bytes().decode("utf-8", "replace")}
+        try:
+            known = {path.name: read_main_program(path).text}
+        except NoProgramError as error:
+            raise ValueError(f"{program}: {error}") from error
         program = path.name
     names = tuple(FAULTS) if list(faults) == ["all"] else () if list(faults) == [HEALTHY] else tuple(faults)
     unknown = [name for name in names if name not in FAULTS]

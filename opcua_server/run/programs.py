@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from cnctwin.errors import ConfigurationError
+from opcua_server.machine.program_file import NoProgramError, read_main_program
 from opcua_server.sources.source import CommandRefused
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -143,17 +144,9 @@ class ProgramFolder:
 def read_program_file(path: Path) -> tuple[str, str]:
     """Name and text of the program the user started with. Raises ConfigurationError."""
     try:
-        if not path.is_file():
-            raise ConfigurationError([f"program: {path}: there is no such file"])
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise ConfigurationError([f"program: {path}: has more than {MAX_FILE_BYTES} bytes"])
-        text = _decode(path.read_bytes())
-    except OSError as error:
-        raise ConfigurationError([f"program: {path}: cannot be read: {error.strerror}"]) from error
-    if not _TEXT.fullmatch(text) or not text.strip():
-        raise ConfigurationError(
-            [f"program: {path}: is no NC program: " + ("it is empty" if not text.strip() else "it is no text")]
-        )
+        text = read_main_program(path).text
+    except NoProgramError as error:
+        raise ConfigurationError([f"program: {path}: {error}; name an NC program with --program"]) from error
     name = re.sub(r"[^A-Za-z0-9._-]", "_", path.name).lstrip("._-")[:64] or "program.nc"
     return name, text
 

@@ -86,7 +86,19 @@ def _every_command(
 
 @app.command()
 @_takes(
-    "port_base", "data", *_MACHINE, "host", "insecure", "opcua_url", "mqtt_broker", "embedded_broker", "compat_ports", "log_level"
+    "port_base",
+    "http_port",
+    "mqtt_port",
+    "opcua_port",
+    "data",
+    *_MACHINE,
+    "host",
+    "insecure",
+    "opcua_url",
+    "mqtt_broker",
+    "embedded_broker",
+    "compat_ports",
+    "log_level",
 )
 def up(settings: Settings) -> None:
     """Start the machine, its OPC UA server, the analytics, the gateway and a broker; Ctrl-C stops all of it."""

@@ -32,14 +32,15 @@ def panel(settings: Settings, first: FirstSecrets | None, took_s: float) -> Pane
         ("Data", str(settings.data.resolve())),
     ):
         table.add_row(heading, Text(text))
-    parts: list[Any] = [table, Text(), *_logins(settings, first)]
+    parts: list[Any] = [table, Text(), *logins(settings, first)]
     for warning in open_on_a_network(settings):
         parts += [Text(warning, style="bold yellow"), Text()]
     parts += [Text(f"Ready in {took_s:.1f} s. Ctrl-C stops everything.", style="dim")]
     return Panel(Group(*parts), title=f"cnctwin {__version__}", border_style="green", expand=False, padding=(1, 2))
 
 
-def _logins(settings: Settings, first: FirstSecrets | None) -> list[Any]:
+def logins(settings: Settings, first: FirstSecrets | None) -> list[Any]:
+    """The secrets of a first start, else what became of them."""
     if first is None:
         how = "Users operator, engineer and admin: passwords as shown on the first start (lost: cnctwin init --new-passwords)."
         return [Text(how), Text()]

@@ -8,9 +8,9 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
 
 from cnctwin.errors import StartError
 from cnctwin.settings import Settings
@@ -19,9 +19,14 @@ NEEDED_BYTES: Final = 300_000_000
 """What a first hour writes at most: stores, logs, keys."""
 
 
+_OPTIONS: Final = {"OPC UA": "--opcua-port", "HTTP": "--http-port", "MQTT": "--mqtt-port"}
+
+
 def ports(settings: Settings) -> dict[str, int]:
     """The ports an installation listens on, by what they are for."""
     wanted = {"OPC UA": settings.opcua_port, "HTTP": settings.http_port}
+    if settings.opcua_url is not None:
+        del wanted["OPC UA"]
     if settings.mqtt_broker is None and settings.embedded_broker != "none":
         wanted["MQTT"] = settings.mqtt_port
     if settings.compat_ports:
@@ -111,28 +116,32 @@ def _model(model: Path | None) -> Iterator[str]:
 
 
 def _ports(settings: Settings) -> Iterator[str]:
+    try:
+        infos = socket.getaddrinfo(settings.host, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        with contextlib.closing(socket.socket(*infos[0][:3])) as probe:
+            probe.bind(infos[0][4])
+    except OSError as error:
+        yield f"{settings.host}: is no address of this machine ({error.strerror}); give one with --host"
+        return
     wanted = ports(settings)
     for use, port in wanted.items():
+        option = _OPTIONS.get(use, "--compat-ports")
         same = [other for other, number in wanted.items() if number == port and other != use]
         if same and use < same[0]:
-            yield f"port {port}: given to {use} and {same[0]}; they need ports of their own"
-        reason = _refused(settings.host, port)
-        if reason:
-            yield f"port {port} ({use}): {reason}; stop what uses it, or give other ports with --port-base"
+            yield f"port {port}: given to {use} and {same[0]}; give one of them another with {option}"
+        elif reason := _refused(infos, port):
+            yield f"port {port} ({use}): {reason}; give another with {option}"
 
 
-def _refused(host: str, port: int) -> str | None:
-    try:
-        infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except socket.gaierror as error:
-        return f"{host} is no address of this machine ({error.strerror})"
+def _refused(infos: Sequence[Any], port: int) -> str | None:
+    """Why none can listen on the port at one of these addresses; None where it is free."""
     for family, kind, protocol, _name, address in infos:
         with contextlib.closing(socket.socket(family, kind, protocol)) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             try:
-                probe.bind(address)
+                probe.bind((address[0], port, *address[2:]))
             except OSError as error:
-                if error.errno == errno.EADDRINUSE:
-                    return "already in use"
-                return f"cannot be opened on {host} ({error.strerror})"
+                return "is in use" if error.errno == errno.EADDRINUSE else f"cannot be opened ({error.strerror})"
     return None

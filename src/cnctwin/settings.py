@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -210,16 +211,6 @@ class Settings(BaseSettings):
                 raise ValueError("must be first-last with at most four ports, such as 8001-8004")
         return value
 
-    @model_validator(mode="before")
-    @classmethod
-    def _ports_from_base(cls, values: Any) -> Any:
-        base = values.get("port_base") if isinstance(values, dict) else None
-        if isinstance(base, str) and base.isdigit():
-            base = int(base)
-        if isinstance(base, int) and 1 <= base <= MAX_PORT_BASE:
-            values = {**values, "http_port": base, "mqtt_port": base + 1, "opcua_port": base + 2}
-        return values
-
     @model_validator(mode="after")
     def _whole(self) -> Settings:
         if self.insecure and not self.is_loopback:
@@ -240,11 +231,9 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         options = init_settings.init_kwargs if isinstance(init_settings, InitSettingsSource) else {}
         data = Path(options.get("data") or os.environ.get("CNCTWIN_DATA") or ".data")
-        return (
-            init_settings,
-            EnvSettingsSource(settings_cls),
-            InitSettingsSource(settings_cls, _read_toml(data / CONFIG_NAME)),
-        )
+        given = (init_settings, EnvSettingsSource(settings_cls), InitSettingsSource(settings_cls, _read_toml(data / CONFIG_NAME)))
+        is_foreign = any(source().get(name) for source in given for name in ("mqtt_broker", "cnctwin_mqtt_broker"))
+        return tuple(_PortsOfBase(settings_cls, source, is_foreign) for source in given)
 
     # Derived
 
@@ -304,6 +293,29 @@ class Settings(BaseSettings):
     @property
     def machine_ids(self) -> tuple[str, ...]:
         return tuple(f"CNC-{number:03d}" for number in range(1, self.machines + 1))
+
+
+class _PortsOfBase(PydanticBaseSettingsSource):
+    """A source whose port base gives the ports that the same source does not name itself: --http-port beats --port-base, which
+    beats the ports of the environment. The port of a foreign broker is not ours to choose."""
+
+    def __init__(self, settings_cls: type[BaseSettings], source: PydanticBaseSettingsSource, has_foreign_broker: bool) -> None:
+        super().__init__(settings_cls)
+        self._source = source
+        self._has_foreign_broker = has_foreign_broker
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        return self._source.get_field_value(field, field_name)
+
+    def __call__(self) -> dict[str, Any]:
+        given = self._source()
+        base = given.get("port_base")
+        if isinstance(base, str) and base.isdigit():
+            base = int(base)
+        if not isinstance(base, int) or not 1 <= base <= MAX_PORT_BASE:
+            return given
+        mqtt = {} if self._has_foreign_broker or "cnctwin_mqtt_port" in given else {"mqtt_port": base + 1}
+        return {"http_port": base, **mqtt, "opcua_port": base + 2, **given}
 
 
 def check_opc_tcp(url: str) -> None:

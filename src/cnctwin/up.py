@@ -15,11 +15,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group
 
 from cnctwin import __version__, broker, preflight, program
 from cnctwin.errors import CnctwinError
-from cnctwin.panel import insecure_banner, panel
+from cnctwin.panel import insecure_banner, logins, panel
 from cnctwin.secrets import FirstSecrets, Vault
 from cnctwin.settings import Settings
 from cnctwin.supervisor import Child, Command, Supervisor
@@ -55,8 +55,12 @@ class _Session:
     def run(self) -> None:
         if self.settings.insecure:
             self.console.print(insecure_banner())
-        with self._status():
-            asyncio.run(self._run())
+        try:
+            with self._status():
+                asyncio.run(self._run())
+        finally:
+            if self.first is not None and not self.shown:  # they were made, and no later start can show them
+                self.console.print(Group(*logins(self.settings, self.first)))
         self.console.print("cnctwin: stopped")
 
     async def _run(self) -> None:

@@ -18,9 +18,23 @@ def test_every_taken_port_is_named_with_its_use_and_a_way_out(tmp_path: Path) ->
             preflight.check(load({"port_base": base, "data": tmp_path}))
     lines = str(error.value).splitlines()
     assert sorted(lines) == sorted(
-        f"port {port} ({use}): already in use; stop what uses it, or give other ports with --port-base"
-        for port, use in ((base, "HTTP"), (base + 2, "OPC UA"))
+        f"port {port} ({use}): is in use; give another with {option}"
+        for port, use, option in ((base, "HTTP", "--http-port"), (base + 2, "OPC UA", "--opcua-port"))
     )
+
+
+def test_a_host_of_another_machine_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(StartError) as error:
+        preflight.check(load({"port_base": port_base(), "data": tmp_path, "host": "203.0.113.77"}))
+    (line,) = str(error.value).splitlines()
+    assert line.startswith("203.0.113.77: is no address of this machine")
+    assert line.endswith("give one with --host")
+
+
+def test_the_port_of_a_server_that_is_watched_elsewhere_may_be_taken(tmp_path: Path) -> None:
+    base = port_base()
+    with socket.create_server(("127.0.0.1", base + 2)):
+        preflight.check(load({"port_base": base, "data": tmp_path, "opcua_url": f"opc.tcp://127.0.0.1:{base + 2}"}))
 
 
 def test_free_ports_and_a_new_folder_are_good(tmp_path: Path) -> None:
@@ -52,5 +66,5 @@ def test_a_data_folder_has_one_owner_at_a_time(tmp_path: Path) -> None:
 
 def test_two_uses_of_one_port_are_refused(tmp_path: Path) -> None:
     base = port_base()
-    with pytest.raises(StartError, match="ports of their own"):
+    with pytest.raises(StartError, match="given to HTTP and OPC UA; give one of them another with --"):
         preflight.check(load({"http_port": base, "opcua_port": base, "mqtt_port": base + 1, "data": tmp_path}))

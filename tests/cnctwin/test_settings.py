@@ -36,6 +36,25 @@ def test_port_base_gives_http_mqtt_and_opcua_in_that_order() -> None:
     assert (settings.http_port, settings.mqtt_port, settings.opcua_port) == (9000, 9001, 9002)
 
 
+@pytest.mark.parametrize(
+    ("environment", "options", "ports"),
+    [
+        ({}, {"port_base": 9000, "http_port": 8080}, (8080, 9001, 9002)),
+        ({"CNCTWIN_PORT_BASE": "9000"}, {"mqtt_port": 1999}, (9000, 1999, 9002)),
+        ({"CNCTWIN_PORT_BASE": "9000", "MQTT_PORT": "1999"}, {}, (9000, 1999, 9002)),
+        ({"CNCTWIN_MQTT_PORT": "1999", "CNCTWIN_HTTP_PORT": "8080"}, {"port_base": 9000}, (9000, 9001, 9002)),
+        ({"MQTT_BROKER": "mq.example", "MQTT_PORT": "8883"}, {"port_base": 9000}, (9000, 8883, 9002)),
+    ],
+)
+def test_a_port_beats_the_base_of_the_same_place_and_a_foreign_broker_keeps_its_own(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], options: dict[str, int], ports: tuple[int, int, int]
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    settings = load(options)
+    assert (settings.http_port, settings.mqtt_port, settings.opcua_port) == ports
+
+
 def test_an_option_beats_the_environment_and_the_environment_beats_the_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

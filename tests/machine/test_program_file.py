@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from opcua_server.machine import program_file
-from opcua_server.machine.program_file import NoProgramError, dialect_of, read_program
+from opcua_server.machine.program_file import NoProgramError, dialect_of, read_main_program, read_program
 
 TEXT = "%\nO1 (Größe)\nG1 X10 F100\nM30\n%\n"
 
@@ -71,3 +71,26 @@ def test_what_is_no_file_or_too_large_is_refused_with_a_reason(tmp_path: Path, m
 )
 def test_the_dialect_shows_in_statements_that_only_one_control_reads(text: str, dialect: str) -> None:
     assert dialect_of(text) == dialect
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("# A mill\n\nIt mills. See [docs](docs).\n", r"none of its lines is a block: # A mill \("),
+        ('{"G1": 1}\n', "none of its lines is a block"),
+        ("\n\n", "it is empty"),
+        ("%\n(only words)\n%\n", "it is empty"),
+    ],
+)
+def test_a_text_without_a_block_is_no_program_to_run(tmp_path: Path, text: str, reason: str) -> None:
+    file = tmp_path / "README.md"
+    file.write_text(text)
+    with pytest.raises(NoProgramError, match=reason):
+        read_main_program(file)
+
+
+@pytest.mark.parametrize("text", [TEXT, "G1 X\nG99999\nM30", "o<part> sub\n#<depth> = 3\no<part> endsub\nM2"])
+def test_a_program_with_mistakes_is_one_nevertheless(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "part.nc"
+    file.write_text(text)
+    assert read_main_program(file).text == text

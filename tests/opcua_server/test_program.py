@@ -240,10 +240,10 @@ def test_port_in_use_is_one_line(tmp_path: Path) -> None:
 
 def test_bad_program_file_and_bad_certificate_are_one_line(tmp_path: Path) -> None:
     port = free_ports(1)[0]
-    with pytest.raises(ConfigurationError, match=r"missing\.nc: there is no such file"):
+    with pytest.raises(ConfigurationError, match=r"missing\.nc: No such file or directory; name an NC"):
         start(Settings(data=tmp_path, opcua_port=port, program=tmp_path / "missing.nc"))
     (tmp_path / "binary.nc").write_bytes(bytes(range(256)))
-    with pytest.raises(ConfigurationError, match="is no NC program"):
+    with pytest.raises(ConfigurationError, match="no NC program"):
         start(Settings(data=tmp_path, opcua_port=port, program=tmp_path / "binary.nc"))
     own = tmp_path / "pki" / "server" / "own"
     own.mkdir(parents=True)

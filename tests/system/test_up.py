@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from cnctwin.secrets import Vault
 from tests.harness import port_base, wait_for
 from tests.system.conftest import Installation, Starter
 
@@ -67,10 +68,17 @@ def test_a_taken_port_is_one_line_and_nothing_is_started(tmp_path: Path) -> None
     with socket.create_server(("127.0.0.1", base + 2)):
         done = run_up(tmp_path, "--port-base", str(base))
     assert done.returncode == 3
-    assert done.stderr.splitlines() == [
-        f"cnctwin: port {base + 2} (OPC UA): already in use; stop what uses it, or give other ports with --port-base"
-    ]
+    assert done.stderr.splitlines() == [f"cnctwin: port {base + 2} (OPC UA): is in use; give another with --opcua-port"]
     assert not (tmp_path / "secrets").exists()
+
+
+def test_a_first_start_that_fails_shows_the_passwords_it_made(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("# A mill\n")
+    done = run_up(tmp_path, "--port-base", str(port_base()), "--program", str(tmp_path / "README.md"))
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"cnctwin: program: {tmp_path / 'README.md'}: is no NC program")
+    assert len(done.stderr.splitlines()) == 1
+    assert Vault(tmp_path).authenticate("operator", done.stdout.partition("operator")[2].split()[0]) == "Operator"
 
 
 def test_bad_options_are_all_named_at_once(tmp_path: Path) -> None:

@@ -62,6 +62,11 @@ class Block:
     percent: bool = False
     empty: bool = False
 
+    @property
+    def is_blank(self) -> bool:
+        """Whether the block asks for nothing: a comment, a % or no word at all."""
+        return not (self.words or self.g or self.m or self.computed or self.assignments or self.statement)
+
 
 class Parser:
     def __init__(self, dialect: Dialect, block_delete: frozenset[int] = frozenset()) -> None:
