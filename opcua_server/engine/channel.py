@@ -26,7 +26,7 @@ from cnctwin.wire.scalars import read_bytes, read_string, ua
 from opcua_server.engine import frames
 from opcua_server.engine.contract import Bytes
 from opcua_server.engine.frames import ProtocolError
-from opcua_server.engine.policies import BLOCK, NONE, POLICIES, SIGNATURE, Keys, Policy
+from opcua_server.engine.policies import NONE, POLICIES, Policy, Protection
 
 OPEN_REQUEST: Final = 446
 OPEN_RESPONSE: Final = 449
@@ -38,8 +38,6 @@ _SEQUENCE: Final = struct.Struct("<II")
 _WHOLE: Final = struct.Struct("<4sIIIII")
 _START: Final = struct.Struct("<4sII")
 _MSGF: Final = b"MSGF"
-_PADDING: Final = [bytes((number,)) * (number + 1) for number in range(BLOCK)]
-"""PaddingSize and as many bytes of it."""
 _read_request: Final = decoder(ua.OpenSecureChannelRequest)
 _C = ua.StatusCodes
 
@@ -75,13 +73,13 @@ class Token:
 
     number: int
     ends_s: float
-    theirs: Keys | None
-    ours: Keys | None
+    theirs: Protection | None
+    ours: Protection | None
 
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """An OPN that is well signed, before its certificate is judged."""
+    """An OPN that is well signed, before its certificate is judged. ``signature``: where the policy binds its answer to it."""
 
     params: Any
     handle: int
@@ -92,19 +90,22 @@ class Opening:
     policy: Policy | None
     key: PublicKey | None
     own: Own
+    signature: bytes = b""
 
 
 class Channel:
     """``own``: what we were when it was opened, for as long as it lives. ``certificate``: the client's leaf (DER), None over
-    policy None. ``key``: the client's public key."""
+    policy None. ``key``: the client's public key. ``thumbprint``: ChannelThumbprint, the signature of our first OPN; empty where
+    the policy is not bound."""
 
     __slots__ = (
         "_counts_from_zero",
+        "_encrypts",
         "_heard",
         "_last_token",
+        "_secret",
         "_sending",
         "_sent",
-        "_signature",
         "_tokens",
         "certificate",
         "chain",
@@ -113,6 +114,7 @@ class Channel:
         "number",
         "own",
         "policy",
+        "thumbprint",
     )
 
     def __init__(self, own: Own) -> None:
@@ -124,13 +126,15 @@ class Channel:
         """The certificate with what was sent behind it."""
         self.key: PublicKey | None = None
         self.own = own
+        self.thumbprint = b""
         self._tokens: dict[int, Token] = {}
         self._sending: Token | None = None
         self._heard: int | None = None
         self._sent = 0
         self._last_token = 0
-        self._signature = SIGNATURE
+        self._encrypts = False
         self._counts_from_zero = False
+        self._secret = b""
 
     @property
     def is_open(self) -> bool:
@@ -172,7 +176,8 @@ class Channel:
             plain = policy.open(own.key, key, frame, p)
         except (ValueError, InvalidSignature) as error:
             raise ProtocolError(_C.BadSecurityChecksFailed, "wrong signature") from error
-        return self._decode(plain, p, sender or b"", leaf, policy, key, own)
+        opening = self._decode(plain, p, sender or b"", leaf, policy, key, own)
+        return replace(opening, signature=frame[-policy.nonce :]) if policy.bound else opening
 
     def _decode(
         self, plain: bytes, p: int, chain: bytes, leaf: bytes, policy: Policy | None, key: PublicKey | None, own: Own
@@ -212,17 +217,18 @@ class Channel:
             if len(params.ClientNonce or b"") != policy.nonce:
                 raise ProtocolError(_C.BadNonceInvalid, "nonce of the wrong length")
             try:
-                agreed = policy.agree(params.ClientNonce)
+                agreed = policy.agree(params.ClientNonce, self._secret)
             except ValueError as error:
                 raise ProtocolError(_C.BadNonceInvalid, "nonce that is no key of the curve") from error
-            nonce, theirs, ours = agreed.nonce, agreed.theirs, agreed.ours
+            nonce, theirs, ours, self._secret = agreed.nonce, agreed.theirs, agreed.ours, agreed.secret
         self._heard = opening.sequence
         if not renew:
             self.number = secrets.randbelow(2**32 - 2) + 1
             self.policy, self.mode, self.key = policy, mode, opening.key
             self.certificate, self.chain, self.own = opening.leaf or None, opening.chain, opening.own
+            self._encrypts = mode == "SignAndEncrypt"
             if policy is not None:
-                self._signature, self._counts_from_zero = policy.signature, policy.counts_from_zero
+                self._counts_from_zero = policy.counts_from_zero
                 self._sent = -1 if policy.counts_from_zero else 0
         self._last_token += 1
         token = Token(self._last_token, now_s + lifetime_ms * 1.25 / 1000, theirs, ours)
@@ -242,9 +248,12 @@ class Channel:
         response.TypeId = ua.FourByteNodeId(OPEN_RESPONSE)
         response.ResponseHeader.RequestHandle = opening.handle
         response.ResponseHeader.Timestamp = created
-        return self._seal_opening(encode(response), opening.request_id)
+        answer = self._seal_opening(encode(response), opening.request_id, b"" if renew else opening.signature)
+        if policy is not None and policy.bound and not renew:
+            self.thumbprint = answer[-policy.nonce :]
+        return answer
 
-    def _seal_opening(self, body: bytes, request_id: int) -> bytes:
+    def _seal_opening(self, body: bytes, request_id: int, answered: bytes) -> bytes:
         self._sent = frames.next_sequence(self._sent, from_zero=self._counts_from_zero)
         plain = _SEQUENCE.pack(self._sent, request_id) + body
         policy, key = self.policy, self.key
@@ -254,7 +263,7 @@ class Channel:
             head += _block(None) + _block(None)
             return frames.HEADER.pack(b"OPN", b"F", 8 + len(head) + len(plain)) + head + plain
         digest = x509.load_der_x509_certificate(self.certificate).fingerprint(SHA1())  # noqa: S303 - an identifier
-        return policy.seal(self.own.key, key, head + _block(self.own.certificate) + _block(digest), plain)
+        return policy.seal(self.own.key, key, head + _block(self.own.certificate) + _block(digest), plain, answered)
 
     # Messages -------------------------------------------------------------------------------------------------------
 
@@ -268,26 +277,15 @@ class Channel:
         token = self._tokens.get(token_id)
         if token is None or now_s > token.ends_s:
             raise ProtocolError(_C.BadSecureChannelTokenUnknown, "security token is unknown or over")
-        body: bytes
         if token.theirs is None:
             body = frame[24:]
-        elif self.mode == "Sign":
-            signed = len(frame) - token.theirs.signature
-            if signed < 24 or not hmac.compare_digest(token.theirs.sign(memoryview(frame)[:signed]), frame[signed:]):
-                raise ProtocolError(_C.BadSecurityChecksFailed, "wrong signature")
-            body = frame[24:signed]
         else:
-            signed = len(frame) - token.theirs.signature
-            if (len(frame) - 16) % BLOCK or signed < 16 + BLOCK:
-                raise ProtocolError(_C.BadSecurityChecksFailed, "no whole blocks")
-            plain = frame[:16] + token.theirs.decrypt(memoryview(frame)[16:])
-            if not hmac.compare_digest(token.theirs.sign(memoryview(plain)[:signed]), plain[signed:]):
-                raise ProtocolError(_C.BadSecurityChecksFailed, "wrong signature")
-            end = signed - 1 - plain[signed - 1]
-            if end < 24:
-                raise ProtocolError(_C.BadSecurityChecksFailed, "wrong padding")
-            sequence, request_id = _SEQUENCE.unpack_from(plain, 16)
-            body = plain[24:end]
+            try:
+                plain = token.theirs.open(frame, self._heard or 0, encrypts=self._encrypts)
+            except ValueError as error:
+                raise ProtocolError(_C.BadSecurityChecksFailed, str(error)) from error
+            sequence, request_id = _SEQUENCE.unpack_from(plain)
+            body = plain[8:]
         if not frames.follows(self._heard, sequence, from_zero=self._counts_from_zero):
             raise ProtocolError(_C.BadSequenceNumberInvalid, "wrong sequence number")
         self._heard = sequence
@@ -328,15 +326,14 @@ class Channel:
 
     def capacity(self, buffer: int) -> int:
         """Bytes of a message that fit in one chunk of ``buffer`` bytes."""
-        if self.policy is None:
+        token = self._sending
+        if token is None or token.ours is None:
             return buffer - 24
-        if self.mode == "Sign":
-            return buffer - 24 - self._signature
-        return (buffer - 16) // BLOCK * BLOCK - 8 - 1 - self._signature
+        return token.ours.capacity(buffer, encrypts=self._encrypts)
 
     def seal(self, request_id: int, body: bytes, buffer: int) -> list[bytes]:
         """A message as frames, none longer than ``buffer`` bytes."""
-        capacity = buffer - 24 if self.policy is None else self.capacity(buffer)
+        capacity = self.capacity(buffer)
         if len(body) <= capacity:
             return [self._chunk(b"F", request_id, body)]
         starts = range(0, len(body), capacity)
@@ -362,21 +359,14 @@ class Channel:
         return _MSGF, 24 + size, self.number, token.number, sequence, request_id
 
     def _chunk(self, final: bytes, request_id: int, body: bytes) -> bytes:
-        self._sent = sequence = frames.next_sequence(self._sent, from_zero=self._counts_from_zero)
-        token = self._sending
+        last, token = self._sent, self._sending
         if token is None:
             raise ProtocolError(_C.BadTcpSecureChannelUnknown, "no secure channel")
+        self._sent = sequence = frames.next_sequence(last, from_zero=self._counts_from_zero)
         if token.ours is None:
             return _SYMMETRIC.pack(b"MSG", final, 24 + len(body), self.number, token.number, sequence, request_id) + body
-        if self.mode == "Sign":
-            size = 24 + len(body) + self._signature
-            head = _SYMMETRIC.pack(b"MSG", final, size, self.number, token.number, sequence, request_id) + body
-            return head + token.ours.sign(head)
-        padding = -(8 + len(body) + 1 + self._signature) % BLOCK
-        size = 16 + 8 + len(body) + 1 + padding + self._signature
-        head = _SYMMETRIC.pack(b"MSG", final, size, self.number, token.number, sequence, request_id)
-        plain = b"".join((head, body, _PADDING[padding]))
-        return head[:16] + token.ours.encrypt(plain[16:] + token.ours.sign(plain))
+        plain = _SEQUENCE.pack(sequence, request_id) + body
+        return token.ours.seal(final, self.number, token.number, plain, last, encrypts=self._encrypts)
 
 
 def _block(data: bytes | None) -> bytes:

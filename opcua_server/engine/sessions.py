@@ -27,6 +27,7 @@ from cryptography.exceptions import InvalidSignature
 from certs.application import uris
 from cnctwin.wire.encode import node_id_bytes
 from cnctwin.wire.scalars import ua
+from opcua_server.engine import bound
 from opcua_server.engine.channel import MAX_RSA_BITS
 from opcua_server.engine.contract import Limits, Request, Service, ServiceFault, Session
 from opcua_server.engine.discovery import Discovery
@@ -59,6 +60,8 @@ class OpenSession(Session):
     token: bytes = b""
     session_id: Any = None
     nonce: bytes = b""
+    client_nonce: bytes = b""
+    """Of CreateSession."""
     person: Person | None = None
     connection: Any = None
     last_s: float = 0.0
@@ -160,6 +163,7 @@ class Sessions:
             token=node_id_bytes(token_id),
             session_id=ua.NodeId(uuid.uuid4(), 1),
             nonce=secrets.token_bytes(NONCE),
+            client_nonce=params.ClientNonce or b"",
             connection=connection,
             last_s=self._clock(),
             created=datetime.now(UTC),
@@ -174,7 +178,7 @@ class Sessions:
         result.ServerEndpoints = self._discovery.endpoints(self._discovery._url(params.EndpointUrl, request))
         result.ServerSignature = ua.SignatureData()
         if channel.policy is not None:
-            signed = bytes(params.ClientCertificate or b"") + (params.ClientNonce or b"")
+            signed = bound.by_server(channel, bytes(params.ClientCertificate or b""), session.client_nonce, session.nonce)
             result.ServerSignature.Algorithm = channel.policy.signature_uri
             result.ServerSignature.Signature = channel.policy.sign(channel.own.key, signed)
         result.MaxRequestMessageSize = self._limits.message_bytes
@@ -239,7 +243,8 @@ class Sessions:
         nonce = session.nonce
         if channel.policy is not None:
             try:
-                channel.policy.verify(channel.key, params.ClientSignature.Signature or b"", channel.own.certificate + nonce)
+                signed = bound.by_client(channel, session.client_nonce, nonce)
+                channel.policy.verify(channel.key, params.ClientSignature.Signature or b"", signed)
             except InvalidSignature:
                 raise ServiceFault(_C.BadApplicationSignatureInvalid) from None
         if sum(one.logins for one in {session, *connection.sessions.values()}) >= LOGINS_PER_CONNECTION:
@@ -293,7 +298,8 @@ class Sessions:
                 sealed = token.Password if isinstance(token.Password, bytes) else (token.Password or "").encode()
                 return await self._users.with_password(token.UserName, self._password(token, sealed, channel, session), peer)
             if isinstance(token, ua.X509IdentityToken) and self._certificate_user is not None:
-                return await self._certified(token, params.UserTokenSignature, channel, nonce, peer)
+                signed = bound.by_user(channel, session.client_nonce, nonce)
+                return await self._certified(token, params.UserTokenSignature, channel, signed, peer)
         except NotThem as problem:
             raise ServiceFault(getattr(_C, problem.status)) from problem
         raise ServiceFault(_C.BadIdentityTokenRejected)
@@ -317,8 +323,8 @@ class Sessions:
 
         return opened
 
-    async def _certified(self, token: Any, signature: Any, channel: Any, nonce: bytes, peer: str) -> Person:
-        """Who a user certificate is for, once its key has signed our nonce."""
+    async def _certified(self, token: Any, signature: Any, channel: Any, signed: bytes, peer: str) -> Person:
+        """Who a user certificate is for, once its key has signed ``signed``."""
         certificate_user = self._certificate_user
         policy = channel.policy or next(iter(POLICIES.values()))
         try:
@@ -326,7 +332,7 @@ class Sessions:
             key: Any = x509.load_der_x509_certificate(der).public_key()
             if not policy.kind.fits(key) or key.key_size > MAX_RSA_BITS:
                 raise ValueError("no key of the kind and size that is accepted")
-            policy.verify(key, signature.Signature or b"", channel.own.certificate + nonce)
+            policy.verify(key, signature.Signature or b"", signed)
         except (ValueError, InvalidSignature, AttributeError) as error:
             _audit.warning("login by certificate from %s: refused, its key is not proved", peer)
             raise ServiceFault(_C.BadUserSignatureInvalid) from error

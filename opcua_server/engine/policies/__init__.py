@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from opcua_server.engine.policies.common import BLOCK, NONE, Keys, Policy
+from opcua_server.engine.policies.common import BLOCK, NONE, Keys, Policy, Protection
 from opcua_server.engine.policies.curve import CURVE_POLICIES, CurvePolicy, Ephemeral
 from opcua_server.engine.policies.rsa import RSA_POLICIES, SIGNATURE, RsaPolicy, p_sha256
 
@@ -16,11 +16,11 @@ __all__ = [
     "NONE",
     "POLICIES",
     "SIGNATURE",
-    "Agreed",
     "CurvePolicy",
     "Ephemeral",
     "Keys",
     "Policy",
+    "Protection",
     "RsaPolicy",
     "p_sha256",
 ]

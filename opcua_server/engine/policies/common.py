@@ -3,10 +3,17 @@
        signs with its certificate   OPN is encrypted   keys of MSG come from             numbers begin at
 RSA    PKCS#1 1.5 or PSS            yes, OAEP          two random nonces, P_SHA          1, and wrap early
 curve  ECDSA                        no                 two ephemeral keys, ECDH, HKDF    0, and wrap at 2^32
+
+A chunk of MSG or CLO, of which head and sequence header have 24 bytes:
+
+    HMAC and CBC               head | encrypted( sequence header | body | padding | HMAC of all before )
+    authenticated encryption   head | encrypted( sequence header | body ) | tag of all                        (authenticated.py)
 """
 
 from __future__ import annotations
 
+import hmac
+import struct
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, Final
@@ -21,11 +28,31 @@ URI: Final = "http://opcfoundation.org/UA/SecurityPolicy#"
 NONE: Final = URI + "None"
 BLOCK: Final = 16
 """Bytes of an AES block, and of an initialization vector."""
+HEAD: Final = struct.Struct("<3scIII")
+"""Of a chunk: MSG, F or C, its size, channel, token."""
 _SHA256: Final = hashes.SHA256()
+_PADDING: Final = [bytes((number,)) * (number + 1) for number in range(BLOCK)]
+"""PaddingSize and as many bytes of it."""
 
 
-class Keys:
-    """Signs and encrypts one direction of a channel, for the lifetime of one token. ``signature``: bytes of one.
+class Protection(ABC):
+    """Protects one direction of a channel, for the lifetime of one token: signs its chunks, and encrypts them where asked."""
+
+    @abstractmethod
+    def seal(self, final: bytes, channel: int, token: int, plain: bytes, last: int, *, encrypts: bool) -> bytes:
+        """A chunk of MSG. ``plain``: sequence header and body; ``last``: the sequence number before."""
+
+    @abstractmethod
+    def open(self, frame: bytes, last: int, *, encrypts: bool) -> bytes:
+        """Sequence header and body of a chunk of 24 bytes or more. Raises ValueError when it is not what the peer protected."""
+
+    @abstractmethod
+    def capacity(self, buffer: int, *, encrypts: bool) -> int:
+        """Bytes of a body that fit in one chunk of ``buffer`` bytes."""
+
+
+class Keys(Protection):
+    """HMAC and AES-CBC. ``signature``: bytes of an HMAC.
 
     One cipher serves all messages, as making one takes longer than encrypting a short message with it. Each message begins with the
     token's initialization vector, and a cipher that goes on begins with the last block of the message before: what lies between the
@@ -42,6 +69,36 @@ class Keys:
         self._iv = int.from_bytes(iv, "little")
         self._shift = 0
         """Initialization vector, exclusive or the block that the cipher would go on with."""
+
+    def seal(self, final: bytes, channel: int, token: int, plain: bytes, last: int, *, encrypts: bool) -> bytes:
+        if not encrypts:
+            signed = HEAD.pack(b"MSG", final, 16 + len(plain) + self.signature, channel, token) + plain
+            return signed + self.sign(signed)
+        padding = -(len(plain) + 1 + self.signature) % BLOCK
+        head = HEAD.pack(b"MSG", final, 16 + len(plain) + 1 + padding + self.signature, channel, token)
+        signed = b"".join((head, plain, _PADDING[padding]))
+        return head + self.encrypt(signed[16:] + self.sign(signed))
+
+    def open(self, frame: bytes, last: int, *, encrypts: bool) -> bytes:
+        signed = len(frame) - self.signature
+        if not encrypts:
+            if signed < 24 or not hmac.compare_digest(self.sign(memoryview(frame)[:signed]), frame[signed:]):
+                raise ValueError("wrong signature")
+            return frame[16:signed]
+        if (len(frame) - 16) % BLOCK or signed < 16 + BLOCK:
+            raise ValueError("no whole blocks")
+        plain = frame[:16] + self.decrypt(memoryview(frame)[16:])
+        if not hmac.compare_digest(self.sign(memoryview(plain)[:signed]), plain[signed:]):
+            raise ValueError("wrong signature")
+        end = signed - 1 - plain[signed - 1]
+        if end < 24:
+            raise ValueError("wrong padding")
+        return plain[16:end]
+
+    def capacity(self, buffer: int, *, encrypts: bool) -> int:
+        if not encrypts:
+            return buffer - 24 - self.signature
+        return (buffer - 16) // BLOCK * BLOCK - 8 - 1 - self.signature
 
     def sign(self, data: bytes | memoryview) -> bytes:
         mac = self._mac.copy()
@@ -67,24 +124,26 @@ class Keys:
 
 @dataclass(frozen=True, slots=True)
 class Agreed:
-    """What one OPN agrees on: our nonce, and the keys of both directions."""
+    """What one OPN agrees on: our nonce, and the keys of both directions. ``secret``: what the channel's next OPN builds on."""
 
     nonce: bytes
-    theirs: Keys
-    ours: Keys
+    theirs: Protection
+    ours: Protection
+    secret: bytes = b""
 
 
 class Policy(ABC):
     """``name``: behind the # of its URI. ``level``: its share of an endpoint's SecurityLevel. ``kind``: of the keys it uses.
-    ``signature``: bytes of a MSG's signature. ``nonce``: bytes of each nonce of an OPN."""
+    ``nonce``: bytes of each nonce of an OPN. ``bound``: SecureChannelEnhancements of OPC 10000-6: signatures of a session are for
+    this channel only, and so is the answer to the first OPN for its request."""
 
     name: str
     level: int
     kind: Kind
     signature_uri: str
-    signature: int
     nonce: int
     counts_from_zero: bool
+    bound = False
     trailer = b""
     """What may stand between the body of an OPN and its signature."""
 
@@ -107,9 +166,13 @@ class Policy(ABC):
         """
 
     @abstractmethod
-    def seal(self, own: PrivateKey, receiver: PublicKey, head: bytes, plain: bytes) -> bytes:
-        """An OPN frame: ``head`` from the channel's number on, and what is to be secured."""
+    def seal(self, own: PrivateKey, receiver: PublicKey, head: bytes, plain: bytes, answered: bytes = b"") -> bytes:
+        """An OPN frame: ``head`` from the channel's number on, and what is to be secured. ``answered``: the signature of the
+        request, where the policy is bound and this is the first answer; it is signed with the rest."""
 
     @abstractmethod
-    def agree(self, client_nonce: bytes) -> Agreed:
-        """A server's half of an exchange. Raises ValueError for a nonce that is none."""
+    def agree(self, client_nonce: bytes, before: bytes = b"") -> Agreed:
+        """A server's half of an exchange. ``before``: secret of the channel's last one.
+
+        Raises ValueError for a nonce that is none.
+        """

@@ -44,7 +44,6 @@ class RsaPolicy(Policy):
     signing_key: int = 32
     nonce: int = 32
     kind: ClassVar[Kind] = RSA
-    signature: ClassVar[int] = SIGNATURE
     counts_from_zero: ClassVar[bool] = False
 
     def sign(self, key: PrivateKey, data: bytes) -> bytes:
@@ -84,7 +83,7 @@ class RsaPolicy(Policy):
             raise ValueError("wrong padding")
         return plain[: len(plain) - padded - 1]
 
-    def seal(self, own: PrivateKey, receiver: PublicKey, head: bytes, plain: bytes) -> bytes:
+    def seal(self, own: PrivateKey, receiver: PublicKey, head: bytes, plain: bytes, answered: bytes = b"") -> bytes:
         if not isinstance(receiver, rsa.RSAPublicKey):
             raise TypeError("no RSA key")
         block, signature = self.plain_block(receiver), _private(own).key_size // 8
@@ -96,7 +95,7 @@ class RsaPolicy(Policy):
         plain += self.sign(own, head + plain)
         return head + self.encrypt(receiver, plain)
 
-    def agree(self, client_nonce: bytes) -> Agreed:
+    def agree(self, client_nonce: bytes, before: bytes = b"") -> Agreed:
         nonce = secrets.token_bytes(self.nonce)
         return Agreed(nonce, self.keys(nonce, client_nonce), self.keys(client_nonce, nonce))
 

@@ -5,7 +5,8 @@
                                                                                        nonce of the session, password, padding
 
 Both ephemeral keys make the key that encrypts: HKDF, salt = info = size | "opcua-secret" | sender's key | our key. The client's
-certificate has signed all of it. Ours is used once: the next ActivateSession has another.
+certificate has signed all of it. Ours is used once: the next ActivateSession has another. Where encryption authenticates, its tag
+follows what is encrypted, and all before is signed by it too.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import hmac
 import struct
 from typing import Any, Final
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from certs.kinds import PublicKey
@@ -57,7 +58,7 @@ def open_secret(
     """What a client encrypted for us. ``sender``: the key of its ``certificate``. Raises ValueError for whatever is wrong."""
     try:
         return _open(policy, secret, ephemeral, sender, certificate, nonce)
-    except (DecodingError, InvalidSignature, struct.error, IndexError) as error:
+    except (DecodingError, InvalidSignature, InvalidTag, struct.error, IndexError) as error:
         raise ValueError("is no secret for this session") from error
 
 
@@ -79,9 +80,9 @@ def _open(policy: CurvePolicy, secret: bytes, ephemeral: Ephemeral, sender: Publ
     p += 10
     theirs, end = guarded(read_bytes, secret, p, budget)
     ours, end = guarded(read_bytes, secret, end, budget)
-    if end != p + size or not hmac.compare_digest(ours or b"", ephemeral.public) or (signed - end) % BLOCK or signed <= end:
+    if end != p + size or not hmac.compare_digest(ours or b"", ephemeral.public) or signed <= end:
         raise ValueError("not for the key of this session")
-    plain = _decrypt(policy, ephemeral, theirs or b"", secret[end:signed])
+    plain = _decrypt(policy, ephemeral, theirs or b"", secret[end:signed], secret[:end])
     sent_nonce, q = guarded(read_bytes, plain, 0, budget)
     value, q = guarded(read_bytes, plain, q, budget)
     if not nonce or not hmac.compare_digest(sent_nonce or b"", nonce):
@@ -89,8 +90,13 @@ def _open(policy: CurvePolicy, secret: bytes, ephemeral: Ephemeral, sender: Publ
     return value or b""
 
 
-def _decrypt(policy: CurvePolicy, ephemeral: Ephemeral, theirs: bytes, data: bytes) -> bytes:
-    size = policy.encrypting_key + BLOCK
+def _decrypt(policy: CurvePolicy, ephemeral: Ephemeral, theirs: bytes, data: bytes, head: bytes) -> bytes:
+    size = policy.encrypting_key + policy.vector
     made = policy.derive(ephemeral.shared(theirs), b"opcua-secret", theirs, ephemeral.public, size)
-    cipher: Cipher[Any] = Cipher(algorithms.AES(made[: policy.encrypting_key]), modes.CBC(made[policy.encrypting_key :]))
+    key, vector = made[: policy.encrypting_key], made[policy.encrypting_key :]
+    if policy.cipher is not None:
+        return policy.cipher(key).decrypt(vector, data, head)
+    if len(data) % BLOCK:
+        raise ValueError("no whole blocks")
+    cipher: Cipher[Any] = Cipher(algorithms.AES(key), modes.CBC(vector))
     return cipher.decryptor().update(data)

@@ -1,7 +1,7 @@
 """o6's client (open62541) against a server; run in a process of its own, prints one JSON line for each connection.
 
-Of the policies for curves o6 offers its client those with authenticated encryption, and has the others in its library: one of them
-is put in the place of one that is offered (``offer``), so that open62541's own code judges them.
+Of the policies for curves o6 offers its client those with authenticated encryption (OFFERED), and has the others in its library:
+one of them is put in the place of one that is offered (``offer``), so that open62541's own code judges them.
 
 Free use of it ends ten minutes after the process has begun; this takes seconds. Standard input is JSON: endpoint, certificate, key,
 server (certificate), uri, connections [[policy, mode, user, password]], object and method to call.
@@ -20,6 +20,8 @@ import o6
 
 MODES = {"None": 1, "Sign": 2, "SignAndEncrypt": 3}
 WAIT_S = 20.0
+OFFERED = ("ECC_nistP256_AesGcm", "ECC_nistP256_ChaChaPoly")
+"""Policies for curves that its client has by itself."""
 
 
 def offer(policy: str) -> None:
@@ -76,7 +78,7 @@ def look(client: o6.Client, given: dict[str, Any], values: int) -> dict[str, Any
 def main() -> None:
     given = json.load(sys.stdin)
     policy = given["connections"][0][0]
-    if policy.startswith("ECC_"):
+    if policy.startswith("ECC_") and policy not in OFFERED:
         offer(policy)
     for number, connection in enumerate(given["connections"]):
         with connect(given, *connection) as client:

@@ -61,7 +61,7 @@ def test_without_security_only_discovery_is_answered(bench: Bench) -> None:
     async def run() -> None:
         client = Client(bench.settings.endpoint)
         endpoints = await client.connect_and_get_server_endpoints()
-        assert len(endpoints) == 10
+        assert len(endpoints) == 14
         assert all(one.SecurityMode != ua.MessageSecurityMode.None_ for one in endpoints)
         assert len(await client.connect_and_find_servers()) == 1
         with pytest.raises(ua.uaerrors.BadSecurityPolicyRejected):

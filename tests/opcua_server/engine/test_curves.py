@@ -25,17 +25,21 @@ from opcua_server.engine.policies import POLICIES, CurvePolicy, Ephemeral, secre
 from tests.opcua_server.engine.curve_client import CurveClient, point
 
 C = ua.StatusCodes
-NAMES = list(CURVES)
+AUTHENTICATED = ["nistP256_AesGcm", "nistP256_ChaChaPoly"]
+NAMES = [*CURVES, *AUTHENTICATED]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A server and a client, each with a certificate of every kind."""
-    made = tmp_path_factory.mktemp("curves")
+    return certified(tmp_path_factory.mktemp("curves"), *CURVES.values())
+
+
+def certified(folder: Path, *kinds: Kind) -> Path:
+    """A server and a client, each with a certificate of RSA and of every kind."""
     for name in ("server", "client"):
-        for kind in (RSA, *CURVES.values()):
-            ensure_application(made / name, name, f"urn:test:{name}", ["127.0.0.1"], kind=kind)
-    return made
+        for kind in (RSA, *kinds):
+            ensure_application(folder / name, name, f"urn:test:{name}", ["127.0.0.1"], kind=kind)
+    return folder
 
 
 def own(folder: Path, *kinds: Kind) -> Own:
@@ -44,11 +48,13 @@ def own(folder: Path, *kinds: Kind) -> Own:
 
 
 def client(folder: Path, name: str, *, encrypts: bool = True) -> CurveClient:
-    certificate, key = load_own(folder / "client", CURVES[name])
-    server, _ = load_own(folder / "server", CURVES[name])
+    curve, _, cipher = name.partition("_")
+    kind, der = CURVES[curve], Encoding.DER
+    certificate, key = load_own(folder / "client", kind)
+    server, _ = load_own(folder / "server", kind)
     assert isinstance(key, ec.EllipticCurvePrivateKey)
-    der = Encoding.DER
-    return CurveClient(CURVES[name], certificate.public_bytes(der), key, server.public_bytes(der), server.public_key(), encrypts)
+    certificates = certificate.public_bytes(der), key, server.public_bytes(der), server.public_key()
+    return CurveClient(kind, *certificates, encrypts, cipher)
 
 
 def answered(channel: Channel, frame: bytes) -> bytes:

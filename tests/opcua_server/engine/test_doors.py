@@ -425,6 +425,6 @@ def test_random_frames_leave_the_server_well(bench: Bench) -> None:
             raw.frame()  # an answer, or the end: never silence
 
     async def run() -> None:
-        assert len(await Client(bench.settings.endpoint).connect_and_get_server_endpoints()) == 10
+        assert len(await Client(bench.settings.endpoint).connect_and_get_server_endpoints()) == 14
 
     asyncio.run(run())

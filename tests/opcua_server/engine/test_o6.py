@@ -24,6 +24,13 @@ URI = "urn:test:o6"
 POLICIES = ("Basic256Sha256", "Aes128_Sha256_RsaOaep", "Aes256_Sha256_RsaPss")
 SECURE = [(policy, mode) for policy in POLICIES for mode in ("Sign", "SignAndEncrypt")]
 
+AUTHENTICATED = [
+    ("ECC_nistP256_AesGcm", "Sign", "operator"),
+    ("ECC_nistP256_AesGcm", "SignAndEncrypt", ""),
+    ("ECC_nistP256_ChaChaPoly", "Sign", ""),
+    ("ECC_nistP256_ChaChaPoly", "SignAndEncrypt", "operator"),
+]
+"""Policies for a curve that o6 offers by itself."""
 WAYS = {
     "nistP256": [("Sign", ""), ("Sign", "operator"), ("SignAndEncrypt", "operator")],
     "nistP384": [("SignAndEncrypt", "operator")],
@@ -118,3 +125,8 @@ def test_o6_does_the_same_with_keys_on_a_curve(bench: Bench, o6: Path, tmp_path:
     """Also logging in: o6 encrypts the password with the session's ephemeral key."""
     connections = [[f"ECC_{curve}", mode, user, bench.password(user) if user else ""] for mode, user in WAYS[curve]]
     found_as_it_is(foreign(bench, o6, tmp_path, connections, find_hold(bench), CURVES[curve]), connections)
+
+
+def test_o6_does_the_same_with_authenticated_encryption(bench: Bench, o6: Path, tmp_path: Path) -> None:
+    connections = [[*one, bench.password(one[2]) if one[2] else ""] for one in AUTHENTICATED]
+    found_as_it_is(foreign(bench, o6, tmp_path, connections, find_hold(bench), CURVES["nistP256"]), connections)

@@ -71,7 +71,15 @@ def test_endpoints_offer_no_unencrypted_one_and_ask_for_encrypted_passwords(benc
     endpoints = run(lambda: Client(bench.settings.endpoint).connect_and_get_server_endpoints())
     assert {(e.SecurityPolicyUri.rpartition("#")[2], e.SecurityMode) for e in endpoints} == {
         (policy, mode)
-        for policy in ("Basic256Sha256", "Aes128_Sha256_RsaOaep", "Aes256_Sha256_RsaPss", "ECC_nistP256", "ECC_nistP384")
+        for policy in (
+            "Basic256Sha256",
+            "Aes128_Sha256_RsaOaep",
+            "Aes256_Sha256_RsaPss",
+            "ECC_nistP256",
+            "ECC_nistP384",
+            "ECC_nistP256_AesGcm",
+            "ECC_nistP256_ChaChaPoly",
+        )
         for mode in (Modes.Sign, Modes.SignAndEncrypt)
     }
     for endpoint in endpoints:
