@@ -6,19 +6,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import logging
 import os
 import re
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+
+from cnctwin.files import write_atomically
 
 log = logging.getLogger(__name__)
 _TREE: Final = "tree"
@@ -82,17 +82,7 @@ def unpack(content: bytes) -> dict[str, Any]:
 def save(path: Path, content: bytes) -> None:
     """Write a file whole or not at all; what was there stays until the new one is safe on disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
+    write_atomically(path, content)
 
 
 def load(path: Path) -> dict[str, Any] | None:

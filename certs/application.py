@@ -16,7 +16,6 @@ import functools
 import ipaddress
 import os
 import socket
-import tempfile
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,6 +27,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from certs.errors import CertificateProblem
+from certs.files import write_atomically
 from certs.kinds import RSA, Kind, PrivateKey, kind_of
 
 VALID_FOR: Final = timedelta(days=5 * 365)
@@ -313,19 +313,3 @@ def _keep(path: Path) -> None:
     while (target := folder / f"{label}-{number}{path.suffix}").exists():
         number += 1
     os.replace(path, target)
-
-
-def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> None:
-    """Write a file whole or not at all, mode 0600. ``durable``: it is on the disk then, which may take tenths of a second."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise

@@ -17,8 +17,9 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from certs.application import load_certificate, thumbprint, write_atomically
+from certs.application import load_certificate, thumbprint
 from certs.errors import CertificateProblem
+from certs.files import write_atomically
 from certs.trust import Trust, certificates, files, keep, remove, revocation_lists
 from certs.verdict import UNREADABLE, Refused, parse_chain
 

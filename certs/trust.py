@@ -25,8 +25,9 @@ from typing import Any, Final, Literal
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from certs.application import load_certificate, thumbprint, uris, write_atomically
+from certs.application import load_certificate, thumbprint, uris
 from certs.errors import CertificateProblem
+from certs.files import write_atomically
 from certs.verdict import UNREADABLE, Refused, Verdict, build_chain, judge, parse_chain
 
 MAX_REJECTED: Final = 50

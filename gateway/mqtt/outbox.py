@@ -13,7 +13,6 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-import time
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from typing import Any, Final
 
 import orjson
 
+from cnctwin.files import set_database_aside
 from gateway.feed import OPTIONS
 
 log = logging.getLogger("gateway.mqtt")
@@ -118,8 +118,7 @@ class Outbox:
             except sqlite3.DatabaseError as error:
                 if isinstance(error, sqlite3.OperationalError):
                     raise
-                aside = self._path.with_name(f"{self._path.stem}-{time.strftime('%Y%m%dT%H%M%S')}-damaged{self._path.suffix}")
-                self._path.rename(aside)
+                aside = set_database_aside(self._path)
                 log.error("%s: damaged (%s); set aside as %s, a new epoch begins", self._path, error, aside.name)
                 self._connection = self._connect()
         return self._connection

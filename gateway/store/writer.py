@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from cnctwin.files import set_database_aside
 from gateway.store.rollups import UPSERT, Rollups
 from gateway.store.schema import COLUMN, ROLLED, prepare
 
@@ -213,12 +214,8 @@ class Writer(threading.Thread):
 
     def _set_aside(self, problem: str) -> None:
         self._close()
-        aside = self.path.with_name(f"{self.path.stem}-{time.strftime('%Y%m%dT%H%M%S')}-damaged{self.path.suffix}")
         try:
-            for end in ("", "-wal", "-shm"):
-                old = self.path.with_name(self.path.name + end)
-                if old.exists():
-                    old.rename(aside.with_name(aside.name + end))
+            aside = set_database_aside(self.path)
         except OSError as error:
             self._trouble(f"damaged ({problem}) and cannot be set aside: {error.strerror or error}")
             return

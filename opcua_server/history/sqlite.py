@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from cnctwin.files import set_database_aside
 from opcua_server.history.store import Connection, StoreDamaged, StoreError
 
 
@@ -105,12 +105,8 @@ class SqliteDatabase:
         return SqliteConnection(self.path, to_write=to_write)
 
     def set_aside(self, problem: str) -> str:
-        aside = self.path.with_name(f"{self.path.stem}-{time.strftime('%Y%m%dT%H%M%S')}-damaged{self.path.suffix}")
         try:
-            for end in ("", "-wal", "-shm"):
-                old = self.path.with_name(self.path.name + end)
-                if old.exists():
-                    old.rename(aside.with_name(aside.name + end))
+            aside = set_database_aside(self.path)
         except OSError as error:
             raise StoreError(f"damaged ({problem}) and cannot be set aside: {error.strerror or error}") from error
         return aside.name

@@ -13,11 +13,12 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
+
+from cnctwin.files import write_atomically
 
 VERSION: Final = 1
 _logger = logging.getLogger(__name__)
@@ -66,18 +67,7 @@ class Checkpoints:
             "sha256": _digest(state),
             "state": state,
         }
-        handle, temporary = tempfile.mkstemp(dir=self.folder, prefix=f".{path.stem}-")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(content, file)
-                file.flush()
-                if durable:
-                    os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
+        write_atomically(path, json.dumps(content).encode(), durable=durable)
 
     def _path(self, machine_id: str) -> Path:
         return self.folder / f"{machine_id}.json"

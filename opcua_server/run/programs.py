@@ -10,11 +10,11 @@ import contextlib
 import os
 import re
 import stat
-import tempfile
 from pathlib import Path
 from typing import Final
 
 from cnctwin.errors import ConfigurationError
+from cnctwin.files import write_atomically
 from opcua_server.machine.program_file import NoProgramError, read_main_program
 from opcua_server.sources.source import CommandRefused
 
@@ -126,17 +126,7 @@ class ProgramFolder:
 
     def _put(self, name: str, content: bytes) -> None:
         try:
-            handle, temporary = tempfile.mkstemp(dir=self.folder, prefix=".storing-")
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(temporary, self.folder / name)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    os.unlink(temporary)
-                raise
+            write_atomically(self.folder / name, content)
         except OSError as error:
             raise CommandRefused("state", f"Program {name} cannot be stored: {error.strerror}") from None
 

@@ -17,9 +17,7 @@ import functools
 import hashlib
 import hmac
 import json
-import os
 import secrets
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -29,6 +27,7 @@ from typing import Any, Final, Literal, cast
 import argon2
 
 from cnctwin.errors import ConfigurationError
+from cnctwin.files import write_atomically
 
 Role = Literal["Viewer", "Operator", "Engineer", "Analytics", "Gateway", "Admin"]
 """Viewer reads. Operator runs the machine, Engineer also loads programs and injects faults, Admin also manages trust.
@@ -144,12 +143,7 @@ class Vault:
         return found
 
     def _write(self, name: str, content: Mapping[str, Any]) -> None:
-        handle, path = tempfile.mkstemp(dir=self.folder, prefix=f".{name}-")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(path, self.folder / f"{name}.json")
+        write_atomically(self.folder / f"{name}.json", json.dumps(content, indent=1).encode())
 
     def _read(self, name: str) -> dict[str, Any]:
         path = self.folder / f"{name}.json"

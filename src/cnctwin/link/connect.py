@@ -16,8 +16,6 @@ import asyncio
 import contextlib
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
@@ -29,6 +27,7 @@ from cryptography.hazmat.primitives import serialization
 
 from certs.application import load_certificate, load_key
 from certs.pki import CertificateProblem, application_uri, ensure_application
+from cnctwin.files import write_atomically
 from cnctwin.reading import iso
 
 REQUEST_TIMEOUT: Final = 4.0
@@ -178,9 +177,4 @@ def pin(record: Path, url: str, certificate: x509.Certificate) -> None:
 
 def _write(path: Path, content: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump(content, file, indent=1, sort_keys=True)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(name, path)
+    write_atomically(path, json.dumps(content, indent=1, sort_keys=True).encode())
