@@ -276,3 +276,19 @@ def test_garbage_is_refused_and_never_raises(tmp_path_factory: pytest.TempPathFa
         place = data.draw(st.integers(0, len(good) - 1))
         sent = good[:place] + bytes([good[place] ^ data.draw(st.integers(1, 255))]) + good[place + 1 :]
     assert not trust.check(sent, now=NOW).accepted
+
+
+@pytest.mark.parametrize("known", [(), ("A",), ("A", "B")], ids=["neither known", "one known", "both known"])
+def test_issuers_that_sign_each_other_lead_to_nobody(tmp_path: Path, known: tuple[str, ...]) -> None:
+    """A chain in a circle: no issuer of it is trusted, also where the folder of issuers has them."""
+    issuers = {
+        "A": a.certificate("A", issuer="B", ca=True, signed_with=a.key("B")),
+        "B": a.certificate("B", issuer="A", ca=True, signed_with=a.key("A")),
+    }
+    client = a.certificate(issuer="A", signed_with=a.key("A"))
+    trust = Trust(tmp_path, first_use=True)
+    for name in known:
+        (trust.issuers / f"{name}.der").write_bytes(a.der(issuers[name]))
+    verdict = trust.check(a.der(client, issuers["A"], issuers["B"], issuers["A"]), now=NOW)
+    assert not verdict.accepted
+    assert verdict.status == "BadCertificateChainIncomplete"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 from typing import Any
 
 import pytest
-from asyncua import Node, ua
+from asyncua import Client, Node, ua
 from asyncua.ua.uaerrors import (
     BadBrowseNameDuplicated,
     BadBrowseNameInvalid,
@@ -158,5 +159,34 @@ def test_programs_are_files_that_the_machine_runs(tmp_path: Path) -> None:
     async def tell() -> None:
         async with plant(tmp_path) as p:
             await story(p, tmp_path)
+
+    asyncio.run(tell())
+
+
+def test_who_walks_a_folder_while_files_come_and_go_sees_them_or_not(tmp_path: Path) -> None:
+    """Nodes that are gone by the time they are asked for: known to nobody, and no more than that."""
+
+    async def walks(p: Plant, client: Client, is_over: asyncio.Event) -> int:
+        found = 0
+        while not is_over.is_set():
+            for file in await client.get_node(p.node("FileSystem", "WorkMasters").nodeid).get_children():
+                with contextlib.suppress(BadNodeIdUnknown):
+                    for part in await file.get_children():
+                        found += len((await part.read_browse_name()).Name)
+        return found
+
+    async def tell() -> None:
+        async with plant(tmp_path) as p:
+            url = p.client.server_url.geturl()
+            async with Client(url, timeout=60) as one, Client(url, timeout=60) as other:
+                masters, is_over = p.node("FileSystem", "WorkMasters"), asyncio.Event()
+                before = {file.nodeid for file in await masters.get_children()}
+                walking = [asyncio.create_task(walks(p, client, is_over)) for client in (one, other)]
+                for number in range(40):
+                    node_id, _ = await masters.call_method("0:CreateFile", f"passing-{number}.nc", False)
+                    await masters.call_method("0:Delete", node_id)
+                is_over.set()
+                assert all(await asyncio.gather(*walking))
+                assert {file.nodeid for file in await masters.get_children()} == before
 
     asyncio.run(tell())
