@@ -22,7 +22,6 @@ from analytics.watcher import Watcher
 from cnctwin.link import Link, LinkSettings, MethodFailed
 from cnctwin.program import Status
 from cnctwin.reading import BAD_WAITING_FOR_INITIAL_DATA, Reading
-from cnctwin.secrets import Vault
 from cnctwin.settings import Settings
 from nodesets.catalogue import RESULTS
 
@@ -37,19 +36,7 @@ _SUBSCRIBED: Final = frozenset((*SIGNALS, *TEXTS))
 
 async def serve(settings: Settings, status: Status) -> None:
     """Watch every machine of the server until cancelled; then save what was learned."""
-    login = Vault(settings.data).login("analytics")
-    link = Link(
-        LinkSettings(
-            url=settings.watched_url,
-            application="analytics",
-            data=settings.data,
-            user=login.user if login else None,
-            password=login.password if login else None,
-            publishing_interval=max(SAMPLING_S, settings.publication_period),
-            insecure=settings.insecure,
-            signals=_SUBSCRIBED,
-        )
-    )
+    link = Link(LinkSettings.of(settings, "analytics", max(SAMPLING_S, settings.publication_period), _SUBSCRIBED))
     await watch(link, settings.data / "analytics", settings.seed, status)
 
 

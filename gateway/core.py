@@ -32,6 +32,7 @@ class OpcUa(Protocol):
     """What the gateway needs of ``cnctwin.link.Link``; tests play one."""
 
     state: LinkState
+    reason: str
     machines: dict[str, Machine]
     dropped: int
 

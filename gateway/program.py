@@ -43,18 +43,7 @@ WATCH_S: Final = 0.25
 
 async def serve(settings: Settings, status: Status) -> None:
     """Run the gateway until cancelled."""
-    login = Vault(settings.data).login("gateway")
-    link = Link(
-        LinkSettings(
-            settings.watched_url,
-            "gateway",
-            settings.data,
-            user=login.user if login else None,
-            password=login.password if login else None,
-            publishing_interval=settings.publication_period,
-            insecure=settings.insecure,
-        )
-    )
+    link = Link(LinkSettings.of(settings, "gateway", settings.publication_period))
     await run(settings, status, link)
 
 
@@ -156,7 +145,7 @@ async def _watch(parts: Parts, status: Status) -> None:
             gateway.lose()
         before = state
         gateway.opcua.up = state == "connected" and bool(gateway.twin.machines)
-        gateway.opcua.reason = "" if gateway.opcua.up else f"{state}: {gateway.settings.watched_url}"
+        gateway.opcua.reason = "" if gateway.opcua.up else gateway.link.reason or f"{state}: {gateway.settings.watched_url}"
         parts.store.check()
         _measure(gateway, parts.store)
         missing = tuple(f"{peer.name}: {peer.reason}" for peer in gateway.peers if not peer.up)

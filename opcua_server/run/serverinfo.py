@@ -11,11 +11,11 @@ from typing import Any, Final
 
 from asyncua import ua
 
+from cnctwin import PRODUCT_URI
 from opcua_server.engine.contract import Limits
 from opcua_server.engine.subscriptions import revise
 from opcua_server.security.server import SecureServer
 
-PRODUCT_URI: Final = "urn:cnctwin:product:server"
 PRODUCT: Final = "cnctwin server"
 MANUFACTURER: Final = "cnctwin"
 BUILD_DATE: Final = datetime(2026, 11, 24, tzinfo=UTC)

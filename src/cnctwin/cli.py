@@ -30,13 +30,13 @@ app = typer.Typer(
 
 _TYPES: Final[dict[str, Any]] = {
     "data": Path, "host": str, "port_base": int, "machines": int, "speed": float, "program": Path, "replay": Path, "model": Path,
-    "seed": int,
-    "insecure": bool, "opcua_url": str, "opcua_port": int, "http_port": int, "mqtt_broker": str, "mqtt_port": int,
-    "period": float, "compat_ports": str, "embedded_broker": str, "log_level": str,
+    "seed": int, "insecure": bool, "opcua_url": str, "opcua_user": str, "opcua_port": int, "http_port": int,
+    "mqtt_broker": str, "mqtt_port": int, "period": float, "compat_ports": str, "embedded_broker": str, "log_level": str,
 }  # fmt: skip
 _MACHINE: Final = ("machines", "speed", "program", "replay", "model", "seed", "period")
 _COMMON: Final = ("data", "host", "insecure", "log_level")
 _EXTRA_HELP: Final = {
+    "opcua_user": "user at that server, with CNCTWIN_OPCUA_PASSWORD; none: anonymous",
     "opcua_port": "port of the OPC UA server",
     "http_port": "port of REST, WebSocket and web page",
     "mqtt_port": "port of the MQTT broker",
@@ -115,14 +115,14 @@ def server(settings: Settings) -> None:
 
 
 @app.command()
-@_takes("opcua_url", *_COMMON)
+@_takes("opcua_url", "opcua_user", *_COMMON)
 def analytics(settings: Settings) -> None:
     """Run the analytics alone, against the OPC UA server at --opcua-url."""
     raise typer.Exit(program.run("analytics", settings))
 
 
 @app.command()
-@_takes("http_port", "opcua_url", "mqtt_broker", "mqtt_port", "compat_ports", *_COMMON)
+@_takes("http_port", "opcua_url", "opcua_user", "mqtt_broker", "mqtt_port", "compat_ports", *_COMMON)
 def gateway(settings: Settings) -> None:
     """Run the gateway alone, against the OPC UA server at --opcua-url and the broker at --mqtt-broker."""
     raise typer.Exit(program.run("gateway", settings))

@@ -19,6 +19,7 @@ def panel(settings: Settings, first: FirstSecrets | None, took_s: float) -> Pane
     host, scheme = settings.shown_host, settings.http_scheme
     many = settings.machines > 1
     machines = f"{settings.machine_ids[0]} ... {settings.machine_ids[-1]}" if many else settings.machine_ids[0]
+    simulated = ("Machines" if many else "Machine", f"{machines}, speed {settings.speed:g}, seed {settings.seed}")
     mqtt = f"mqtt://{in_url(settings.mqtt_broker) if settings.mqtt_broker else host}:{settings.mqtt_port}"
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold")
@@ -28,7 +29,7 @@ def panel(settings: Settings, first: FirstSecrets | None, took_s: float) -> Pane
         ("OPC UA", settings.opcua_url or f"opc.tcp://{host}:{settings.opcua_port}"),
         ("MQTT", mqtt if settings.mqtt_broker or settings.embedded_broker != "none" else "off"),
         ("REST", f"{scheme}://{host}:{settings.http_port}/docs"),
-        ("Machines" if many else "Machine", f"{machines}, speed {settings.speed:g}, seed {settings.seed}"),
+        *(() if settings.opcua_url else [simulated]),
         ("Data", str(settings.data.resolve())),
     ):
         table.add_row(heading, Text(text))

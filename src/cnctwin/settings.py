@@ -89,6 +89,8 @@ class Settings(BaseSettings):
 
     # OPC UA server that analytics and gateway watch
     opcua_url: str | None = Field(None, description="OPC UA server to watch instead of the simulated one")
+    opcua_user: str | None = Field(None, description="user at that server; none: anonymous")
+    opcua_password: str | None = Field(None, description="password of that user")
 
     # Historical access of the OPC UA server
     history_days: float = Field(
@@ -155,6 +157,8 @@ class Settings(BaseSettings):
         "mqtt_broker",
         "slack_webhook_url",
         "opcua_url",
+        "opcua_user",
+        "opcua_password",
         "history_url",
         "discovery_server",
         "mqtt_cert_path",

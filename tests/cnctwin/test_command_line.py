@@ -100,4 +100,12 @@ def test_the_panel_shows_an_ipv6_address_in_its_brackets(host: str) -> None:
     Console(file=out, width=120).print(panel(settings, None, 1.0))
     for address in (f"http://{settings.shown_host}:8000", f"opc.tcp://{settings.shown_host}:4840", f"mqtt://{settings.shown_host}"):
         assert address in out.getvalue()
+    assert "CNC-001" in out.getvalue()
     assert settings.shown_host == ("localhost" if host == "::1" else f"[{host}]")
+
+
+def test_the_panel_shows_no_simulated_machine_where_a_server_is_watched() -> None:
+    out = io.StringIO()
+    Console(file=out, width=120).print(panel(Settings(opcua_url="opc.tcp://mill:4840"), None, 1.0))
+    assert "opc.tcp://mill:4840" in out.getvalue()
+    assert "CNC-001" not in out.getvalue()

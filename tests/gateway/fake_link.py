@@ -36,6 +36,7 @@ class FakeLink:
 
     def __init__(self, machine_ids: Sequence[str] = ("CNC-001",), period_s: float | None = 0.1) -> None:
         self.state: LinkState = "connecting"
+        self.reason = ""
         self.dropped = 0
         self.period_s = period_s
         self.calls: list[tuple[str, str, tuple[Value, ...]]] = []

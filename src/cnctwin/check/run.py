@@ -39,7 +39,7 @@ async def run(
     """Every check, one after another; ``told`` hears of each result. Raises link.connect.Refused, OSError or TimeoutError."""
     endpoints = await Client(url, timeout=PROBE_S).connect_and_get_server_endpoints()
     results = []
-    async with connect.session(url, APPLICATION, data, user, password, insecure=insecure) as client:
+    async with connect.session(url, APPLICATION, data, connect.Login(user, password), insecure=insecure) as client:
 
         @contextlib.asynccontextmanager
         async def channel() -> AsyncIterator[Client]:

@@ -17,6 +17,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +28,7 @@ from cryptography.hazmat.primitives import serialization
 
 from certs.application import load_certificate, load_key
 from certs.pki import CertificateProblem, application_uri, ensure_application
+from cnctwin import PRODUCT_URI
 from cnctwin.files import write_atomically
 from cnctwin.reading import iso
 
@@ -39,9 +41,6 @@ _POLICY: Final = security_policies.SecurityPolicyBasic256Sha256
 _NONE: Final = security_policies.SecurityPolicyNone
 
 REFUSALS: Final = {
-    ua.StatusCodes.BadUserAccessDenied: "user name or password refused",
-    ua.StatusCodes.BadIdentityTokenRejected: "user name or password refused",
-    ua.StatusCodes.BadIdentityTokenInvalid: "user name or password refused",
     ua.StatusCodes.BadCertificateUntrusted: "our certificate is not trusted by the server; trust it there",
     ua.StatusCodes.BadSecurityChecksFailed: "our certificate was refused by the server; trust it there",
     ua.StatusCodes.BadCertificateUriInvalid: "our certificate was refused by the server: wrong application URI",
@@ -54,6 +53,32 @@ REFUSALS: Final = {
 }
 
 
+_NO_LOGIN: Final = frozenset(
+    (ua.StatusCodes.BadUserAccessDenied, ua.StatusCodes.BadIdentityTokenRejected, ua.StatusCodes.BadIdentityTokenInvalid)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Who logs in; nobody: anonymous. ``is_own``: at our own server; no other is told the password."""
+
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    is_own: bool = False
+
+    def at(self, product_uri: str | None) -> Login:
+        """What of it the server gets to know that says it is this product."""
+        return Login() if self.is_own and product_uri != PRODUCT_URI else self
+
+    @property
+    def refused(self) -> str:
+        """What to tell who is refused with it."""
+        if self.is_own:
+            return f"the login of {self.user} is refused: the server is of another data folder"
+        who = "anonymous users are refused" if self.user is None else f"user {self.user} or the password is refused"
+        return f"{who}; give opcua_user and opcua_password (CNCTWIN_OPCUA_USER, CNCTWIN_OPCUA_PASSWORD)"
+
+
 class Refused(Exception):
     """The server is there and does not want us as we are, or we not it; waiting alone will not help."""
 
@@ -63,9 +88,7 @@ class ServerChanged(Refused):
 
 
 @contextlib.asynccontextmanager
-async def session(
-    url: str, application: str, data: Path, user: str | None, password: str | None, *, insecure: bool
-) -> AsyncIterator[Client]:
+async def session(url: str, application: str, data: Path, login: Login, *, insecure: bool) -> AsyncIterator[Client]:
     """An activated session; closed at the end, within a second even if the server no longer answers."""
     client = Client(url, timeout=REQUEST_TIMEOUT)
     client.name = client.description = f"cnctwin {application}"
@@ -75,18 +98,20 @@ async def session(
     client.secure_channel_timeout = CHANNEL_LIFETIME_MS
     # The publish loop of asyncua's session would answer notifications beside ours.
     client.uaclient.session.ensure_publish_loop = lambda: None
-    if user is not None:
-        client.set_user(user)
-        client.set_password(password or "")
     try:
         try:
-            await secure(client, url, application, data, insecure=insecure)
+            login = login.at(await secure(client, url, application, data, insecure=insecure))
+            if login.user is not None:
+                client.set_user(login.user)
+                client.set_password(login.password or "")
             await client.connect_socket()
             await client.send_hello()
             await client.open_secure_channel()
             await client.create_session()
-            await client.activate_session(username=user, password=password)
+            await client.activate_session(username=login.user, password=login.password)
         except ua.UaStatusCodeError as error:
+            if error.code in _NO_LOGIN:
+                raise Refused(f"{url}: {login.refused} ({ua.StatusCode(error.code).name})") from error
             if error.code in REFUSALS:
                 raise Refused(f"{url}: {REFUSALS[error.code]} ({ua.StatusCode(error.code).name})") from error
             raise
@@ -113,16 +138,19 @@ async def _close(client: Client) -> None:
         client.disconnect_socket()
 
 
-async def secure(client: Client, url: str, application: str, data: Path, *, insecure: bool) -> None:
-    """Give a client the security of its next channel: our certificate, and the server's, pinned. Raises Refused, OSError."""
+async def secure(client: Client, url: str, application: str, data: Path, *, insecure: bool) -> str | None:
+    """Give a client the security of its next channel: our certificate, and the server's, pinned. Returns the server's product URI.
+    Raises Refused, OSError."""
     probe = Client(url, timeout=PROBE_TIMEOUT)
     endpoints = await probe.connect_and_get_server_endpoints()
     mode = ua.MessageSecurityMode.SignAndEncrypt
     offered = [e for e in endpoints if e.SecurityPolicyUri == _POLICY.URI and e.SecurityMode == mode and e.ServerCertificate]
     if not offered:
-        if insecure and any(e.SecurityPolicyUri == _NONE.URI for e in endpoints):
-            return
-        raise Refused(f"{url}: the server offers no endpoint with Basic256Sha256, signed and encrypted")
+        open_ones = [e for e in endpoints if e.SecurityPolicyUri == _NONE.URI]
+        if insecure and open_ones:
+            return _product(open_ones[0])
+        way_out = "; --insecure takes it without encryption" if open_ones else ""
+        raise Refused(f"{url}: the server offers no endpoint with Basic256Sha256, signed and encrypted{way_out}")
     server = uacrypto.x509_from_der(_first_certificate(offered[0].ServerCertificate))
     folder = data / "pki" / application
     await asyncio.to_thread(pin, folder / "servers.json", url, server)
@@ -130,6 +158,11 @@ async def secure(client: Client, url: str, application: str, data: Path, *, inse
     policy = _POLICY(server, certificate, key, mode)
     client.security_policy = policy
     client.uaclient.set_security(policy)
+    return _product(offered[0])
+
+
+def _product(endpoint: ua.EndpointDescription) -> str | None:
+    return endpoint.Server.ProductUri if endpoint.Server is not None else None
 
 
 def _first_certificate(der: bytes) -> bytes:

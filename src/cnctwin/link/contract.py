@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cnctwin.reading import Value
+from cnctwin.secrets import Vault
+from cnctwin.settings import Settings
 from nodesets.binding import Bound
 
 LinkState = Literal["connecting", "connected", "lost"]
@@ -27,6 +29,8 @@ class LinkSettings:
     data: Path
     user: str | None = None
     password: str | None = None
+    is_own_login: bool = False
+    """Whether they are a login at our own server; another one is then asked for its data without them."""
     publishing_interval: float = 0.1
     max_age: float = 3.0
     """Without any notification (keep-alives included) for this long, the data is Uncertain."""
@@ -35,6 +39,25 @@ class LinkSettings:
     insecure: bool = False
     signals: frozenset[str] | None = None
     """Subscribe to these only; None: to all. What is not subscribed costs nothing on either side."""
+
+    @classmethod
+    def of(cls, settings: Settings, program: str, interval_s: float, signals: frozenset[str] | None = None) -> LinkSettings:
+        """Of one of the programs: at the server it watches, with the login that the settings give, else the program's own."""
+        user, password, is_own = settings.opcua_user, settings.opcua_password, False
+        login = Vault(settings.data).login(program) if user is None else None
+        if login is not None:
+            user, password, is_own = login.user, login.password, True
+        return cls(
+            settings.watched_url,
+            program,
+            settings.data,
+            user,
+            password,
+            is_own_login=is_own,
+            publishing_interval=interval_s,
+            insecure=settings.insecure,
+            signals=signals,
+        )
 
 
 @dataclass(frozen=True, slots=True)

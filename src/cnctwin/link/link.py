@@ -155,7 +155,8 @@ class Link:
 
     async def _session(self) -> None:
         own = self.settings
-        async with connect.session(own.url, own.application, own.data, own.user, own.password, insecure=own.insecure) as client:
+        login = connect.Login(own.user, own.password, own.is_own_login)
+        async with connect.session(own.url, own.application, own.data, login, insecure=own.insecure) as client:
             while True:
                 self._changed.clear()
                 async with asyncio.timeout(SETUP_S):

@@ -13,6 +13,8 @@ import pytest
 
 from cnctwin.link import Link, LinkAlarm, LinkSettings, MethodFailed
 from cnctwin.reading import BAD_SENSOR_FAILURE, BAD_WAITING_FOR_INITIAL_DATA, UNCERTAIN_NO_COMMUNICATION, Batch, Reading
+from cnctwin.secrets import Vault
+from cnctwin.settings import Settings
 
 ALL = {
     "Spindle/ActSpeed",
@@ -205,10 +207,28 @@ def test_a_wrong_password_is_told_and_tried_again(small: Any, bind: Any, eventua
 
     async def scenario() -> None:
         async with linked(settings(small, tmp_path, user="analytics", password="wrong"), bind) as (link, _):
-            await eventually(lambda: "password refused" in link.reason)
+            await eventually(lambda: "user analytics or the password is refused; give opcua_user" in link.reason)
             assert link.state == "connecting"
 
     asyncio.run(scenario())
+
+
+def test_the_login_of_our_own_server_is_told_to_no_other(small: Any, bind: Any, eventually: Eventually, tmp_path: Path) -> None:
+    small.start("--password", "right")
+
+    async def scenario() -> None:
+        async with linked(settings(small, tmp_path, user="analytics", password="right", is_own_login=True), bind) as (link, _):
+            await eventually(lambda: "anonymous users are refused; give opcua_user" in link.reason)
+
+    asyncio.run(scenario())
+
+
+def test_a_login_that_is_set_goes_before_the_program_s_own(tmp_path: Path) -> None:
+    Vault(tmp_path).ensure()
+    own = LinkSettings.of(Settings(data=tmp_path), "gateway", 0.1)
+    assert (own.user, own.is_own_login) == ("gateway", True)
+    given = LinkSettings.of(Settings(data=tmp_path, opcua_user="scada", opcua_password="p"), "gateway", 0.1)
+    assert (given.user, given.password, given.is_own_login) == ("scada", "p", False)
 
 
 def test_the_link_encrypts_and_refuses_a_server_whose_certificate_has_changed(
