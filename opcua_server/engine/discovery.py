@@ -14,13 +14,15 @@ from opcua_server.engine.contract import Request, Service
 from opcua_server.engine.policies import NONE, POLICIES, Policy
 
 BINARY: Final = "http://opcfoundation.org/UA-Profile/Transport/uatcp-uasc-uabinary"
+JWT: Final = "http://opcfoundation.org/UA/UserToken#JWT"
 _write_endpoints: Final = array_writer(ua.EndpointDescription)
 _write_servers: Final = array_writer(ua.ApplicationDescription)
 
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """What endpoints say about the server. ``anonymous``, ``certificates``: identity tokens that are taken beside names."""
+    """What endpoints say about the server. ``anonymous``, ``certificates``: identity tokens that are taken beside names; so are
+    issued ones, where ``issuer`` (IssuerEndpointUrl) is not empty."""
 
     uri: str
     product_uri: str
@@ -29,6 +31,7 @@ class Application:
     insecure: bool
     anonymous: bool
     certificates: bool
+    issuer: str = ""
     curves: Mapping[str, bytes] = field(default_factory=dict)
     """Our certificates for curves, by the name of their kind."""
 
@@ -81,6 +84,9 @@ class Discovery:
         tokens.append(_token("username_" + encrypts.rpartition("#")[2], ua.UserTokenType.UserName, encrypts))
         if own.certificates:
             tokens.append(_token("certificate_" + encrypts.rpartition("#")[2], ua.UserTokenType.Certificate, encrypts))
+        if own.issuer:
+            tokens.append(_token("issued_" + encrypts.rpartition("#")[2], ua.UserTokenType.IssuedToken, encrypts))
+            tokens[-1].IssuedTokenType, tokens[-1].IssuerEndpointUrl = JWT, own.issuer
         made = ua.EndpointDescription()
         made.EndpointUrl, made.Server, made.ServerCertificate = url, self._describe(own, url), own.certificate
         made.SecurityMode, made.SecurityPolicyUri = ua.MessageSecurityMode(mode), policy

@@ -123,7 +123,7 @@ class Engine:
     def of(cls, server: SecureServer, *, rooms: Iterable[Room] = (), limits: Limits | None = None, **options: Any) -> Engine:
         """The front of a server: with its certificate, users, trust and rights, on its address."""
         host, port = server.address
-        known = server.users.certificates
+        known, issuer = server.users.certificates, server.users.issuer
         given = options.setdefault("certificate_user", server.users.with_certificate) != server.users.with_certificate
 
         def application() -> Application:
@@ -135,6 +135,7 @@ class Engine:
                 insecure=server.own.insecure,
                 anonymous=not server.strict,
                 certificates=given or (known is not None and known.has_any()),
+                issuer=issuer.endpoint() if issuer is not None else "",
                 curves={kind.name: one.certificate for kind in CURVES.values() if (one := server.own.of(kind)) is not None},
             )
 

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import hmac
 import logging
+import math
 import secrets
 import uuid
 from collections import Counter, defaultdict
@@ -31,11 +32,12 @@ from opcua_server.engine import bound
 from opcua_server.engine.channel import MAX_RSA_BITS
 from opcua_server.engine.contract import Limits, Request, Service, ServiceFault, Session
 from opcua_server.engine.discovery import Discovery
-from opcua_server.engine.policies import POLICIES, CurvePolicy, Ephemeral, secret
+from opcua_server.engine.policies import POLICIES, RSA_POLICIES, CurvePolicy, Ephemeral, rsa_secret, secret
 from opcua_server.engine.tally import Tally
 from opcua_server.security.audit import Audit
 from opcua_server.security.roles import roles_of
-from opcua_server.security.users import MAX_PASSWORD, NotThem, Person, Users, open_password
+from opcua_server.security.tokens import MAX_TOKEN
+from opcua_server.security.users import MAX_PASSWORD, NotThem, Person, Users, as_text, open_secret
 
 _C = ua.StatusCodes
 _audit = logging.getLogger("opcua_server.audit")
@@ -47,7 +49,9 @@ MAX_NAME: Final = 512
 PER_CONNECTION: Final = 10
 LOGINS_PER_CONNECTION: Final = 2
 """Under way at once; those of one address are verified one after another, and an honest one waits for all before it."""
-_MECHANISMS: Final = {ua.UserNameIdentityToken: "UserName", ua.X509IdentityToken: "X509"}
+_MECHANISMS: Final = {
+    ua.UserNameIdentityToken: "UserName", ua.X509IdentityToken: "X509", ua.IssuedIdentityToken: "IssuedToken",
+}  # fmt: skip
 
 CertificateUser = Callable[[bytes, str], Person]
 """(certificate in DER, peer's address) -> whose it is; raises NotThem. Its key is proved by then. Called in a thread."""
@@ -72,8 +76,10 @@ class OpenSession(Session):
     """How the person was identified, as in SessionSecurityDiagnosticsDataType."""
     user_certificate: bytes = b""
     """With which the person logged in, where it was one (DER)."""
+    person_ends_s: float = math.inf
+    """Until when the person is vouched for, by the engine's clock: an issued token ends."""
     ephemeral: Ephemeral | None = None
-    """With which the next password is encrypted, where the channel's keys are on a curve."""
+    """With which the next password or token is encrypted, where the channel's keys are on a curve."""
     logins: int = 0
     """ActivateSession requests under way."""
     requests: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
@@ -251,7 +257,7 @@ class Sessions:
             raise ServiceFault(_C.BadTooManyOperations)
         session.logins += 1
         try:
-            person = await self._identify(params, channel, session, request.peer)
+            person, left_s = await self._identify(params, channel, session, request.peer)
         finally:
             session.logins -= 1
         if session.is_closed or session.nonce != nonce:
@@ -263,6 +269,7 @@ class Sessions:
         if not connection.is_open:
             raise ServiceFault(_C.BadConnectionClosed)
         session.person, session.user, session.role = person, person.name, person.role
+        session.person_ends_s = self._clock() + left_s
         session.mechanism = _MECHANISMS.get(type(params.UserIdentityToken), "Anonymous")
         session.user_certificate = bytes(params.UserIdentityToken.CertificateData) if session.mechanism == "X509" else b""
         session.locale_ids = tuple(str(one)[:64] for one in (params.LocaleIds or [])[:32])
@@ -289,37 +296,48 @@ class Sessions:
             session.ephemeral = Ephemeral(policy.curve)
         request.answer.more = secret.key_header(policy, session.ephemeral, channel.own.key)  # type: ignore[attr-defined]
 
-    async def _identify(self, params: Any, channel: Any, session: OpenSession, peer: str) -> Person:
+    async def _identify(self, params: Any, channel: Any, session: OpenSession, peer: str) -> tuple[Person, float]:
+        """Who it is, and for how many seconds that holds."""
         token, nonce = params.UserIdentityToken, session.nonce
         try:
             if token is None or isinstance(token, ua.AnonymousIdentityToken) or _is_null(token):
-                return self._users.without_login(peer)
+                return self._users.without_login(peer), math.inf
             if isinstance(token, ua.UserNameIdentityToken):
                 sealed = token.Password if isinstance(token.Password, bytes) else (token.Password or "").encode()
-                return await self._users.with_password(token.UserName, self._password(token, sealed, channel, session), peer)
+                opened = self._secret(sealed, token.EncryptionAlgorithm, channel, session, MAX_PASSWORD)
+                return await self._users.with_password(token.UserName, lambda: as_text(opened()), peer), math.inf
             if isinstance(token, ua.X509IdentityToken) and self._certificate_user is not None:
                 signed = bound.by_user(channel, session.client_nonce, nonce)
-                return await self._certified(token, params.UserTokenSignature, channel, signed, peer)
+                return await self._certified(token, params.UserTokenSignature, channel, signed, peer), math.inf
+            if isinstance(token, ua.IssuedIdentityToken) and self._users.issuer is not None:
+                opened = self._secret(token.TokenData or b"", token.EncryptionAlgorithm, channel, session, MAX_TOKEN)
+                return await self._users.with_token(opened, peer)
         except NotThem as problem:
             raise ServiceFault(getattr(_C, problem.status)) from problem
         raise ServiceFault(_C.BadIdentityTokenRejected)
 
-    def _password(self, token: Any, sealed: bytes, channel: Any, session: OpenSession) -> Callable[[], str]:
-        """How to decrypt a password, as the channel's kind of keys does it. What is returned raises NotThem, and takes a while."""
+    def _secret(self, sealed: bytes, algorithm: str | None, channel: Any, session: OpenSession, most: int) -> Callable[[], bytes]:
+        """How to decrypt a password or a token of ``most`` bytes, as the channel's kind of keys does it. What is returned raises
+        NotThem, and takes a while."""
         policy, nonce, ephemeral = channel.policy, session.nonce, session.ephemeral
-        if not isinstance(policy, CurvePolicy):
-            return partial(open_password, sealed, token.EncryptionAlgorithm, channel.own.key, nonce)
+        own = channel.own
+        is_curve = isinstance(policy, CurvePolicy)
+        if not is_curve and (algorithm or not rsa_secret.is_one(sealed)):
+            return partial(open_secret, sealed, algorithm, own.key, nonce, most)
 
-        def opened() -> str:
+        def opened() -> bytes:
             try:
-                if ephemeral is None:
+                if not is_curve:
+                    plain = rsa_secret.open_secret(policy or RSA_POLICIES[0], sealed, own.key, own.thumbprint, nonce)
+                elif ephemeral is None:
                     raise ValueError("no key was asked for")
-                plain = secret.open_secret(policy, sealed, ephemeral, channel.key, channel.certificate, nonce)
-                if len(plain) > MAX_PASSWORD:
-                    raise ValueError("a password without end")
-                return plain.decode()
+                else:
+                    plain = secret.open_secret(policy, sealed, ephemeral, channel.key, channel.certificate, nonce)
+                if len(plain) > most:
+                    raise ValueError("it has no end")
+                return plain
             except ValueError as error:
-                raise NotThem("BadIdentityTokenInvalid", f"password is not encrypted for this session: {error}") from None
+                raise NotThem("BadIdentityTokenInvalid", f"not encrypted for this session: {error}") from None
 
         return opened
 
@@ -382,9 +400,13 @@ class Sessions:
             return False
 
     def expire(self, now_s: float) -> None:
-        """End the sessions that were silent for longer than agreed."""
+        """End the sessions that were silent for longer than agreed, and those of people whom nobody vouches for any more."""
         for session in list(self.by_token.values()):
             if isinstance(session, OpenSession):
+                if now_s > session.person_ends_s:
+                    _audit.warning("session of %r: ended, the token is over", session.user)
+                    self.end(session, delete_subscriptions=True)
+                    continue
                 allowed_s = session.timeout_ms / 1000 if session.is_activated else UNACTIVATED_S
                 if now_s - session.last_s > allowed_s:
                     self.tally.timed_out_sessions += 1

@@ -304,6 +304,8 @@ def without_secret(token: Any) -> Any:
         return ua.UserNameIdentityToken((token.PolicyId or "")[:MAX_TEXT], (token.UserName or "")[:MAX_TEXT], b"", "")
     if isinstance(token, ua.X509IdentityToken):
         return ua.X509IdentityToken((token.PolicyId or "")[:MAX_TEXT], bytes(token.CertificateData or b"")[:MAX_VALUE])
+    if isinstance(token, ua.IssuedIdentityToken):
+        return ua.IssuedIdentityToken((token.PolicyId or "")[:MAX_TEXT], b"", "")
     return ua.AnonymousIdentityToken(str(getattr(token, "PolicyId", "") or "")[:MAX_TEXT])
 
 

@@ -108,7 +108,8 @@ def _attach(aspace: Any, node_id: Any, rows: list[Any]) -> None:
 
 
 def identities(server: Any) -> dict[Any, list[Any]]:
-    """Role NodeId -> IdentityMappingRules, as they are now: users with a password, with a certificate, and without a login."""
+    """Role NodeId -> IdentityMappingRules, as they are now: users with a password, with a certificate, with an issued token, and
+    without a login."""
     users = server.users
     rules: dict[Any, list[Any]] = {ANONYMOUS_ID: [], AUTHENTICATED_ID: [_rule(_CRITERIA.AuthenticatedUser, "")]}
     if users.anonymous is not None:
@@ -120,6 +121,8 @@ def identities(server: Any) -> dict[Any, list[Any]]:
         role_id = ROLE_IDS.get(entry.note.get("role"))
         if role_id is not None:
             rules.setdefault(role_id, []).append(_rule(_CRITERIA.Thumbprint, entry.thumbprint))
+    for value, role in users.issuer.roles.items() if users.issuer is not None else []:
+        rules.setdefault(ROLE_IDS[role], []).append(_rule(_CRITERIA.Role, value))
     return rules
 
 

@@ -26,6 +26,7 @@ from opcua_server.engine.subscriptions.columns import Columns
 from opcua_server.files.register import Files
 from opcua_server.security.access import ANONYMOUS, ANONYMOUS_INSECURE
 from opcua_server.security.rights import Rights
+from opcua_server.security.tokens import Issuer
 from opcua_server.security.users import Users
 
 
@@ -71,7 +72,7 @@ def _own(folder: Path, kind: Kind) -> Own:
 async def make(settings: Settings, vault: Vault, certificate: Path, key: Path, uri: str) -> SecureServer:
     """An initialised server. Trust, users, and certificates for curves are those of the data folder of ``settings``.
 
-    Raises CertificateProblem.
+    Raises CertificateProblem, ConfigurationError.
     """
     server = SecureServer(iserver=InternalServer())
     pki = settings.data / "pki"
@@ -79,7 +80,8 @@ async def make(settings: Settings, vault: Vault, certificate: Path, key: Path, u
     server.own = Own(load_certificate(certificate).public_bytes(Encoding.DER), load_key(key), settings.insecure, others)
     server.trust = Trust(pki / "server", first_use=not settings.is_strict, own_applications=pki)
     anonymous = ANONYMOUS_INSECURE if settings.insecure else None if settings.is_strict else ANONYMOUS
-    server.users = Users(vault, anonymous, certificates=UserCertificates(pki / "server" / "users"))
+    certificates, issuer = UserCertificates(pki / "server" / "users"), Issuer.of(settings, uri)
+    server.users = Users(vault, anonymous, certificates=certificates, issuer=issuer)
     server.rights = Rights()
     server.columns = Columns()
     server.files = Files()

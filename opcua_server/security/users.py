@@ -4,6 +4,8 @@
 
     token --certificate, whose key has signed our nonce--> whose an operator says it is --> role
 
+    token --encrypted as a password--> issued by an authority (tokens.py) --counted, delayed, verified--> role, until it is over
+
 A password in clear is refused on every channel: the endpoints ask for it encrypted (OPC 10000-4, 7.36.2.2).
 """
 
@@ -16,7 +18,7 @@ import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
 from cryptography.hazmat.primitives import hashes
@@ -27,10 +29,15 @@ from certs.verdict import Refused
 from cnctwin.secrets import Role, Vault
 from opcua_server.security.lockout import LockedOut, Lockout
 
+if TYPE_CHECKING:
+    from opcua_server.security.tokens import Issuer
+
 _RSA_OAEP: Final = "http://www.w3.org/2001/04/xmlenc#rsa-oaep"
 _RSA_OAEP_SHA256: Final = "http://opcfoundation.org/UA/security/rsa-oaep-sha2-256"
 MAX_PASSWORD: Final = 512
 MAX_USER: Final = 128
+_NO_NAME: Final = "issued token"
+"""By what the failures of tokens are counted that name nobody."""
 _audit = logging.getLogger("opcua_server.audit")
 
 
@@ -51,38 +58,53 @@ class NotThem(Exception):
 
 
 def open_password(secret: bytes, algorithm: str | None, key: object, nonce: bytes) -> str:
-    """The password in a UserNameIdentityToken: length, password, server nonce, RSA-OAEP in blocks of the key's size.
+    """The password in a UserNameIdentityToken. Raises NotThem."""
+    return as_text(open_secret(secret, algorithm, key, nonce, MAX_PASSWORD))
+
+
+def as_text(password: bytes) -> str:
+    """Raises NotThem."""
+    try:
+        return password.decode("utf-8")
+    except UnicodeDecodeError:
+        raise NotThem("BadIdentityTokenInvalid", "password is no text") from None
+
+
+def open_secret(secret: bytes, algorithm: str | None, key: object, nonce: bytes, most: int) -> bytes:
+    """The secret of an identity token, of ``most`` bytes: length, secret, server nonce, RSA-OAEP in blocks of the key's size.
 
     Raises NotThem: in clear, another algorithm, the nonce of another session, or not encrypted for us.
     """
     if not algorithm:
-        raise NotThem("BadIdentityTokenInvalid", "password in clear")
+        raise NotThem("BadIdentityTokenInvalid", "password or token in clear")
     oaep_hash: hashes.HashAlgorithm
     if algorithm == _RSA_OAEP:
         oaep_hash = hashes.SHA1()  # noqa: S303 - OPC 10000-7: Basic256Sha256 encrypts with OAEP over SHA-1; no collision helps
     elif algorithm == _RSA_OAEP_SHA256:
         oaep_hash = hashes.SHA256()
     else:
-        raise NotThem("BadIdentityTokenInvalid", f"password encrypted with {algorithm[:80]}")
+        raise NotThem("BadIdentityTokenInvalid", f"encrypted with {algorithm[:80]}")
     if not isinstance(key, rsa.RSAPrivateKey):
-        raise NotThem("BadIdentityTokenInvalid", "password is encrypted for another kind of key")
+        raise NotThem("BadIdentityTokenInvalid", "encrypted for another kind of key")
     size = key.key_size // 8
-    if not secret or len(secret) % size or len(secret) > 8 * size:
-        raise NotThem("BadIdentityTokenInvalid", "password is no RSA ciphertext of our key")
+    block = size - 2 * oaep_hash.digest_size - 2
+    if not secret or len(secret) % size or len(secret) // size > -(-(4 + most + len(nonce)) // block):
+        raise NotThem("BadIdentityTokenInvalid", "no RSA ciphertext of our key, or one that is too long")
     oaep = padding.OAEP(mgf=padding.MGF1(algorithm=oaep_hash), algorithm=oaep_hash, label=None)
     try:
         plain = b"".join(key.decrypt(secret[i : i + size], oaep) for i in range(0, len(secret), size))
         (length,) = struct.unpack_from("<I", plain)
-        password, sent_nonce = plain[4 : 4 + length - len(nonce)], plain[4 + length - len(nonce) : 4 + length]
-        if not nonce or len(nonce) > length or not hmac.compare_digest(sent_nonce, nonce) or len(password) > MAX_PASSWORD:
+        opened, sent_nonce = plain[4 : 4 + length - len(nonce)], plain[4 + length - len(nonce) : 4 + length]
+        if not nonce or len(nonce) > length or not hmac.compare_digest(sent_nonce, nonce) or len(opened) > most:
             raise ValueError
-        return password.decode("utf-8")
+        return opened
     except (ValueError, struct.error):
-        raise NotThem("BadIdentityTokenInvalid", "password is not encrypted for this session") from None
+        raise NotThem("BadIdentityTokenInvalid", "not encrypted for this session") from None
 
 
 class Users:
-    """Everybody who may log in. ``anonymous`` is the role without a login, None where there is none."""
+    """Everybody who may log in. ``anonymous`` is the role without a login, None where there is none. ``issuer``: whose tokens are
+    taken."""
 
     def __init__(
         self,
@@ -90,8 +112,10 @@ class Users:
         anonymous: Role | None,
         clock: Callable[[], float] = time.monotonic,
         certificates: UserCertificates | None = None,
+        issuer: Issuer | None = None,
     ) -> None:
         self.certificates = certificates
+        self.issuer = issuer
         self.anonymous = anonymous
         self._vault = vault
         self._clock = clock
@@ -139,12 +163,7 @@ class Users:
             raise
 
     async def _verify(self, user: str, password: Callable[[], str], peer: str) -> Person:
-        try:
-            delay_s = self._lockout.begin(user, peer, self._clock())
-        except LockedOut as locked:
-            raise NotThem("BadUserAccessDenied", str(locked)) from None
-        if delay_s:
-            await asyncio.sleep(delay_s)
+        await self._count(user, peer)
 
         def verify() -> Role | None:
             return self._vault.authenticate(user, password())
@@ -157,3 +176,46 @@ class Users:
         self._lockout.succeeded(user, peer)
         _audit.info("login %r from %s: %s", user, peer, role)
         return Person(user, role)
+
+    async def with_token(self, token: Callable[[], bytes], peer: str) -> tuple[Person, float]:
+        """The person of an issued token, and for how many seconds it still counts. Raises NotThem; failures are counted by the
+        name in the token, whether it is right or not.
+
+        ``token`` decrypts it, raises NotThem, and is called in a thread.
+        """
+        issuer, name = self.issuer, _NO_NAME
+        if issuer is None:
+            raise NotThem("BadIdentityTokenRejected", "issued tokens are not taken")
+        line = self._lines.setdefault((_NO_NAME, peer), asyncio.Lock())
+        try:
+            async with line:
+                opened, problem = await asyncio.to_thread(_tried, token)
+                name = issuer.claimed(opened) if opened else _NO_NAME
+                await self._count(name, peer)
+                if problem is not None:
+                    raise problem
+                async with self._addresses.setdefault(peer, asyncio.Lock()), self._verifying:
+                    vouched = await asyncio.to_thread(issuer.vouch, opened)
+        except NotThem as problem:
+            _audit.warning("login %r by token from %s: refused, %s", name, peer, problem)
+            raise
+        self._lockout.succeeded(name, peer)
+        _audit.info("login %r by token from %s: %s", vouched.person.name, peer, vouched.person.role)
+        return vouched.person, issuer.left_s(vouched)
+
+    async def _count(self, user: str, peer: str) -> None:
+        """Count a try as failed and wait as long as it must. Raises NotThem where it is locked out."""
+        try:
+            delay_s = self._lockout.begin(user, peer, self._clock())
+        except LockedOut as locked:
+            raise NotThem("BadUserAccessDenied", str(locked)) from None
+        if delay_s:
+            await asyncio.sleep(delay_s)
+
+
+def _tried(token: Callable[[], bytes]) -> tuple[bytes, NotThem | None]:
+    """A token in clear, or why it is none: that counts as a failure too."""
+    try:
+        return token(), None
+    except NotThem as problem:
+        return b"", problem

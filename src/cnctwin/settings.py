@@ -14,7 +14,7 @@ import socket
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
@@ -29,6 +29,7 @@ from pydantic_settings import (
 )
 
 from cnctwin.errors import ConfigurationError
+from cnctwin.secrets import Role
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 CONFIG_NAME = "cnctwin.toml"
@@ -79,6 +80,32 @@ class Settings(BaseSettings):
         ("nistP256", "nistP384"),
         description="curves whose ECC policies the OPC UA server offers beside those of RSA, separated by commas, of nistP256, "
         "nistP384, brainpoolP256r1 and brainpoolP384r1; empty: none",
+    )
+
+    # Users of the OPC UA server whom an authority vouches for
+    token_issuer: str | None = Field(
+        None, description="authority (`iss`) whose tokens (JWT) OPC UA users may log in with, as its address; none: no such tokens"
+    )
+    token_keys: Path | None = Field(
+        None, description="file with that authority's public key: PEM, or a set of them (JWKS); read anew when it changes"
+    )
+    token_roles: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="which value of a token's claim gives which role, such as mill-operators=Operator,mill-leads=Engineer; the "
+        "first that a token has counts",
+    )
+    token_roles_claim: str = Field(
+        "roles", min_length=1, description="claim with those values; a dot goes into an object, such as realm_access.roles"
+    )
+    token_audience: str | None = Field(
+        None, description="who a token must be for (`aud`); none: the ApplicationUri of the OPC UA server"
+    )
+    token_clock_skew: float = Field(
+        60.0,
+        ge=0,
+        le=600,
+        allow_inf_nan=False,
+        description="seconds that clocks may differ where the dates of a token are looked at",
     )
 
     # OPC UA server, beyond its port
@@ -148,7 +175,7 @@ class Settings(BaseSettings):
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    @field_validator("api_keys", "alert_urls", "reverse_connect", "curves", mode="before")
+    @field_validator("api_keys", "alert_urls", "reverse_connect", "curves", "token_roles", mode="before")
     @classmethod
     def _split_keys(cls, value: Any) -> Any:
         return tuple(key.strip() for key in value.split(",") if key.strip()) if isinstance(value, str) else value
@@ -161,6 +188,9 @@ class Settings(BaseSettings):
         "opcua_password",
         "history_url",
         "discovery_server",
+        "token_issuer",
+        "token_keys",
+        "token_audience",
         "mqtt_cert_path",
         "mqtt_key_path",
         "mqtt_ca_path",
@@ -206,6 +236,16 @@ class Settings(BaseSettings):
             raise ValueError("must look like postgresql://user:password@host/name")
         return value
 
+    @field_validator("token_roles")
+    @classmethod
+    def _are_roles(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        known = get_args(Role)
+        for row in value:
+            claimed, _, role = row.rpartition("=")
+            if not claimed or role not in known:
+                raise ValueError(f"must be rows of value=Role, with a role of {', '.join(known)}")
+        return value
+
     @field_validator("compat_ports")
     @classmethod
     def _is_port_range(cls, value: str | None) -> str | None:
@@ -222,6 +262,9 @@ class Settings(BaseSettings):
         for what in ("mqtt", "http"):
             if (getattr(self, f"{what}_cert_path") is None) != (getattr(self, f"{what}_key_path") is None):
                 raise ValueError(f"{what}_cert_path and {what}_key_path: give both or none")
+        given = [bool(one) for one in (self.token_issuer, self.token_keys, self.token_roles)]
+        if any(given) and not all(given):
+            raise ValueError("token_issuer, token_keys and token_roles: give all or none")
         return self
 
     @classmethod

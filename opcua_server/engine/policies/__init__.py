@@ -15,6 +15,7 @@ __all__ = [
     "BLOCK",
     "NONE",
     "POLICIES",
+    "RSA_POLICIES",
     "SIGNATURE",
     "CurvePolicy",
     "Ephemeral",

@@ -25,7 +25,7 @@ from cnctwin.wire.scalars import read_bytes, read_node_id, read_string, ua
 from opcua_server.engine.policies.common import BLOCK
 from opcua_server.engine.policies.curve import CurvePolicy, Ephemeral
 
-_TYPE: Final = ua.NodeId(17546)
+ECC: Final = ua.NodeId(17546)
 _ASKED, _GIVEN = "ECDHPolicyUri", "ECDHKey"
 MAX_SECRET: Final = 16_384
 
@@ -66,25 +66,40 @@ def _open(policy: CurvePolicy, secret: bytes, ephemeral: Ephemeral, sender: Publ
     budget = Budget(max_string=MAX_SECRET)
     signed = len(secret) - policy.nonce
     policy.verify(sender, secret[signed:], secret[: max(signed, 0)])
-    type_id, p = guarded(read_node_id, secret, 0, budget)
-    encoding, length = secret[p], struct.unpack_from("<I", secret, p + 1)[0]
-    p += 5
-    if type_id != _TYPE or encoding != 1 or length != len(secret) - p:
-        raise ValueError("another kind of secret")
-    uri, p = guarded(read_string, secret, p, budget)
-    chain, p = guarded(read_bytes, secret, p, budget)
+    uri, chain, size, p = read_head(secret, ECC)
     if uri != policy.uri or (chain and chain[: len(certificate)] != certificate):
         raise ValueError("another policy or another certificate")
-    # The signing time is not looked at: the nonce and our key are of this session, and clocks differ.
-    (size,) = struct.unpack_from("<H", secret, p + 8)
-    p += 10
     theirs, end = guarded(read_bytes, secret, p, budget)
     ours, end = guarded(read_bytes, secret, end, budget)
     if end != p + size or not hmac.compare_digest(ours or b"", ephemeral.public) or signed <= end:
         raise ValueError("not for the key of this session")
     plain = _decrypt(policy, ephemeral, theirs or b"", secret[end:signed], secret[:end])
-    sent_nonce, q = guarded(read_bytes, plain, 0, budget)
-    value, q = guarded(read_bytes, plain, q, budget)
+    return read_payload(plain, nonce)
+
+
+def read_head(secret: bytes, kind: Any) -> tuple[str | None, bytes, int, int]:
+    """What every kind of secret begins with: policy, certificate, bytes of the key data, and where those begin.
+
+    Raises ValueError, DecodingError, struct.error, IndexError.
+    """
+    budget = Budget(max_string=MAX_SECRET)
+    type_id, p = guarded(read_node_id, secret, 0, budget)
+    encoding, length = secret[p], struct.unpack_from("<I", secret, p + 1)[0]
+    p += 5
+    if type_id != kind or encoding != 1 or length != len(secret) - p:
+        raise ValueError("another kind of secret")
+    uri, p = guarded(read_string, secret, p, budget)
+    certificate, p = guarded(read_bytes, secret, p, budget)
+    # The signing time is not looked at: the nonce is of this session, and clocks differ.
+    (size,) = struct.unpack_from("<H", secret, p + 8)
+    return uri, certificate or b"", size, p + 10
+
+
+def read_payload(plain: bytes, nonce: bytes) -> bytes:
+    """What was kept secret, once it is decrypted. Raises ValueError, DecodingError."""
+    budget = Budget(max_string=MAX_SECRET)
+    sent_nonce, p = guarded(read_bytes, plain, 0, budget)
+    value, p = guarded(read_bytes, plain, p, budget)
     if not nonce or not hmac.compare_digest(sent_nonce or b"", nonce):
         raise ValueError("the nonce of another session")
     return value or b""

@@ -42,12 +42,16 @@ def offer(policy: str) -> None:
 
 
 def connect(given: dict[str, Any], policy: str, mode: str, user: str, password: str) -> o6.Client:
-    login = {"username": user, "password": password} if user else {}
-    return o6.Client(
+    """``user`` "token": ``password`` is an issued token."""
+    login = {"username": user, "password": password} if user and user != "token" else {}
+    client = o6.Client(
         given["endpoint"], certificate=given["certificate"], privateKey=given["key"], trustList=[given["server"]],
         applicationUri=given["uri"], securityMode=MODES[mode],
         securityPolicy="http://opcfoundation.org/UA/SecurityPolicy#" + policy, **login,
     )  # fmt: skip
+    if user == "token":
+        client.config.userIdentityToken = o6.ns.ns0.datatypes.IssuedIdentityToken(tokenData=password.encode())
+    return client
 
 
 def look(client: o6.Client, given: dict[str, Any], values: int) -> dict[str, Any]:

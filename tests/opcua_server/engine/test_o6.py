@@ -8,7 +8,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import pytest
 from certs.kinds import CURVES, RSA, Kind
 from certs.pki import ensure_application
 from tests.opcua_server.bench import Bench, machine, running
+from tests.opcua_server.security import authority
 
 PROGRAM = Path(__file__).with_name("o6_client.py")
 PACKAGE = "o6==2.2.0"
@@ -26,7 +27,7 @@ SECURE = [(policy, mode) for policy in POLICIES for mode in ("Sign", "SignAndEnc
 
 AUTHENTICATED = [
     ("ECC_nistP256_AesGcm", "Sign", "operator"),
-    ("ECC_nistP256_AesGcm", "SignAndEncrypt", ""),
+    ("ECC_nistP256_AesGcm", "SignAndEncrypt", "token"),
     ("ECC_nistP256_ChaChaPoly", "Sign", ""),
     ("ECC_nistP256_ChaChaPoly", "SignAndEncrypt", "operator"),
 ]
@@ -66,7 +67,13 @@ def o6(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    with running(tmp_path_factory.mktemp("engine")) as made:
+    folder = tmp_path_factory.mktemp("engine")
+    (folder / "issuer.pem").write_bytes(authority.pem())
+    given: dict[str, Any] = {
+        "token_issuer": authority.URL, "token_keys": folder / "issuer.pem", "token_audience": authority.AUDIENCE,
+        "token_roles": "mill-operators=Operator",
+    }  # fmt: skip
+    with running(folder, **given) as made:
         yield made
 
 
@@ -102,6 +109,12 @@ def found_as_it_is(found: list[dict[str, Any]], connections: list[list[str]]) ->
         assert wanted in one["called"].replace("_", "").lower()
 
 
+def as_whom(bench: Bench, ways: Iterable[tuple[str, str, str]]) -> list[list[str]]:
+    """Connections: policy, mode, and as whom: nobody, a user with a password, or ``token`` with an issued one."""
+    passwords = {"": "", "token": authority.token().decode()}
+    return [[*one, passwords[one[2]] if one[2] in passwords else bench.password(one[2])] for one in ways]
+
+
 def find_hold(bench: Bench) -> tuple[str, str]:
     async def find() -> tuple[str, str]:
         async with bench.client() as client:
@@ -115,7 +128,8 @@ def find_hold(bench: Bench) -> tuple[str, str]:
 
 
 def test_o6_connects_browses_reads_subscribes_and_calls_with_every_policy_and_mode(bench: Bench, o6: Path, tmp_path: Path) -> None:
-    connections = [[*one, user, bench.password(user) if user else ""] for one in SECURE for user in ("", "operator")]
+    ways = [(*one, user) for one in SECURE for user in ("", "operator")]
+    connections = as_whom(bench, [*ways, ("Basic256Sha256", "Sign", "token"), ("Aes256_Sha256_RsaPss", "SignAndEncrypt", "token")])
     found_as_it_is(foreign(bench, o6, tmp_path, connections, find_hold(bench)), connections)
 
 
@@ -123,10 +137,10 @@ def test_o6_connects_browses_reads_subscribes_and_calls_with_every_policy_and_mo
 @pytest.mark.parametrize("curve", WAYS)
 def test_o6_does_the_same_with_keys_on_a_curve(bench: Bench, o6: Path, tmp_path: Path, curve: str) -> None:
     """Also logging in: o6 encrypts the password with the session's ephemeral key."""
-    connections = [[f"ECC_{curve}", mode, user, bench.password(user) if user else ""] for mode, user in WAYS[curve]]
+    connections = as_whom(bench, [(f"ECC_{curve}", mode, user) for mode, user in WAYS[curve]])
     found_as_it_is(foreign(bench, o6, tmp_path, connections, find_hold(bench), CURVES[curve]), connections)
 
 
 def test_o6_does_the_same_with_authenticated_encryption(bench: Bench, o6: Path, tmp_path: Path) -> None:
-    connections = [[*one, bench.password(one[2]) if one[2] else ""] for one in AUTHENTICATED]
+    connections = as_whom(bench, AUTHENTICATED)
     found_as_it_is(foreign(bench, o6, tmp_path, connections, find_hold(bench), CURVES["nistP256"]), connections)
