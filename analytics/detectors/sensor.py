@@ -9,6 +9,9 @@ explain to a tenth of a kelvin, warm or cold, as they are parts of one network o
 shop floor behind them, and the growth of the tool's tip, in which the bearing's own length is. Where x is beyond what has been seen
 the limit widens by what such a guess is worth. A bearing that really runs hot makes the spindle grow and is explained for the most
 part.
+
+While little has been seen the relation may have learned the drift itself. The side is told where the older part of what is usual
+puts the sensor on the same one, and is not known where it does not.
 """
 
 from __future__ import annotations
@@ -47,6 +50,8 @@ LAG_H: Final = 20.0 * MINUTE_H
 """Minutes that wait before they count as usual: a slow drift must not explain itself."""
 LEAST: Final = 40
 """Minutes after which the relation is known well enough to judge by."""
+OLDER: Final = 2.0 / 3.0
+"""Share of the usual minutes, from the first on, that must agree on the side."""
 KEEP: Final = 720
 FIT_EVERY: Final = 5
 RIDGE: Final = 1e-3
@@ -101,6 +106,7 @@ class SensorDetector:
         self._since_fit = 0
         self._score: float | None = None
         self._off = 0.0
+        self._is_side_known = False
 
     def learn_one(self, sample: Sample) -> None:
         self._normal = True
@@ -113,11 +119,16 @@ class SensorDetector:
             return None
         texts = []
         if self._score > 1.0:
-            word = "above" if self._off > 0.0 else "below"
-            texts.append(
-                f"{WATCHED.signal} {abs(self._off):.1f} {WATCHED.unit} {word} what its neighbours explain ({self._off:+.1f})"
-            )
+            texts.append(self._words())
         return Score(self._score, np.zeros(self._n_features), texts)
+
+    def _words(self) -> str:
+        much = f"{abs(self._off):.1f}"
+        if not self._is_side_known:
+            off = f"{WATCHED.signal} {much} {WATCHED.unit} off what its neighbours explain"
+            return f"{off}; high or low is not known yet ({much})"
+        side = "above" if self._off > 0.0 else "below"
+        return f"{WATCHED.signal} {much} {WATCHED.unit} {side} what its neighbours explain ({self._off:+.1f})"
 
     def _see(self, hours: float, values: Row) -> None:
         if self._last is not None and not self._last - 1e-9 <= hours <= self._last + HOLE_H:
@@ -135,17 +146,18 @@ class SensorDetector:
     def _judge(self, hours: float) -> None:
         """A minute is over."""
         rows = np.array(self._minutes)
+        usual = rows[(rows[:, 0] <= hours - LAG_H) & (rows[:, 1] > 0.0)]
         self._since_fit += 1
-        if self._fit is None or self._since_fit >= FIT_EVERY:
-            usual = rows[(rows[:, 0] <= hours - LAG_H) & (rows[:, 1] > 0.0)]
-            if len(usual) >= LEAST:
-                self._fit, self._since_fit = _fit(usual[:, 3:], usual[:, 2]), 0
+        if (self._fit is None or self._since_fit >= FIT_EVERY) and len(usual) >= LEAST:
+            self._fit, self._since_fit = _fit(usual[:, 3:], usual[:, 2]), 0
         if self._fit is None:
             return
         now = rows[-NOW:]
         self._off, wide = self._fit.off(now[:, 3:], now[:, 2])
         self._score = min(abs(self._off) / (wide * max(WATCHED.limit, SPREADS * self._fit.spread)), MAX_SCORE)
         if self._score > 1.0:
+            older = usual[: int(OLDER * len(usual))]
+            self._is_side_known = len(older) > 1 and _fit(older[:, 3:], older[:, 2]).off(now[:, 3:], now[:, 2])[0] * self._off > 0.0
             # What waits when an alarm begins never counts.
             for row in self._minutes:
                 if row[0] > hours - LAG_H:
@@ -166,6 +178,7 @@ class SensorDetector:
             "since_fit": self._since_fit,
             "score": self._score,
             "off": self._off,
+            "is_side_known": self._is_side_known,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -185,3 +198,4 @@ class SensorDetector:
         self._minutes = deque(minutes, maxlen=KEEP)
         self._fit, self._since_fit = fit, int(state["since_fit"])
         self._score, self._off = None if score is None else float(score), float(state["off"])
+        self._is_side_known = bool(state.get("is_side_known", False))  # of a version before: known again within a minute
