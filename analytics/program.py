@@ -22,6 +22,7 @@ from analytics.watcher import Watcher
 from cnctwin.link import Link, LinkSettings, MethodFailed
 from cnctwin.program import Status
 from cnctwin.reading import BAD_WAITING_FOR_INITIAL_DATA, Reading
+from cnctwin.results_file import ResultsFile
 from cnctwin.settings import Settings
 from nodesets.catalogue import RESULTS
 
@@ -37,12 +38,12 @@ _SUBSCRIBED: Final = frozenset((*SIGNALS, *TEXTS))
 async def serve(settings: Settings, status: Status) -> None:
     """Watch every machine of the server until cancelled; then save what was learned."""
     link = Link(LinkSettings.of(settings, "analytics", max(SAMPLING_S, settings.publication_period), _SUBSCRIBED))
-    await watch(link, settings.data / "analytics", settings.seed, status)
+    await watch(link, settings.data, settings.seed, status)
 
 
-async def watch(link: Link, folder: Path, seed: int, status: Status) -> None:
+async def watch(link: Link, data: Path, seed: int, status: Status) -> None:
     """The same on a link that is given."""
-    analytics = _Analytics(link, folder, seed, status)
+    analytics = _Analytics(link, data, seed, status)
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(link.run())
@@ -53,9 +54,10 @@ async def watch(link: Link, folder: Path, seed: int, status: Status) -> None:
 
 
 class _Analytics:
-    def __init__(self, link: Link, folder: Path, seed: int, status: Status) -> None:
+    def __init__(self, link: Link, data: Path, seed: int, status: Status) -> None:
         self._link = link
-        self._folder = folder
+        self._data = data
+        self._folder = data / "analytics"
         self._seed = seed
         self._status = status
         self._watchers: dict[str, Watcher] = {}
@@ -119,12 +121,17 @@ class _Analytics:
 
     async def _write(self, watcher: Watcher) -> None:
         machine_id = watcher.machine_id
+        beside = ResultsFile(self._data, machine_id)
         while True:
             await asyncio.sleep(WRITE_S)
             machine = self._link.machines.get(machine_id)
             if machine is None or self._link.state != "connected":
                 continue
-            readings = [item for item in watcher.results() or _waiting() if item.signal in machine.signals]
+            found = watcher.results() or _waiting()
+            readings = [item for item in found if item.signal in machine.signals]
+            with contextlib.suppress(OSError):  # a full disk: the gateway shows them as old
+                if len(readings) < len(found):
+                    beside.write(item for item in found if item.signal not in machine.signals)
             try:
                 await self._link.write(machine_id, readings)
                 self._refused.pop(machine_id, None)

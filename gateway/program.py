@@ -18,6 +18,8 @@ from typing import Any, Final
 
 from cnctwin.link import Link, LinkCondition, LinkSettings
 from cnctwin.program import Status
+from cnctwin.reading import Batch
+from cnctwin.results_file import ResultsFile
 from cnctwin.secrets import Vault
 from cnctwin.settings import Settings
 from gateway.alerts import Alerts
@@ -36,9 +38,11 @@ from gateway.records import KEPT, Records
 from gateway.store import Store
 from gateway.store.memory import Memory, remember
 from gateway.twin.recent import HISTORY
+from gateway.twin.twin import RESULT_NAMES
 
 log = logging.getLogger("gateway")
 WATCH_S: Final = 0.25
+RESULTS_S: Final = 1.0
 
 
 async def serve(settings: Settings, status: Status) -> None:
@@ -78,6 +82,7 @@ async def _run(
         spawn(_batches(gateway), "batches")
         spawn(_alarms(gateway), "alarms")
         spawn(_conditions(gateway, link.conditions()), "conditions")
+        spawn(_results(gateway), "results")
         spawn(link.run(), "link")
         spawn(parts.alerts.run(), "alerts")
         spawn(parts.detector.run(), "detector")
@@ -127,6 +132,20 @@ async def _alarms(gateway: Gateway) -> None:
 async def _conditions(gateway: Gateway, conditions: AsyncIterator[LinkCondition]) -> None:
     async for condition in conditions:
         gateway.take_condition(condition)
+
+
+async def _results(gateway: Gateway) -> None:
+    """Take up the results of the analytics where the server has no place for them."""
+    files: dict[str, ResultsFile] = {}
+    while True:
+        for machine in tuple(gateway.link.machines.values()):
+            if gateway.link.state != "connected" or machine.signals >= RESULT_NAMES:
+                continue
+            file = files.setdefault(machine.machine_id, ResultsFile(gateway.settings.data, machine.machine_id))
+            readings = tuple(reading for reading in file.news() if reading.signal not in machine.signals)
+            if readings:
+                gateway.take(Batch(machine.machine_id, max(reading.source_time_ns for reading in readings), readings))
+        await asyncio.sleep(RESULTS_S)
 
 
 def _compat_ports(settings: Settings) -> range:

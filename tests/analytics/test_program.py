@@ -14,6 +14,7 @@ from analytics import memory
 from analytics.program import watch
 from cnctwin.link import Link, LinkSettings
 from cnctwin.program import Status
+from cnctwin.results_file import ResultsFile
 from nodesets.binding import Bound
 
 SERVER = Path(__file__).parents[1] / "cnctwin" / "link" / "small_server.py"
@@ -50,7 +51,7 @@ async def scenario(port: int, tmp_path: Path) -> None:
     url = f"opc.tcp://127.0.0.1:{port}"
     status = Status("analytics")
     link = Link(LinkSettings(url, "analytics", tmp_path, publishing_interval=0.1, insecure=True), bind=bind)
-    program = asyncio.create_task(watch(link, tmp_path / "analytics", 1, status))
+    program = asyncio.create_task(watch(link, tmp_path, 1, status))
     reader = Link(LinkSettings(url, "reader", tmp_path, publishing_interval=0.1, insecure=True), bind=bind)
     reading = asyncio.create_task(reader.run())
     try:
@@ -59,6 +60,10 @@ async def scenario(port: int, tmp_path: Path) -> None:
             # The small server has two results and no rows to learn from for minutes: they say that they wait.
             await _until(lambda: "M1" in reader.machines and set(_statuses(reader)) == {WAITING})
             await _until(lambda: int(status.facts.get("rows", 0)) > 2)
+            # Those that it has no node for lie beside it.
+            beside = {reading.signal for reading in ResultsFile(tmp_path, "M1").news()}
+            assert {"Analytics/ZScore", "Analytics/Anomalous"} <= beside
+            assert "Analytics/AnomalyScore" not in beside
     finally:
         program.cancel()
         reading.cancel()

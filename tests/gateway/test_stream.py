@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -16,6 +17,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from cnctwin.link import LinkAlarm
+from cnctwin.reading import Reading
+from cnctwin.results_file import ResultsFile
 from gateway.api.server import TimedProtocol
 from gateway.feed import OUTBOX, Outbox
 
@@ -240,3 +243,16 @@ def test_a_lost_link_makes_everything_uncertain_and_its_return_makes_it_good(tmp
         gate.do(link.return_)
         until(lambda: receive(ws)["values"].get("Axes/X/ActPos", [0, 1])[1] == 0)
         until(lambda: gate.http.get("/api/v1/machines").json()[0]["quality"] == "Good")
+
+
+def test_results_that_the_server_has_no_place_for_are_shown_nevertheless(tmp_path) -> None:
+    link = FakeLink(period_s=None)
+    link.machines = {name: replace(machine, signals=frozenset({"Spindle/ActSpeed"})) for name, machine in link.machines.items()}
+    now_ns = time.time_ns()
+    found = Reading("Analytics/Explanation", "the flow is low", 0, now_ns, now_ns)
+    ResultsFile(tmp_path, "CNC-001").write([found])
+    with opened(tmp_path, link) as gate:
+        shown = f"/api/v1/machines/CNC-001/signals/{found.signal}"
+        until(lambda: gate.http.get(shown).status_code == 200)
+        answer = gate.http.get(shown).json()
+        assert (answer["value"], answer["quality"]) == (found.value, "Good")
