@@ -4,7 +4,8 @@
     frames     |    |    |    |    |    |         one row at each multiple of the period, of the source time
 
 Source time drives everything: replayed data gives the same frames at any speed. Over a hole of more than ``HOLE`` periods
-nothing is held: the frame after it says ``fresh``, and whoever keeps a history begins it anew.
+nothing is held: the frame after it says ``fresh``, and whoever keeps a history begins it anew. The same once everything has come
+from before the last frame for as long: the clock was set back.
 """
 
 from __future__ import annotations
@@ -50,6 +51,8 @@ class Frames:
         self._values = np.full(len(self.names), np.nan)
         self._valid = np.zeros(len(self.names), dtype=bool)
         self._next_ns: int | None = None
+        self._behind_ns: int | None = None
+        """The first moment of those that have come from before the last frame since one has not."""
         self._fresh = True
 
     def add(self, batch: Batch) -> Iterator[Frame]:
@@ -57,7 +60,7 @@ class Frames:
         now_ns = batch.source_time_ns
         if batch.gap is not None:
             self._next_ns, self._fresh = None, True
-        if self._next_ns is not None and now_ns - self._next_ns > HOLE * self.period_ns:
+        if self._next_ns is not None and (now_ns - self._next_ns > HOLE * self.period_ns or self._is_set_back(now_ns)):
             self._next_ns, self._fresh = None, True
         # A boundary's frame is whole once something later has come: several batches may share one source time.
         while self._next_ns is not None and self._next_ns < now_ns:
@@ -66,6 +69,15 @@ class Frames:
             self._take(item)
         if self._next_ns is None:
             self._next_ns = -(-now_ns // self.period_ns) * self.period_ns
+
+    def _is_set_back(self, now_ns: int) -> bool:
+        """One signal with a clock of its own is late for ever, and the others go on: that is none."""
+        if self._next_ns is None or self._next_ns - now_ns <= HOLE * self.period_ns:
+            self._behind_ns = None
+            return False
+        if self._behind_ns is None or now_ns < self._behind_ns:
+            self._behind_ns = now_ns
+        return now_ns - self._behind_ns > HOLE * self.period_ns
 
     def _frame(self, time_ns: int) -> Frame:
         fresh, self._fresh = self._fresh, False

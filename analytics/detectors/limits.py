@@ -46,7 +46,8 @@ class LimitDetector:
             if limit.only_above_rpm is not None and (rpm is None or rpm <= limit.only_above_rpm or pump == 0.0):
                 score = 0.0
             if score > 1.0:
-                began = self._since.setdefault(limit.rule, sample.time_ns)
+                # A clock may be set back: an hour later it would still be too early.
+                began = self._since[limit.rule] = min(self._since.get(limit.rule, sample.time_ns), sample.time_ns)
                 if sample.time_ns - began < HOLD_NS:
                     score = 1.0
                 else:

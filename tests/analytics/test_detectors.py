@@ -148,6 +148,10 @@ def test_limits_need_their_condition_and_a_moment() -> None:
     found = detector.score_one(sample(rng, 41, **broken))
     assert found is not None
     assert found.texts == ["Coolant/Flow 0.0 l/min below 2"]
+    # A clock that is set back by an hour in the moment of waiting makes nobody wait for an hour.
+    fresh = DETECTORS["limits"](N, 0)
+    fresh.score_one(sample(rng, 7200, **broken))
+    assert max(s.value for s in [fresh.score_one(sample(rng, i, **broken)) for i in range(20)] if s) > 1.0
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=200), st.floats(-1e9, 1e9), st.floats(-1e9, 1e9))

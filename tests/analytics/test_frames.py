@@ -62,6 +62,26 @@ def test_a_hole_and_a_gap_begin_anew() -> None:
     assert list(made.add(batch(far + 2 * PERIOD, speed(far + 2 * PERIOD, 3.0), gap="lost"))) == []
 
 
+def test_a_clock_that_is_set_back_begins_anew_after_a_hole_and_not_when_it_has_caught_up() -> None:
+    made, hour = frames(), 3600 * 1000
+    list(made.add(batch(2 * hour, speed(2 * hour, 1.0))))
+    times = [hour + PERIOD * step for step in range(3 * HOLE)]
+    got = [frame for now in times for frame in made.add(batch(now, speed(now, 2.0)))]
+    assert len(got) == 3 * HOLE - HOLE - 2
+    assert [frame.fresh for frame in got] == [True] + [False] * (len(got) - 1)
+    assert {frame.values[0] for frame in got} == {2.0}
+
+
+def test_one_signal_with_a_clock_of_its_own_holds_up_nobody() -> None:
+    made, hour = frames(), 3600 * 1000
+    got = []
+    for now in range(2 * hour, 2 * hour + 40 * PERIOD, PERIOD):
+        got += made.add(batch(now, speed(now, 1.0)))
+        got += made.add(batch(now - hour, Reading("Tool/InCut", True, 0, now - hour, now - hour)))
+    assert len(got) == 39
+    assert sum(frame.fresh for frame in got) == 1
+
+
 @given(st.lists(st.integers(1, 3000), max_size=60))
 def test_frames_come_at_every_period_in_order_whatever_the_rhythm_of_the_batches(steps: list[int]) -> None:
     made, now, times = frames(), 0, []

@@ -18,6 +18,7 @@ import hashlib
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,6 +37,8 @@ REQUEST_TIMEOUT: Final = 4.0
 PROBE_TIMEOUT: Final = 2.0
 """The first word to a server decides soon: while it is cut off, a long wait here would outlast its return."""
 SESSION_TIMEOUT_MS: Final = 30_000
+CLOCK_OFF_S: Final = 30.0
+"""From here on trends, histories and alarms of two machines can no longer be laid side by side."""
 CHANNEL_LIFETIME_MS: Final = 3_600_000
 _POLICY: Final = security_policies.SecurityPolicyBasic256Sha256
 _NONE: Final = security_policies.SecurityPolicyNone
@@ -126,6 +129,18 @@ async def keep_channel(client: Client) -> None:
         await asyncio.sleep(client.secure_channel_timeout * 0.75 / 1000)
         await client.open_secure_channel(renew=True)
         client.uaclient.revolve_security_token()
+
+
+async def clock_off(client: Client) -> str:
+    """By how much the server's clock differs from ours, such as "3600 s behind ours"; empty where it does not, or is not told."""
+    try:
+        told = await client.get_node(ua.NodeId(ua.ObjectIds.Server_ServerStatus_CurrentTime)).read_value()
+    except ua.UaStatusCodeError:
+        return ""
+    if not isinstance(told, datetime):
+        return ""
+    ahead_s = (told.replace(tzinfo=UTC) - datetime.now(UTC)).total_seconds()
+    return "" if abs(ahead_s) < CLOCK_OFF_S else f"{abs(ahead_s):.0f} s {'ahead of' if ahead_s > 0.0 else 'behind'} ours"
 
 
 async def _close(client: Client) -> None:

@@ -202,6 +202,8 @@ class Link:
         if not bound:
             self.reason = f"{own.url}: the server shows no machine"
         log.info("%s: %d machines, %d signals", own.url, len(bound), sum(map(len, nodes.values())))
+        if off := await connect.clock_off(client):
+            log.warning("%s: the server's clock is %s: its times are shown as they are", own.url, off)
         return feed
 
     async def _subscribe_events(self, client: Client, feed: Feed, bound: Mapping[str, Bound]) -> None:

@@ -6,12 +6,14 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cnctwin.link import Link, LinkAlarm, LinkSettings, MethodFailed
+from cnctwin.link.connect import clock_off
 from cnctwin.reading import BAD_SENSOR_FAILURE, BAD_WAITING_FOR_INITIAL_DATA, UNCERTAIN_NO_COMMUNICATION, Batch, Reading
 from cnctwin.secrets import Vault
 from cnctwin.settings import Settings
@@ -229,6 +231,25 @@ def test_a_login_that_is_set_goes_before_the_program_s_own(tmp_path: Path) -> No
     assert (own.user, own.is_own_login) == ("gateway", True)
     given = LinkSettings.of(Settings(data=tmp_path, opcua_user="scada", opcua_password="p"), "gateway", 0.1)
     assert (given.user, given.password, given.is_own_login) == ("scada", "p", False)
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "said"),
+    [(0.0, ""), (-3600.0, "3600 s behind ours"), (3600.0, "3600 s ahead of ours")],
+    ids=["right", "late", "early"],
+)
+def test_a_clock_that_is_off_is_told(ahead_s: float, said: str) -> None:
+    class Server:
+        def get_node(self, _node: Any) -> Server:
+            return self
+
+        async def read_value(self) -> datetime:
+            return datetime.now(UTC).replace(tzinfo=None) + timedelta(seconds=ahead_s)
+
+    found = asyncio.run(clock_off(Server()))  # type: ignore[arg-type]
+    assert (found == "") == (said == "")
+    assert found[-8:] == said[-8:]
+    assert not found or abs(int(found.split()[0]) - 3600) < 60
 
 
 def test_the_link_encrypts_and_refuses_a_server_whose_certificate_has_changed(
