@@ -189,7 +189,7 @@ def running(folder: Path, make_source: Callable[..., Any] | None = None, **optio
     worker = threading.Thread(target=thread)
     worker.start()
     try:
-        wait_for(lambda: bench.status.state != "starting" or bool(ended), "the server is ready")
+        wait_for(lambda: bench.status.state != "starting" or bool(ended), "the server is ready", 90)
         if ended:
             raise ended[0]
         yield bench
@@ -197,7 +197,7 @@ def running(folder: Path, make_source: Callable[..., Any] | None = None, **optio
         if not ended and task:
             loop, served = task[0]
             loop.call_soon_threadsafe(served.cancel)
-        worker.join(30)
+        worker.join(60)
         assert not worker.is_alive(), "the server did not end"
 
 
