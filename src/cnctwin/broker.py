@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from cnctwin.errors import StartError
+from cnctwin.files import set_database_aside
 from cnctwin.secrets import Login, Vault
 from cnctwin.settings import Settings, in_url
 from cnctwin.supervisor import Command
@@ -61,7 +62,10 @@ def command(settings: Settings) -> Command | None:
         if program is not None:
             configuration = _WRITERS[kind](settings.data / "broker", who)
             return Command(
-                "broker", (program, "-c", str(configuration)), ready=lambda: _accepts(settings.broker_host, settings.mqtt_port)
+                "broker",
+                (program, "-c", str(configuration)),
+                ready=lambda: _accepts(settings.broker_host, settings.mqtt_port),
+                mend=lambda words: _set_aside(configuration.parent, words),
             )
     raise StartError(
         f"no MQTT broker found ({', '.join(wanted)}): install mosquitto, or give one with MQTT_BROKER, or set embedded_broker none"
@@ -140,6 +144,17 @@ def _private(path: Path, text: str) -> Path:
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         file.write(text)
     return path.resolve()
+
+
+def _set_aside(folder: Path, words: str) -> str:
+    """mosquitto does not start with a damaged memory. What it retains the gateway tells it anew; readers' sessions are lost."""
+    path = folder / "mosquitto.db"
+    if "open database" not in words or not path.exists():
+        return ""
+    try:
+        return f"{path}: damaged; set aside as {set_database_aside(path).name}, a new one is begun"
+    except OSError:
+        return ""
 
 
 def _accepts(host: str, port: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import inspect
+import io
 import json
 import os
 import sys
@@ -15,7 +16,7 @@ import typer
 
 from cnctwin import __version__, program
 from cnctwin.errors import CnctwinError, ConfigurationError, StartError
-from cnctwin.settings import LOOPBACK, Settings, load
+from cnctwin.settings import LOOPBACK, Settings, load, misspelt
 
 COMMANDS: Final = "cnctwin.commands"
 
@@ -26,6 +27,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 _TYPES: Final[dict[str, Any]] = {
@@ -54,6 +56,7 @@ def _takes(*names: str) -> Callable[[Callable[[Settings], None]], Callable[..., 
 
     def decorate(command: Callable[[Settings], None]) -> Callable[..., None]:
         def run(**options: Any) -> None:
+            _complain(misspelt(os.environ))
             command(load({name: value for name, value in options.items() if value is not None and value is not False}))
 
         parameters = []
@@ -238,6 +241,9 @@ def main() -> None:
     """Run the command: one line for each thing that is wrong and an exit code that says whose fault it is; no traceback."""
     if len(sys.argv) == 1:
         sys.argv.append("--help")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that is not UTF-8 shows ? for a degree sign, and no traceback
+            stream.reconfigure(errors="replace")
     try:
         _add_rooms()
         app(prog_name="cnctwin")

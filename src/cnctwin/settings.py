@@ -12,7 +12,7 @@ import difflib
 import os
 import socket
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
@@ -412,6 +412,14 @@ def variables(name: str) -> tuple[str, ...]:
     alias = Settings.model_fields[name].validation_alias
     names = [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else [f"cnctwin_{name}"]
     return tuple(variable.upper() for variable in names)
+
+
+def misspelt(environment: Iterable[str]) -> list[str]:
+    """What is said of variables that are no setting and look like one; others may have names of ours for purposes of their own."""
+    known = {variable for name in Settings.model_fields for variable in variables(name)}
+    ours = [variable for variable in sorted(environment) if variable.startswith("CNCTWIN_") and variable not in known]
+    near = {variable: difflib.get_close_matches(variable, known, 1, cutoff=0.88) for variable in ours}
+    return [f"{variable} in the environment is no setting (meant {found[0]}?)" for variable, found in near.items() if found]
 
 
 def _no_setting(name: str) -> str:

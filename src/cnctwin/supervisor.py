@@ -39,12 +39,14 @@ GRACE_S: Final = 1.4
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """How to start one child. ``ready`` tells when a child that speaks no status protocol is up; it is polled."""
+    """How to start one child. ``ready`` tells when a child that speaks no status protocol is up; it is polled. ``mend`` is told the
+    last words of one that ended before it was up, and says what it has done about them, or nothing."""
 
     name: str
     arguments: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
     ready: Callable[[], bool] | None = None
+    mend: Callable[[str], str] | None = None
 
 
 @dataclass(slots=True)
@@ -122,7 +124,10 @@ class Supervisor:
                 failures = 0 if time.monotonic() - began > STABLE_S else failures + 1
                 pause = BACKOFF_S[min(failures, len(BACKOFF_S)) - 1] if failures else BACKOFF_S[0]
                 child.restarts += 1
-                self._tell(child, "restarting", f"{_how(code)}, starts again in {pause:g} s")
+                mended = child.command.mend(" ".join(child.last_words)) if child.command.mend and not child.was_ready else ""
+                self._tell(child, "restarting", mended or f"{_how(code)}, starts again in {pause:g} s")
+                if mended:
+                    log.warning(mended)
                 await asyncio.sleep(pause)
         finally:
             for handler in log.handlers[:]:

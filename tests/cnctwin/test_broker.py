@@ -128,6 +128,23 @@ def _reads_and_writes(port: int, as_reader: Login | None, as_gateway: Login) -> 
             each.loop_stop()
 
 
+def test_a_damaged_memory_of_mosquitto_is_set_aside(tmp_path: Path) -> None:
+    Vault(tmp_path).ensure()
+    (port,) = free_ports(1)
+    try:
+        command = broker.command(load({"data": tmp_path, "embedded_broker": "mosquitto", "mqtt_port": port}))
+    except StartError as error:
+        pytest.skip(str(error))
+    assert command is not None
+    assert command.mend is not None
+    (tmp_path / "broker" / "mosquitto.db").write_bytes(b"torn")
+    done = subprocess.run(command.arguments, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode != 0
+    assert command.mend("another trouble") == ""
+    assert "mosquitto.db: damaged; set aside as mosquitto-" in command.mend(done.stderr)
+    assert [path.read_bytes() for path in (tmp_path / "broker").glob("mosquitto-*-damaged.db")] == [b"torn"]
+
+
 def test_a_configured_broker_means_that_none_is_started(tmp_path: Path) -> None:
     assert broker.command(load({"data": tmp_path, "mqtt_broker": "mq.example"})) is None
     assert broker.command(load({"data": tmp_path, "embedded_broker": "none"})) is None

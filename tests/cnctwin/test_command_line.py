@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -109,3 +111,16 @@ def test_the_panel_shows_no_simulated_machine_where_a_server_is_watched() -> Non
     Console(file=out, width=120).print(panel(Settings(opcua_url="opc.tcp://mill:4840"), None, 1.0))
     assert "opc.tcp://mill:4840" in out.getvalue()
     assert "CNC-001" not in out.getvalue()
+
+
+def test_a_terminal_that_is_not_utf_8_gets_no_traceback() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "cnctwin", "nodesets", "show", "Structure"],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Structure/" in done.stdout

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cnctwin.errors import ConfigurationError
-from cnctwin.settings import Settings, load
+from cnctwin.settings import Settings, load, misspelt
 
 
 @pytest.fixture(autouse=True)
@@ -102,6 +102,11 @@ def test_another_address_is_strict() -> None:
 def test_an_unknown_setting_in_the_file_is_named_with_its_file(tmp_path: Path) -> None:
     (tmp_path / "cnctwin.toml").write_text("sped = 2\n")
     assert "cnctwin.toml: sped: no such setting (meant speed?)" in problems(data=tmp_path)[0]
+
+
+def test_a_variable_that_looks_like_a_setting_is_told_and_others_are_left_alone() -> None:
+    (said,) = misspelt(["CNCTWIN_SPEEED", "CNCTWIN_SPEED", "CNCTWIN_SHARED_DATA", "CNCTWIN_CHECK_PASSWORD", "SPEEED", "MQTT_PORT"])
+    assert said == "CNCTWIN_SPEEED in the environment is no setting (meant CNCTWIN_SPEED?)"
 
 
 def test_the_file_cannot_choose_the_folder_it_is_in(tmp_path: Path) -> None:

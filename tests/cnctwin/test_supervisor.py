@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,26 @@ def test_a_program_that_never_gets_ready_is_given_up_with_its_last_words(tmp_pat
     with pytest.raises(ProgramError, match="the reason"):
         asyncio.run(watched.supervisor.run())
     assert "the reason" in (tmp_path / "logs" / "broken.log").read_text()
+
+
+def test_a_program_that_cannot_start_is_mended_by_its_last_words(tmp_path: Path) -> None:
+    stone = tmp_path / "stone"
+    stone.write_text("")
+
+    def mend(words: str) -> str:
+        if "stone in the way" not in words:
+            return ""
+        stone.unlink()
+        return "the stone is gone"
+
+    code = f"import os; assert not os.path.exists({str(stone)!r}), 'a stone in the way'\n"
+    watched = Watched(tmp_path, replace(command("a", code + STAYS), mend=mend))
+
+    async def story() -> None:
+        await watched.until(lambda: watched.child("a").is_up, "up")
+        assert watched.child("a").restarts == 1
+
+    watched.run(story)
 
 
 def test_a_silent_program_hangs_and_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
