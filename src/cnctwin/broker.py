@@ -65,7 +65,7 @@ def command(settings: Settings) -> Command | None:
                 "broker",
                 (program, "-c", str(configuration)),
                 ready=lambda: _accepts(settings.broker_host, settings.mqtt_port),
-                mend=lambda words: _set_aside(configuration.parent, words),
+                mend=lambda words: _set_aside(settings.data / "broker", words),
             )
     raise StartError(
         f"no MQTT broker found ({', '.join(wanted)}): install mosquitto, or give one with MQTT_BROKER, or set embedded_broker none"
