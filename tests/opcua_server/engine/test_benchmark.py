@@ -5,13 +5,16 @@ from __future__ import annotations
 import io
 import json
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from asyncua import ua
 from rich.console import Console
 
+from benchmarks.opcua.awake import awake
 from benchmarks.opcua.chart import chart
 from benchmarks.opcua.listening import read_notification
 from benchmarks.opcua.report import Results, show
@@ -30,6 +33,17 @@ def test_our_server_is_measured_encrypted_and_its_answers_are_checked(tmp_path: 
     (found,) = results.found["Write 60, 8 at once, encrypted", "cnctwin"]
     assert found["cpu_us"] > 0
     assert found["rate"] > 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes of the idle class are Linux's")
+def test_cores_are_kept_awake_by_processes_that_take_no_time_from_others() -> None:
+    me = psutil.Process()
+    before = set(me.children())
+    with awake():
+        spinning = set(me.children()) - before
+        assert {os.sched_getscheduler(one.pid) for one in spinning} == {os.SCHED_IDLE}
+        assert len(spinning) == len(os.sched_getaffinity(0))
+    assert set(me.children()) <= before
 
 
 def test_measurements_come_back_from_json_as_the_same_tables_and_drawing() -> None:
