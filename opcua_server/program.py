@@ -65,6 +65,8 @@ CHECKPOINT_EVERY_S: Final = 5.0
 TELL_EVERY_S: Final = 5.0
 OVERLOADED_SHARE: Final = 0.2
 """Share of ticks that are skipped from which on the server says it is overloaded."""
+FIRST_TICKS: Final = 20
+"""Not judged: they are late while all programs start at once."""
 
 LIMITS: Final = Limits()
 _logger = logging.getLogger(__name__)
@@ -282,7 +284,8 @@ class Plant:
         new_done, new_skipped = self._schedule.done - done, self._schedule.skipped - skipped
         self._told = (now_s, self._schedule.done, self._schedule.skipped)
         problems = self._problems()
-        if new_skipped > OVERLOADED_SHARE * (new_done + new_skipped):
+        is_begin = self._schedule.done + self._schedule.skipped < FIRST_TICKS
+        if not is_begin and new_skipped > OVERLOADED_SHARE * (new_done + new_skipped):
             share = f"{new_skipped} of {new_done + new_skipped} ticks skipped"
             problems.append(f"overloaded: {share}; fewer machines, less speed or a longer period help")
         if problems:

@@ -109,7 +109,8 @@ class _Session:
         if self.shown:
             if child.state != "starting":
                 self.console.print(
-                    f"{time.strftime('%H:%M:%S')} {child.name} {child.state}" + (f": {child.reason}" if child.reason else "")
+                    f"{time.strftime('%H:%M:%S')} {child.name} {child.state}" + (f": {child.reason}" if child.reason else ""),
+                    soft_wrap=True,  # one line each, also in a file
                 )
             return
         self._show_when_ready()
@@ -128,7 +129,7 @@ class _Session:
         self.console.print(panel(self.settings, self.first, time.monotonic() - self.began))
         for child in children:
             if child.state != "ready":
-                self.console.print(f"{child.name} {child.state}: {child.reason}")
+                self.console.print(f"{child.name} {child.state}: {child.reason}", soft_wrap=True)
 
     async def _report(self) -> None:
         """Keep the state of everything in a file, for the soak command and for whoever looks."""

@@ -29,6 +29,11 @@ _AWAY: Final = frozenset(
     )
 )
 """Codes that say that the server, not the command, is the trouble."""
+_PLAIN: Final = {
+    ua.StatusCodes.BadInvalidState: "not possible in the machine's present state",
+    ua.StatusCodes.BadNotFound: "there is nothing of that name",
+}
+"""What an operator reads; the specification's own words speak of objects that are closed or uninitialized."""
 _CONDITION_TYPE: Final = ua.NodeId(ua.ObjectIds.ConditionType)
 _REFRESH: Final = ua.NodeId(ua.ObjectIds.ConditionType_ConditionRefresh)
 _HANDLING: Final[dict[Handling, ua.NodeId]] = {
@@ -58,7 +63,7 @@ async def call(client: Client, bound: Bound, method: str, arguments: Sequence[Va
             for argument, status in zip(inputs, result.InputArgumentResults or (), strict=False)
             if not status.is_good()
         ]
-        raise _failed(result.StatusCode.value, f"{method}: {', '.join(names) or 'refused'}: {result.StatusCode.doc}")
+        raise _failed(result.StatusCode.value, f"{method}: {', '.join(names) or 'refused'}: {_words(result.StatusCode)}")
 
 
 async def handle(client: Client, act: Handling, condition_id: str, event_id: bytes, comment: str) -> None:
@@ -116,6 +121,10 @@ async def write(client: Client, bound: Bound, readings: Sequence[Reading]) -> No
     for item, status in zip(readings, results, strict=True):
         if not status.is_good():
             raise _failed(status.value, f"write {item.signal}: {status.doc}")
+
+
+def _words(status: ua.StatusCode) -> str:
+    return _PLAIN.get(status.value) or str(status.doc)
 
 
 def _raised(error: Exception, what: str) -> Exception:

@@ -52,6 +52,8 @@ async def add_machine(server: Server, folder, index: int, name: str, nodes: dict
 
     @server_method
     async def set_speed(parent: ua.NodeId, percent: float) -> None:
+        if percent < 0:
+            raise ua.UaStatusCodeError(ua.StatusCodes.BadInvalidState)
         if percent > 150:
             raise ua.UaStatusCodeError(ua.StatusCodes.BadOutOfRange)
         node, kind = nodes[name, "Spindle/ActSpeed"]

@@ -168,6 +168,8 @@ def test_results_are_written_with_their_status_and_time_and_commands_reach_the_m
             with pytest.raises(MethodFailed) as refused:
                 await link.call("M1", "SetFeedOverride", [200.0])
             assert refused.value.name == "BadOutOfRange"
+            with pytest.raises(MethodFailed, match="SetFeedOverride: refused: not possible in the machine's present state"):
+                await link.call("M1", "SetFeedOverride", [-1.0])
             with pytest.raises(MethodFailed) as missing:
                 await link.call("M1", "SetFeedOverride")
             assert missing.value.name == "BadArgumentsMissing"

@@ -35,8 +35,8 @@ async function call(path, options = {}) {
   return body;
 }
 
-/** OPC UA's own sentences for its status codes: true of any server, and no help to an operator. */
-const GENERIC = /^(The operation cannot be completed because|A requested item was not found|User does not have permission|One or more arguments are invalid|The value was out of range)/;
+/** Sentences for status codes, OPC UA's own and the link's: the page knows more, such as the state. */
+const GENERIC = /^(not possible in the machine's present state|there is nothing of that name|The operation cannot be completed because|A requested item was not found|User does not have permission|One or more arguments are invalid|The value was out of range)/;
 
 function explained(status, body) {
   const detail = body?.detail;
