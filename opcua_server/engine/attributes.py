@@ -19,13 +19,14 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
+from cnctwin.secrets import Role
 from cnctwin.wire import Budget, decode, decoder
 from cnctwin.wire.budget import DecodingError
 from cnctwin.wire.decode import guarded
 from cnctwin.wire.scalars import ua
 from nodesets.space_access import population
 from opcua_server.engine import ranges
-from opcua_server.engine.contract import LONG, Beside, Limits, Request, Service, ServiceFault
+from opcua_server.engine.contract import LONG, Beside, Limits, Request, Service, ServiceFault, Session
 from opcua_server.engine.fits import Fits
 from opcua_server.engine.plans import SLICE, Plan
 from opcua_server.engine.rewrites import Rewrites
@@ -159,7 +160,7 @@ class Attributes:
                 raise ServiceFault(_C.BadDataEncodingInvalid)
         if item.IndexRange:
             plan.add_special((item, slot, ranges.parse(item.IndexRange)))
-        elif item.AttributeId in _USER_ATTRIBUTES or getattr(slot, "is_live", False) or self._depends_on_user(item.NodeId):
+        elif getattr(slot, "is_live", False) or self.depends_on_user(item.NodeId, item.AttributeId):
             plan.add_special((item, slot, None))
         else:
             plan.add(slot)
@@ -177,16 +178,7 @@ class Attributes:
     def _work_out(self, planned: Any, request: Request) -> Any:
         """The DataValue of an item that no cache holds: a range, a live value, what depends on the user."""
         item, slot, bounds = planned
-        if not may_read(self._rights, item, request):
-            return failed(_C.BadUserAccessDenied)
-        value = slot.value
-        if value is None:
-            return failed(_C.BadAttributeIdInvalid)
-        if item.AttributeId in _USER_ATTRIBUTES and value.Value is not None and value.Value.Value is not None:
-            value = replace(value, Value=self._for_user(item, value.Value, request))
-        elif item.NodeId in self._rights.user_writable and item.AttributeId == VALUE:
-            role = request.session.role if request.session is not None else None
-            value = value if may_change_programs(role) else replace(value, Value=ua.Variant(False, ua.VariantType.Boolean))
+        value = self.seen(item.NodeId, item.AttributeId, slot, request.session, request.security)
         if bounds is not None and value.Value is not None and not (value.StatusCode is not None and value.StatusCode.is_bad()):
             try:
                 value = replace(value, Value=ranges.cut(value.Value, bounds))
@@ -194,33 +186,49 @@ class Attributes:
                 return failed(fault.status)
         return value if value.ServerTimestamp is not None else stamped(value)
 
+    def depends_on_user(self, node_id: Any, attribute: int) -> bool:
+        """Whether an attribute is another one for another user."""
+        of_user = node_id in self._rights.private or node_id in self._rights.user_writable
+        return attribute in _USER_ATTRIBUTES or (of_user and attribute == VALUE)
+
+    def seen(self, node_id: Any, attribute: int, slot: Any, session: Session | None, security: str) -> Any:
+        """The DataValue of an attribute as a session may see it."""
+        role = session.role if session is not None else None
+        if not may_read(self._rights, node_id, attribute, role):
+            return failed(_C.BadUserAccessDenied)
+        value = slot.value
+        if value is None:
+            return failed(_C.BadAttributeIdInvalid)
+        if attribute in _USER_ATTRIBUTES and value.Value is not None and value.Value.Value is not None:
+            return replace(value, Value=self._for_user(node_id, attribute, value.Value, session, security))
+        if node_id in self._rights.user_writable and attribute == VALUE and not may_change_programs(role):
+            return replace(value, Value=ua.Variant(False, ua.VariantType.Boolean))
+        return value
+
     def _is_writable(self, node_id: Any) -> bool:
         return node_id in self._rights.results or node_id in self._rights.plate
 
-    def _depends_on_user(self, node_id: Any) -> bool:
-        return node_id in self._rights.private or node_id in self._rights.user_writable
-
-    def _for_user(self, item: Any, variant: Any, request: Request) -> Any:
-        role = request.session.role if request.session is not None else None
+    def _for_user(self, node_id: Any, attribute: int, variant: Any, session: Session | None, security: str) -> Any:
+        role = session.role if session is not None else None
         value = variant.Value
-        if item.AttributeId in _ROLES:
-            value = value if item.AttributeId == int(_A.RolePermissions) else permissions_of(request.session, value)
-        elif item.AttributeId == int(_A.UserAccessLevel):
-            if item.NodeId in self._rights.private and not may_configure(role):
+        if attribute in _ROLES:
+            value = value if attribute == int(_A.RolePermissions) else permissions_of(session, value)
+        elif attribute == int(_A.UserAccessLevel):
+            if node_id in self._rights.private and not may_configure(role):
                 return ua.Variant(0, variant.VariantType)
-            if not self._is_writable(item.NodeId) or not may_write(role, item.NodeId in self._rights.results):
+            if not self._is_writable(node_id) or not may_write(role, node_id in self._rights.results):
                 value = int(value) & ~(1 << int(ua.AccessLevel.CurrentWrite))
             if not may_change_history(role):
                 value = int(value) & ~(1 << int(ua.AccessLevel.HistoryWrite))
         else:
             rows = self._rights.methods.items()
-            allowed = any(node == item.NodeId and may_call(role, method) for (_, node), (_, method) in rows)
-            if item.NodeId in self._rights.admin_methods:
-                allowed = may_configure(role) and request.security == "SignAndEncrypt"
-            elif item.NodeId in self._rights.operator_methods:
+            allowed = any(node == node_id and may_call(role, method) for (_, node), (_, method) in rows)
+            if node_id in self._rights.admin_methods:
+                allowed = may_configure(role) and security == "SignAndEncrypt"
+            elif node_id in self._rights.operator_methods:
                 allowed = may_operate(role)
             else:
-                allowed = allowed or item.NodeId in self._for_everybody
+                allowed = allowed or node_id in self._for_everybody
             value = bool(value) and allowed
         return ua.Variant(value, variant.VariantType, is_array=variant.is_array)
 
@@ -314,7 +322,7 @@ class Attributes:
         return int(_C.Good)
 
 
-def may_read(rights: Rights, item: Any, request: Request) -> bool:
-    """Whether a session may know an attribute: roles, and the values of private nodes, are for administrators."""
-    hidden = item.AttributeId == int(_A.RolePermissions) or (item.AttributeId == VALUE and item.NodeId in rights.private)
-    return not hidden or may_configure(request.session.role if request.session is not None else None)
+def may_read(rights: Rights, node_id: Any, attribute: int, role: Role | None) -> bool:
+    """Whether a role may know an attribute: roles, and the values of private nodes, are for administrators."""
+    hidden = attribute == int(_A.RolePermissions) or (attribute == VALUE and node_id in rights.private)
+    return not hidden or may_configure(role)

@@ -41,6 +41,14 @@ class Header:
     """AdditionalHeader, where there is one."""
 
 
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """``role``: what the session had before, where that was another person's. ``moved``: to another connection."""
+
+    role: Role | None
+    moved: bool
+
+
 @dataclass(eq=False, slots=True)
 class Session:
     """An activated session. Services keep what belongs to it in ``state`` under a key of their own; ``closing`` is called once.
@@ -62,6 +70,8 @@ class Session:
     state: dict[str, Any] = field(default_factory=dict)
     closing: list[Callable[[Session, bool], None]] = field(default_factory=list)
     """Called with the session and DeleteSubscriptions."""
+    handing_over: list[Callable[[Session, Handover], None]] = field(default_factory=list)
+    """Called when it goes to another connection, or another person has taken it over."""
 
 
 class Answer(Protocol):
@@ -174,6 +184,8 @@ class Core(Protocol):
     @property
     def values(self) -> Values: ...
 
+    attributes: Any
+    """attributes.Attributes: what a session sees of an attribute."""
     aspace: Any
     """asyncua's AddressSpace."""
     columns: Any

@@ -108,10 +108,11 @@ class Engine:
         )
         self.sessions: dict[bytes, Session] = self._sessions.by_token
         self.tally = self._sessions.tally
+        self.attributes = Attributes(self.values, rights, self.limits, self.methods, self.audit)
         rows = [
             *discovery.services(),
             *self._sessions.services(),
-            *Attributes(self.values, rights, self.limits, self.methods, self.audit).services(),
+            *self.attributes.services(),
             *View(self.aspace, self.limits).services(),
             *Methods(self.aspace, rights, self.limits, self.methods, self.audit).services(),
         ]

@@ -30,7 +30,7 @@ from cnctwin.wire.encode import node_id_bytes
 from cnctwin.wire.scalars import ua
 from opcua_server.engine import bound
 from opcua_server.engine.channel import MAX_RSA_BITS
-from opcua_server.engine.contract import Limits, Request, Service, ServiceFault, Session
+from opcua_server.engine.contract import Handover, Limits, Request, Service, ServiceFault, Session
 from opcua_server.engine.discovery import Discovery
 from opcua_server.engine.policies import POLICIES, RSA_POLICIES, CurvePolicy, Ephemeral, rsa_secret, secret
 from opcua_server.engine.tally import Tally
@@ -268,7 +268,7 @@ class Sessions:
             raise ServiceFault(_C.BadTooManySessions)
         if not connection.is_open:
             raise ServiceFault(_C.BadConnectionClosed)
-        session.person, session.user, session.role = person, person.name, person.role
+        before, session.person, session.user, session.role = session.person, person, person.name, person.role
         session.person_ends_s = self._clock() + left_s
         session.mechanism = _MECHANISMS.get(type(params.UserIdentityToken), "Anonymous")
         session.user_certificate = bytes(params.UserIdentityToken.CertificateData) if session.mechanism == "X509" else b""
@@ -280,6 +280,10 @@ class Sessions:
                 session.connection.sessions.pop(session.token, None)
             session.connection = connection
             connection.sessions[session.token] = session
+        if moved or before not in (None, person):
+            handover = Handover(before.role if before not in (None, person) else None, moved)
+            for hand_over in session.handing_over:
+                hand_over(session, handover)
         self._give_key(request, session, channel)
         result = ua.ActivateSessionResult()
         result.ServerNonce = session.nonce
@@ -403,8 +407,11 @@ class Sessions:
         """End the sessions that were silent for longer than agreed, and those of people whom nobody vouches for any more."""
         for session in list(self.by_token.values()):
             if isinstance(session, OpenSession):
-                if now_s > session.person_ends_s:
-                    _audit.warning("session of %r: ended, the token is over", session.user)
+                over = "the token is over" if now_s > session.person_ends_s else ""
+                if session.person is not None and not self._users.is_still(session.person):
+                    over = "password or role is another one now"
+                if over:
+                    _audit.warning("session of %r: ended, %s", session.user, over)
                     self.end(session, delete_subscriptions=True)
                     continue
                 allowed_s = session.timeout_ms / 1000 if session.is_activated else UNACTIVATED_S

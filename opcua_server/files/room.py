@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from cnctwin.wire.scalars import ua
 from opcua_server.engine.configuration.arguments import answer
-from opcua_server.engine.contract import Core, MethodHandler, Request, Service, ServiceFault
+from opcua_server.engine.contract import Core, Handover, MethodHandler, Request, Service, ServiceFault
 from opcua_server.files.handles import ERASE, READ, WRITE, FileRefused
 from opcua_server.files.register import Files
 from opcua_server.run.programs import ProgramFolder, is_name
@@ -195,6 +195,12 @@ class FileRoom:
     def _remember(self, request: Request) -> None:
         if self._forget not in request.session.closing:  # type: ignore[union-attr]
             request.session.closing.append(self._forget)  # type: ignore[union-attr]
+            request.session.handing_over.append(self._hand_over)  # type: ignore[union-attr]
+
+    def _hand_over(self, session: Any, handover: Handover) -> None:
+        """What one person opened, another one in the same session neither writes nor closes."""
+        if handover.role is not None:
+            self._forget(session, True)
 
     def _forget(self, session: Any, _delete: bool) -> None:
         for _where, name in self._files.handles.forget(session):

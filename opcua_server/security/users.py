@@ -17,7 +17,7 @@ import logging
 import struct
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from certs.users import UserCertificates
 from certs.verdict import Refused
+from cnctwin.errors import ConfigurationError
 from cnctwin.secrets import Role, Vault
 from opcua_server.security.lockout import LockedOut, Lockout
 
@@ -43,10 +44,11 @@ _audit = logging.getLogger("opcua_server.audit")
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Who a session belongs to. ``name`` is None for anonymous."""
+    """Who a session belongs to. ``name`` is None for anonymous. ``stamp``: of the password that was right, Vault.stamp."""
 
     name: str | None
     role: Role
+    stamp: str | None = field(default=None, compare=False, repr=False)
 
 
 class NotThem(Exception):
@@ -128,6 +130,15 @@ class Users:
         """Who logs in with a password, and with which role."""
         return self._vault.users()
 
+    def is_still(self, person: Person) -> bool:
+        """Whether somebody who logged in with a password still has that password, and that role."""
+        if person.stamp is None or person.name is None:
+            return True
+        try:
+            return self._vault.stamp(person.name) == person.stamp
+        except (OSError, ConfigurationError):  # who there is cannot be read: that changes nobody's password
+            return True
+
     def without_login(self, peer: str) -> Person:
         """The person of an anonymous token. Raises NotThem where a login is needed."""
         if self.anonymous is None:
@@ -165,17 +176,18 @@ class Users:
     async def _verify(self, user: str, password: Callable[[], str], peer: str) -> Person:
         await self._count(user, peer)
 
-        def verify() -> Role | None:
-            return self._vault.authenticate(user, password())
+        def verify() -> tuple[Role | None, str | None]:
+            opened, stamp = password(), self._vault.stamp(user)
+            return self._vault.authenticate(user, opened), stamp
 
         # One at a time for each address: who guesses takes one of two places, and others still get in.
         async with self._addresses.setdefault(peer, asyncio.Lock()), self._verifying:
-            role = await asyncio.to_thread(verify)
+            role, stamp = await asyncio.to_thread(verify)
         if role is None:
             raise NotThem("BadUserAccessDenied", "wrong user or password")
         self._lockout.succeeded(user, peer)
         _audit.info("login %r from %s: %s", user, peer, role)
-        return Person(user, role)
+        return Person(user, role, stamp)
 
     async def with_token(self, token: Callable[[], bytes], peer: str) -> tuple[Person, float]:
         """The person of an issued token, and for how many seconds it still counts. Raises NotThem; failures are counted by the
@@ -186,15 +198,16 @@ class Users:
         issuer, name = self.issuer, _NO_NAME
         if issuer is None:
             raise NotThem("BadIdentityTokenRejected", "issued tokens are not taken")
-        line = self._lines.setdefault((_NO_NAME, peer), asyncio.Lock())
+        one_of_peer = self._addresses.setdefault(peer, asyncio.Lock())
         try:
-            async with line:
+            async with one_of_peer, self._verifying:
                 opened, problem = await asyncio.to_thread(_tried, token)
-                name = issuer.claimed(opened) if opened else _NO_NAME
+            name = issuer.claimed(opened) if opened else _NO_NAME
+            async with self._lines.setdefault((name, peer), asyncio.Lock()):
                 await self._count(name, peer)
                 if problem is not None:
                     raise problem
-                async with self._addresses.setdefault(peer, asyncio.Lock()), self._verifying:
+                async with one_of_peer, self._verifying:
                     vouched = await asyncio.to_thread(issuer.vouch, opened)
         except NotThem as problem:
             _audit.warning("login %r by token from %s: refused, %s", name, peer, problem)

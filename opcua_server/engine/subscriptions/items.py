@@ -14,6 +14,7 @@ from opcua_server.engine.ranges import parse
 from opcua_server.engine.subscriptions import revise
 from opcua_server.engine.subscriptions.filters import EventQuery, check
 from opcua_server.engine.subscriptions.item import DISABLED, NO_LINKS, REPORTING, SAMPLING, Item
+from opcua_server.engine.subscriptions.personal import PersonalSlot
 from opcua_server.engine.subscriptions.queues import UNFILTERED, DataChange, percent_deadband
 from opcua_server.engine.subscriptions.ranged import RangedSlot
 from opcua_server.engine.subscriptions.subscription import Subscription
@@ -61,10 +62,11 @@ class ItemServices:
             raise ServiceFault(_C.BadTooManyMonitoredItems)
         mode = _mode(wanted.MonitoringMode)
         target, parameters = wanted.ItemToMonitor, wanted.RequestedParameters
-        if not may_read(hub.core.rights, target, request):
+        role = request.session.role if request.session is not None else None
+        if not may_read(hub.core.rights, target.NodeId, target.AttributeId, role):
             raise ServiceFault(_C.BadUserAccessDenied)
         is_event = target.AttributeId == _EVENT_NOTIFIER
-        slot = self._slot(target, is_event)
+        slot = self._slot(request, subscription, target, is_event)
         item = Item(subscription, subscription.next_item, slot, parameters.ClientHandle, mode, timestamps)
         result = self._apply(item, parameters)
         subscription.next_item += 1
@@ -74,7 +76,7 @@ class ItemServices:
             hub.events.add(item)
         return _made(ua.MonitoredItemCreateResult, 0, item, result)
 
-    def _slot(self, target: Any, is_event: bool) -> Any:
+    def _slot(self, request: Request, subscription: Subscription, target: Any, is_event: bool) -> Any:
         hub = self._hub
         encoding = target.DataEncoding
         if encoding is not None and encoding.Name:
@@ -83,6 +85,8 @@ class ItemServices:
             if encoding.NamespaceIndex != 0 or encoding.Name != "Default Binary":
                 raise ServiceFault(_C.BadDataEncodingUnsupported)
         slot = hub.core.values.slot(target.NodeId, target.AttributeId)
+        if hub.core.attributes.depends_on_user(target.NodeId, target.AttributeId):
+            slot = PersonalSlot(slot, subscription, hub.core, request.security)
         if is_event:
             notifier = slot.value.Value.Value if slot.value.Value is not None else 0
             if not int(notifier or 0) & 1:

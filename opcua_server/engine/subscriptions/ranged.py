@@ -22,6 +22,7 @@ class RangedSlot:
         self.node_id = slot.node_id
         self.attribute = slot.attribute
         self.is_live = getattr(slot, "is_live", False)
+        self.is_personal = getattr(slot, "is_personal", False)
 
     @property
     def value(self) -> Any:

@@ -15,16 +15,18 @@ from typing import Any, Final
 
 from cnctwin.wire import DecodingError
 from cnctwin.wire.scalars import ua
-from opcua_server.engine.contract import Core, Request, Service, ServiceFault, Session
+from opcua_server.engine.contract import Core, Handover, Request, Service, ServiceFault, Session
 from opcua_server.engine.subscriptions import calls, revise
 from opcua_server.engine.subscriptions.events import EventHub
 from opcua_server.engine.subscriptions.feeds import Sampler
 from opcua_server.engine.subscriptions.items import ItemServices
 from opcua_server.engine.subscriptions.panel import Panels
+from opcua_server.engine.subscriptions.personal import look_again
 from opcua_server.engine.subscriptions.publishing import ACKNOWLEDGED, BAD_SESSION_CLOSED, NEVER_S, Desk
 from opcua_server.engine.subscriptions.regular import Regular
 from opcua_server.engine.subscriptions.rhythm import Rhythm
 from opcua_server.engine.subscriptions.subscription import Subscription
+from opcua_server.security.access import may_configure
 
 _C: Final = ua.StatusCodes
 _SAMPLE, _PUBLISH, _SWEEP = range(3)
@@ -146,7 +148,20 @@ class Hub:
                 raise ServiceFault(_C.BadSessionClosed)
             found = self.desks[session] = Desk(self.limits.publish_requests_per_session, session)
             session.closing.append(self._session_closed)
+            session.handing_over.append(self._handed_over)
         return found
+
+    def _handed_over(self, session: Session, handover: Handover) -> None:
+        """What was asked for on another connection is not answered there any more; another person sees what is for him."""
+        desk = self.desks.get(session)
+        if desk is None:
+            return
+        if handover.moved:
+            desk.refuse(_C.BadSecureChannelIdInvalid)
+        if handover.role is not None:
+            forget = may_configure(handover.role) and not may_configure(session.role)
+            for subscription in desk.subscriptions.values():
+                look_again(subscription, forget=forget)
 
     def _session_closed(self, session: Session, delete: bool) -> None:
         desk = self.desks.pop(session, None)
@@ -325,6 +340,8 @@ class Hub:
             old.remove(found)
             desk.add(found)
             found.tally["TransferredToSameClientCount"] += 1  # to another one it is refused
+            was = old.session.role if old.session is not None else None
+            look_again(found, forget=may_configure(was) and not may_configure(desk.session.role))
             old.serve_waiting(time.monotonic(), ticks)
         found.touch()
         if send_values:

@@ -94,6 +94,11 @@ class Subscription:
         self.ready.pop(item, None)
         self.changed_items()
 
+    def forget(self) -> None:
+        """Neither what was told nor what is about to be is for its owner any more."""
+        self.sent.clear()
+        self._pending.clear()
+
     @property
     def cursor(self) -> int:
         """The change up to which everything has been told."""

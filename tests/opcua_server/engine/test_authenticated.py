@@ -92,6 +92,16 @@ def test_keys_of_another_channel_of_the_other_side_or_of_the_token_before_are_re
     assert refusal(channel, echo) == C.BadSecurityChecksFailed
 
 
+@pytest.mark.parametrize(("name", "encrypts"), WAYS)
+def test_numbers_go_on_at_zero_when_all_were_used(folder: Path, name: str, encrypts: bool) -> None:
+    channel, peer = pair(folder, name, encrypts)
+    channel._heard = channel._sent = peer.sequence = peer.heard = 0xFFFFFFFE
+    for number in (0xFFFFFFFF, 0, 1):
+        assert channel.receive(peer.message(b"x", sequence=number), 1.0)[1] == b"x"
+        assert peer.body(channel.seal(2, b"y", 8_192)[0]) == b"y"
+    assert (channel._heard, channel._sent, peer.heard) == (1, 1, 1)
+
+
 @pytest.mark.parametrize("name", AUTHENTICATED)
 def test_the_old_token_goes_on_until_the_new_one_is_used(folder: Path, name: str) -> None:
     channel, peer = pair(folder, name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from asyncua import Client, Node, ua
@@ -22,7 +22,10 @@ from asyncua.ua.uaerrors import (
     BadUserAccessDenied,
 )
 
-from opcua_server.files.handles import ERASE, READ, WRITE
+from opcua_server.engine.contract import Answer, Core, Handover, Header, Request, Session
+from opcua_server.files.handles import ERASE, READ, WRITE, FileRefused
+from opcua_server.files.register import Files
+from opcua_server.files.room import FileRoom
 from opcua_server.jobs.orders import ReturnStatus
 from tests.opcua_server.jobs.plant import SHORT, Plant, plant
 
@@ -190,3 +193,22 @@ def test_who_walks_a_folder_while_files_come_and_go_sees_them_or_not(tmp_path: P
                 assert {file.nodeid for file in await masters.get_children()} == before
 
     asyncio.run(tell())
+
+
+def test_a_file_that_somebody_opened_is_not_for_who_takes_over_the_session() -> None:
+    files = Files()
+    room = FileRoom(cast(Core, None), files)
+    session = Session(1, "a", "urn:a", "engineer", "Engineer", 60_000.0)
+    kept = Session(2, "b", "urn:b", "engineer", "Engineer", 60_000.0)
+    for one in (session, kept, session):
+        room._remember(Request(cast(Header, None), one, cast(Answer, None), "SignAndEncrypt", "here"))
+    handle = files.handles.open(("folder", "mine.nc"), session, WRITE, b"")
+    files.handles.open(("folder", "other.nc"), kept, WRITE, b"")
+    for hand_over in session.handing_over:
+        hand_over(session, Handover(None, moved=True))
+    files.handles.write(("folder", "mine.nc"), session, handle, b"M30")
+    for hand_over in session.handing_over:
+        hand_over(session, Handover("Engineer", moved=False))
+    with pytest.raises(FileRefused):
+        files.handles.write(("folder", "mine.nc"), session, handle, b"M99")
+    assert [files.handles.count(("folder", name)) for name in ("mine.nc", "other.nc")] == [0, 1]
