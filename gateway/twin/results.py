@@ -27,6 +27,9 @@ DETECTORS: Final = (
     ("lubrication", "Analytics/LubricationScore"),
     ("sensor", "Analytics/SensorScore"),
 )
+SCORES: Final = frozenset({"Analytics/AnomalyScore", *(signal for _, signal in DETECTORS)})
+PEAK_NS: Final = 6_000_000_000
+"""How long a peak explains an anomaly: it begins after three seconds above the threshold, and scores may have fallen by then."""
 TRIGGERS: Final = frozenset({"Analytics/ToolRul", "Analytics/SpindleHealth", "Analytics/SpindleDaysLeft"})
 
 
@@ -45,15 +48,23 @@ class Results:
 
     _anomalous: dict[str, bool] = field(default_factory=dict)
     _predicted_ns: dict[str, int] = field(default_factory=dict)
+    _peaks: dict[str, dict[str, tuple[int, float]]] = field(default_factory=dict)
+    """Machine -> score -> when it was highest lately, and how high."""
 
     def judge(self, update: Update, readings: Mapping[str, Reading]) -> list[Record]:
         """The records that an update gives rise to; ``readings`` are the machine's, the update included."""
         records: list[Record] = []
         touched = {reading.signal for reading in update.readings if reading.is_good}
+        peaks = self._peaks.setdefault(update.machine_id, {})
+        for signal in touched & SCORES:
+            time_ns, value = readings[signal].source_time_ns, good(readings, signal) or 0.0
+            peak_ns, peak = peaks.get(signal, (0, 0.0))
+            if value >= peak or not 0 <= time_ns - peak_ns <= PEAK_NS:
+                peaks[signal] = time_ns, value
         if "Analytics/Anomalous" in touched:
             now = readings["Analytics/Anomalous"].value is True
             if now and not self._anomalous.get(update.machine_id, False):
-                records.append(Record("anomaly", update.machine_id, anomaly(update.machine_id, readings)))
+                records.append(Record("anomaly", update.machine_id, anomaly(update.machine_id, readings, peaks)))
             self._anomalous[update.machine_id] = now
         if touched & TRIGGERS:
             time_ns = max(readings[name].source_time_ns for name in touched & TRIGGERS)
@@ -65,11 +76,17 @@ class Results:
         return records
 
 
-def anomaly(machine_id: str, readings: Mapping[str, Reading]) -> dict[str, Any]:
-    """The anomaly that is present: which detector scored highest, what it says, how bad it is (1 is the threshold)."""
-    scores = [(good(readings, signal) or 0.0, detector, signal) for detector, signal in DETECTORS]
+def anomaly(machine_id: str, readings: Mapping[str, Reading], peaks: Mapping[str, tuple[int, float]]) -> dict[str, Any]:
+    """The anomaly that has begun: which detector scored highest, what it says, how bad it is (1 is the threshold)."""
+    began_ns = readings["Analytics/Anomalous"].source_time_ns
+
+    def lately(signal: str) -> float | None:
+        time_ns, value = peaks.get(signal, (0, 0.0))
+        return value if 0 <= began_ns - time_ns <= PEAK_NS else good(readings, signal)
+
+    scores = [(lately(signal) or 0.0, detector, signal) for detector, signal in DETECTORS]
     highest, detector, signal = max(scores)
-    score = good(readings, "Analytics/AnomalyScore")
+    score = lately("Analytics/AnomalyScore")
     score = highest if score is None else score
     explanation = readings.get("Analytics/Explanation")
     reason = str(explanation.value) if explanation is not None and explanation.is_good else ""

@@ -196,6 +196,19 @@ def test_an_anomaly_is_recorded_once_when_it_begins(course: list[bool]) -> None:
     assert [record.kind for record in records] == ["anomaly"] * begins
 
 
+@pytest.mark.parametrize(("later_s", "detector", "value"), [(2, "zscore", 1.6), (20, "rule", 0.4)])
+def test_an_anomaly_is_of_the_score_that_raised_it_though_it_has_fallen(later_s: int, detector: str, value: float) -> None:
+    twin, results = Twin(0), Results()
+
+    def judged(when_s: int, **values: float | bool) -> list:
+        readings = tuple(reading(f"Analytics/{name}", value, when_s * SECOND) for name, value in values.items())
+        return results.judge(twin.apply(Batch("A", when_s * SECOND, readings)), twin.machines["A"].readings)
+
+    assert judged(1, ZScore=1.6, RuleScore=0.3, AnomalyScore=1.6, Anomalous=False) == []
+    (record,) = judged(1 + later_s, ZScore=0.2, RuleScore=0.4, AnomalyScore=0.4, Anomalous=True)
+    assert (record.body["detector"], record.body["value"]) == (detector, value)
+
+
 def test_a_detector_that_warms_up_has_predicted_nothing() -> None:
     twin, results = Twin(0), Results()
     update = twin.apply(Batch("A", 1, (reading("Analytics/ToolRul", None, 1, 0x80320000),)))
