@@ -20,6 +20,7 @@ from analytics import memory
 from analytics.features import SIGNALS, TEXTS
 from analytics.watcher import Watcher
 from cnctwin.link import Link, LinkSettings, MethodFailed
+from cnctwin.link.mapping import binding
 from cnctwin.program import Status
 from cnctwin.reading import BAD_WAITING_FOR_INITIAL_DATA, Reading
 from cnctwin.results_file import ResultsFile
@@ -37,7 +38,10 @@ _SUBSCRIBED: Final = frozenset((*SIGNALS, *TEXTS))
 
 async def serve(settings: Settings, status: Status) -> None:
     """Watch every machine of the server until cancelled; then save what was learned."""
-    link = Link(LinkSettings.of(settings, "analytics", max(SAMPLING_S, settings.publication_period), _SUBSCRIBED))
+    link = Link(
+        LinkSettings.of(settings, "analytics", max(SAMPLING_S, settings.publication_period), _SUBSCRIBED),
+        bind=binding(settings.opcua_map),
+    )
     await watch(link, settings.data, settings.seed, status)
 
 

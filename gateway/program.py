@@ -17,6 +17,7 @@ from contextlib import ExitStack
 from typing import Any, Final
 
 from cnctwin.link import Link, LinkCondition, LinkSettings
+from cnctwin.link.mapping import binding
 from cnctwin.program import Status
 from cnctwin.reading import Batch
 from cnctwin.results_file import ResultsFile
@@ -47,7 +48,7 @@ RESULTS_S: Final = 1.0
 
 async def serve(settings: Settings, status: Status) -> None:
     """Run the gateway until cancelled."""
-    link = Link(LinkSettings.of(settings, "gateway", settings.publication_period))
+    link = Link(LinkSettings.of(settings, "gateway", settings.publication_period), bind=binding(settings.opcua_map))
     await run(settings, status, link)
 
 

@@ -15,9 +15,9 @@ and spindles are taken in the server's order, and lamps by the SignalColor that 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from asyncua import Client, ua
 
@@ -42,9 +42,14 @@ _PLATE: Final = {
 }
 
 
+Told = Callable[[Any], Any]
+"""The signal's value of the server's; None for what is none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """One machine as a client sees it. ``nodes``: signal name to NodeId; ``methods``: command to (object, method)."""
+    """One machine as a client sees it. ``nodes``: signal name to NodeId; ``methods``: command to (object, method); ``told``: how
+    the values of signals are read that are not taken as they are."""
 
     machine_id: str
     node_id: ua.NodeId
@@ -54,6 +59,7 @@ class Bound:
     location: str = ""
     nodes: dict[str, ua.NodeId] = field(default_factory=dict)
     methods: dict[str, tuple[ua.NodeId, ua.NodeId]] = field(default_factory=dict)
+    told: dict[str, Told] = field(default_factory=dict)
 
     @property
     def missing(self) -> list[str]:

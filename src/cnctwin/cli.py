@@ -27,17 +27,18 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["--help", "-h"]},
 )
 
 _TYPES: Final[dict[str, Any]] = {
     "data": Path, "host": str, "port_base": int, "machines": int, "speed": float, "program": Path, "replay": Path, "model": Path,
-    "seed": int, "insecure": bool, "opcua_url": str, "opcua_user": str, "opcua_port": int, "http_port": int,
+    "seed": int, "insecure": bool, "opcua_url": str, "opcua_map": Path, "opcua_user": str, "opcua_port": int, "http_port": int,
     "mqtt_broker": str, "mqtt_port": int, "period": float, "compat_ports": str, "embedded_broker": str, "log_level": str,
 }  # fmt: skip
 _MACHINE: Final = ("machines", "speed", "program", "replay", "model", "seed", "period")
 _COMMON: Final = ("data", "host", "insecure", "log_level")
 _EXTRA_HELP: Final = {
+    "opcua_map": "file that says which nodes of that server show which signals (docs/foreign.md)",
     "opcua_user": "user at that server, with CNCTWIN_OPCUA_PASSWORD; none: anonymous",
     "opcua_port": "port of the OPC UA server",
     "http_port": "port of REST, WebSocket and web page",
@@ -89,20 +90,9 @@ def _every_command(
 
 @app.command()
 @_takes(
-    "port_base",
-    "http_port",
-    "mqtt_port",
-    "opcua_port",
-    "data",
-    *_MACHINE,
-    "host",
-    "insecure",
-    "opcua_url",
-    "mqtt_broker",
-    "embedded_broker",
-    "compat_ports",
-    "log_level",
-)
+    "port_base", "http_port", "mqtt_port", "opcua_port", "data", *_MACHINE, "host", "insecure", "opcua_url", "opcua_map",
+    "opcua_user", "mqtt_broker", "embedded_broker", "compat_ports", "log_level",
+)  # fmt: skip
 def up(settings: Settings) -> None:
     """Start the machine, its OPC UA server, the analytics, the gateway and a broker; Ctrl-C stops all of it."""
     from cnctwin.up import run
@@ -118,14 +108,14 @@ def server(settings: Settings) -> None:
 
 
 @app.command()
-@_takes("opcua_url", "opcua_user", *_COMMON)
+@_takes("opcua_url", "opcua_map", "opcua_user", *_COMMON)
 def analytics(settings: Settings) -> None:
     """Run the analytics alone, against the OPC UA server at --opcua-url."""
     raise typer.Exit(program.run("analytics", settings))
 
 
 @app.command()
-@_takes("http_port", "opcua_url", "opcua_user", "mqtt_broker", "mqtt_port", "compat_ports", *_COMMON)
+@_takes("http_port", "opcua_url", "opcua_map", "opcua_user", "mqtt_broker", "mqtt_port", "compat_ports", *_COMMON)
 def gateway(settings: Settings) -> None:
     """Run the gateway alone, against the OPC UA server at --opcua-url and the broker at --mqtt-broker."""
     raise typer.Exit(program.run("gateway", settings))

@@ -116,6 +116,9 @@ class Settings(BaseSettings):
 
     # OPC UA server that analytics and gateway watch
     opcua_url: str | None = Field(None, description="OPC UA server to watch instead of the simulated one")
+    opcua_map: Path | None = Field(
+        None, description="file that says which nodes of that server show which signals, where its model is its maker's own"
+    )
     opcua_user: str | None = Field(None, description="user at that server; none: anonymous")
     opcua_password: str | None = Field(None, description="password of that user")
 

@@ -38,7 +38,10 @@ def typed(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) ->
 
 def test_the_command_is_called_by_its_name_and_knows_its_version(typed: Typed) -> None:
     assert typed("--version") == (0, f"{__version__}\n")
-    assert "Usage: cnctwin up " in typed("up", "--help")[1]
+    told = typed("up", "--help")[1]
+    assert "Usage: cnctwin up " in told
+    for option in ("--http-port", "--mqtt-port", "--opcua-port", "--opcua-url", "--opcua-map", "--opcua-user"):
+        assert option in told
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,7 @@ REFUSALS: Final = {
     ua.StatusCodes.BadCertificateUseNotAllowed: "our certificate was refused by the server: wrong use",
     ua.StatusCodes.BadCertificateHostNameInvalid: "our certificate was refused by the server: wrong host name",
     ua.StatusCodes.BadCertificateRevoked: "our certificate has been revoked",
+    ua.StatusCodes.BadTooManySessions: "the server has too many sessions; analytics and gateway need one each",
     ua.StatusCodes.BadSecurityPolicyRejected: "the server refused security policy Basic256Sha256",
     ua.StatusCodes.BadSecurityModeRejected: "the server refused signed and encrypted messages",
 }

@@ -178,7 +178,7 @@ class Link:
             del self._states[gone]
             self.machines.pop(gone, None)
         for machine_id, machine in bound.items():
-            self._states.setdefault(machine_id, MachineState(machine_id))
+            self._states.setdefault(machine_id, MachineState(machine_id)).told = machine.told
             self.machines[machine_id] = _machine(machine)
         self._bound, self._client = bound, client
         own = self.settings

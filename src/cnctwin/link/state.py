@@ -8,10 +8,12 @@ The first batch of a machine after (re)subscribing is a snapshot: it waits until
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from cnctwin.link.readers import in_order, join
-from cnctwin.reading import BAD_WAITING_FOR_INITIAL_DATA, UNCERTAIN_NO_COMMUNICATION, Batch, Reading
+from cnctwin.reading import BAD_TYPE_MISMATCH, BAD_WAITING_FOR_INITIAL_DATA, UNCERTAIN_NO_COMMUNICATION, Batch, Reading
+from nodesets.binding import Told
 
 
 class MachineState:
@@ -19,6 +21,8 @@ class MachineState:
 
     def __init__(self, machine_id: str) -> None:
         self.machine_id = machine_id
+        self.told: Mapping[str, Told] = {}
+        """How the server's values are read, of signals whose values are not taken as they are."""
         self.latest: dict[str, Reading] = {}
         self._waiting: set[str] = set()
         self._snapshot = False
@@ -33,6 +37,9 @@ class MachineState:
         self.latest = {name: item for name, item in self.latest.items() if name in self._waiting}
 
     def add(self, item: Reading) -> None:
+        if item.signal in self.told and item.value is not None:
+            value = self.told[item.signal](item.value)
+            item = replace(item, value=value, status=BAD_TYPE_MISMATCH if value is None else item.status)
         if self._snapshot:
             self.latest[item.signal] = item
             self._waiting.discard(item.signal)
