@@ -105,7 +105,7 @@ def run(name: str, settings: Settings) -> int:
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
     for chatty in ("asyncua", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    logging.getLogger("asyncua.client").setLevel(logging.ERROR)  # each refusal of a server; the link says once what it means
+    logging.getLogger("asyncua.client").setLevel(logging.CRITICAL)  # each refusal of a server; the link says once what it means
     fd = os.environ.pop(STATUS_FD, None)
     status = Status(name, _fd=int(fd) if fd else None)
     try:

@@ -96,7 +96,8 @@ async def session(url: str, application: str, data: Path, login: Login, *, insec
     """An activated session; closed at the end, within a second even if the server no longer answers."""
     client = Client(url, timeout=REQUEST_TIMEOUT)
     client.name = client.description = f"cnctwin {application}"
-    client.application_uri = application_uri(application, data / "pki" / application)
+    folder = data / "pki" / application
+    client.application_uri = application_uri(application, folder)
     client.product_uri = "urn:cnctwin"
     client.session_timeout = SESSION_TIMEOUT_MS
     client.secure_channel_timeout = CHANNEL_LIFETIME_MS
@@ -110,18 +111,32 @@ async def session(url: str, application: str, data: Path, login: Login, *, insec
                 client.set_password(login.password or "")
             await client.connect_socket()
             await client.send_hello()
-            await client.open_secure_channel()
+            await _open(client, url, folder)
             await client.create_session()
             await client.activate_session(username=login.user, password=login.password)
         except ua.UaStatusCodeError as error:
             if error.code in _NO_LOGIN:
                 raise Refused(f"{url}: {login.refused} ({ua.StatusCode(error.code).name})") from error
             if error.code in REFUSALS:
-                raise Refused(f"{url}: {REFUSALS[error.code]} ({ua.StatusCode(error.code).name})") from error
+                what = REFUSALS[error.code].replace("trust it there", f"trust it there: {_certificate(folder)}")
+                raise Refused(f"{url}: {what} ({ua.StatusCode(error.code).name})") from error
             raise
         yield client
     finally:
         await _close(client)
+
+
+async def _open(client: Client, url: str, folder: Path) -> None:
+    """The channel. A fault in place of an answer, as node-opcua gives to certificates it does not trust, fails within asyncua
+    without its status."""
+    try:
+        await client.open_secure_channel()
+    except AssertionError as error:
+        raise Refused(f"{url}: the server opens no channel to us; trust our certificate there: {_certificate(folder)}") from error
+
+
+def _certificate(folder: Path) -> Path:
+    return folder / "own" / "cert.der"
 
 
 async def keep_channel(client: Client) -> None:

@@ -311,7 +311,7 @@ def _reason(url: str, error: Exception) -> str:
         return f"{url}: nobody listens there"
     if isinstance(error, TimeoutError) and not str(error):
         return f"{url}: no answer"
-    return f"{url}: {error or type(error).__name__}".replace("\n", " ")
+    return f"{url}: {str(error) or type(error).__name__}".replace("\n", " ")
 
 
 __all__ = ["Handling", "Link", "LinkAlarm", "LinkCondition", "LinkSettings", "LinkState", "Machine", "MethodFailed"]

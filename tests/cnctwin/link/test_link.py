@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asyncua import Client
 
 from cnctwin.link import Link, LinkAlarm, LinkSettings, MethodFailed
 from cnctwin.link.connect import clock_off
@@ -233,6 +234,29 @@ def test_a_login_that_is_set_goes_before_the_program_s_own(tmp_path: Path) -> No
     assert (own.user, own.is_own_login) == ("gateway", True)
     given = LinkSettings.of(Settings(data=tmp_path, opcua_user="scada", opcua_password="p"), "gateway", 0.1)
     assert (given.user, given.password, given.is_own_login) == ("scada", "p", False)
+
+
+def test_a_server_that_answers_the_channel_with_a_fault_is_asked_to_trust_us(
+    small: Any, bind: Any, eventually: Eventually, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small.start()
+
+    whole = Client.open_secure_channel
+
+    async def faulted(client: Client, *, renew: bool = False) -> None:
+        if client.name == "cnctwin test":  # not the one that asks for endpoints
+            raise AssertionError  # what asyncua makes of a ServiceFault in place of an OpenSecureChannelResponse
+        await whole(client, renew)
+
+    monkeypatch.setattr(Client, "open_secure_channel", faulted)
+
+    async def scenario() -> None:
+        async with linked(settings(small, tmp_path), bind) as (link, _):
+            await eventually(
+                lambda: f"trust our certificate there: {tmp_path / 'pki' / 'test' / 'own' / 'cert.der'}" in link.reason
+            )
+
+    asyncio.run(scenario())
 
 
 @pytest.mark.parametrize(
