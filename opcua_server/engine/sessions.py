@@ -282,8 +282,12 @@ class Sessions:
             connection.sessions[session.token] = session
         if moved or before not in (None, person):
             handover = Handover(before.role if before not in (None, person) else None, moved)
-            for hand_over in session.handing_over:
-                hand_over(session, handover)
+            try:
+                for hand_over in session.handing_over:
+                    hand_over(session, handover)
+            except Exception:  # a bug: rather no session than one that shows what was another person's
+                self.end(session, delete_subscriptions=True)
+                raise
         self._give_key(request, session, channel)
         result = ua.ActivateSessionResult()
         result.ServerNonce = session.nonce

@@ -41,6 +41,10 @@ _REQUIRED: Final = ("iss", "aud", "exp", "sub")
 _log = logging.getLogger(__name__)
 
 
+class _NotForTokens(ValueError):
+    """A key with which no token is signed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
     """A public key of the issuer. ``name``: its ``kid``, None where it has none. ``algorithms``: what it may have signed with."""
@@ -87,7 +91,8 @@ def _from_pem(content: bytes) -> Any:
 
 
 def _from_jwk(entry: Any) -> Key | None:
-    """None for an entry that signs nothing with a key pair; raises ValueError for one that should and cannot."""
+    """None for an entry that signs no tokens: one to encrypt, a shared secret, a kind of key or an algorithm that is not known.
+    Raises ValueError for one that is private or too short."""
     if not isinstance(entry, dict) or entry.get("kty") not in ("RSA", "EC", "OKP") or entry.get("use", "sig") != "sig":
         return None
     if "d" in entry:
@@ -95,9 +100,9 @@ def _from_jwk(entry: Any) -> Key | None:
     name, algorithm = entry.get("kid"), entry.get("alg")
     try:
         public = jwt.PyJWK(entry, algorithm if isinstance(algorithm, str) else None).key
-    except (jwt.PyJWTError, ValueError, TypeError) as error:
-        raise ValueError(f"has a key that cannot be read: {error}") from None
-    return _key(name if isinstance(name, str) else None, public, algorithm)
+        return _key(name if isinstance(name, str) else None, public, algorithm)
+    except (jwt.PyJWTError, _NotForTokens, TypeError):
+        return None
 
 
 def _key(name: str | None, public: Any, only: str | None) -> Key:
@@ -111,9 +116,9 @@ def _key(name: str | None, public: Any, only: str | None) -> Key:
     elif isinstance(public, ed25519.Ed25519PublicKey):
         fitting = ("EdDSA",)
     else:
-        raise ValueError("has a key of a kind that is not used for tokens")
+        raise _NotForTokens("has a key of a kind that is not used for tokens")
     if only is not None and only not in fitting:
-        raise ValueError(f"has a key for {only}, which does not fit it")
+        raise _NotForTokens(f"has a key for {only}, which does not fit it")
     return Key(name, public, fitting if only is None else (only,))
 
 

@@ -29,7 +29,7 @@ from certs.verdict import MAX_KEY_BITS, MIN_KEY_BITS, UNREADABLE, Refused, build
 from cnctwin.wire.scalars import ua
 from opcua_server.engine.channel import Own
 from opcua_server.engine.configuration.arguments import answer, values
-from opcua_server.engine.contract import Core, Request, ServiceFault
+from opcua_server.engine.contract import Core, Handover, Request, ServiceFault
 
 _C = ua.StatusCodes
 _audit = logging.getLogger("opcua_server.audit")
@@ -164,6 +164,12 @@ class OwnCertificate:
     def _watch(self, session: Any) -> None:
         if self._forget not in session.closing:
             session.closing.append(self._forget)
+            session.handing_over.append(self._hand_over)
+
+    def _hand_over(self, session: Any, handover: Handover) -> None:
+        """What one administrator prepared is not the next one's to apply."""
+        if handover.role is not None:
+            self._forget(session, True)
 
     def _forget(self, session: Any, _delete: bool) -> None:
         if self._staged is not None and self._staged.session is session:

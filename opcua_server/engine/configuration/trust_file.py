@@ -25,7 +25,7 @@ from certs.verdict import UNREADABLE, Refused
 from cnctwin.wire import Budget, DecodingError, decode, encode
 from cnctwin.wire.scalars import ua
 from opcua_server.engine.configuration.arguments import answer, values
-from opcua_server.engine.contract import Core, Request, ServiceFault
+from opcua_server.engine.contract import Core, Handover, Request, ServiceFault
 
 _C = ua.StatusCodes
 _audit = logging.getLogger("opcua_server.audit")
@@ -99,6 +99,7 @@ class TrustFile:
         self._open[handle] = opened
         if self._forget not in request.session.closing:  # type: ignore[union-attr]
             request.session.closing.append(self._forget)  # type: ignore[union-attr]
+            request.session.handing_over.append(self._hand_over)  # type: ignore[union-attr]
         if not writes:
             opened.content += encode(await asyncio.to_thread(self._snapshot, masks))
         return answer(ua.Variant(handle, ua.VariantType.UInt32))
@@ -228,6 +229,10 @@ class TrustFile:
     def _drop_idle(self) -> None:
         now_s = self._clock()
         self._open = {handle: one for handle, one in self._open.items() if now_s - one.last_s <= IDLE_S}
+
+    def _hand_over(self, session: Any, handover: Handover) -> None:
+        if handover.role is not None:
+            self._forget(session, True)
 
     def _forget(self, session: Any, _delete: bool) -> None:
         self._open = {handle: one for handle, one in self._open.items() if one.session is not session}

@@ -31,7 +31,7 @@ def jwk(key: Any, name: str | None = None, **more: Any) -> dict[str, Any]:
     return {**made, **({"kid": name} if name else {}), **more}
 
 
-def key_set(path: Path, *rows: dict[str, Any]) -> Path:
+def key_set(path: Path, *rows: Any) -> Path:
     path.write_text(json.dumps({"keys": rows}))
     return path
 

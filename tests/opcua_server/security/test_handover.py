@@ -131,6 +131,29 @@ def test_what_is_known_of_a_request_says_nothing_of_who_may_make_it(served: Benc
     assert len(served.sources["CNC-001"].calls) == before + 4
 
 
+def test_a_trust_list_that_somebody_opened_is_not_the_next_one_s(served: Bench) -> None:
+    async def session() -> None:
+        async with served.client("admin") as client:
+            trust_list = client.get_node(
+                ua.NodeId(ua.ObjectIds.ServerConfiguration_CertificateGroups_DefaultApplicationGroup_TrustList)
+            )
+
+            async def call(name: str, *given: ua.Variant) -> Any:
+                return await trust_list.call_method(f"0:{name}", *given)
+
+            to_write = ua.Variant(6, ua.VariantType.Byte)
+            handle = ua.Variant(await call("Open", to_write), ua.VariantType.UInt32)
+            await become(client, served, "operator")
+            with pytest.raises(ua.uaerrors.BadUserAccessDenied):
+                await call("Write", handle, ua.Variant(b"x", ua.VariantType.ByteString))
+            await become(client, served, "admin")
+            with pytest.raises(ua.uaerrors.BadInvalidArgument):
+                await call("Close", handle)
+            await call("Close", ua.Variant(await call("Open", to_write), ua.VariantType.UInt32))
+
+    run(session)
+
+
 def test_audit_events_end_with_the_administrator(served: Bench, engines: list[Engine]) -> None:
     async def session() -> None:
         async with served.client("admin") as client, served.client("operator", name="other") as other:

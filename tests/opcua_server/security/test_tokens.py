@@ -159,7 +159,11 @@ def test_keys_are_public_ones_that_sign_and_no_others(tmp_path: Path) -> None:
         print(name)  # shown where it is not refused
         with pytest.raises(ValueError):
             read_keys(path)
-    a.key_set(path, a.jwk(a.RSA_KEY, "r", alg="PS256"), a.jwk(a.EC_KEY, "e"), shared)
+    others = [
+        shared, a.jwk(a.RSA_KEY, "x", alg="RSA-OAEP"), a.jwk(a.RSA_KEY, "y", use="enc"),
+        a.jwk(ec.generate_private_key(ec.SECP256K1())), {"kty": "OKP", "crv": "X448", "x": "AAAA"}, {"kty": "new"}, 7,
+    ]  # fmt: skip
+    a.key_set(path, a.jwk(a.RSA_KEY, "r", alg="PS256"), a.jwk(a.EC_KEY, "e"), *others)
     assert [(key.name, key.algorithms) for key in read_keys(path)] == [("r", ("PS256",)), ("e", ("ES256",))]
     certificate, _ = ensure_application(tmp_path, "issuer", "urn:test:issuer", ["127.0.0.1"])
     path.write_text(certificate_pem(certificate))
