@@ -336,8 +336,8 @@ async def _make_server(settings: Settings) -> SecureServer:
     except OSError as error:
         raise StartError(f"data folder {settings.data}: cannot be used: {error.strerror}") from error
     if first is not None:  # `cnctwin up` makes them before it starts the server, and shows them itself
-        shown = "  ".join(f"{login.user}: {login.password}" for login in first.logins)
-        print(f"first start; passwords, shown once: {shown}", file=sys.stderr)
+        shown = "  ".join(f"{login.user}: {login.password}" for login in (*first.logins, first.reader))
+        print(f"first start; passwords, shown once: {shown}  API key: {first.api_key}", file=sys.stderr)
     server = await make(settings, vault, certificate, key, uri)
     await serverinfo.describe(server, LIMITS, datetime.now(UTC))
     return server

@@ -33,6 +33,8 @@ STATUS_FD = "CNCTWIN_STATUS_FD"
 GROUP = "cnctwin.programs"
 BEAT_S = 2.0
 """Time between two signs of life to the supervisor."""
+SHOWN = ("url", "http", "machines")
+"""Facts that a program says of itself when it is ready and has no supervisor to tell."""
 
 
 @dataclass(slots=True)
@@ -69,6 +71,9 @@ class Status:
 
     def _tell(self, state: State, reason: str, facts: dict[str, Any]) -> None:
         self.facts.update(facts)
+        if self._fd is None and (state, reason) != (self.state, self.reason):  # nobody but the log hears of it
+            where = ", ".join(f"{name} {value}" for name, value in facts.items() if name in SHOWN) if state == "ready" else reason
+            logging.getLogger(f"cnctwin.{self.program}").info("%s%s", state, f": {where}" if where else "")
         if (state, reason) != (self.state, self.reason) or facts:
             self.state, self.reason = state, reason
             self._send({"state": state, "reason": reason, "facts": self.facts})

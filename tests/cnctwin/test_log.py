@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import logging
 
-from cnctwin.program import OneLine
+import pytest
+
+from cnctwin.program import OneLine, Status
 
 
 def test_a_record_is_one_line_whatever_is_in_it_and_a_trace_follows_as_it_is() -> None:
@@ -24,3 +26,15 @@ def test_a_record_is_one_line_whatever_is_in_it_and_a_trace_follows_as_it_is() -
     first, *trace = out.getvalue().splitlines()
     assert first == "ERROR a service failed: Drehzahl 1/min größer"
     assert trace[-1] == "ValueError: bug"
+
+
+def test_a_program_that_nobody_supervises_says_in_its_log_how_it_goes(caplog: pytest.LogCaptureFixture) -> None:
+    status = Status("server")
+    with caplog.at_level(logging.INFO, "cnctwin.server"):
+        status.ready(url="opc.tcp://localhost:4840", machines=1, ticks=5)
+        status.ready(ticks=6)
+        status.degraded("the disk is full")
+    assert [record.getMessage() for record in caplog.records] == [
+        "ready: url opc.tcp://localhost:4840, machines 1",
+        "degraded: the disk is full",
+    ]
