@@ -207,21 +207,15 @@ def test_an_event_arrives_as_an_alarm_of_its_machine(small: Any, bind: Any, even
     asyncio.run(scenario())
 
 
-def test_a_wrong_password_is_told_and_tried_again(small: Any, bind: Any, eventually: Eventually, tmp_path: Path) -> None:
+def test_a_wrong_password_is_told_and_the_login_of_our_own_server_is_told_to_no_other(
+    small: Any, bind: Any, eventually: Eventually, tmp_path: Path
+) -> None:
     small.start("--password", "right")
 
     async def scenario() -> None:
         async with linked(settings(small, tmp_path, user="analytics", password="wrong"), bind) as (link, _):
             await eventually(lambda: "user analytics or the password is refused; give opcua_user" in link.reason)
             assert link.state == "connecting"
-
-    asyncio.run(scenario())
-
-
-def test_the_login_of_our_own_server_is_told_to_no_other(small: Any, bind: Any, eventually: Eventually, tmp_path: Path) -> None:
-    small.start("--password", "right")
-
-    async def scenario() -> None:
         async with linked(settings(small, tmp_path, user="analytics", password="right", is_own_login=True), bind) as (link, _):
             await eventually(lambda: "anonymous users are refused; give opcua_user" in link.reason)
 
@@ -234,29 +228,6 @@ def test_a_login_that_is_set_goes_before_the_program_s_own(tmp_path: Path) -> No
     assert (own.user, own.is_own_login) == ("gateway", True)
     given = LinkSettings.of(Settings(data=tmp_path, opcua_user="scada", opcua_password="p"), "gateway", 0.1)
     assert (given.user, given.password, given.is_own_login) == ("scada", "p", False)
-
-
-def test_a_server_that_answers_the_channel_with_a_fault_is_asked_to_trust_us(
-    small: Any, bind: Any, eventually: Eventually, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    small.start()
-
-    whole = Client.open_secure_channel
-
-    async def faulted(client: Client, *, renew: bool = False) -> None:
-        if client.name == "cnctwin test":  # not the one that asks for endpoints
-            raise AssertionError  # what asyncua makes of a ServiceFault in place of an OpenSecureChannelResponse
-        await whole(client, renew)
-
-    monkeypatch.setattr(Client, "open_secure_channel", faulted)
-
-    async def scenario() -> None:
-        async with linked(settings(small, tmp_path), bind) as (link, _):
-            await eventually(
-                lambda: f"trust our certificate there: {tmp_path / 'pki' / 'test' / 'own' / 'cert.der'}" in link.reason
-            )
-
-    asyncio.run(scenario())
 
 
 @pytest.mark.parametrize(
@@ -299,14 +270,26 @@ def test_the_link_encrypts_and_refuses_a_server_whose_certificate_has_changed(
     asyncio.run(scenario())
 
 
-def test_an_unencrypted_server_is_refused_unless_that_is_asked_for(
-    small: Any, bind: Any, eventually: Eventually, tmp_path: Path
+def test_an_unencrypted_server_is_refused_unless_that_is_asked_for_and_one_that_opens_no_channel_is_asked_to_trust_us(
+    small: Any, bind: Any, eventually: Eventually, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small.start()
+    whole = Client.open_secure_channel
+
+    async def faulted(client: Client, *, renew: bool = False) -> None:
+        if client.name == "cnctwin test":  # not the one that asks for endpoints
+            raise AssertionError  # what asyncua makes of a ServiceFault in place of an OpenSecureChannelResponse
+        await whole(client, renew)
 
     async def scenario() -> None:
         async with linked(settings(small, tmp_path, insecure=False), bind) as (link, _):
             await eventually(lambda: "no endpoint with Basic256Sha256" in link.reason)
+            assert link.reason.endswith("--insecure takes it without encryption")
+        monkeypatch.setattr(Client, "open_secure_channel", faulted)
+        async with linked(settings(small, tmp_path), bind) as (link, _):
+            await eventually(
+                lambda: f"trust our certificate there: {tmp_path / 'pki' / 'test' / 'own' / 'cert.der'}" in link.reason
+            )
 
     asyncio.run(scenario())
 

@@ -107,41 +107,28 @@ def test_a_value_is_read_as_the_map_says_and_what_does_not_fit_is_bad(
     assert found.status == (BAD_TYPE_MISMATCH if read_as is None else 0)
 
 
-def test_a_server_of_another_model_is_a_machine_through_its_map(
+def test_a_server_of_another_model_is_a_machine_through_its_map_and_what_it_does_not_have_is_told(
     small: Any, eventually: Callable[..., Awaitable[Any]], tmp_path: Path
 ) -> None:
     small.start("--shift", "2")
     path = written(tmp_path, MAP.format(lost="M1.Gone"))
-    link = Link(LinkSettings(small.url, "test", tmp_path, insecure=True, publishing_interval=0.05), bind=binding(path))
+    given = LinkSettings(small.url, "test", tmp_path, insecure=True, publishing_interval=0.05)
+    link = Link(given, bind=binding(path))
+    path.write_text(path.read_text().replace("urn:small", "urn:other"))
+    lost = Link(given, bind=binding(path))
 
     async def scenario() -> None:
-        task = asyncio.create_task(link.run())
+        tasks = [asyncio.create_task(link.run()), asyncio.create_task(lost.run())]
         try:
             await eventually(lambda: "MILL-7" in link.machines and len(link.latest("MILL-7")) == 3)
             machine = link.machines["MILL-7"]
             assert (machine.model, machine.signals) == ("X100", {"Spindle/ActSpeed", "Tool/Number", "Machine/State"})
             shown = {name: reading.value for name, reading in link.latest("MILL-7").items()}
             assert shown == {"Spindle/ActSpeed": 501.0, "Tool/Number": 3, "Machine/State": 3}
+            await eventually(lambda: f"{path}: the server has no namespace urn:other; it has " in lost.reason)
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-    asyncio.run(scenario())
-
-
-def test_a_namespace_that_the_server_does_not_have_is_told(
-    small: Any, eventually: Callable[..., Awaitable[Any]], tmp_path: Path
-) -> None:
-    small.start()
-    path = written(tmp_path, MAP.format(lost="x").replace("urn:small", "urn:other"))
-    link = Link(LinkSettings(small.url, "test", tmp_path, insecure=True), bind=binding(path))
-
-    async def scenario() -> None:
-        task = asyncio.create_task(link.run())
-        try:
-            await eventually(lambda: f"{path}: the server has no namespace urn:other; it has " in link.reason)
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     asyncio.run(scenario())
