@@ -25,6 +25,10 @@ def make_certificates(folder: Path) -> None:
         builder = x509.CertificateBuilder().subject_name(named(subject)).issuer_name(named("ca")).public_key(public_key)
         builder = builder.serial_number(x509.random_serial_number()).not_valid_before(now - timedelta(hours=1))
         builder = builder.not_valid_after(now + timedelta(hours=1)).add_extension(extension, critical=True)
+        # RFC 5280 has these in every certificate of an authority's; Python checks for them from 3.13 on.
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
+        builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+        builder = builder.add_extension(issuer, critical=False).add_extension(_usage(signs=subject == "ca"), critical=True)
         return builder.sign(ca_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
     address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
@@ -32,3 +36,10 @@ def make_certificates(folder: Path) -> None:
     (folder / "cert.pem").write_bytes(certificate("server", key.public_key(), address))
     plain = serialization.NoEncryption()
     (folder / "key.pem").write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain))
+
+
+def _usage(*, signs: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs, content_commitment=False, key_encipherment=False, data_encipherment=False, key_agreement=False,
+        key_cert_sign=signs, crl_sign=signs, encipher_only=False, decipher_only=False,
+    )  # fmt: skip
