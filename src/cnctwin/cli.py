@@ -170,7 +170,7 @@ def test(context: typer.Context) -> None:
 
 @app.command()
 def soak(
-    minutes: Annotated[float, typer.Option(help="how long to run")] = 60.0,
+    minutes: Annotated[float, typer.Option(min=1.0, help="how long to run")] = 60.0,
     machines: Annotated[int, typer.Option(help="number of machines")] = 1,
     speed: Annotated[float, typer.Option(help="simulated seconds per second")] = 1.0,
     port_base: Annotated[int, typer.Option(help="first of three ports")] = 18600,

@@ -43,6 +43,7 @@ def check(settings: Settings) -> None:
         *_program(settings.program),
         *_replay(settings.replay),
         *_model(settings.model),
+        *_map(settings.opcua_map),
         *_ports(settings),
     ]
     if problems:
@@ -113,6 +114,11 @@ def _replay(recording: Path | None) -> Iterator[str]:
 def _model(model: Path | None) -> Iterator[str]:
     if model is not None and not model.is_file():
         yield f"{model}: there is no such file; name a NodeSet2 file with --model"
+
+
+def _map(path: Path | None) -> Iterator[str]:
+    if path is not None and not path.is_file():
+        yield f"{path}: there is no such file; name a map of the server with --opcua-map"
 
 
 def _ports(settings: Settings) -> Iterator[str]:

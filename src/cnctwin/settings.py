@@ -262,6 +262,8 @@ class Settings(BaseSettings):
     def _whole(self) -> Settings:
         if self.insecure and not self.is_loopback:
             raise ValueError(f"insecure: only on a loopback address, not on {self.host}; leave it out, or leave host at 127.0.0.1")
+        if self.opcua_map is not None and self.opcua_url is None:
+            raise ValueError("opcua_map: is of a server that is watched instead of the simulated one; give opcua_url too")
         for what in ("mqtt", "http"):
             if (getattr(self, f"{what}_cert_path") is None) != (getattr(self, f"{what}_key_path") is None):
                 raise ValueError(f"{what}_cert_path and {what}_key_path: give both or none")

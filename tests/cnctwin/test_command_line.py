@@ -52,6 +52,10 @@ def test_the_command_is_called_by_its_name_and_knows_its_version(typed: Typed) -
         (("gateway", "--data", "FILE/x"), "FILE/x: cannot be written: Not a directory; give another folder with --data\n"),
         (("certs", "trust", "FILE.der", "--data", "OK"), "FILE.der: there is no such file\n"),
         (("check-server", "http://x", "--data", "OK"), "http://x: must look like opc.tcp://host:4840\n"),
+        (
+            ("up", "--data", "OK", "--opcua-map", "x.toml"),
+            "opcua_map: is of a server that is watched instead of the simulated one; give opcua_url too\n",
+        ),
         (("up", "--data", "OK", "--speed", "0"), "speed: Input should be greater than 0 (given: 0.0)\n"),
     ],
 )

@@ -58,6 +58,20 @@ def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
         preflight.check(load({"port_base": port_base(), "data": tmp_path, "program": tmp_path / "part.nc"}))
 
 
+def test_a_map_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StartError, match=r"mill\.toml: there is no such file; name a map of the server with --opcua-map"):
+        preflight.check(
+            load(
+                {
+                    "port_base": port_base(),
+                    "data": tmp_path,
+                    "opcua_url": "opc.tcp://mill:4840",
+                    "opcua_map": tmp_path / "mill.toml",
+                }
+            )
+        )
+
+
 def test_a_data_folder_has_one_owner_at_a_time(tmp_path: Path) -> None:
     with preflight.claim(tmp_path), pytest.raises(StartError, match="in use"):
         preflight.claim(tmp_path)
