@@ -11,11 +11,12 @@ MOST_LOCALE: Final = 64
 
 
 class Refused(Exception):
-    """A method is not possible now. ``status``: name of the status code."""
+    """A method is not possible now. ``status``: name of the status code; ``text``: why, where that does not say it all."""
 
-    def __init__(self, status: str) -> None:
-        super().__init__(status)
+    def __init__(self, status: str, text: str = "") -> None:
+        super().__init__(text or status)
         self.status = status
+        self.text = text
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Comment:
     def must_fit(self) -> None:
         """Raise Refused when it is longer than what is kept (5.5.2 lets a server set a limit)."""
         if len(self.text or "") > MOST_COMMENT or len(self.locale or "") > MOST_LOCALE:
-            raise Refused("BadInvalidArgument")
+            raise Refused("BadInvalidArgument", f"A comment has up to {MOST_COMMENT} characters, its locale up to {MOST_LOCALE}")
 
 
 @dataclass(slots=True)

@@ -69,7 +69,7 @@ class Dialog(Condition):
         if not self.asks:
             raise Refused("BadDialogNotActive")
         if not 0 <= choice < len(OPTIONS):
-            raise Refused("BadDialogResponseInvalid")
+            raise Refused("BadDialogResponseInvalid", f"SelectedResponse must be 0 to {len(OPTIONS) - 1}")
         if comment is not None:
             comment.must_fit()
         await self.act(COMMANDS[choice])

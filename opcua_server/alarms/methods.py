@@ -103,21 +103,21 @@ class ConditionMethod:
     async def __call__(self, request: Request, object_id: Any, given: list[Any]) -> Any:
         held: Held = self.registry.by_id[object_id]
         if self.name in ("Reset", "Reset2") and not held.condition.latches:
-            raise ServiceFault(_C.BadMethodInvalid)
+            raise ServiceFault(_C.BadMethodInvalid, "It never latches")
         if isinstance(held.condition, Dialog) and self.name not in ("Enable", "Disable", "AddComment"):
             raise ServiceFault(_C.BadMethodInvalid)
         user = (request.session.user if request.session is not None else None) or "anonymous"
         try:
             branches = _ACTS[self.name](held.condition, [one.Value for one in given], user, self.wall_ns())
         except Refused as refused:
-            raise ServiceFault(getattr(_C, refused.status)) from None
+            raise ServiceFault(getattr(_C, refused.status), refused.text) from None
         if branches:  # what was so already is told to nobody
             held.tell(held, branches)
             await held.flush()
         return ua.CallMethodResult(ua.StatusCode(0), [ua.StatusCode(0)] * len(given), [], [])
 
-    def audit(self, request: Request, object_id: Any, method_id: Any, given: list[Any], status: int) -> None:
-        """Tell administrators who did it, or tried to."""
+    def audit(self, request: Request, object_id: Any, method_id: Any, given: list[Any], status: int, reason: str) -> None:
+        """Tell administrators who did it, or tried to, and why not."""
         held = self.registry.by_id.get(object_id)
         values = [one.Value for one in given]
         fields: Fields = {}
@@ -138,7 +138,8 @@ class ConditionMethod:
             request.peer,
             ua.StatusCode(status).name,
         )
-        self.core.audit.did(_AUDIT_TYPES[self.name.removesuffix("2")], self.name, request, source, method_id, given, status, fields)
+        kind = _AUDIT_TYPES[self.name.removesuffix("2")]
+        self.core.audit.did(kind, self.name, request, source, method_id, given, status, fields, reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,18 +166,19 @@ class Respond:
         try:
             branches = await dialog.respond(int(given[0].Value), comment, user, self.wall_ns())
         except Refused as refused:
-            raise ServiceFault(getattr(_C, refused.status)) from None
-        except CommandRefused:
-            raise ServiceFault(_C.BadInvalidState) from None
+            raise ServiceFault(getattr(_C, refused.status), refused.text) from None
+        except CommandRefused as refused:
+            raise ServiceFault(_C.BadInvalidState, str(refused)) from None
         held.tell(held, branches)
         await held.flush()
         return ua.CallMethodResult(ua.StatusCode(0), [ua.StatusCode(0)] * len(given), [], [])
 
-    def audit(self, request: Request, object_id: Any, method_id: Any, given: list[Any], status: int) -> None:
-        """Tell administrators who answered, or tried to."""
+    def audit(self, request: Request, object_id: Any, method_id: Any, given: list[Any], status: int, reason: str) -> None:
+        """Tell administrators who answered, or tried to, and why not."""
         choice = given[0].Value if given else None
         fields: Fields = {"SelectedResponse": (choice, _V.Int32)} if isinstance(choice, int) and abs(choice) < 1 << 31 else {}
-        self.core.audit.did(_O.AuditConditionRespondEventType, self.name, request, object_id, method_id, given, status, fields)
+        kind = _O.AuditConditionRespondEventType
+        self.core.audit.did(kind, self.name, request, object_id, method_id, given, status, fields, reason)
 
 
 @dataclass(frozen=True, slots=True)

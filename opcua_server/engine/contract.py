@@ -20,11 +20,13 @@ Bytes = bytes | bytearray | memoryview
 
 
 class ServiceFault(Exception):
-    """A service as a whole is refused; ``status`` is the ServiceResult (OPC 10000-4, 7.38)."""
+    """A service as a whole is refused; ``status`` is the ServiceResult (OPC 10000-4, 7.38). Of a method that is refused, ``text``
+    is why: clients that ask for diagnostics see it."""
 
     def __init__(self, status: int, text: str = "") -> None:
         super().__init__(text or f"0x{status:08X}")
         self.status = status
+        self.text = text
 
 
 @dataclass(slots=True)
@@ -97,6 +99,9 @@ class Answer(Protocol):
 
     def fault(self, status: int) -> None:
         """Answer with a ServiceFault."""
+
+    strings: list[str]
+    """StringTable of the response, to which DiagnosticInfos of its body point; set before ``send``."""
 
     @property
     def backlog(self) -> int:
@@ -225,7 +230,7 @@ class Core(Protocol):
 MethodHandler = Callable[[Request, Any, list[Any]], Any | Awaitable[Any]]
 """(request, object's NodeId, input Variants) -> ua.CallMethodResult. It may have ``check_object(object_id)``, which raises
 ServiceFault for objects that it is not for, instead of the check that the object has the method; and ``audit(request, object_id,
-method_id, input Variants, status)``, which reports a call instead of the general audit event."""
+method_id, input Variants, status, reason)``, which reports a call instead of the general audit event."""
 
 Room = Callable[[Core], "list[Service]"]
 """What ``Engine(rooms=[...])`` takes: subscriptions.services(core) -> its rows of the table. A row of the engine's own with the

@@ -14,6 +14,7 @@ from cnctwin.wire.scalars import ua
 from nodesets.space_access import population
 from opcua_server.engine.contract import LONG, Beside, Limits, MethodHandler, Request, Service, ServiceFault
 from opcua_server.engine.fits import Fits, has_rank
+from opcua_server.engine.reasons import diagnostics, reason_of, refusal
 from opcua_server.engine.recalls import Recalls
 from opcua_server.engine.turns import Turn
 from opcua_server.security.access import may_call, may_configure, may_operate
@@ -81,34 +82,37 @@ class Methods:
         return self._all(request, raw, read().MethodsToCall)
 
     async def _again(self, request: Request, one: Any, target: _Target, given: list[Any]) -> bytes:
-        return _ONE + encode(await self._one(request, one, target, given)) + _COUNT(0)
+        result = await self._one(request, one, target, given)
+        return _ONE + encode(result) + _explained(request, [reason_of(result)])
 
     async def _all(self, request: Request, raw: bytes, calls: list[Any] | None) -> bytes:
         if not calls:
             raise ServiceFault(_C.BadNothingToDo)
         if len(calls) > self._limits.methods_per_call:
             raise ServiceFault(_C.BadTooManyOperations)
-        parts, size, turn = [_COUNT(len(calls))], 0, Turn()
+        parts, reasons, size, turn = [_COUNT(len(calls))], [], 0, Turn()
         for one in calls:
             if turn.is_over:
                 await turn.rest()
             target = self._target(one)
             result = await self._one(request, one, target, list(one.InputArguments or []))
             parts.append(encode(result))
-            size += len(parts[-1])
+            reasons.append(reason_of(result))
+            size += len(parts[-1]) + len(reasons[-1])
             if size > self._limits.message_bytes:
                 raise ServiceFault(_C.BadResponseTooLarge)
         if len(calls) == 1 and target.command is not None and result.StatusCode.is_good():
             self._recalls.learn(raw, one, target)
-        parts.append(_COUNT(0))  # no DiagnosticInfos
+        parts.append(_explained(request, reasons))
         return b"".join(parts)
 
     async def _one(self, request: Request, one: Any, target: _Target, given: list[Any]) -> Any:
         result = await self._result(request, one, target, given)
+        status, reason = result.StatusCode.value, reason_of(result)
         if target.audit is not None:
-            target.audit(request, one.ObjectId, one.MethodId, given, result.StatusCode.value)
+            target.audit(request, one.ObjectId, one.MethodId, given, status, reason)
         elif target.is_told:
-            self._audit.called(request, one.ObjectId, one.MethodId, [] if target.is_secret else given, result.StatusCode.value)
+            self._audit.called(request, one.ObjectId, one.MethodId, [] if target.is_secret else given, status, reason)
         return result
 
     def _forget_old(self) -> None:
@@ -154,13 +158,14 @@ class Methods:
             if inspect.isawaitable(result):
                 result = await result
         except ServiceFault as fault:
-            return ua.CallMethodResult(StatusCode=ua.StatusCode(fault.status))
+            return refusal(ua.CallMethodResult(StatusCode=ua.StatusCode(fault.status)), fault.text)
         except Exception:
             _logger.exception("method %s failed", one.MethodId.to_string())
             return ua.CallMethodResult(StatusCode=ua.StatusCode(_C.BadInternalError))
         known = target.command
         if known is not None and _audit.isEnabledFor(logging.INFO):
-            _audit.info("%s on %s by %s: %s", known[1].name, known[0], _who(request), result.StatusCode.name)
+            said = ": ".join(filter(None, (result.StatusCode.name, reason_of(result))))
+            _audit.info("%s on %s by %s: %s", known[1].name, known[0], _who(request), said)
         return result
 
     def _checked(self, one: Any, given: list[Any]) -> Any:
@@ -211,15 +216,15 @@ class Methods:
         role = request.session.role if request.session is not None else None
         if not may_configure(role):
             _audit.warning("%s by %s: refused", one.MethodId.to_string(), _who(request))
-            raise ServiceFault(_C.BadUserAccessDenied)
+            raise ServiceFault(_C.BadUserAccessDenied, "Administrators only")
         if request.security != "SignAndEncrypt":
-            raise ServiceFault(_C.BadSecurityModeInsufficient)
+            raise ServiceFault(_C.BadSecurityModeInsufficient, "Over an encrypted channel only")
 
     def _for_operators(self, request: Request, one: Any) -> None:
         """Alarms are handled by those who may command the machine."""
         if not may_operate(request.session.role if request.session is not None else None):
             _audit.warning("%s on %s by %s: refused", one.MethodId.to_string(), one.ObjectId.to_string(), _who(request))
-            raise ServiceFault(_C.BadUserAccessDenied)
+            raise ServiceFault(_C.BadUserAccessDenied, "Those who may operate the machine only")
 
     def _run(self, request: Request, one: Any, target: _Target, given: list[Any]) -> Any:
         node, known = target.node, target.command
@@ -232,13 +237,21 @@ class Methods:
         role = request.session.role if request.session is not None else None
         if not may_call(role, known[1]):
             _audit.warning("%s on %s by %s: refused", known[1].name, known[0], _who(request))
-            raise ServiceFault(_C.BadUserAccessDenied)
+            raise ServiceFault(_C.BadUserAccessDenied, f"{role or 'Nobody in particular'} may not call {known[1].name}")
         executable = node.attributes.get(_EXECUTABLE)
         if executable is not None and executable.value.Value.Value is False:
             raise ServiceFault(_C.BadNotExecutable)
         if node.call is None:
             raise ServiceFault(_C.BadNotImplemented)
         return node.call(one.ObjectId, *given)
+
+
+def _explained(request: Request, reasons: list[str]) -> bytes:
+    """The DiagnosticInfos; what they point to goes into the header of the response."""
+    infos, strings = diagnostics(request.header.return_diagnostics, reasons)
+    if strings:
+        request.answer.strings = strings
+    return infos
 
 
 def _who(request: Request) -> str:

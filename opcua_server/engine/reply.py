@@ -26,7 +26,7 @@ _PUBLISH_SIZE: Final = struct.calcsize(f"<{_RESPONSE_HEAD}{_TOLD}")
 class Reply:
     """The answer to one request: contract.Answer."""
 
-    __slots__ = ("_done", "_handle", "_request_id", "connection", "kind", "more", "session")
+    __slots__ = ("_done", "_handle", "_request_id", "connection", "kind", "more", "session", "strings")
 
     def __init__(self, connection: Any, request_id: int, handle: int, kind: int = 0, session: Any = None) -> None:
         self.connection = connection
@@ -37,6 +37,7 @@ class Reply:
         self.session = session
         self.more = b""
         """An AdditionalHeader for the response, encoded."""
+        self.strings: list[str] = []
 
     @property
     def is_open(self) -> bool:
@@ -52,11 +53,11 @@ class Reply:
             return
         self._done = True
         ticks = EPOCH_TICKS + time.time_ns() // 100
-        if 0 < self._max_size < services.HEAD_SIZE + len(body):
-            response_type, status, body = services.SERVICE_FAULT, int(_C.BadResponseTooLarge), b""
-        frame = None if self.more else self._frame(services.HEAD_SIZE + len(body))
+        if 0 < self._max_size < services.HEAD_SIZE + len(body) + sum(map(len, self.strings)):
+            response_type, status, body, self.strings = services.SERVICE_FAULT, int(_C.BadResponseTooLarge), b"", []
+        frame = None if self.more or self.strings else self._frame(services.HEAD_SIZE + len(body))
         if frame is None:
-            head = services.head(response_type, self._handle, status, ticks, self.more)
+            head = services.head(response_type, self._handle, status, ticks, self.more, self.strings)
             self.connection.send(self._request_id, head, body, self._handle)
             return
         self.connection.write(b"".join((_ANSWER(*frame, 1, 0, response_type, ticks, self._handle, status, 0, 0), body)))

@@ -25,14 +25,16 @@ PER_SESSION: Final = 16
 IN_ALL: Final = 128
 BYTES_IN_ALL: Final = 64 << 20
 """Of all content that is held for open files."""
+_TOO_MUCH: Final = f"Open files hold up to {BYTES_IN_ALL} bytes together"
 
 
 class FileRefused(Exception):
-    """A file operation is refused; ``status`` is an OPC UA StatusCode."""
+    """A file operation is refused; ``status`` is an OPC UA StatusCode, ``text`` says why."""
 
-    def __init__(self, status: int) -> None:
-        super().__init__(f"0x{status:08X}")
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
         self.status = status
+        self.text = text
 
 
 @dataclass(slots=True)
@@ -62,21 +64,21 @@ class Handles:
     def check(self, file: Hashable, session: Any, mode: int) -> None:
         """Whether a file may be opened; before its content is fetched. Raises FileRefused."""
         if mode not in MODES:
-            raise FileRefused(_C.BadInvalidArgument)
+            raise FileRefused(_C.BadInvalidArgument, f"Mode {mode} makes no sense")
         others = [one for one in self._open.values() if one.file == file]
         if mode & WRITE and others:
-            raise FileRefused(_C.BadNotWritable)
+            raise FileRefused(_C.BadNotWritable, "The file is open")
         if any(one.mode & WRITE for one in others):
-            raise FileRefused(_C.BadNotReadable)
+            raise FileRefused(_C.BadNotReadable, "The file is being written")
         if len(self._open) >= IN_ALL or sum(one.session is session for one in self._open.values()) >= PER_SESSION:
-            raise FileRefused(_C.BadTooManyOperations)
+            raise FileRefused(_C.BadTooManyOperations, f"{PER_SESSION} files may be open in a session, {IN_ALL} in all")
 
     def open(self, file: Hashable, session: Any, mode: int, content: bytes) -> int:
         """A handle. Raises FileRefused."""
         self.check(file, session, mode)
         held = bytearray() if mode & ERASE else bytearray(content)
         if sum(len(one.content) for one in self._open.values()) + len(held) > BYTES_IN_ALL:
-            raise FileRefused(_C.BadTooManyOperations)
+            raise FileRefused(_C.BadTooManyOperations, _TOO_MUCH)
         number = next(self._numbers)
         self._open[number] = _Open(file, session, mode, held, len(held) if mode & APPEND else 0)
         return number
@@ -85,9 +87,9 @@ class Handles:
         """Up to ``length`` bytes from the position on; fewer at the end."""
         opened = self._of(file, session, handle)
         if not opened.mode & READ:
-            raise FileRefused(_C.BadInvalidState)
+            raise FileRefused(_C.BadInvalidState, "It is not open for reading")
         if length < 0:
-            raise FileRefused(_C.BadInvalidArgument)
+            raise FileRefused(_C.BadInvalidArgument, "Length is negative")
         data = bytes(opened.content[opened.position : opened.position + length])
         opened.position += len(data)
         return data
@@ -95,13 +97,13 @@ class Handles:
     def write(self, file: Hashable, session: Any, handle: int, data: bytes) -> None:
         opened = self._of(file, session, handle)
         if not opened.mode & WRITE:
-            raise FileRefused(_C.BadInvalidState)
+            raise FileRefused(_C.BadInvalidState, "It is not open for writing")
         end = opened.position + len(data)
         if end > MAX_BYTES:
-            raise FileRefused(_C.BadEncodingLimitsExceeded)
+            raise FileRefused(_C.BadEncodingLimitsExceeded, f"A file has up to {MAX_BYTES} bytes")
         grown = max(end - len(opened.content), 0)
         if sum(len(one.content) for one in self._open.values()) + grown > BYTES_IN_ALL:
-            raise FileRefused(_C.BadTooManyOperations)
+            raise FileRefused(_C.BadTooManyOperations, _TOO_MUCH)
         opened.content[opened.position : end] = data
         opened.position = end
 
@@ -132,5 +134,5 @@ class Handles:
     def _of(self, file: Hashable, session: Any, handle: int) -> _Open:
         opened = self._open.get(handle)
         if opened is None or opened.session is not session or opened.file != file:
-            raise FileRefused(_C.BadInvalidArgument)
+            raise FileRefused(_C.BadInvalidArgument, f"{handle} is no handle of this session and file")
         return opened

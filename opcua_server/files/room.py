@@ -76,7 +76,7 @@ class FileRoom:
 
     def create_directory(self, request: Request, directory: Any, _given: list[Any]) -> Any:
         self._may_change(request)
-        raise ServiceFault(_C.BadNotSupported)
+        raise ServiceFault(_C.BadNotSupported, "There is one folder")
 
     async def create_file(self, request: Request, directory: Any, given: list[Any]) -> Any:
         machine = self._machine(request, directory)
@@ -104,7 +104,7 @@ class FileRoom:
         name = self._listed(machine, source)
         new = given[3].Value or name
         if target not in [one.directory for one in self._files.machines.values()]:
-            raise ServiceFault(_C.BadNotFound)
+            raise ServiceFault(_C.BadNotFound, "There is no such folder")
         self._is_free(machine, new)
         content = await self._content(machine, name, READ)
         if not copies:
@@ -127,7 +127,7 @@ class FileRoom:
         if known is None:
             raise ServiceFault(_C.BadMethodInvalid)
         if not may_operate(request.session.role if request.session is not None else None):
-            raise ServiceFault(_C.BadUserAccessDenied)
+            raise ServiceFault(_C.BadUserAccessDenied, "Those who may operate the machine only")
         return known
 
     def _machine(self, request: Request, directory: Any) -> str:
@@ -135,18 +135,18 @@ class FileRoom:
         found = next((machine for machine, one in self._files.machines.items() if one.directory == directory), None)
         self._may_change(request)
         if found is None:
-            raise ServiceFault(_C.BadNotSupported)  # FileSystem itself has WorkMasters and nothing else
+            raise ServiceFault(_C.BadNotSupported, "FileSystem itself has WorkMasters and nothing else")
         return found
 
     def _may_change(self, request: Request) -> None:
         if not may_change_programs(request.session.role if request.session is not None else None):
             _audit.warning("a program was to be changed by %s: refused", request.peer)
-            raise ServiceFault(_C.BadUserAccessDenied)
+            raise ServiceFault(_C.BadUserAccessDenied, "Engineers and administrators only")
 
     def _listed(self, machine: str, file_id: Any) -> str:
         found = self._files.programs.get(file_id)
         if found is None or found[0] != machine:
-            raise ServiceFault(_C.BadNotFound)
+            raise ServiceFault(_C.BadNotFound, "There is no such file here")
         return found[1]
 
     def _handle(self, request: Request, file_id: Any, given: list[Any]) -> tuple[Any, Any, int]:
@@ -160,16 +160,16 @@ class FileRoom:
     def _may_go(self, machine: str, name: str) -> None:
         key = self._key(machine, name)
         if key[0] != "folder":
-            raise ServiceFault(_C.BadUserAccessDenied)
+            raise ServiceFault(_C.BadUserAccessDenied, f"Program {name} comes with the machine")
         if self._files.handles.count(key):
-            raise ServiceFault(_C.BadInvalidState)
+            raise ServiceFault(_C.BadInvalidState, f"Program {name} is open")
 
     def _is_free(self, machine: str, name: str) -> None:
         if not is_name(name):
-            raise ServiceFault(_C.BadBrowseNameInvalid)
+            raise ServiceFault(_C.BadBrowseNameInvalid, "A name has up to 64 letters, digits, -, _ and .")
         folder = self._files.folder
         if not self._files.machines[machine].node_of(name).is_null() or (folder is not None and folder.has(name)):
-            raise ServiceFault(_C.BadBrowseNameDuplicated)
+            raise ServiceFault(_C.BadBrowseNameDuplicated, f"There is a program {name}")
 
     async def _content(self, machine: str, name: str, mode: int) -> bytes:
         """What a file has now. Raises ServiceFault."""
@@ -178,15 +178,15 @@ class FileRoom:
         if content is not None:
             return content
         if mode & WRITE:
-            raise ServiceFault(_C.BadNotWritable)  # it comes with the machine
+            raise ServiceFault(_C.BadNotWritable, f"Program {name} comes with the machine")
         try:
             return self._files.machines[machine].own(name).encode()
         except KeyError:
-            raise ServiceFault(_C.BadNotFound) from None
+            raise ServiceFault(_C.BadNotFound, f"There is no program {name}") from None
 
     async def _change(self, request: Request, machine: str, act: Callable[[ProgramFolder], None]) -> None:
         if self._files.folder is None:
-            raise ServiceFault(_C.BadNotWritable)
+            raise ServiceFault(_C.BadNotWritable, "There is no folder of programs")
         await asyncio.to_thread(act, self._files.folder)
         await self._files.machines[machine].refresh()
         user = request.session.user if request.session is not None else None
@@ -229,19 +229,19 @@ def _guarded(core: Core, method_id: Any, handler: MethodHandler, is_audited: boo
     """A handler whose refusals are status codes; what changes something is audited."""
 
     async def run(request: Request, object_id: Any, given: list[Any]) -> Any:
-        status = int(_C.Good)
+        status, why = int(_C.Good), ""
         try:
             result = handler(request, object_id, given)
             return await result if asyncio.iscoroutine(result) else result
         except FileRefused as refused:
-            status = refused.status
+            status, why = refused.status, refused.text
         except CommandRefused as refused:
-            status = int(_REFUSED[refused.reason])
+            status, why = int(_REFUSED[refused.reason]), str(refused)
         except ServiceFault as fault:
-            status = fault.status
+            status, why = fault.status, fault.text
         finally:
             if is_audited:
-                core.audit.called(request, object_id, method_id, list(given), status)
-        raise ServiceFault(status)
+                core.audit.called(request, object_id, method_id, list(given), status, why)
+        raise ServiceFault(status, why)
 
     return run

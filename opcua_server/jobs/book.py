@@ -50,6 +50,22 @@ class JobBook:
         self.changed.append(job)
         return _R.NO_ERROR
 
+    def objection(self, order: Order, *, is_new: bool) -> str:
+        """Why an order is not taken, in words; empty where nothing speaks against it."""
+        if not 0 < len(order.order_id) <= LONGEST_ID:
+            return f"A JobOrderID has 1 to {LONGEST_ID} characters"
+        if not 0 < order.runs <= LARGEST_RUNS:
+            return f"RunsPlanned must be 1 to {LARGEST_RUNS}"
+        if len(order.content) > LONGEST_CONTENT:
+            return f"A job order has up to {LONGEST_CONTENT} bytes, this one {len(order.content)}"
+        if is_new and order.order_id in self.jobs:
+            return f"There is a job order {order.order_id}"
+        if is_new and len(self.jobs) >= MOST:
+            return f"There are {MOST} job orders; cancel or clear some"
+        if self._program(order) is None:
+            return f"The machine has no program of the work masters {', '.join(order.work_masters) or '(none)'}"
+        return ""
+
     def update(self, order: Order) -> int:
         """Replace an order that has not begun."""
         job = self.jobs.get(order.order_id)

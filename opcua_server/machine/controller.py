@@ -91,7 +91,8 @@ class Controller(OperatorPanel):
             raise CommandRefused("not_found", f"There is no command {method}")
         values = checked(method, arguments)
         if self.state not in ALLOWED[method]:
-            raise CommandRefused("state", f"{method} is not possible in state {self.state.name}")
+            why = "".join(f": {alarm.code} {alarm.text}" for alarm in self.alarms[:1])
+            raise CommandRefused("state", f"{method} is not possible in state {self.state.name}{why}")
         self._COMMANDS[method](self, *values)
 
     def _load_program(self, name: str) -> None:

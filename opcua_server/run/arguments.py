@@ -7,6 +7,9 @@ from typing import Any, Final
 
 from asyncua import ua
 
+from opcua_server.engine.reasons import refusal
+
+_C: Final = ua.StatusCodes
 _V: Final = ua.VariantType
 
 
@@ -25,6 +28,22 @@ def fits(given: Any, kind: Any) -> bool:
     return given.VariantType is _V.ExtensionObject and all(isinstance(value, wanted) for value in values)
 
 
-def refused(code: int, statuses: Sequence[int] = ()) -> Any:
-    """The answer to a call that is not carried out; ``statuses``: of each argument."""
-    return ua.CallMethodResult(ua.StatusCode(code), [ua.StatusCode(status) for status in statuses], [], [])
+def refused(given: Sequence[Any], kinds: Sequence[Any]) -> Any:
+    """The answer to a call whose arguments do not fit; None when they do. ``kinds``: as ``fits`` takes them."""
+    if len(given) != len(kinds):
+        code = _C.BadArgumentsMissing if len(given) < len(kinds) else _C.BadTooManyArguments
+        return refusal(ua.CallMethodResult(ua.StatusCode(code), [], [], []), f"It takes {len(kinds)} arguments, not {len(given)}")
+    statuses = [0 if fits(one, kind) else int(_C.BadTypeMismatch) for one, kind in zip(given, kinds, strict=True)]
+    if not any(statuses):
+        return None
+    result = ua.CallMethodResult(ua.StatusCode(_C.BadInvalidArgument), [ua.StatusCode(status) for status in statuses], [], [])
+    wrong = [
+        f"argument {place} is no {_name(kind)}"
+        for place, (kind, status) in enumerate(zip(kinds, statuses, strict=True), 1)
+        if status
+    ]
+    return refusal(result, "; ".join(wrong))
+
+
+def _name(kind: Any) -> str:
+    return f"list of {_name(kind[0])}" if isinstance(kind, list) else str(kind.name if isinstance(kind, _V) else kind.__name__)

@@ -4,7 +4,8 @@
     tick --> JobRunner.follow ------------------------------------> nodes, events
 
 A method's answer carries a ReturnStatus. Its StatusCode is Good even where that says no: under a Bad one no output argument goes
-out, and many clients drop them under an Uncertain one as well (OPC 10031-4, Annex B.2).
+out, and many clients drop them under an Uncertain one as well (OPC 10031-4, Annex B.2). The words go where words go: into the
+DiagnosticInfo, the audit event and the log.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from asyncua import ua
 
 from cnctwin.reading import utc
 from nodesets.states import MachineState
+from opcua_server.engine.reasons import refusal
 from opcua_server.jobs.book import JobBook
-from opcua_server.jobs.orders import PREPARED, Job, ReturnStatus
+from opcua_server.jobs.orders import PREPARED, Job, JobState, Order, ReturnStatus
 from opcua_server.jobs.runner import JobRunner
-from opcua_server.run.arguments import fits, refused
+from opcua_server.run.arguments import refused
 from opcua_server.sources.source import SourceEvent
 from opcua_server.space.jobs import JobSpace
 
@@ -30,6 +32,10 @@ _C = ua.StatusCodes
 _V = ua.VariantType
 _R = ReturnStatus
 _WITH_ORDER: Final = frozenset({"Store", "StoreAndStart", "Update"})
+_STATE_WORDS: Final = {
+    JobState.NOT_ALLOWED_TO_START: "not allowed to start", JobState.ALLOWED_TO_START: "allowed to start",
+    JobState.RUNNING: "running", JobState.INTERRUPTED: "interrupted", JobState.ENDED: "ended", JobState.ABORTED: "aborted",
+}  # fmt: skip
 _READS: Final = frozenset({"RequestJobResponseByJobOrderID", "RequestJobResponseByJobOrderState"})
 
 
@@ -65,22 +71,33 @@ class JobDesk:
             kinds = (types.order_class, [_V.LocalizedText])
         elif method in _READS:
             kinds = (_V.String,) if method.endswith("ID") else ([types.state_class],)
-        if len(given) != len(kinds):
-            return refused(_C.BadArgumentsMissing if len(given) < len(kinds) else _C.BadTooManyArguments)
-        statuses = [0 if fits(one, kind) else int(_C.BadTypeMismatch) for one, kind in zip(given, kinds, strict=True)]
-        if any(statuses):
-            return refused(_C.BadInvalidArgument, statuses)
+        if (wrong := refused(given, kinds)) is not None:
+            return wrong
         first = given[0].Value
         if method in _READS:
             return self._response(first or "") if method.endswith("ID") else self._responses(first or [])
         await self._names()  # a program that was put into the folder a moment ago counts
         status, why = await self._act(method, first)
-        if why:
-            _logger.info("%s of a job order refused: %s", method, why)
         if status == _R.NO_ERROR:
             await self._kept()
         await self._space.show(self.book, utc(self._wall_ns()))
-        return _answer(len(kinds), ua.Variant(status, _V.UInt64))
+        result = _answer(len(kinds), ua.Variant(status, _V.UInt64))
+        if status == _R.NO_ERROR:
+            return result
+        why = why or self._words(method, status, first)
+        _logger.info("%s of a job order refused: %s", method, why)
+        return refusal(result, why)
+
+    def _words(self, method: str, status: int, first: Any) -> str:
+        """What a ReturnStatus means for the order that a call names."""
+        order: Order | None = self._space.types.ordered(first) if method in _WITH_ORDER else None
+        order_id = order.order_id if order is not None else str(first or "")
+        if status == _R.UNKNOWN_ORDER:
+            return f"There is no job order {order_id}"
+        if status == _R.INVALID_STATE:
+            job = self.book.jobs.get(order_id)
+            return f"{method} is not possible while job order {order_id} is {_STATE_WORDS[job.state] if job else 'unknown'}"
+        return self.book.objection(order, is_new=method != "Update") if order is not None else "The machine refuses it"
 
     async def _act(self, method: str, first: Any) -> tuple[int, str]:
         book, runner, now_ns = self.book, self.runner, self._wall_ns()

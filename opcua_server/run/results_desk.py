@@ -19,10 +19,11 @@ from asyncua import ua
 from cnctwin.reading import Columns
 from nodesets.catalogue import NUMERIC
 from nodesets.states import MachineState
+from opcua_server.engine.reasons import refusal
 from opcua_server.engine.subscriptions import filters
 from opcua_server.jobs.book import JobBook
 from opcua_server.jobs.results import Measured, ResultBook, RunResult
-from opcua_server.run.arguments import fits, refused
+from opcua_server.run.arguments import refused
 from opcua_server.sources.source import SourceEvent
 from opcua_server.space.results import ResultSpace
 
@@ -32,6 +33,10 @@ _V: Final = ua.VariantType
 _AT: Final = {signal.name: index for index, signal in enumerate(NUMERIC)}
 NO_SUCH_RESULT, NO_SUCH_HANDLE, NO_SUCH_FILTER = -1, -2, -3
 """Errors of ours."""
+_WORDS: Final = {
+    NO_SUCH_RESULT: "There is no such result", NO_SUCH_HANDLE: "There is no such handle",
+    NO_SUCH_FILTER: "The filter or the order of it makes no sense",
+}  # fmt: skip
 _HANDLES: Final = 1000
 """Of those that nobody releases, the oldest are forgotten."""
 _MOST_ORDERS: Final = 10
@@ -96,11 +101,8 @@ class ResultDesk:
     async def call(self, method: str, given: Sequence[Any]) -> Any:
         """Carry out a method of ResultManagement; a CallMethodResult."""
         kinds = _ARGUMENTS[method]
-        if len(given) != len(kinds):
-            return refused(_C.BadArgumentsMissing if len(given) < len(kinds) else _C.BadTooManyArguments)
-        statuses = [0 if fits(one, kind) else int(_C.BadTypeMismatch) for one, kind in zip(given, kinds, strict=True)]
-        if any(statuses):
-            return refused(_C.BadInvalidArgument, statuses)
+        if (wrong := refused(given, kinds)) is not None:
+            return wrong
         values = [one.Value for one in given]
         match method:
             case "GetLatestResult":
@@ -113,7 +115,9 @@ class ResultDesk:
                 outputs = self._release(int(values[0]))
             case _:
                 outputs = self._acknowledge(values[0] or [])
-        return ua.CallMethodResult(ua.StatusCode(0), [ua.StatusCode(0)] * len(kinds), [], outputs)
+        result = ua.CallMethodResult(ua.StatusCode(0), [ua.StatusCode(0)] * len(kinds), [], outputs)
+        error = int(outputs[-1].Value)
+        return refusal(result, _WORDS[error]) if error else result
 
     def _by_id(self, result_id: Any) -> RunResult | None:
         found = self.book.results.get(self._space.number_of(result_id))

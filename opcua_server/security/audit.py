@@ -198,8 +198,9 @@ class Audit:
         text = "history changed" if not status else "history not changed"
         self._say(self._update, kind, "Attribute/HistoryUpdate", text, status, fields, request, source=details.NodeId)
 
-    def called(self, request: Any, object_id: Any, method_id: Any, given: list[Any], status: int) -> None:
-        """A method that changes something was called, or refused. ``given``: input arguments, without secrets."""
+    def called(self, request: Any, object_id: Any, method_id: Any, given: list[Any], status: int, reason: str = "") -> None:
+        """A method that changes something was called, or refused. ``given``: input arguments, without secrets; ``reason``: why it
+        was refused, in words, also where the answer says so with a Good status and an output argument."""
         if not self.is_heard:
             return
         fields = _call(method_id, given, status)
@@ -207,21 +208,22 @@ class Audit:
             self._update,
             _O.AuditUpdateMethodEventType,
             "Attribute/Call",
-            "method called",
-            status,
+            _said("method called", "method refused", status, reason),
+            status or int(bool(reason)),
             fields,
             request,
             source=object_id,
         )
 
     def did(
-        self, kind: int, name: str, request: Any, condition_id: Any, method_id: Any, given: list[Any], status: int, more: Fields
-    ) -> None:
+        self, kind: int, name: str, request: Any, condition_id: Any, method_id: Any, given: list[Any], status: int, more: Fields,
+        reason: str = "",
+    ) -> None:  # fmt: skip
         """A method of a condition was called, or refused (OPC 10000-9, 5.10). ``more``: fields of the event type ``kind``."""
         if not self.is_heard:
             return
         fields = {**_call(method_id, given, status), **more}
-        text = "alarm handled" if not status else "alarm not handled"
+        text = _said("alarm handled", "alarm not handled", status, reason)
         self._say(self._update, kind, f"Method/{name}", text, status, fields, request, source=condition_id)
 
     def changed_trust(self, request: Any, trust_list: Any, method_id: Any) -> None:
@@ -280,6 +282,11 @@ class Audit:
             made.add_property(field, value, variant_type)
         self.tell(made)
         return event_id
+
+
+def _said(done: str, refused: str, status: int, reason: str) -> str:
+    """The message: what was done, or that it was refused and why."""
+    return f"{refused}: {reason}" if reason else refused if status else done
 
 
 def _call(method_id: Any, given: list[Any], status: int) -> Fields:

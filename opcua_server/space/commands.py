@@ -1,7 +1,7 @@
 """The methods of ``<machine>/Commands``: argument checks from `nodesets.methods`, then the machine's callback.
 
 What a caller sees (OPC 10000-4, 5.12.2): BadArgumentsMissing, BadTooManyArguments; BadInvalidArgument with BadTypeMismatch or
-BadOutOfRange per argument; BadInvalidState, BadInvalidArgument or BadNotFound when the machine refuses.
+BadOutOfRange per argument; BadInvalidState, BadInvalidArgument or BadNotFound when the machine refuses, with its words.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from asyncua import ua
 
 from cnctwin.reading import Value
 from nodesets.methods import METHODS, Argument, Method
+from opcua_server.engine.reasons import refusal
 from opcua_server.sources.source import CommandRefused
 from opcua_server.space.signals import KINDS
 
@@ -44,6 +45,17 @@ def check(argument: Argument, given: ua.Variant) -> int:
     return int(_C.Good)
 
 
+def _problem(argument: Argument, status: int) -> str:
+    """What is wrong with one input argument, in words."""
+    if status != _C.BadOutOfRange:
+        return f"{argument.name} must be {argument.type}"
+    return f"{argument.name} must be {_bound(argument.low)} to {_bound(argument.high)}"
+
+
+def _bound(limit: float | None) -> str:
+    return "any finite number" if limit is None else f"{limit:g}"
+
+
 def _answer(code: int, arguments: Sequence[int] = (), expected: int = 0) -> ua.CallMethodResult:
     result = ua.CallMethodResult()
     result.StatusCode = ua.StatusCode(code)
@@ -58,17 +70,19 @@ def handler(method: Method, call: Call) -> Handler:
     async def run(_parent: ua.NodeId, *given: ua.Variant) -> ua.CallMethodResult:
         expected = len(method.inputs)
         if len(given) != expected:
-            return _answer(_C.BadArgumentsMissing if len(given) < expected else _C.BadTooManyArguments)
+            code = _C.BadArgumentsMissing if len(given) < expected else _C.BadTooManyArguments
+            return refusal(_answer(code), f"{method.name} takes {expected} arguments, not {len(given)}")
         statuses = [check(argument, variant) for argument, variant in zip(method.inputs, given, strict=True)]
         if any(statuses):
-            return _answer(_C.BadInvalidArgument, statuses)
+            problems = [_problem(argument, status) for argument, status in zip(method.inputs, statuses, strict=True) if status]
+            return refusal(_answer(_C.BadInvalidArgument, statuses), f"{method.name}: {'; '.join(problems)}")
         try:
             pending = call(method.name, [variant.Value for variant in given])
             if inspect.isawaitable(pending):
                 await pending
         except CommandRefused as refused:
             _logger.info("%s refused: %s", method.name, refused)
-            return _answer(_REFUSED[refused.reason], expected=expected)
+            return refusal(_answer(_REFUSED[refused.reason], expected=expected), str(refused))
         return _answer(_C.Good, expected=expected)
 
     return run

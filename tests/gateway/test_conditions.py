@@ -11,6 +11,8 @@ from typing import Any
 import httpx
 import pytest
 from asyncua import ua
+from asyncua.common.utils import Buffer
+from asyncua.ua.ua_binary import struct_to_binary
 from gate import SETTINGS_KEY, Gate, opened, until
 from websockets.sync.client import connect
 
@@ -151,13 +153,17 @@ def test_a_server_that_wants_its_own_method_gets_it() -> None:
         uaclient: Any
 
         def __init__(self) -> None:
-            self.uaclient = self
+            self.uaclient = self.session = self
             self.nodeid = own
 
-        async def call(self, requests: Any) -> Any:
-            asked.append(requests[0].MethodId)
-            code = 0 if requests[0].MethodId == own else ua.StatusCodes.BadMethodInvalid
-            return [ua.CallMethodResult(ua.StatusCode(code))]
+        async def _send_request(self, request: Any) -> Buffer:
+            (one,) = request.Parameters.MethodsToCall
+            asked.append(one.MethodId)
+            code = 0 if one.MethodId == own else ua.StatusCodes.BadMethodInvalid
+            response = ua.CallResponse(Results=[ua.CallMethodResult(ua.StatusCode(code))])
+            if request.RequestHeader.ReturnDiagnostics:
+                response.DiagnosticInfos, response.ResponseHeader.StringTable = list(infos), ["en", "not with me"]
+            return Buffer(struct_to_binary(response))
 
         def get_node(self, _node_id: Any) -> Any:
             return self
@@ -167,12 +173,21 @@ def test_a_server_that_wants_its_own_method_gets_it() -> None:
                 raise ua.UaStatusCodeError(ua.StatusCodes.BadNoMatch)
             return self
 
+    infos: list[ua.DiagnosticInfo] = []
     client: Any = Foreign()
     asyncio.run(handle(client, "Acknowledge", "ns=3;s=Mill.Hot", b"1", ""))
     assert asked == [ua.NodeId(ua.ObjectIds.AcknowledgeableConditionType_Acknowledge), own]
     with pytest.raises(MethodFailed) as refused:
         asyncio.run(handle(client, "Confirm", "ns=3;s=Mill.Hot", b"1", ""))
-    assert refused.value.name == "BadMethodInvalid"
+    assert (refused.value.name, str(refused.value)[:17]) == ("BadMethodInvalid", "Confirm: refused:")
+    for info, said in (
+        (ua.DiagnosticInfo(LocalizedText=1), "not with me"), (ua.DiagnosticInfo(AdditionalInfo="ask me not"), "ask me not"),
+        (ua.DiagnosticInfo(LocalizedText=2, AdditionalInfo="x"), "x"), (ua.DiagnosticInfo(LocalizedText=-5), "Confirm: refused:"),
+    ):  # fmt: skip
+        infos[:] = [info]
+        with pytest.raises(MethodFailed) as refused:
+            asyncio.run(handle(client, "Confirm", "ns=3;s=Mill.Hot", b"1", ""))
+        assert str(refused.value).startswith(said), "the server's own words, where it has some"
 
 
 # The real server -----------------------------------------------------------------------------------------------------

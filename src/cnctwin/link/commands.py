@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from asyncua import Client, ua
+from asyncua.ua.ua_binary import struct_from_binary
 
 from cnctwin.link.contract import Handling, MethodFailed
 from cnctwin.link.values import data_value, variant
@@ -33,7 +34,11 @@ _PLAIN: Final = {
     ua.StatusCodes.BadInvalidState: "not possible in the machine's present state",
     ua.StatusCodes.BadNotFound: "there is nothing of that name",
 }
-"""What an operator reads; the specification's own words speak of objects that are closed or uninitialized."""
+"""What an operator reads where the server says nothing; the specification's own words speak of objects that are closed or
+uninitialized."""
+_REASONS: Final = 0x40 | 0x80
+"""ReturnDiagnostics: LocalizedText and AdditionalInfo of the operation."""
+LONGEST_REASON: Final = 512
 _CONDITION_TYPE: Final = ua.NodeId(ua.ObjectIds.ConditionType)
 _REFRESH: Final = ua.NodeId(ua.ObjectIds.ConditionType_ConditionRefresh)
 _HANDLING: Final[dict[Handling, ua.NodeId]] = {
@@ -54,7 +59,7 @@ async def call(client: Client, bound: Bound, method: str, arguments: Sequence[Va
     request.ObjectId, request.MethodId = parent, node
     request.InputArguments = [variant(value, argument.type) for value, argument in zip(arguments, inputs, strict=True)]
     try:
-        (result,) = await client.uaclient.call([request])
+        result, reason = await _called(client, request)
     except (ua.UaStatusCodeError, TimeoutError) as error:
         raise _raised(error, method) from error
     if not result.StatusCode.is_good():
@@ -63,7 +68,8 @@ async def call(client: Client, bound: Bound, method: str, arguments: Sequence[Va
             for argument, status in zip(inputs, result.InputArgumentResults or (), strict=False)
             if not status.is_good()
         ]
-        raise _failed(result.StatusCode.value, f"{method}: {', '.join(names) or 'refused'}: {_words(result.StatusCode)}")
+        said = reason or f"{method}: {', '.join(names) or 'refused'}: {_words(result.StatusCode)}"
+        raise _failed(result.StatusCode.value, said)
 
 
 async def handle(client: Client, act: Handling, condition_id: str, event_id: bytes, comment: str) -> None:
@@ -77,15 +83,35 @@ async def handle(client: Client, act: Handling, condition_id: str, event_id: byt
     said = ua.LocalizedText(comment, "en") if comment else ua.LocalizedText(None, None)
     request.InputArguments = [ua.Variant(event_id, ua.VariantType.ByteString), ua.Variant(said, ua.VariantType.LocalizedText)]
     try:
-        (result,) = await client.uaclient.call([request])
+        result, reason = await _called(client, request)
         if result.StatusCode.value == ua.StatusCodes.BadMethodInvalid:
             with contextlib.suppress(ua.uaerrors.BadNoMatch, ua.uaerrors.BadNodeIdUnknown):
                 request.MethodId = (await client.get_node(request.ObjectId).get_child(f"0:{act}")).nodeid
-                (result,) = await client.uaclient.call([request])
+                result, reason = await _called(client, request)
     except (ua.UaStatusCodeError, TimeoutError) as error:
         raise _raised(error, act) from error
     if not result.StatusCode.is_good():
-        raise _failed(result.StatusCode.value, f"{act}: refused: {result.StatusCode.doc}")
+        raise _failed(result.StatusCode.value, reason or f"{act}: refused: {result.StatusCode.doc}")
+
+
+async def _called(client: Client, one: ua.CallMethodRequest) -> tuple[Any, str]:
+    """The result of one call, and the server's words where it refused: its DiagnosticInfo (OPC 10000-4, 7.12), which asyncua's
+    own ``call`` neither asks for nor hands out. Raises UaStatusCodeError, TimeoutError."""
+    request = ua.CallRequest()
+    request.Parameters.MethodsToCall = [one]
+    request.RequestHeader.ReturnDiagnostics = _REASONS
+    response = struct_from_binary(ua.CallResponse, await client.uaclient.session._send_request(request))
+    response.ResponseHeader.ServiceResult.check()
+    (result,) = response.Results
+    return result, _reason(response)
+
+
+def _reason(response: Any) -> str:
+    infos, strings = response.DiagnosticInfos or [], response.ResponseHeader.StringTable or []
+    place = infos[0].LocalizedText if infos else None
+    if place is not None and 0 <= place < len(strings) and strings[place]:
+        return str(strings[place])[:LONGEST_REASON]
+    return str(infos[0].AdditionalInfo or "")[:LONGEST_REASON] if infos else ""
 
 
 async def refresh(client: Client, subscription_id: int) -> str:

@@ -168,7 +168,7 @@ def test_results_are_written_with_their_status_and_time_and_commands_reach_the_m
             await eventually(lambda: latest("M1")["Spindle/ActSpeed"].value == 120.0)
             with pytest.raises(MethodFailed) as refused:
                 await link.call("M1", "SetFeedOverride", [200.0])
-            assert refused.value.name == "BadOutOfRange"
+            assert refused.value.name == "BadOutOfRange", "a server that says no more than that"
             with pytest.raises(MethodFailed, match="SetFeedOverride: refused: not possible in the machine's present state"):
                 await link.call("M1", "SetFeedOverride", [-1.0])
             with pytest.raises(MethodFailed) as missing:

@@ -66,7 +66,8 @@ def called(values: list[tuple[Any, Any]], method: ua.NodeId = MIX, owner: ua.Nod
 
 def ask(service: Methods, raw: bytes, role: str = "Operator") -> bytes:
     """The response's parameters."""
-    request: Any = SimpleNamespace(session=SimpleNamespace(role=role, user=None), peer="here", security="None")
+    header = SimpleNamespace(return_diagnostics=0)
+    request: Any = SimpleNamespace(session=SimpleNamespace(role=role, user=None), peer="here", security="None", header=header)
 
     async def run() -> bytes:
         return bytes(await service.call(request, raw))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 
 import pytest
 from asyncua import ua
@@ -16,8 +17,12 @@ C = ua.StatusCodes
 ME, YOU = object(), object()
 
 
-def refused(status: int) -> contextlib.AbstractContextManager[pytest.ExceptionInfo[FileRefused]]:
-    return pytest.raises(FileRefused, match=f"0x{status:08X}")
+@contextlib.contextmanager
+def refused(status: int) -> Iterator[None]:
+    with pytest.raises(FileRefused) as raised:
+        yield
+    assert raised.value.status == status
+    assert raised.value.text, "it says why"
 
 
 @pytest.mark.parametrize("mode", sorted(set(range(20)) - MODES))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from asyncua import ua
+from asyncua.ua.ua_binary import struct_from_binary
 
 from nodesets.states import MachineState
 from opcua_server.jobs.orders import ReturnStatus
@@ -81,6 +82,39 @@ def test_an_order_runs_on_the_machine_and_all_views_agree(tmp_path: Path) -> Non
     on_a_plant(tmp_path, story)
 
 
+async def refusals_say_why(p: Plant) -> None:
+    async def refused(method: str, first: Any) -> tuple[int, str]:
+        owner, method_id = p.shown.jobs.methods[method]
+        comment = ua.Variant([], ua.VariantType.LocalizedText, is_array=True)
+        call = ua.CallRequest()
+        call.RequestHeader.ReturnDiagnostics = 0x40
+        call.Parameters.MethodsToCall = [ua.CallMethodRequest(owner, method_id, [ua.Variant(first), comment])]
+        done = struct_from_binary(ua.CallResponse, await p.client.uaclient.session._send_request(call))
+        return done.Results[0].OutputArguments[0].Value, done.ResponseHeader.StringTable[done.DiagnosticInfos[0].LocalizedText]
+
+    def ordered(order_id: str, *programs: str) -> Any:
+        return p.types.order_class(JobOrderID=order_id, WorkMasterID=[p.types._work_master(ID=name) for name in programs])
+
+    assert await p.order("Store", "E", "long.nc") == R.NO_ERROR
+    assert await refused("Start", "Z") == (R.UNKNOWN_ORDER, "There is no job order Z")
+    assert await refused("Store", ordered("E", "long.nc")) == (R.NOT_ACCEPTED, "There is a job order E")
+    assert await refused("Store", ordered("F", "none.nc", "no.nc")) == (
+        R.NOT_ACCEPTED, "The machine has no program of the work masters none.nc, no.nc")  # fmt: skip
+    assert await refused("Store", ordered("", "long.nc")) == (R.INVALID_REQUEST, "A JobOrderID has 1 to 256 characters")
+    assert await refused("Pause", "E") == (
+        R.INVALID_STATE, "Pause is not possible while job order E is not allowed to start")  # fmt: skip
+    status, why = await refused("StoreAndStart", ordered("G", "bad.nc"))
+    assert status == R.INVALID_REQUEST
+    assert "line 3" in why
+    assert await p.do("Start", "E") == R.NO_ERROR
+    await p.until(lambda: p.machine._jobs.book.begun is not None)
+    assert await p.do("Pause", "E") == R.NO_ERROR
+    p.source.call("EmergencyStop", [])  # between two ticks: the book does not know yet
+    status, why = await refused("Resume", "E")
+    assert (status, why.partition(": ")[::2]) == (
+        R.INVALID_REQUEST, ("Start is not possible in state EMERGENCY_STOP", "EX1000 EMERGENCY STOP"))  # fmt: skip
+
+
 def test_pause_resume_stop_abort_and_what_the_machine_does_by_itself(tmp_path: Path) -> None:
     async def story(p: Plant) -> None:
         async def begin(order_id: str) -> None:
@@ -128,6 +162,7 @@ def test_pause_resume_stop_abort_and_what_the_machine_does_by_itself(tmp_path: P
             [p.types.state_class(StateText=ua.LocalizedText("Aborted"), StateNumber=6)], ua.VariantType.ExtensionObject
         ))  # fmt: skip
         assert (sorted(row.JobOrderID for row in aborted), status) == (["B", "C", "D", "waiting"], R.NO_ERROR)
+        await refusals_say_why(p)
 
     on_a_plant(tmp_path, story)
 

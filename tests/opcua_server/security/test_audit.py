@@ -113,6 +113,11 @@ def test_what_is_refused_is_told_too(served: Bench) -> None:
                     await (await mill.own("Analytics/AnomalyScore")).write_value(0.5)
             assert (await heard.wait(O.AuditUpdateMethodEventType, Status=False)).StatusCodeId.name == "BadUserAccessDenied"
             assert (await heard.wait(O.AuditWriteUpdateEventType, Status=False)).OldValue == 0.75
+            async with served.client("operator") as operator:
+                with pytest.raises(ua.UaStatusCodeError):
+                    await (await machine(operator)).call("SetFeedOverride", 151.0)
+            refused = await heard.wait(O.AuditUpdateMethodEventType, ClientUserId="operator", Status=False)
+            assert refused.Message.Text == "method refused: SetFeedOverride: Percent must be 0 to 150"
 
     run(session)
 

@@ -288,9 +288,11 @@ class Caller:
         self.client = client
 
     async def __call__(self, service: str, **parameters: Any) -> Any:
-        """The response's parameters (its results, where it has no more). ``timeout_hint`` in ms goes into the header."""
+        """The response's parameters (its results, where it has no more). ``timeout_hint`` in ms and ``diagnostics`` go into the
+        header."""
         request = getattr(ua, f"{service}Request")()
         hint = parameters.pop("timeout_hint", None)
+        request.RequestHeader.ReturnDiagnostics = parameters.pop("diagnostics", 0)
         for name, value in parameters.items():
             target = request if name in request.__dataclass_fields__ else request.Parameters
             assert name in target.__dataclass_fields__, name

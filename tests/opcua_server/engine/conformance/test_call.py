@@ -70,6 +70,36 @@ def test_a_call_that_cannot_be_is_refused_as_a_whole(plant: Plant) -> None:
     run(plant, act, "Operator")
 
 
+@pytest.mark.parametrize("asked", [0, 0x3FF, 0x40, 0x80, 0x31F])
+def test_who_asks_is_told_in_words_why_a_call_was_refused(plant: Plant, asked: int) -> None:
+    async def act(call: Caller) -> None:
+        percent, low = ua.Variant(151.0, V.Double), ua.Variant(-1.0, V.Double)
+        again = [request("Hold"), request("Hold")]  # the machine refuses the second
+        done = await call(
+            "Call", diagnostics=asked,
+            MethodsToCall=[*again, request("SetFeedOverride", percent), request("SetFeedOverride", low), request("nothing")],
+        )  # fmt: skip
+        strings = done.ResponseHeader.StringTable or []
+        said = [
+            (strings[info.Locale], strings[info.LocalizedText]) if info.LocalizedText is not None else info.AdditionalInfo
+            for info in done.DiagnosticInfos or []
+        ]
+        why = ["it is held", *["SetFeedOverride: Percent must be 0 to 150"] * 2]
+        if asked & 0x40:
+            assert said == [None, *(("en", text) for text in why), None]
+            assert strings == ["en", "it is held", "SetFeedOverride: Percent must be 0 to 150"], "each once"
+        elif asked & 0x80:
+            assert (said, strings) == ([None, *why, None], [])
+        else:
+            assert (said, strings) == ([], [])
+        assert [one.StatusCode.name for one in done.Results] == [
+            "Good", "BadInvalidState", "BadInvalidArgument", "BadInvalidArgument", "BadNodeIdUnknown",
+        ]  # fmt: skip
+
+    CALLED.clear()
+    run(plant, act, "Engineer")
+
+
 @pytest.mark.parametrize("method", [GET_MONITORED_ITEMS, RESEND_DATA])
 def test_methods_about_subscriptions_check_who_calls_and_with_what(plant: Plant, method: ua.NodeId) -> None:
     async def act(call: Caller) -> None:

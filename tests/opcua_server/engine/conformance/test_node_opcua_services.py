@@ -201,6 +201,15 @@ def test_call(node: NodeOpcua) -> None:
     assert node.ask("Call", methodsToCall=[]) == "BadNothingToDo"
 
 
+def test_why_a_call_was_refused(node: NodeOpcua) -> None:
+    given = [{"dataType": "Double", "value": 151}]
+    one = {"objectId": at("Conformance"), "methodId": at("SetFeedOverride"), "inputArguments": given}
+    header = {"$": "RequestHeader", "returnDiagnostics": 0x3FF}
+    done = node.ask("Call", "Engineer", requestHeader=header, methodsToCall=[one])
+    strings, (info,) = done["responseHeader"]["stringTable"], done["diagnosticInfos"]
+    assert (strings[info["locale"]], strings[info["localizedText"]]) == ("en", "SetFeedOverride: Percent must be 0 to 150")
+
+
 # Subscriptions -------------------------------------------------------------------------------------------------------
 
 
