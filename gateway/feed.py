@@ -236,6 +236,7 @@ def condition_record(condition: LinkCondition) -> dict[str, Any]:
         "comment": condition.comment,
         "user": condition.user,
         "put_aside": condition.put_aside,
+        "aside_because": condition.aside_because,
         "is_earlier": condition.is_earlier,
     }
 

@@ -54,7 +54,8 @@ _COMMAND: Final = {"id": _ID, "machine": "CNC-001", "method": "SetFeedOverride",
 _CONDITION: Final = {
     "id": "3f1c0d5e", "event": "8f3a2b", "time": _AT, "name": "EX1030", "severity": 800, "code": "EX1030",
     "text": "Low air pressure",
-    "active": True, "acknowledged": False, "confirmed": None, "comment": "", "user": "", "put_aside": False, "is_earlier": False,
+    "active": True, "acknowledged": False, "confirmed": None, "comment": "", "user": "", "put_aside": False,
+    "aside_because": "", "is_earlier": False,
 }  # fmt: skip
 
 ANSWERS: Final[dict[tuple[str, str], Any]] = {

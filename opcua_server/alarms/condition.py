@@ -38,7 +38,7 @@ _NS_PER_MS: Final = 1_000_000
 @dataclass(slots=True)
 class Condition:
     """``new_id`` makes EventIds. ``quality``: status code of what it is judged by. ``latches``: levels after which it wants to be
-    reset. ``explained``: whether a group suppresses it; ``suppressed``: whether an operator does."""
+    reset. ``explained``: the alarm for which a group suppresses it; ``suppressed``: whether an operator does."""
 
     name: str
     new_id: Callable[[], bytes]
@@ -53,7 +53,7 @@ class Condition:
     shelving: Shelving = "Unshelved"
     unshelve_ns: int = 0
     suppressed: bool = False
-    explained: bool = False
+    explained: str = ""
     suppressed_ns: int = 0
     out_of_service: bool = False
     out_of_service_ns: int = 0
@@ -84,6 +84,11 @@ class Condition:
         """What the process was seen at last, also while it is disabled."""
         return self._input[0] if self._input is not None else self.present.level
 
+    @property
+    def is_active(self) -> bool:
+        """Whether it says now that something is wrong: what is disabled says nothing."""
+        return self.enabled and self.level is not None
+
     def retains(self, branch: Branch) -> bool:
         """Whether a client should keep a branch on its screen."""
         return self.enabled and (branch.wants_somebody or (self.latched and branch is self.present))
@@ -98,7 +103,7 @@ class Condition:
 
     @property
     def is_suppressed(self) -> bool:
-        return self.suppressed or self.explained
+        return self.suppressed or bool(self.explained)
 
     @property
     def is_put_aside(self) -> bool:
@@ -150,9 +155,10 @@ class Condition:
         self.quality, self.quality_ns = quality, now_ns
         return [self._tell(self.present, now_ns)] if self.retains(self.present) else []
 
-    def explain(self, explained: bool, now_ns: int) -> list[Branch]:
-        """A group suppresses it now, or no longer. Told only while somebody should look at it."""
-        if explained is self.explained:
+    def explain(self, explained: str, now_ns: int) -> list[Branch]:
+        """A group suppresses it now, or no longer (empty). Told only while somebody should look at it."""
+        if bool(explained) is bool(self.explained):
+            self.explained = explained
             return []
         before, self.explained = self.is_suppressed, explained
         if self.is_suppressed is before:
@@ -183,7 +189,7 @@ class Condition:
         branch = self._known_by(event_id)
         comment.must_fit()
         if branch.confirmed:
-            raise Refused("BadConditionBranchAlreadyConfirmed")
+            raise Refused("BadConditionBranchAlreadyConfirmed", "" if branch.acked else "It is not acknowledged yet")
         branch.confirmed, branch.confirmed_ns = True, now_ns
         branch.note(comment, user, now_ns)
         self.branches.pop(branch.number, None)
@@ -194,7 +200,7 @@ class Condition:
         branch = self._known_by(event_id)
         comment.must_fit()
         if comment.is_null:
-            raise Refused("BadInvalidArgument")
+            raise Refused("BadInvalidArgument", "There is no comment")
         branch.note(comment, user, now_ns)
         return [self._tell(branch, now_ns)]
 
@@ -221,7 +227,7 @@ class Condition:
         if self.shelving == "TimedShelved":
             raise Refused("BadConditionAlreadyShelved")
         if not 0.0 < time_ms <= self.max_shelved_ms:
-            raise Refused("BadShelvingTimeOutOfRange")
+            raise Refused("BadShelvingTimeOutOfRange", f"ShelvingTime must be more than 0 and up to {self.max_shelved_ms:g} ms")
         return self._shelve("TimedShelved", time_ms, now_ns)
 
     def one_shot_shelve(self, now_ns: int) -> list[Branch]:
@@ -250,7 +256,8 @@ class Condition:
         """Take off the latch of what is normal again and acknowledged (5.8.5)."""
         self._must_be_enabled()
         if not self.latched or self.present.level is not None or not self.present.acked:
-            raise Refused("BadInvalidState")
+            why = "It is not latched" if not self.latched else "It is active" if self.present.acked else "It is not acknowledged"
+            raise Refused("BadInvalidState", why)
         self.latched, self.latched_ns = False, now_ns
         return [self._tell(self.present, now_ns)]
 
@@ -286,7 +293,7 @@ class Condition:
         for branch in [self.present, *self.branches.values()]:
             if event_id and event_id in branch.event_ids:
                 return branch
-        raise Refused("BadEventIdUnknown")
+        raise Refused("BadEventIdUnknown", "It has changed since, or that was long ago: this is no EventId of its last states")
 
     def _set_apart(self, now_ns: int) -> list[Branch]:
         """Keep the present state as a branch: it still wants somebody, and something new comes. An active one that rises in

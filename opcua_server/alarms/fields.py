@@ -121,7 +121,7 @@ def _alarm_rows(face: Face, condition: Condition, branch: Branch, now_ns: int) -
         **_two_state("ActiveState", is_active, ("Active", "Inactive"), branch.active_ns),
         "ActiveState/EffectiveDisplayName": (text(_effective(face, branch)), _V.LocalizedText),
         "InputNode": (face.input_node, _V.NodeId),
-        **_two_state("SuppressedState", condition.is_suppressed, ("Suppressed", "Unsuppressed"), condition.suppressed_ns),
+        **_two_state("SuppressedState", condition.is_suppressed, (_suppressed(condition), "Unsuppressed"), condition.suppressed_ns),
         **_two_state("OutOfServiceState", condition.out_of_service, ("Out of Service", "In Service"), condition.out_of_service_ns),
         "SuppressedOrShelved": (condition.is_put_aside, _V.Boolean),
         "MaxTimeShelved": (condition.max_shelved_ms, _V.Double),
@@ -137,6 +137,11 @@ def _alarm_rows(face: Face, condition: Condition, branch: Branch, now_ns: int) -
         found["LimitState/CurrentState"] = (text(level) if is_active else None, _V.LocalizedText)
         found["LimitState/CurrentState/Id"] = (LIMIT_STATES.get(level), _V.NodeId)
     return found
+
+
+def _suppressed(condition: Condition) -> str:
+    """The name of the state, with what explains it."""
+    return f"Suppressed: {condition.explained}" if condition.explained else "Suppressed"
 
 
 def _effective(face: Face, branch: Branch) -> str:

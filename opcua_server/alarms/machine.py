@@ -32,7 +32,7 @@ from opcua_server.alarms.branch import Branch
 from opcua_server.alarms.condition import Condition
 from opcua_server.alarms.dialog import ASKING, Dialog
 from opcua_server.alarms.fields import Face, rows
-from opcua_server.alarms.groups import Groups, explained
+from opcua_server.alarms.groups import CONTROL, Groups, explained
 from opcua_server.alarms.health import ALARMS, WARNING_AT, Health, foremost, reasons
 from opcua_server.alarms.limits import LEVELS, Watch
 from opcua_server.alarms.nodes import COMMON, LATCHING, ConditionNodes
@@ -106,10 +106,10 @@ class MachineAlarms:
         self._limits = [(row, Watch(row.limits), self._limit_condition(builder, row)) for row in table]
         self._fixed = {held.condition.name: held for held in (*self._health.values(), *(held for _, _, held in self._limits))}
         """Conditions that there are from the beginning, by name."""
-        groups = Groups(builder, places.above, {name: held.face.node_id for name, held in self._fixed.items()}, table)
+        self._groups = Groups(builder, places.above, {name: held.face.node_id for name, held in self._fixed.items()}, table)
         for held in self._fixed.values():
-            held.groups = tuple(groups.of[held.face.node_id])
-        self._explained: frozenset[str] = frozenset()
+            held.groups = tuple(self._groups.of[held.face.node_id])
+        self._explained: dict[str, str] = {}
         self._dialog = Dialog.nobody_asked(PROGRAM_STOP, _new_id, self._wall_ns())
         self._stop = self._dialog_condition(builder, self._dialog)
 
@@ -143,6 +143,7 @@ class MachineAlarms:
         """One tick: judge the limits, let time pass, tell what came of it."""
         for row, watch, held in self._limits:
             self._judge(row, watch, held, columns, now_ns)
+        self._explain(now_ns)  # first: what follows from something else is told as suppressed from the beginning
         self._watch_health(columns, now_ns)
         self._explain(now_ns)
         if self._dialog.level is not None and int(columns.numbers[_NUMBER["Machine/State"]]) != MachineState.HELD:
@@ -197,17 +198,16 @@ class MachineAlarms:
 
     def _explain(self, now_ns: int) -> None:
         """Suppress what a group explains, and only that."""
-
-        def is_active(name: str) -> bool:
-            condition = self._fixed[name].condition
-            return condition.enabled and condition.level is not None
-
-        found = explained(lambda name: name in self._fixed and is_active(name))
-        for name in found ^ self._explained:
+        active = {code: CONTROL for code, held in self._codes.items() if held.condition.is_active}
+        active |= {name: "" for name, held in self._fixed.items() if held.condition.is_active}
+        found = explained(active) if active else {}
+        if found == self._explained:
+            return
+        for name in sorted({name for name, _ in found.items() ^ self._explained.items()}):
             held = self._fixed.get(name)
             if held is None:
                 continue  # no alarm of this installation
-            told = held.condition.explain(name in found, now_ns)
+            told = held.condition.explain(found.get(name, ""), now_ns)
             if told:
                 self._tell(held, told)
             else:
@@ -300,8 +300,13 @@ class MachineAlarms:
         )  # fmt: skip
         if len(self._codes) >= MOST_CODES:
             self._make_room()
-            return self._made(condition, face, emitters, None, {})
-        return self._made(condition, face, emitters, places.builder(), places.wanted(COMMON))
+            held = self._made(condition, face, emitters, None, {})
+            held.groups = self._groups.take_in(code, node_id, None)
+            return held
+        builder = places.builder()
+        held = self._made(condition, face, emitters, builder, places.wanted(COMMON))
+        held.groups = self._groups.take_in(code, node_id, builder)
+        return held
 
     def _make_room(self) -> None:
         """Forget the oldest of the codes without nodes, first those that nobody has to look at."""
@@ -374,6 +379,7 @@ class MachineAlarms:
         for code, condition in conditions.items():
             held = self._codes[code] = self._code_condition(condition)
             self._show(held)
+        self._explained = {}
         self.doubt()
 
     def _show(self, held: Held) -> None:

@@ -162,6 +162,9 @@ class Builder:
         attributes[_A.AccessLevel] = _held(level, _V.Byte)
         attributes[_A.UserAccessLevel] = _held(level, _V.Byte)
 
+    def describe(self, node_id: ua.NodeId, text: str) -> None:
+        self.aspace[node_id].attributes[_A.Description] = _held(ua.LocalizedText(text, "en"), _V.LocalizedText)
+
     def owner(self, node_id: ua.NodeId) -> ua.NodeId:
         """What a property belongs to."""
         found = (r.NodeId for r in self.aspace[node_id].references if not r.IsForward and r.ReferenceTypeId == HAS_PROPERTY)

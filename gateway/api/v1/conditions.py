@@ -36,10 +36,13 @@ class Said(BaseModel):
     comment: str = Field("", max_length=900, description="shown to everybody, behind the name of the caller")
 
 
-@router.get("/machines/{machine_id}/conditions", summary="Alarms that are active, or not acknowledged and confirmed, worst first")
+@router.get(
+    "/machines/{machine_id}/conditions",
+    summary="Alarms that are active, or not acknowledged and confirmed, worst first, what was put aside last",
+)
 async def conditions(gateway: TheGateway, machine: TheMachine) -> Response:
     known = gateway.conditions.get(machine.machine_id, {}).values()
-    worst_first = sorted(known, key=lambda one: (one.acknowledged, -one.severity, -one.source_time_ns))
+    worst_first = sorted(known, key=lambda one: (one.put_aside, one.acknowledged, -one.severity, -one.source_time_ns))
     return Json([condition_record(one) for one in worst_first])
 
 

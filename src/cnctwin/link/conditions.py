@@ -30,6 +30,7 @@ FIELDS: Final = (
     "Comment",
     "ClientUserId",
     "SuppressedOrShelved",
+    "SuppressedState",
 )
 MOST: Final = 5_000
 
@@ -87,6 +88,7 @@ class Conditions:
             comment=str(plain(event.get("Comment")) or ""),
             user=str(event.get("ClientUserId") or ""),
             put_aside=bool(event.get("SuppressedOrShelved")),
+            aside_because=_because(event),
             is_earlier=is_branch,
         )
         if key not in self._known and len(self._known) >= MOST:
@@ -104,6 +106,12 @@ class Conditions:
         known = self._known.pop(key, None)
         if known is not None:
             self._handed(replace(known, retain=False))
+
+
+def _because(event: Mapping[str, Any]) -> str:
+    """Why it is suppressed: what the name of that state says beyond the standard's own word."""
+    name = str(plain(event.get("SuppressedState")) or "") if event.get("SuppressedOrShelved") else ""
+    return name.partition(":")[2].strip()[:200] if name.startswith("Suppressed:") else ""
 
 
 def _key(condition_id: ua.NodeId, branch: ua.NodeId | None) -> str:

@@ -91,8 +91,9 @@ class LinkCondition:
     """A condition of a machine that wants somebody, as its server told of it last (OPC 10000-9).
 
     ``id`` names it, and ``condition_id`` is its NodeId as text, both as long as the session lasts; ``event_id`` is the state that
-    was told. ``confirmed``: None where there is nothing to confirm ever. ``put_aside``: shelved or suppressed. ``is_earlier``: a
-    state before the present one. ``retain``: False when it is over.
+    was told. ``confirmed``: None where there is nothing to confirm ever. ``put_aside``: shelved or suppressed, and
+    ``aside_because``: for what, where the server says so. ``is_earlier``: a state before the present one.
+    ``retain``: False when it is over.
     """
 
     machine_id: str
@@ -110,6 +111,7 @@ class LinkCondition:
     comment: str = ""
     user: str = ""
     put_aside: bool = False
+    aside_because: str = ""
     is_earlier: bool = False
     retain: bool = True
 

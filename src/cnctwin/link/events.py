@@ -3,7 +3,8 @@
 A field that an event does not have comes as null: a message without ActiveState is over as soon as it is said, a condition is
 active until it says otherwise. A condition also says when somebody acknowledges it, comments on it or shelves it, and earlier
 states of it have branches of their own (OPC 10000-9); that is no news of the machine, and goes to ``conditions`` alone. Nor is what
-a refresh says again.
+a refresh says again, nor what was put aside when it began: what follows from another alarm, or what somebody does not want to hear
+of. When it is put aside no longer, and still active, it is.
 
 Which machine an event belongs to: its source node's ancestor, else the machine whose id is in its source name, else the only
 machine there is.
@@ -179,7 +180,10 @@ class Alarms:
             return True
         key = (event.get("SourceNode"), name)
         said = (event.get("ActiveState/Id"), event.get("Severity"), plain(event.get("Message")))
-        if self._said.get(key) == said:
+        before = self._said.get(key)
+        if before == said:
+            return False
+        if event.get("SuppressedOrShelved") and not (before is not None and before[0]):
             return False
         if len(self._said) > _MOST_CONDITIONS:
             self._said.clear()

@@ -103,6 +103,16 @@ def test_earlier_states_of_a_condition_do_not_end_the_present_one() -> None:
     assert [alarm.active for alarm in handed(condition(True), condition(False, BranchId=branch))] == [True]
 
 
+def test_what_is_put_aside_from_the_beginning_is_no_alarm_until_it_is_so_no_longer() -> None:
+    aside = {"SuppressedOrShelved": True, "SuppressedState": ua.LocalizedText("Suppressed: EX1000", "en")}
+    assert handed(condition(True, **aside), condition(False, **aside)) == []
+    assert [alarm.active for alarm in handed(condition(True, **aside), condition(True), condition(False, **aside))] == [True, False]
+    _, (known,), _ = told(retained(b"1", **aside))
+    assert (known.put_aside, known.aside_because) == (True, "EX1000")
+    _, (foreign,), _ = told(retained(b"1", SuppressedOrShelved=True, SuppressedState=ua.LocalizedText("Suppressed", "en")))
+    assert (foreign.put_aside, foreign.aside_because) == (True, "")
+
+
 def test_every_message_is_news() -> None:
     assert len(handed({}, {}, {})) == 3
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from gate import Gate
 from playwright.sync_api import expect
@@ -59,6 +60,11 @@ def test_the_worst_that_nobody_has_acknowledged_is_on_top(watched: Watched, gate
     log_in(page, gate, "operator")
     page.locator("#alarms li").filter(has_text="not acknowledged").first.locator("button").click()
     expect(page.locator("#alarms li b")).to_have_text(["C", "B", "A"])
+    expect(page.locator("#alarm-count")).to_have_text("3 active")
+    follows = replace(hot("04", severity=1000, code="D"), put_aside=True, aside_because="A")
+    gate.do(lambda: gate.link.show_condition(follows))
+    expect(page.locator("#alarms li b")).to_have_text(["C", "B", "A", "D"])
+    expect(page.locator("#alarms li").last).to_contain_text("active, follows from A")
     expect(page.locator("#alarm-count")).to_have_text("3 active")
 
 

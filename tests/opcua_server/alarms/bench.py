@@ -34,8 +34,8 @@ FIELDS: Final = (
     "ConditionId", "EventId", "EventType", "SourceName", "Message", "Severity", "ConditionName", "BranchId", "Retain",
     "EnabledState/Id", "ActiveState/Id", "AckedState/Id", "ConfirmedState/Id", "Comment", "ClientUserId", "Quality", "LastSeverity",
     "SuppressedOrShelved", "ShelvingState/CurrentState", "ShelvingState/UnshelveTime", "LimitState/CurrentState/Id", "HighLimit",
-    "ErrorCode", "AlarmIdentifier", "ActiveState", "Time", "SourceNode", "SuppressedState/Id", "OutOfServiceState/Id",
-    "LatchedState/Id",
+    "ErrorCode", "AlarmIdentifier", "ActiveState", "Time", "SourceNode", "SuppressedState", "SuppressedState/Id",
+    "OutOfServiceState/Id", "LatchedState/Id",
 )  # fmt: skip
 SERVER: Final = ua.NodeId(ua.ObjectIds.Server)
 CONDITION: Final = ua.NodeId(ua.ObjectIds.ConditionType)

@@ -8,10 +8,10 @@ import pytest
 from asyncua import ua
 
 from nodesets.states import MachineState
-from opcua_server.alarms.groups import SUPPRESSION, explained, parts
+from opcua_server.alarms.groups import CONTROL, SUPPRESSION, explained, parts
 from opcua_server.alarms.health import ALARMS
 from opcua_server.alarms.table import TABLE
-from tests.opcua_server.alarms.bench import Bench, Operator, operating, run
+from tests.opcua_server.alarms.bench import END, START, Bench, Operator, operating, run
 from tests.opcua_server.alarms.test_handling import clean, references
 from tests.opcua_server.alarms.test_put_aside import said
 
@@ -20,11 +20,65 @@ THERE = {row.name for row in TABLE} | {name for name, _, _ in ALARMS.values()}
 
 def test_groups_name_alarms_that_there_are_and_none_explains_itself() -> None:
     for group in SUPPRESSION:
-        assert set(group.members) | set(group.suppresses) <= THERE, group.name
-        assert not set(group.members) & set(group.suppresses), group.name
+        members = {name for name in group.members if name != CONTROL and not name.startswith("EX")}
+        assert members | set(group.suppresses) <= THERE, group.name
+        assert not members & set(group.suppresses), group.name
     assert sorted(name for names in parts(TABLE).values() for name in names) == sorted(row.name for row in TABLE)
-    assert explained(lambda _name: False) == frozenset()
-    assert explained(lambda name: name == "CoolantLevel") == {"CoolantTemperature"}
+    assert explained({}) == {}
+    assert explained({"CoolantLevel": "", "CoolantFlow": ""}) == {
+        "CoolantTemperature": "CoolantLevel", "CoolantFlow": "CoolantLevel", "DeviceOffSpec": "CoolantLevel",
+    }  # fmt: skip
+    assert explained({"PS0020": CONTROL, "DeviceFailure": ""}) == {"DeviceFailure": "PS0020", "AnomalyScore": "DeviceFailure"}
+
+
+CAUSES: dict[str, list[dict[str, float]]] = {
+    "EX1000": [{"Machine_State": float(MachineState.EMERGENCY_STOP)}],
+    "PS0020": [{"Machine_State": float(MachineState.ALARM)}],
+    "EX1020": [
+        {"Coolant_Level": 30.0}, {"Coolant_Level": 9.0, "Coolant_IsOn": 1.0, "Coolant_Flow": 9.0, "Coolant_Temperature": 45.0},
+        {"Machine_State": float(MachineState.ALARM), "Coolant_IsOn": 0.0},
+    ],
+    "EX1005": [
+        {"Spindle_VibrationUnbalance": 3.0, "Spindle_VibrationVelocity": 6.0}, {"Machine_State": float(MachineState.ALARM)},
+    ],
+}  # fmt: skip
+"""What the control shows -> what is measured up to then, one after another."""
+
+
+@pytest.mark.parametrize("code", CAUSES)
+def test_one_cause_is_one_alarm_on_the_screen_and_what_follows_says_from_what(bench: Bench, code: str) -> None:
+    async def act(operator: Operator) -> None:
+        await operator.listen()
+        at_rest, (*before, at_last) = bench.columns.numbers.copy(), CAUSES[code]
+        for values in before:
+            bench.tick(**values)
+        bench.event("alarm", code, "as the control says it")
+        bench.tick(**at_last)
+        first = await operator.wait(ConditionName="DeviceFailure", ActiveState_Id=True)
+        assert first["SuppressedOrShelved"] is True, "it is never told as something new"
+        assert await operator.refresh() == "Good"
+        await operator.wait(EventType=START)
+        shown: dict[str, Any] = {}
+        while (event := await operator.wait())["EventType"] != END:
+            if event["ActiveState/Id"]:
+                shown[event["ConditionName"]] = event
+        assert [name for name, event in shown.items() if not event["SuppressedOrShelved"]] == [code]
+        why = {name: event["SuppressedState"].Text for name, event in shown.items() if name != code}
+        assert why["DeviceFailure"] == f"Suppressed: {code}"
+        assert all(text.startswith("Suppressed: ") for text in why.values()), why
+        node = operator.client.get_node(bench.condition(code))
+        groups = await node.call_method(ua.NodeId(ua.ObjectIds.AlarmConditionType_GetGroupMemberships))
+        assert "ControlShowsIt" in {str(one.Identifier).rpartition(".")[2] for one in groups}
+        (group,) = [one for one in groups if str(one.Identifier).endswith(".ControlShowsIt")]
+        members = await references(operator, group, ua.ObjectIds.AlarmSuppressionGroupMember, True)
+        assert code in {member.BrowseName.Name for member in members}
+        bench.tick(Coolant_IsOn=1.0, Coolant_Flow=30.0)  # a flow is judged while the pump runs
+        bench.columns.numbers[:] = at_rest
+        bench.event("alarm_cleared", code, "as the control says it")
+        await clean(bench, operator)
+        assert await operator.method("Reset", bench.condition("SpindleVibration")) in ("Good", "BadInvalidState")
+
+    run(bench, act)
 
 
 def test_what_latched_stays_until_it_is_normal_acknowledged_and_reset(bench: Bench) -> None:
@@ -118,8 +172,8 @@ def test_an_alarm_is_suppressed_while_another_one_explains_it(bench: Bench) -> N
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("CoolantTemperature", {"Coolant", "MachineServiced", "CoolantRunsOut"}),
-        ("CoolantLevel", {"Coolant", "CoolantRunsOut", "MachineServiced"}),
+        ("CoolantTemperature", {"Coolant", "MachineServiced", "CoolantRunsOut", "CoolantHasRunOut", "LimitShowsIt"}),
+        ("CoolantLevel", {"Coolant", "CoolantRunsOut", "CoolantHasRunOut", "MachineServiced", "LimitShowsIt"}),
     ],
 )
 def test_an_alarm_says_which_groups_it_belongs_to(bench: Bench, name: str, expected: set[str]) -> None:

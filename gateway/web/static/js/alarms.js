@@ -33,9 +33,10 @@ export class Alarms {
     if (key === this.#key) return;
     this.#key = key;
     const conditions = [...(machine?.conditions.values() ?? [])];
-    conditions.sort((a, b) => a.acknowledged - b.acknowledged || b.severity - a.severity || (a.time < b.time ? 1 : -1));
-    const shown = conditions.filter((condition) => condition.active);
-    const known = new Set(shown.map((condition) => condition.code));
+    conditions.sort((a, b) => a.put_aside - b.put_aside || a.acknowledged - b.acknowledged || b.severity - a.severity || (a.time < b.time ? 1 : -1));
+    const active = conditions.filter((condition) => condition.active);
+    const shown = active.filter((condition) => !condition.put_aside);
+    const known = new Set(active.map((condition) => condition.code));
     const others = told.filter((alarm) => !known.has(alarm.code));
     const past = (machine?.alarms ?? []).filter((alarm) => !told.includes(alarm)).slice(0, SHOWN);
     this.list.replaceChildren(...conditions.map((condition) => this.#waiting(machine.id, condition, may)), ...others.map((alarm) => row(alarm, "active")),
@@ -58,7 +59,7 @@ export class Alarms {
   /** A condition, with its next step as a button for whoever may do it. */
   #waiting(machine, condition, may) {
     const act = next(condition);
-    const state = [condition.active ? "active" : "over", condition.put_aside ? "put aside" : null,
+    const state = [condition.active ? "active" : "over", condition.put_aside ? (condition.aside_because ? `follows from ${condition.aside_because}` : "put aside") : null,
       act === "acknowledge" ? "not acknowledged" : act === "confirm" ? "not confirmed" : null];
     const line = row(condition, condition.active ? "active wants" : "waiting wants", state.filter(Boolean).join(", "));
     if (condition.comment) line.title = condition.comment;
