@@ -71,6 +71,8 @@ class Signal:
 
 
 AXES: Final = ("X", "Y", "Z")
+PHASES: Final = ("L1", "L2", "L3")
+"""Of the mains."""
 TRAVEL_MM: Final = {"X": (-762.0, 0.0), "Y": (-406.0, 0.0), "Z": (-508.0, 0.0)}
 """Machine coordinates that each axis can reach, mm: a 40-taper vertical mill of the 762 x 406 x 508 class, home at 0, 0, 0."""
 
@@ -252,6 +254,16 @@ def _rows() -> Iterator[Signal]:
     yield Signal("Power/Servo", "Double", "Electrical power of the axis drives together", u.KILOWATT, -24.0, 24.0)
     yield Signal("Power/Auxiliary", "Double", "Electrical power of control, pumps, hydraulics and conveyor", u.KILOWATT, 0.0, 10.0)
     yield Signal("Power/Energy", "Double", "Electrical energy since first power-on", u.KILOWATT_HOUR, 0.0, 1e9, historized=True)
+    # What the power meter ahead of the main switch shows, once a second: means of the last one.
+    for phase in PHASES:
+        yield Signal(f"Power/Voltage{phase}", "Double", f"Voltage from phase {phase} to neutral, mean of a second", u.VOLT, 0.0, 300.0)
+    for phase in PHASES:
+        yield Signal(f"Power/Current{phase}", "Double", f"Current of phase {phase}, mean of a second", u.AMPERE, 0.0, 125.0, historized=True)
+    for phase in PHASES:
+        yield Signal(f"Power/Active{phase}", "Double", f"Active power of phase {phase}, mean of a second", u.KILOWATT, 0.0, 20.0)
+    yield Signal("Power/Reactive", "Double", "Power of all phases that does no work, that of harmonics too, mean of a second", u.KILOVAR, 0.0, 60.0)
+    yield Signal("Power/Factor", "Double", "Active power by apparent power, of all phases together; 1 where nothing flows", u.ONE, 0.0, 1.0, historized=True)
+    yield Signal("Power/ReactiveEnergy", "Double", "Reactive energy since first power-on", u.KILOVAR_HOUR, 0.0, 1e9)
     yield Signal("Environment/Temperature", "Double", "Temperature of the shop floor", u.CELSIUS, -10.0, 60.0, historized=True)
     yield Signal("Structure/Temperature", "Double", "Temperature of the column", u.CELSIUS, -10.0, 80.0, historized=True)
     yield Signal("Structure/ThermalGrowthZ", "Double", "Growth of spindle and column in Z as the compensation's model estimates it",

@@ -15,10 +15,13 @@ class Unit:
     symbol: str
     code: str
     description: str
+    namespace: str = NAMESPACE_URI
+    number: int = 0
+    """In a namespace that does not go by common codes."""
 
     @property
     def unit_id(self) -> int:
-        return int.from_bytes(self.code.encode("ascii"), "big")
+        return self.number or int.from_bytes(self.code.encode("ascii"), "big")
 
 
 ONE = Unit("", "C62", "one")
@@ -36,6 +39,12 @@ WATT = Unit("W", "WTT", "watt")
 KILOWATT = Unit("kW", "KWT", "kilowatt")
 KILOWATT_HOUR = Unit("kW·h", "KWH", "kilowatt hour")
 WATT_HOUR = Unit("W·h", "WHR", "watt hour")
+VOLT = Unit("V", "VLT", "volt")
+VAR = Unit("var", "D44", "var")
+KILOVAR = Unit("kvar", "KVR", "kilovar")
+VAR_HOUR = Unit("var·h", "", "volt ampere reactive hour", "http://opcfoundation.org/UA/ECM/", 1)
+"""UNECE has none: OPC 34100 has its own."""
+KILOVAR_HOUR = Unit("kvar·h", "K3", "kilovolt ampere reactive hour")
 NEWTON_METRE = Unit("N·m", "NU", "newton metre")
 NEWTON = Unit("N", "NEW", "newton")
 SECOND = Unit("s", "SEC", "second [unit of time]")

@@ -51,9 +51,21 @@ class EnergyMeter:
     auxiliary_w: float = 0.0
     total_w: float = 0.0
     energy_j: float = 0.0
+    drives_j: float = 0.0
+    """Of the drives together, and of all else, since ``taken`` was asked last."""
+    auxiliary_j: float = 0.0
 
     def step(self, dt_s: float, spindle_w: float, servo_w: float, auxiliary_w: float) -> None:
         """Drives share a DC link: braking axes feed it, and what is too much goes into the resistor, never back to the mains."""
         self.spindle_w, self.servo_w, self.auxiliary_w = spindle_w, servo_w, auxiliary_w
-        self.total_w = max(spindle_w + servo_w, 0.0) + auxiliary_w
+        drives_w = max(spindle_w + servo_w, 0.0)
+        self.total_w = drives_w + auxiliary_w
         self.energy_j += self.total_w * dt_s
+        self.drives_j += drives_w * dt_s
+        self.auxiliary_j += auxiliary_w * dt_s
+
+    def taken(self) -> tuple[float, float]:
+        """Energy (J) of the drives and of all else since this was asked last."""
+        found = self.drives_j, self.auxiliary_j
+        self.drives_j = self.auxiliary_j = 0.0
+        return found

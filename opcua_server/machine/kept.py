@@ -18,6 +18,7 @@ def save(machine: Machine) -> dict[str, Any]:
         "version": 1,
         "block": machine.block,
         "energy_j": machine.meter.energy_j,
+        "reactive_vars": machine.mains.reactive_vars,
         "operation_s": controller.operation_s,
         "cycles_started": controller.cycles_started,
         "parts": controller.parts,
@@ -68,6 +69,7 @@ def restore(machine: Machine, saved: Mapping[str, Any]) -> None:
     machine.coolant.filter_load = float(saved["coolant_filter_load"])
     # What later versions added has a default: a state from before them is taken up as well.
     controller.tool_changes = int(saved.get("tool_changes", 0))
+    machine.mains.reactive_vars = float(saved.get("reactive_vars", 0.0))
     machine.shown.part_roughness_um = float(saved.get("part_roughness_um", 0.0))
     machine.conveyor.belt_kg, machine.conveyor.pile_kg = (float(kg) for kg in saved.get("chips_kg", (0.0, 0.0)))
     machine.parts_seen = controller.parts

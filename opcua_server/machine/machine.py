@@ -31,6 +31,7 @@ from opcua_server.machine.chips import IDLE_A, W_PER_A, ChipConveyor
 from opcua_server.machine.controller import Controller
 from opcua_server.machine.coolant import PUMP_WEAR, CoolantUnit
 from opcua_server.machine.faults.active import ActiveFaults
+from opcua_server.machine.mains import UNBALANCE, Grid, Mains
 from opcua_server.machine.motion.axes import Axes as FeedDrives
 from opcua_server.machine.motion.axes import AxisBlock, mean_load_percent, sums
 from opcua_server.machine.motion.block import MotionBlock
@@ -128,6 +129,8 @@ class Machine:
             Library(programs, order, program), self.spindle, self.coolant, self.magazine, self.faults,
             Hydraulics(leak=0.8 + 0.4 * float(born.uniform())), self.upkeep, repeat=repeat,
         )  # fmt: skip
+        self.grid = Grid(born.uniform(0.0, 2.0 * math.pi, 3).tolist(), (UNBALANCE * born.uniform(-1.0, 1.0, 3)).tolist())
+        self.mains = Mains(self.grid.volts(0.0))
         self.controller.prepare()
         self._state, self._energy_state = self.controller.state, self.energy_state
         """As in the last block: to look it up takes as long as much of what a block works out."""
@@ -239,6 +242,7 @@ class Machine:
         for axis in range(3):
             heat[SCREW_X + axis] += rubbing[axis] * way_mm_s[axis]
         if begun.block % THERMAL_BLOCKS == 0:
+            self.mains.show(BLOCK_S * THERMAL_BLOCKS, *self.meter.taken(), self.grid.volts(begun.block * BLOCK_S))
             mean_w = np.array(heat)
             mean_w /= THERMAL_BLOCKS
             self.thermal.step(BLOCK_S * THERMAL_BLOCKS, mean_w, self.ambient_c, physics.spindle_cooling, physics.coolant_exchange)

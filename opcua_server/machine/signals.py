@@ -22,7 +22,7 @@ import numpy as np
 
 from cnctwin.reading import Value
 from nodesets import states
-from nodesets.catalogue import AXES, NUMERIC, STACKLIGHT
+from nodesets.catalogue import AXES, NUMERIC, PHASES, STACKLIGHT
 from nodesets.states import MachineState
 from opcua_server.machine import guard
 from opcua_server.machine.energy import BY_STATE, ENERGY_STATES
@@ -170,6 +170,15 @@ METER: Final = (
     Known("Power/Auxiliary", "auxiliary_w", per=1000.0),
     Known("Power/Energy", "energy_j", per=3.6e6),
 )
+MAINS: Final = (
+    *(Known(f"Power/Voltage{phase}", "volts") for phase in PHASES),
+    *(Known(f"Power/Current{phase}", "amperes", high=125.0) for phase in PHASES),
+    *(Known(f"Power/Active{phase}", "active_w", per=1000.0, high=20.0) for phase in PHASES),
+    Known("Power/Reactive", "reactive_var", per=1000.0, high=60.0),
+    Known("Power/Factor", "power_factor"),
+    Known("Power/ReactiveEnergy", "reactive_vars", per=3.6e6),
+)
+"""In the order of ``Mains.row``."""
 SHOWN: Final = (
     Known("Tool/CuttingSpeed", "cut.cutting_speed_m_min"),
     Known("Tool/ChipLoad", "cut.chip_load_mm"),
@@ -185,7 +194,7 @@ MACHINE: Final = (
     Known("Upkeep/WayLube", "upkeep.lube_percent"),
     Known("Lubrication/FallTime", "fall_timer.last_s", high=600.0),
 )
-_KNOWN: Final = (*CONTROL, *SPINDLE, *METER, *SHOWN, *MACHINE)
+_KNOWN: Final = (*CONTROL, *SPINDLE, *METER, *MAINS, *SHOWN, *MACHINE)
 _of_control, _of_spindle, _of_meter, _of_shown, _of_machine = (
     attrgetter(*(one.attribute for one in table)) for table in (CONTROL, SPINDLE, METER, SHOWN, MACHINE)
 )
@@ -195,8 +204,8 @@ def known(v: View) -> tuple[float, ...]:
     """Values of the attributes in the tables above."""
     machine = v.machine
     return (
-        *_of_control(v.controller), *_of_spindle(machine.spindle), *_of_meter(machine.meter), *_of_shown(v.shown),
-        *_of_machine(machine),
+        *_of_control(v.controller), *_of_spindle(machine.spindle), *_of_meter(machine.meter), *machine.mains.row(),
+        *_of_shown(v.shown), *_of_machine(machine),
     )  # fmt: skip
 
 

@@ -1,31 +1,38 @@
 """MA:Monitoring/Consumption: what the machine draws, one metering point for each resource (OPC 40001-4 and OPC 34100).
 
-    ME:Electricity/Main        ECM:IEnergyProfileE2Type   power, energy taken from the mains and given back to it
+    ME:Electricity/Main        ECM:IEnergyProfileE0Type   currents
+                               ECM:IEnergyProfileE2Type   power, energy taken from the mains and given back to it
+                               ECM:IEnergyProfileE3Type   voltages, powers, power factors of the phases, energies as Double
     ME:CompressedAir/Main      ME:IBaseFlowType           pressure
     ME:CoolingLubricant/Main   ME:IVolumeFlowType         flow, pressure and temperature
 
-Every value is that of a signal of the catalogue, in the type and the unit that the interface wants; it has the signal's status.
-The drives share a DC link and brake into a resistor, so nothing is ever given back to the mains: that value is 0 because it is so.
+Every value is that of a signal of the catalogue, or of the phases (phases.py), in the type and the unit that the interface wants,
+and has its status. The drives share a DC link and brake into a resistor, and no load is capacitive, so nothing is ever given
+back to the mains: those values are 0 because it is so.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from asyncua import ua
 
+from cnctwin.reading import Columns
 from nodesets import units
 from nodesets.units import Unit
 from opcua_server.space.instances import Builder, wanted
 from opcua_server.space.nameplate import set_unit
+from opcua_server.space.phases import OF_PHASES, PHASE_TO_PHASE, TOTAL, Phases
 from opcua_server.space.publish import put, shown
 from opcua_server.space.signals import SignalWriter
 from opcua_server.space.types import HAS_COMPONENT, HAS_PROPERTY, ORGANIZES
 
 _A: Final = ua.AttributeIds
 _V: Final = ua.VariantType
+_DOUBLE: Final = ua.NodeId(ua.ObjectIds.Double, 0)
 _CAPABILITIES: Final = ua.NodeId(ua.ObjectIds.Server_ServerCapabilities, 0)
 _OF_READING, _OF_FULL_SCALE = "ACCURACY_DOMAIN_PERCENT_ACTUAL_READING", "ACCURACY_DOMAIN_PERCENT_FULL_SCALE"
 _HALF, _ONE, _TWO, _FIVE = 6, 7, 9, 12
@@ -34,7 +41,8 @@ _HALF, _ONE, _TWO, _FIVE = 6, 7, 9, 12
 
 @dataclass(frozen=True, slots=True)
 class _Measured:
-    """``signal`` times ``factor`` is the value; without a signal it is 0. ``accuracy``: domain and class that the meter keeps."""
+    """``signal`` times ``factor`` is the value; without a signal it is 0, or belongs to the phases. ``accuracy``: domain and class
+    that the meter keeps."""
 
     name: str
     signal: str
@@ -49,21 +57,31 @@ class _Point:
     """``resource``: its number in the enumeration of ECM:EnergyMeasurementValueType (OPC 34100, table 41)."""
 
     folder: str
-    interface: str
+    interfaces: tuple[str, ...]
     resource: int
     values: tuple[_Measured, ...]
 
 
 _POINTS: Final = (
-    _Point("Electricity", "ECM:IEnergyProfileE2Type", 1, (
-        _Measured("AcActivePowerTotal", "Power/Total", 1e3, units.WATT, 60e3, (_OF_READING, _HALF)),
+    _Point("Electricity", tuple(f"ECM:IEnergyProfile{profile}Type" for profile in ("E0", "E2", "E3")), 1, (
+        _Measured("AcActivePowerTotal", "", 0.0, units.WATT, 60e3, (_OF_READING, _HALF)),
         _Measured("AcActiveEnergyTotalImportLp", "Power/Energy", 1e3, units.WATT_HOUR, 1e12, (_OF_READING, _HALF)),
         _Measured("AcActiveEnergyTotalExportLp", "", 0.0, units.WATT_HOUR, 1e12, (_OF_READING, _HALF)),
+        _Measured("AcActiveEnergyTotalImportHp", "Power/Energy", 1e3, units.WATT_HOUR, 1e12, (_OF_READING, _HALF)),
+        _Measured("AcActiveEnergyTotalExportHp", "", 0.0, units.WATT_HOUR, 1e12, (_OF_READING, _HALF)),
+        _Measured("AcReactiveEnergyTotalImportHp", "Power/ReactiveEnergy", 1e3, units.VAR_HOUR, 1e12, (_OF_READING, _TWO)),
+        _Measured("AcReactiveEnergyTotalExportHp", "", 0.0, units.VAR_HOUR, 1e12, (_OF_READING, _TWO)),
+        _Measured("AcCurrentPe", "", 0.0, units.AMPERE, 125.0, (_OF_READING, _HALF)),
+        _Measured("AcVoltagePe", "", 0.0, units.VOLT, 300.0, (_OF_READING, _HALF)),
+        _Measured("AcVoltagePp", "", 0.0, units.VOLT, 520.0, (_OF_READING, _HALF)),
+        _Measured("AcActivePowerPe", "", 0.0, units.WATT, 20e3, (_OF_READING, _HALF)),
+        _Measured("AcReactivePowerPe", "", 0.0, units.VAR, 20e3, (_OF_READING, _TWO)),
+        _Measured("AcPowerFactorPe", "", 0.0, units.ONE, 1.0, (_OF_READING, _ONE)),
     )),
-    _Point("CompressedAir", "ME:IBaseFlowType", 3, (
+    _Point("CompressedAir", ("ME:IBaseFlowType",), 3, (
         _Measured("Pressure", "Air/Pressure", 1.0, units.BAR, 12.0, (_OF_FULL_SCALE, _ONE)),
     )),
-    _Point("CoolingLubricant", "ME:IVolumeFlowType", 22, (
+    _Point("CoolingLubricant", ("ME:IVolumeFlowType",), 22, (
         _Measured("VolumeFlowRate", "Coolant/Flow", 1.0, units.LITRE_PER_MIN, 60.0, (_OF_READING, _FIVE)),
         _Measured("Pressure", "Coolant/Pressure", 1.0, units.BAR, 40.0, (_OF_FULL_SCALE, _TWO)),
         _Measured("Temperature", "Coolant/Temperature", 1.0, units.CELSIUS, 80.0, (_OF_FULL_SCALE, _ONE)),
@@ -71,7 +89,9 @@ _POINTS: Final = (
 )  # fmt: skip
 
 
-def consumption(builder: Builder, monitoring: ua.NodeId, writer: SignalWriter) -> dict[str, ua.NodeId]:
+def consumption(
+    builder: Builder, monitoring: ua.NodeId, writer: SignalWriter, status_of: Callable[[Columns, str], int]
+) -> dict[str, ua.NodeId]:
     """Make the metering points below ``monitoring`` and let them follow the signals. Resource -> ApplicationTag, which says what
     whoever runs the machine calls the point."""
     place = builder.at(monitoring, "MA:Consumption")
@@ -83,21 +103,28 @@ def consumption(builder: Builder, monitoring: ua.NodeId, writer: SignalWriter) -
         name = ua.QualifiedName("Main", types.index["ME"])
         meter = builder.instance(folder, HAS_COMPONENT, name, types.type_id("ECM:EnergyMeasurementType"))
         tags[point.folder] = builder.at(meter, "ECM:ApplicationTag")
-        builder.implement(meter, types.type_id(point.interface), wanted(f"ECM:{one.name}" for one in point.values))
+        for interface in point.interfaces:
+            builder.implement(meter, types.type_id(interface), wanted(f"ECM:{one.name}" for one in point.values))
         for one in point.values:
             node_id = builder.at(meter, f"ECM:{one.name}")
             if node_id not in builder.copied:
                 _describe(builder, node_id, point, one)
             if one.signal:
                 _follow(builder, node_id, one, writer)
+    electricity = builder.at(builder.at(place, "ME:Electricity"), "ME:Main")
+    names = (TOTAL, PHASE_TO_PHASE, *OF_PHASES)
+    held = {name: builder.value(builder.at(electricity, f"ECM:{name}")) for name in names}
+    classes = (ua.extension_objects_by_datatype[types.type_id(f"ECM:{name}")] for name in ("AcPeDataType", "AcPpDataType"))
+    writer.after(Phases(held, *classes, status_of).write)
     return tags
 
 
 def _follow(builder: Builder, node_id: ua.NodeId, one: _Measured, writer: SignalWriter) -> None:
     held, factor = builder.value(node_id), one.factor
+    kind = _V.Double if builder.types.attribute(node_id, _A.DataType) == _DOUBLE else _V.Float
 
     def show(number: float, status: int, moment: datetime, server_time: datetime) -> None:
-        put(held, shown(number * factor, _V.Float, status, moment, server_time))
+        put(held, shown(number * factor, kind, status, moment, server_time))
 
     writer.listen(one.signal, show)
 

@@ -31,7 +31,7 @@ JOG_INCREMENT_MM: Final = 0.1
 def unit_information(unit: Unit) -> ua.EUInformation:
     """One object per unit, for all nodes that have it."""
     return ua.EUInformation(
-        NamespaceUri=units.NAMESPACE_URI,
+        NamespaceUri=unit.namespace,
         UnitId=unit.unit_id,
         DisplayName=ua.LocalizedText(unit.symbol, "en"),
         Description=ua.LocalizedText(unit.description, "en"),

@@ -17,7 +17,7 @@ from asyncua import Client, ua
 from rich.console import Console
 from rich.table import Table
 
-from cnctwin.check import conditions, history, machine_tool, security, services, space, subscriptions
+from cnctwin.check import conditions, energy, history, machine_tool, security, services, space, subscriptions
 from cnctwin.check.caller import Caller
 from cnctwin.check.check import Result, chosen
 from cnctwin.errors import ConfigurationError, StartError
@@ -26,7 +26,7 @@ from cnctwin.settings import check_opc_tcp
 
 APPLICATION: Final = "check"
 PROBE_S: Final = 10.0
-GROUPS: Final = (security, services, subscriptions, space, machine_tool, conditions, history)
+GROUPS: Final = (security, services, subscriptions, space, machine_tool, energy, conditions, history)
 """Where the checks are, in the order of the report; importing them puts them on the list."""
 WIDTH_IN_A_FILE: Final = 160
 """Columns of the table where there is no terminal whose width counts."""

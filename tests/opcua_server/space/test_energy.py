@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import cmath
+import math
 from typing import Any
 
 import numpy as np
 import pytest
 from asyncua import Server, ua
 
+from opcua_server.machine.mains import Mains
+from opcua_server.machine.signals import MAINS
 from opcua_server.space import MachineSpace
+from opcua_server.space.phases import OF_PHASES, PHASE_TO_PHASE, TOTAL
+from opcua_server.space.types import HAS_INTERFACE
 from tests.opcua_server.space.conftest import Tick
 
 _A = ua.AttributeIds
 BLOCK = "MachineryBuildingBlocks.Monitoring.Consumption"
 FOLLOWED = {
-    "Electricity.Main.AcActivePowerTotal": ("Power/Total", 7.25, 7250.0),
     "Electricity.Main.AcActiveEnergyTotalImportLp": ("Power/Energy", 1.5, 1500.0),
+    "Electricity.Main.AcActiveEnergyTotalImportHp": ("Power/Energy", 1.5, 1500.0),
+    "Electricity.Main.AcReactiveEnergyTotalImportHp": ("Power/ReactiveEnergy", 0.75, 750.0),
     "CompressedAir.Main.Pressure": ("Air/Pressure", 5.5, 5.5),
     "CoolingLubricant.Main.VolumeFlowRate": ("Coolant/Flow", 21.0, 21.0),
     "CoolingLubricant.Main.Pressure": ("Coolant/Pressure", 4.5, 4.5),
     "CoolingLubricant.Main.Temperature": ("Coolant/Temperature", 27.5, 27.5),
 }
 """Value -> the signal, what it shows, and what the value is then."""
+METER = "Electricity.Main."
+OF_THE_PHASES = {METER + name for name in (*OF_PHASES, PHASE_TO_PHASE, TOTAL)}
 
 
 def shown(server: Server, machine: MachineSpace, path: str) -> ua.DataValue:
@@ -44,14 +53,50 @@ def test_every_value_is_that_of_its_signal_in_the_unit_of_the_interface(server: 
     assert {path: shown(server, machine, f"{BLOCK}.{path}").Value.Value for path in FOLLOWED} == {
         path: expected for path, (_, _, expected) in FOLLOWED.items()
     }
-    kinds = {shown(server, machine, f"{BLOCK}.{path}").Value.VariantType for path in values_below(server, machine)}
-    assert kinds == {ua.VariantType.Float}
+    kinds = {path: shown(server, machine, f"{BLOCK}.{path}").Value.VariantType for path in values_below(server, machine)}
+    assert {path for path, kind in kinds.items() if kind is not ua.VariantType.Float} == {
+        path for path in kinds if path.endswith(("Hp", "Pe", "Pp"))
+    }
 
 
 def test_nothing_but_what_never_flows_back_is_left_to_itself(server: Server, machine: MachineSpace) -> None:
-    given_back = "Electricity.Main.AcActiveEnergyTotalExportLp"
-    assert set(values_below(server, machine)) == {*FOLLOWED, given_back}
-    assert shown(server, machine, f"{BLOCK}.{given_back}").Value.Value == 0.0
+    given_back = {
+        METER + f"Ac{name}" for name in ("ActiveEnergyTotalExportLp", "ActiveEnergyTotalExportHp", "ReactiveEnergyTotalExportHp")
+    }
+    assert set(values_below(server, machine)) == {*FOLLOWED, *given_back, *OF_THE_PHASES}
+    assert {shown(server, machine, f"{BLOCK}.{path}").Value.Value for path in given_back} == {0.0}
+
+
+def test_the_phases_are_shown_as_structures_that_agree(server: Server, machine: MachineSpace, tick: Tick) -> None:
+    mains = Mains()
+    mains.show(1.0, 9_000.0, 2_500.0, (229.0, 231.5, 230.5))
+    for known, number in zip(MAINS, mains.row(), strict=True):
+        tick.number(known.signal, number / known.per)
+    machine.write(tick.next())
+
+    def three(name: str) -> list[float]:
+        value = shown(server, machine, f"{BLOCK}.{METER}{name}").Value.Value
+        return [getattr(value, field) for field in value.__dataclass_fields__]
+
+    volts, amperes, active = three("AcVoltagePe"), three("AcCurrentPe"), three("AcActivePowerPe")
+    apparent = [u * i for u, i in zip(volts, amperes, strict=True)]
+    assert [math.hypot(p, q) for p, q in zip(active, three("AcReactivePowerPe"), strict=True)] == pytest.approx(apparent)
+    assert [p / s for p, s in zip(active, apparent, strict=True)] == pytest.approx(three("AcPowerFactorPe"))
+    assert three("AcReactivePowerPe") == pytest.approx(mains.reactive_var)
+    assert shown(server, machine, f"{BLOCK}.{METER}AcActivePowerTotal").Value.Value == pytest.approx(11_500.0)
+    assert three("AcVoltagePp") == pytest.approx([abs(cmath.rect(a, 0.0) - cmath.rect(b, math.tau / 3)) for a, b in zip(
+        volts, (*volts[1:], volts[0]), strict=True)])  # fmt: skip
+    bad = int(ua.StatusCodes.BadOutOfService)
+    machine.write(tick.status("Power/CurrentL2", bad).next())
+    broken = shown(server, machine, f"{BLOCK}.{METER}AcPowerFactorPe")
+    assert (broken.StatusCode.value, broken.Value.Value) == (bad, None)
+
+
+def test_the_profiles_that_are_claimed_have_their_members(server: Server, machine: MachineSpace) -> None:
+    meter = server.iserver.aspace[ua.NodeId(f"CNC-001.{BLOCK}.Electricity.Main", machine.node_id.NamespaceIndex)]
+    names = {server.iserver.aspace[one.NodeId].attributes[_A.BrowseName].value.Value.Value.Name
+             for one in meter.references if one.ReferenceTypeId == HAS_INTERFACE}  # fmt: skip
+    assert names == {"IEnergyProfileE0Type", "IEnergyProfileE2Type", "IEnergyProfileE3Type"}
 
 
 def test_a_sensor_that_fails_makes_its_values_bad(server: Server, machine: MachineSpace, tick: Tick) -> None:
