@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from opcua_server.history import blocks, frames
 from opcua_server.history.edits import Change, Edit, Superseded, applied, superseded
+from opcua_server.history.entries import NOTHING, Entries, entries
 from opcua_server.history.frames import Frame
 from opcua_server.history.series import DTYPES, Series, joined
 from opcua_server.history.store import Connection, Database, Reading, StoredEvent, StoreError
@@ -101,10 +102,13 @@ class Archive:
             self._event += 1
             self._events.append(StoredEvent(self._event, emitter, time, body))
 
-    def edit(self, tag: Tag, changes: Sequence[Change], at: int, user: str) -> bool:
-        """Note changes of a tag's history, all of them or, where there are too many, none; whether they were noted."""
+    def edit(self, tag: Tag, changes: Sequence[Change], at: int, user: str, most: int = MOST_EDITS) -> bool:
+        """Note changes of a tag's history, all of them or, where there are too many, none; whether they were noted. ``most``: of
+        this tag."""
         with self._lock:
             if sum(map(len, self._edits.values())) + len(changes) > MOST_EDITS:
+                return False
+            if len(self._edits.get(tag.number, ())) + len(changes) > most:
                 return False
             made = [
                 Edit(number, tag.number, one.kind, one.low, one.high, at, user, one.value, one.status)
@@ -114,6 +118,12 @@ class Archive:
             self._edits[tag.number] = (*self._edits.get(tag.number, ()), *made)
             self._unwritten += made
             return True
+
+    def entries(self, tag: Tag) -> Entries:
+        """What people put beside a history in which several things may have one time."""
+        with self._lock:
+            made = self._edits.get(tag.number)
+        return entries(made) if made else NOTHING
 
     # For the writer -----------------------------------------------------------------------------------------------------
 
@@ -263,6 +273,11 @@ class View:
                 return found[skip : skip + most], True
         return found[skip : skip + most], len(found) > skip + most
 
+    def entries(self, tag: Tag) -> Entries:
+        """What people put beside a history in which several things may have one time."""
+        made = self._edits.get(tag.number)
+        return entries(made) if made else NOTHING
+
     def _edits_between(self, tag: Tag, low: int, high: int) -> list[Edit]:
         made = self._edits.get(tag.number)
         if not made:
@@ -318,13 +333,16 @@ class View:
             found = self._tails[tag.number] = frames.of_tag(self._by_kind.get(tag.kind, ()), tag.number, tag.kind)
         return found
 
-    def events(self, emitters: Sequence[str], low: int, high: int, after: int, limit: int, backwards: bool) -> list[StoredEvent]:
-        """Up to ``limit`` with low <= time <= high, in the direction; of the first time only those behind the event ``after``."""
-        found = self._reading.events(emitters, low, high, after, limit, backwards=backwards)
+    def recorded_events(
+        self, emitter: str, low: int, high: int, after: int, limit: int, *, backwards: bool, put: Sequence[StoredEvent] = ()
+    ) -> list[StoredEvent]:
+        """Up to ``limit`` of a notifier with low <= time <= high, in the direction; of the first time only those behind the event
+        ``after``. ``put``: further ones."""
+        found = self._reading.events([emitter], low, high, after, limit, backwards=backwards)
         known = {event.id for event in found}
         edge = high if backwards else low
-        for event in self._events:
-            if event.id in known or event.emitter not in emitters or not low <= event.time <= high:
+        for event in (*self._events, *put):
+            if event.id in known or event.emitter != emitter or not low <= event.time <= high:
                 continue
             if event.time != edge or (event.id < after if backwards else event.id > after):
                 found.append(event)

@@ -7,9 +7,10 @@ Audit events are none of them: these are reported to administrators and not kept
 
 from __future__ import annotations
 
+import base64
 import logging
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any, Final
@@ -21,14 +22,18 @@ from cnctwin.wire.scalars import read_string, ua
 from opcua_server.engine.contract import ServiceFault
 from opcua_server.engine.subscriptions.filters import EventQuery, check
 from opcua_server.history import encoding, raw
-from opcua_server.history.archive import Archive, View
+from opcua_server.history.archive import Archive, Tag, View, tag_of
+from opcua_server.history.entries import FIRST_ID
 from opcua_server.history.jobs import GOOD_NO_DATA, Job
 from opcua_server.history.raw import Range
+from opcua_server.history.store import StoredEvent
 
 _C = ua.StatusCodes
 _logger = logging.getLogger("opcua_server.history")
 _COUNT: Final = struct.Struct("<i")
 _write_text: Final = encoder(ua.String)
+_EVENT_ID: Final = b"\x07\x00\x00\x00EventId\x0f"
+"""The name of the field, and that its value is a ByteString."""
 BATCH: Final = 1_000
 MOST_LOOKED_AT: Final = 20_000
 """Events that a page looks at, whether they pass the filter or not."""
@@ -37,12 +42,29 @@ MOST_LOOKED_AT: Final = 20_000
 def pack(event: Any) -> bytes:
     """All fields of an event, with their names and types."""
     names = [name for name in event.data_types if getattr(event, name, None) is not None]
-    parts: list[bytes] = [_COUNT.pack(len(names))]
-    for name in names:
-        value = getattr(event, name)
+    values = ((name, getattr(event, name)) for name in names)
+    return pack_fields(
+        {name: value if isinstance(value, ua.Variant) else ua.Variant(value, event.data_types[name]) for name, value in values}
+    )
+
+
+def pack_fields(fields: Mapping[str, Any]) -> bytes:
+    """Name -> Variant."""
+    parts: list[bytes] = [_COUNT.pack(len(fields))]
+    for name, value in fields.items():
         _write_text(name, parts.append)
-        write_variant(value if isinstance(value, ua.Variant) else ua.Variant(value, event.data_types[name]), parts.append)
+        write_variant(value, parts.append)
     return b"".join(parts)
+
+
+def event_id_of(content: bytes) -> bytes:
+    """The EventId of a packed event, found without reading the other fields; empty where it has none."""
+    place = content.find(_EVENT_ID)
+    if place < 0:
+        return b""
+    start = place + len(_EVENT_ID) + _COUNT.size
+    (size,) = _COUNT.unpack_from(content, start - _COUNT.size)
+    return content[start : start + max(size, 0)]
 
 
 def unpack(content: bytes) -> Any:
@@ -62,12 +84,18 @@ def unpack(content: bytes) -> Any:
     return SimpleNamespace(data_types=kinds, **{name: variant.Value for name, variant in fields.items()})
 
 
+def tag_of_events(emitter: str) -> Tag:
+    """Under which changes of a notifier's events are kept."""
+    return tag_of(emitter, "Event", is_stepped=True)
+
+
 class EventHistory:
     """``notifiers``: whose events are kept. ``hub``: EventHub of the subscriptions, which hears them all."""
 
     def __init__(self, archive: Archive, notifiers: Iterable[Any], hub: Any) -> None:
         self._archive = archive
-        self._notifiers = {node_id: node_id.to_string() for node_id in notifiers}
+        self.notifiers = {node_id: node_id.to_string() for node_id in notifiers}
+        """NodeId -> its name in the archive."""
         self._hub = hub
 
     def start(self) -> None:
@@ -77,7 +105,7 @@ class EventHistory:
         self._hub.heard.remove(self._heard)
 
     def _heard(self, event: Any) -> None:
-        emitter = self._notifiers.get(event.emitting_node)
+        emitter = self.notifiers.get(event.emitting_node)
         time = getattr(event, "Time", None)
         if emitter is None or time is None:
             return
@@ -88,7 +116,7 @@ class EventHistory:
 
     def job(self, node_id: Any, details: Any, _timestamps: int) -> Job:
         """Raises ServiceFault."""
-        emitter = self._notifiers.get(node_id)
+        emitter = self.notifiers.get(node_id)
         if emitter is None:
             raise ServiceFault(_C.BadHistoryOperationUnsupported)
         status, _result = check(details.Filter, self._hub.has_type)
@@ -116,16 +144,19 @@ class EventJob:
         wanted = min(most, self.left if self.left is not None else self.per_page or most)
         shown: list[bytes] = []
         asked, after, looked_at = self.asked, self.after, 0
+        made = view.entries(tag_of_events(self.emitter))
+        put = [StoredEvent(one.id, self.emitter, one.time, base64.b64decode(one.body)) for one in made.put.values()]
         is_over = asked.is_empty
         while not is_over and len(shown) < wanted and looked_at < MOST_LOOKED_AT:
             low, high = sorted((asked.first, asked.last))
             begin = after if after is not None else (1 << 62) if asked.is_backwards else 0
-            batch = view.events([self.emitter], low, high, begin, BATCH, asked.is_backwards)
+            batch = view.recorded_events(self.emitter, low, high, begin, BATCH, backwards=asked.is_backwards, put=put)
             is_over = len(batch) < BATCH
             for place, one in enumerate(batch):
                 looked_at += 1
                 asked, after = replace(asked, first=one.time), one.id
-                fields = self._fields(one.body)
+                is_hidden = bool(made.touched) and one.id < FIRST_ID and event_id_of(one.body).hex() in made.touched
+                fields = None if is_hidden else self._fields(one.body)
                 if fields is not None:
                     shown.append(fields)
                     if len(shown) == wanted:

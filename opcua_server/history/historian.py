@@ -73,6 +73,8 @@ class Historian:
         """Variable -> what is kept; several variables show one signal."""
         self._recorded: dict[Any, Tag] = {}
         """Of each signal the variable it is recorded at."""
+        self.annotations: dict[Any, tuple[Tag, Any]] = {}
+        """Annotations property -> what it is about, and the place of its value."""
         self.notifiers: list[Any] = []
         self._now = now
 
@@ -88,15 +90,17 @@ class Historian:
         self.tags.update(self._recorded)
         self.notifiers = [SERVER, *(space.node_id for space in spaces.values())]
         nodes.show(server.iserver.aspace, self.tags, lambda: self.writer.oldest)
+        self.annotations = nodes.show_annotations(server.iserver.aspace, self.tags)
         nodes.show_events(server.iserver.aspace, self.notifiers)
 
     def services(self, core: Core) -> list[Service]:
         """Room of the engine: HistoryRead and HistoryUpdate."""
         events = EventHistory(self.archive, self.notifiers, core.subscriptions.events)
-        history = History(core, self.archive, self.tags, lambda: self.recorder.seen, self._now, events.job)
+        history = History(core, self.archive, self.tags, lambda: self.recorder.seen, self._now, events, self.annotations)
 
         def start() -> None:
             self.writer.open()
+            history.annotations.show()
             events.start()
             self._record(core)
             self.writer.start()

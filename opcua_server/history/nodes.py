@@ -16,6 +16,7 @@ from asyncua.server.address_space import AttributeValue
 from cnctwin.wire.scalars import to_datetime
 from nodesets.space_access import References
 from opcua_server.history.aggregates import AGGREGATES
+from opcua_server.history.annotations import nothing_said
 from opcua_server.history.archive import Tag
 from opcua_server.history.recorder import REFRESH
 from opcua_server.history.series import TICKS_PER_MS
@@ -23,7 +24,7 @@ from opcua_server.history.service import DEFAULTS, MOST_PER_NODE, takes
 from opcua_server.security.access import may_change_history
 from opcua_server.security.roles import ROLE_IDS
 from opcua_server.space.instances import Builder, wanted
-from opcua_server.space.types import ORGANIZES, TypeSpace
+from opcua_server.space.types import HAS_PROPERTY, ORGANIZES, TypeSpace
 
 _A = ua.AttributeIds
 _O = ua.ObjectIds
@@ -41,6 +42,7 @@ HISTORY_READ: Final = 4
 HISTORY_WRITE: Final = 8
 """Of AccessLevel; of UserAccessLevel it is taken away from those who may not."""
 _CHANGERS: Final = frozenset(role_id for role, role_id in ROLE_IDS.items() if may_change_history(role))
+_PROPERTY_TYPE, _ANNOTATION = ua.NodeId(_O.PropertyType, 0), ua.NodeId(_O.Annotation, 0)
 _OURS: Final = 1
 """Namespace of the server's own nodes."""
 
@@ -69,13 +71,35 @@ def show(aspace: Any, tags: Mapping[Any, Tag], oldest: Callable[[], int]) -> Non
     _capabilities(aspace, has_data=bool(tags))
 
 
+def show_annotations(aspace: Any, tags: Mapping[Any, Tag]) -> dict[Any, tuple[Tag, AttributeValue]]:
+    """Give variables their Annotations property, one for all that show the same: property -> tag, and the place of its value."""
+    references, types = References(aspace), TypeSpace(aspace)
+    of_tag: dict[int, Any] = {}
+    made: dict[Any, tuple[Tag, AttributeValue]] = {}
+    for node_id, tag in tags.items():
+        if (known := of_tag.get(tag.number)) is not None:
+            references.add(node_id, HAS_PROPERTY, known)
+            continue
+        builder = Builder(types, references, node_id.NamespaceIndex, {})
+        name = ua.QualifiedName("Annotations", 0)
+        place = builder.variable(node_id, HAS_PROPERTY, name, _PROPERTY_TYPE, _ANNOTATION, nothing_said())
+        attributes = aspace[place].attributes
+        for attribute in (_A.AccessLevel, _A.UserAccessLevel):
+            attributes[attribute] = _held(1 | HISTORY_READ | HISTORY_WRITE, _V.Byte)
+        of_tag[tag.number] = place
+        made[place] = (tag, attributes[_A.Value])
+    _put(aspace, "InsertAnnotationCapability", bool(made), _V.Boolean)
+    return made
+
+
 def show_events(aspace: Any, notifiers: Iterable[Any]) -> None:
-    """Let clients know that notifiers' events can be read later."""
+    """Let clients know that notifiers' events can be read later, and changed by those who may."""
     for node_id in notifiers:
         attributes = aspace[node_id].attributes
-        notifier = int(attributes[_A.EventNotifier].value.Value.Value) | HISTORY_READ
+        notifier = int(attributes[_A.EventNotifier].value.Value.Value) | HISTORY_READ | HISTORY_WRITE
         attributes[_A.EventNotifier] = _held(notifier, _V.Byte)
-    _put(aspace, "AccessHistoryEventsCapability", True, _V.Boolean)
+    for name in ("AccessHistoryEvents", "InsertEvent", "ReplaceEvent", "UpdateEvent", "DeleteEvent"):
+        _put(aspace, f"{name}Capability", True, _V.Boolean)
 
 
 def _permit(attributes: Any) -> None:

@@ -25,10 +25,13 @@ from opcua_server.engine import ranges
 from opcua_server.engine.contract import Core, Request, Service, ServiceFault
 from opcua_server.history import encoding, intervals, raw
 from opcua_server.history.aggregates import BY_NODE, Aggregate
+from opcua_server.history.annotations import Annotations
 from opcua_server.history.archive import Archive, Tag
 from opcua_server.history.blocks import BlockError
 from opcua_server.history.bounds import Configuration
 from opcua_server.history.changes import Changes, Outcome
+from opcua_server.history.event_changes import EventChanges
+from opcua_server.history.events import EventHistory
 from opcua_server.history.jobs import AtTimeJob, Job, ModifiedJob, ProcessedJob, RawJob
 from opcua_server.history.series import TICKS_PER_MS
 from opcua_server.history.store import StoreError
@@ -44,17 +47,16 @@ MOST_PER_RESPONSE: Final = 100_000
 _NUMBERS: Final = frozenset({"Double", "Int32", "UInt16", "UInt32", "Byte"})
 DEFAULTS: Final = Configuration()
 Result = tuple[int, bytes, Job | None]
-Events = Callable[[Any, Any, int], Job]
-"""(node, ReadEventDetails, TimestampsToReturn) -> job. Raises ServiceFault."""
 
 
 class History:
     """``tags``: which variables have a history. ``seen``: to which time values that did not change have held. ``now``: the wall
-    clock. Times in 100 ns since 1601."""
+    clock. ``annotations``: Annotations property -> the tag that it is about, and the place of its value. Times in 100 ns since
+    1601."""
 
     def __init__(
         self, core: Core, archive: Archive, tags: Mapping[Any, Tag], seen: Callable[[], int], now: Callable[[], int],
-        events: Events | None = None,
+        events: EventHistory | None = None, annotations: Mapping[Any, tuple[Tag, Any]] | None = None,
     ) -> None:  # fmt: skip
         self._core = core
         self._limits = core.limits
@@ -64,6 +66,9 @@ class History:
         self._now = now
         self._events = events
         self._changes = Changes(core, archive, tags, now)
+        self.annotations = Annotations(core, archive, annotations or {}, tags)
+        notifiers = events.notifiers if events is not None else {}
+        self._event_changes = EventChanges(core, archive, notifiers, core.subscriptions.events if notifiers else None)
         self._reader = ThreadPoolExecutor(1, "history-reader")
 
     def services(self) -> list[Service]:
@@ -154,7 +159,7 @@ class History:
                 raise ServiceFault(_C.BadAggregateListMismatch)
             if not (to_ticks(details.StartTime) and to_ticks(details.EndTime)):
                 raise ServiceFault(_C.BadInvalidTimestampArgument)
-        elif isinstance(details, ua.ReadAtTimeDetails):
+        elif isinstance(details, ua.ReadAtTimeDetails | ua.ReadAnnotationDataDetails):
             if not details.ReqTimes:
                 raise ServiceFault(_C.BadNothingToDo)
         else:
@@ -167,7 +172,10 @@ class History:
         if isinstance(details, ua.ReadEventDetails):
             if self._events is None or type(details) is not ua.ReadEventDetails:
                 raise ServiceFault(_C.BadHistoryOperationUnsupported)
-            return self._events(node.NodeId, details, timestamps)
+            return self._events.job(node.NodeId, details, timestamps)
+        said = self.annotations.job(node.NodeId, details, timestamps)
+        if said is not None:
+            return said
         tag = self._tags.get(node.NodeId)
         if tag is None:
             raise ServiceFault(_C.BadHistoryOperationUnsupported)
@@ -248,20 +256,31 @@ class History:
             operations: list[int] = []
             old: list[Any] = []
             try:
-                tag = self._changes.check(request, details)
-                work = partial(self._changed, tag, details, user)
+                work = partial(self._changed, self._work(request, details, user))
                 status, operations, old = await asyncio.get_running_loop().run_in_executor(self._reader, work)
             except ServiceFault as fault:
                 status = fault.status
+            if isinstance(details, ua.UpdateStructureDataDetails):
+                self.annotations.show(details.NodeId)
             self._core.audit.changed_history(request, details, old, status)
             parts.append(struct.pack(f"<Ii{len(operations)}Ii", status, len(operations), *operations, 0))
         parts.append(struct.pack("<i", 0))
         return b"".join(parts)
 
-    def _changed(self, tag: Tag, details: Any, user: str) -> Outcome:
+    def _work(self, request: Request, details: Any, user: str) -> Callable[[], Outcome]:
+        """What carries out one operation, checked. Raises ServiceFault."""
+        if isinstance(details, ua.UpdateEventDetails | ua.DeleteEventDetails):
+            emitter = self._event_changes.check(request, details)
+            return partial(self._event_changes.carry_out, emitter, details, self._now(), user)
+        if isinstance(details, ua.UpdateStructureDataDetails):
+            about = self.annotations.check(request, details)
+            return partial(self.annotations.carry_out, about, details, self._now(), user)
+        return partial(self._changes.carry_out, self._changes.check(request, details), details, user)
+
+    def _changed(self, work: Callable[[], Outcome]) -> Outcome:
         """In the reader's thread. Raises ServiceFault."""
         try:
-            return self._changes.carry_out(tag, details, user)
+            return work()
         except (StoreError, BlockError) as error:
             _logger.warning("history %s: cannot be changed: %s", self._archive.database.name, error)
             raise ServiceFault(_C.BadDataUnavailable) from error

@@ -174,12 +174,15 @@ class Audit:
         )
 
     def changed_history(self, request: Any, details: Any, old: list[Any], status: int) -> None:
-        """One operation of a HistoryUpdate (OPC 10000-5, 6.4.19 ff.). ``old``: the values before, as far as they are told."""
+        """One operation of a HistoryUpdate (OPC 10000-5, 6.4.19 ff.). ``old``: the values, events or annotations before, as far as
+        they are told."""
         if not self.is_heard or not isinstance(details, ua.HistoryUpdateDetails):
             return
+        structures = (ua.UpdateEventDetails, ua.DeleteEventDetails, ua.UpdateStructureDataDetails)
+        before = _V.ExtensionObject if isinstance(details, structures) else _V.DataValue
         fields: Fields = {
             "UpdatedNode": (details.NodeId, _V.NodeId),
-            "OldValues": (ua.Variant(old[:MAX_LIST], _V.DataValue, is_array=True), _V.DataValue),
+            "OldValues": (ua.Variant(old[:MAX_LIST], before, is_array=True), before),
         }
         if isinstance(details, ua.UpdateDataDetails):
             kind, number = _O.AuditHistoryValueUpdateEventType, _O.UpdateDataDetails
@@ -192,6 +195,20 @@ class Audit:
         elif isinstance(details, ua.DeleteAtTimeDetails):
             kind, number = _O.AuditHistoryAtTimeDeleteEventType, _O.DeleteAtTimeDetails
             fields["ReqTimes"] = (ua.Variant((details.ReqTimes or [])[:MAX_LIST], _V.DateTime, is_array=True), _V.DateTime)
+        elif isinstance(details, ua.UpdateEventDetails):
+            kind, number = _O.AuditHistoryEventUpdateEventType, _O.UpdateEventDetails
+            fields["PerformInsertReplace"] = (int(details.PerformInsertReplace), _V.Int32)
+            fields["Filter"] = (details.Filter, _V.ExtensionObject)
+            fields["NewValues"] = _structures(details.EventData)
+        elif isinstance(details, ua.DeleteEventDetails):
+            kind, number = _O.AuditHistoryEventDeleteEventType, _O.DeleteEventDetails
+            ids = [bytes(one or b"")[:MAX_VALUE] for one in details.EventIds or []]
+            fields["EventIds"] = (ua.Variant(ids[:MAX_LIST], _V.ByteString, is_array=True), _V.ByteString)
+        elif isinstance(details, ua.UpdateStructureDataDetails):
+            kind, number = _O.AuditHistoryAnnotationUpdateEventType, _O.UpdateStructureDataDetails
+            fields["PerformInsertReplace"] = (int(details.PerformInsertReplace), _V.Int32)
+            given = [one.Value.Value for one in details.UpdateValues or [] if one.Value is not None]
+            fields["NewValues"] = _structures([one for one in given if isinstance(one, ua.Annotation)])
         else:
             return
         fields["ParameterDataTypeId"] = (ua.NodeId(number, 0), _V.NodeId)
@@ -282,6 +299,10 @@ class Audit:
             made.add_property(field, value, variant_type)
         self.tell(made)
         return event_id
+
+
+def _structures(values: list[Any] | None) -> tuple[Any, Any]:
+    return ua.Variant((values or [])[:MAX_LIST], _V.ExtensionObject, is_array=True), _V.ExtensionObject
 
 
 def _said(done: str, refused: str, status: int, reason: str) -> str:

@@ -88,7 +88,8 @@ class Past:
             events = EventHistory(self.archive, [SERVER], core.subscriptions.events)
             nodes.show_events(core.aspace, [SERVER])
             core.starting.append(events.start)
-            history = History(core, self.archive, tags, lambda: 0, lambda: to_ticks(datetime.now(UTC)), events.job)
+            said = nodes.show_annotations(core.aspace, tags)
+            history = History(core, self.archive, tags, lambda: 0, lambda: to_ticks(datetime.now(UTC)), events, said)
             core.stopping.append(history.close)
             return history.services()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -107,7 +107,7 @@ def test_changes_of_the_history_that_cannot_be_say_why(plant: Plant) -> None:
             (valued(ua.Variant([1.0], V.Double)), ("Good", ["BadTypeMismatch"])),
             (valued(ua.Variant()), ("Good", ["BadTypeMismatch"])),
             (valued(ua.Variant(1.0, V.Double), None), ("Good", ["BadInvalidTimestamp"])),
-            (ua.UpdateEventDetails(NodeId=SERVER), ("BadHistoryOperationUnsupported", [])),
+            (ua.UpdateEventDetails(NodeId=node("Edited")), ("BadHistoryOperationUnsupported", [])),
         ):
             assert names(await change(call, details)) == [expected], details
         assert await call.refused("HistoryUpdate", HistoryUpdateDetails=[]) == "BadNothingToDo"
@@ -154,5 +154,195 @@ def test_administrators_hear_who_changed_what_was(plant: Plant) -> None:
         assert heard[2][7] is False
         assert [value.Value.Value for value in heard[2][4]] == [0.0]
         assert len(heard[4][6]) == 1
+
+    run(plant, act, "Admin")
+
+
+# Events and annotations ------------------------------------------------------------------------------------------------
+
+OVER: datetime = datetime(2033, 1, 1, tzinfo=UTC)  # no other test's events
+REMOVE = ua.PerformUpdateType.Remove
+CLAUSES = ("EventId", "EventType", "Time", "Message", "Severity")
+
+
+def put_events(how: Any, *rows: Any, fields: tuple[str, ...] = CLAUSES, on: Any = SERVER, where: Any = ()) -> Any:
+    """(EventId, second, text) -> UpdateEventDetails."""
+    kinds = (V.ByteString, V.NodeId, V.DateTime, V.LocalizedText, V.UInt16)
+    data = []
+    for event_id, second, text, *kind in rows:
+        whole = (event_id, *(kind or [ua.NodeId(2041)]), OVER + timedelta(seconds=second), ua.LocalizedText(text, "en"), 500)
+        given = {name: ua.Variant(*pair) if pair[0] is not None else ua.Variant()
+                 for name, pair in zip(CLAUSES, zip(whole, kinds, strict=True), strict=True)}  # fmt: skip
+        data.append(ua.HistoryEventFieldList([given[name] for name in fields]))
+    wanted = event_filter(*where, select=[field(name) for name in fields])
+    return ua.UpdateEventDetails(NodeId=on, PerformInsertReplace=how, Filter=wanted, EventData=data)
+
+
+def take_events(*ids: bytes, on: Any = SERVER) -> Any:
+    return ua.DeleteEventDetails(NodeId=on, EventIds=list(ids))
+
+
+async def events(call: Caller, start: int = 0, end: int = 60, count: int = 0) -> list[tuple[bytes, str]]:
+    """Over as many pages as it takes."""
+    wanted = event_filter(select=[field("EventId"), field("Message")])
+    details = ua.ReadEventDetails(
+        NumValuesPerNode=count, StartTime=OVER + timedelta(seconds=start), EndTime=OVER + timedelta(seconds=end), Filter=wanted
+    )
+    found, point = [], b""
+    while True:
+        (page,) = await read(call, details, value_id(SERVER, point))
+        found += [(one.EventFields[0].Value, one.EventFields[1].Value.Text) for one in page.HistoryData.Events or []]
+        point = page.ContinuationPoint
+        if not point:
+            return found
+
+
+def test_events_are_inserted_replaced_and_deleted_beside_what_was_told(plant: Plant) -> None:
+    for number in range(4):
+        moment = (OVER + timedelta(seconds=number // 2), V.DateTime)
+        plant.emit(100, f"recorded {number}", Time=moment)
+
+    async def act(call: Caller) -> None:
+        def recorded(*numbers: int) -> list[tuple[bytes, str]]:
+            return [(f"recorded {n}".encode(), f"recorded {n}") for n in numbers]
+
+        assert await events(call) == recorded(0, 1, 2, 3)
+        done = await change(
+            call,
+            put_events(INSERT, (b"mine", 0, "was forgotten"), (b"recorded 1", 0, "there already"), (None, 30, "by hand")),
+            put_events(REPLACE, (b"recorded 2", 1, "as it was"), (b"nobody", 1, "?"), (b"mine", 0, "said better")),
+            put_events(UPDATE, (b"recorded 0", 2, "later than thought"), (b"new", 40, "late")),
+            put_events(REPLACE, (b"new", 0, "only the words"), fields=("EventId", "Message")),
+            take_events(b"recorded 3", b"recorded 3", b"nobody", b""),
+        )  # fmt: skip
+        assert names(done) == [
+            ("Good", ["GoodEntryInserted", "BadEntryExists", "GoodEntryInserted"]),
+            ("Good", ["GoodEntryReplaced", "BadNoEntryExists", "GoodEntryReplaced"]),
+            ("Good", ["GoodEntryReplaced", "GoodEntryInserted"]), ("Good", ["GoodEntryReplaced"]),
+            ("Good", ["Good", "BadNoEntryExists", "BadNoEntryExists", "BadNoEntryExists"]),
+        ]  # fmt: skip
+        whole = await events(call)
+        assert [text for _, text in whole] == [
+            "recorded 1", "said better", "as it was", "later than thought", "by hand", "only the words",
+        ]  # fmt: skip
+        made_up = next(event_id for event_id, text in whole if text == "by hand")
+        assert len(made_up) == 16
+        assert await events(call, count=1) == whole
+        assert await events(call, 60, -1, count=2) == whole[::-1]
+        assert names(await change(call, take_events(*(event_id for event_id, _ in whole)))) == [("Good", ["Good"] * 6)]
+        assert await events(call) == []
+
+    run(plant, act, "Engineer")
+
+
+def test_changes_of_events_that_cannot_be_say_why(plant: Plant) -> None:
+    async def act(call: Caller) -> None:
+        one = (b"x", 1, "x")
+        is_severe = ((ua.FilterOperator.GreaterThan, [field("Severity"), literal(1)]),)
+        done = await change(
+            call, put_events(INSERT, one, on=node("Conformance")), put_events(INSERT, one, on=node("nowhere")),
+            put_events(REMOVE, one), put_events(INSERT), put_events(INSERT, one, where=is_severe),
+            put_events(INSERT, one, fields=("EventId", "EventType")), put_events(REPLACE, one, fields=("Time", "EventType")),
+            put_events(INSERT, (b"x", 1, "x", ua.NodeId(58)), (b"x", 1, "x" * 9_000)), take_events(),
+            take_events(b"x", on=node("Past")),
+        )  # fmt: skip
+        assert names(done) == [
+            ("BadHistoryOperationUnsupported", []), ("BadNodeIdUnknown", []), ("BadInvalidArgument", []), ("BadNothingToDo", []),
+            ("BadEventFilterInvalid", []), ("BadArgumentsMissing", []), ("BadArgumentsMissing", []),
+            ("Good", ["BadTypeDefinitionInvalid", "BadOutOfRange"]), ("BadNothingToDo", []),
+            ("BadHistoryOperationUnsupported", []),
+        ]  # fmt: skip
+        async with calling(plant, "Operator") as operator:
+            assert names(await change(operator, put_events(INSERT, one), take_events(b"x"))) == [("BadUserAccessDenied", [])] * 2
+
+    run(plant, act, "Engineer")
+
+
+NOTES = node("Past.Annotations")
+
+
+def note(how: Any, *rows: tuple[float, str, str, datetime], on: Any = NOTES) -> Any:
+    """(minute, message, user, when)."""
+    values = [
+        ua.DataValue(ua.Variant(ua.Annotation(message, user, when), V.ExtensionObject), SourceTimestamp=at(minute))
+        for minute, message, user, when in rows
+    ]
+    return ua.UpdateStructureDataDetails(NodeId=on, PerformInsertReplace=how, UpdateValues=values)
+
+
+def test_values_are_annotated_and_what_was_said_is_read_changed_and_removed(plant: Plant) -> None:
+    noon, later = at(60), at(61)
+
+    async def act(call: Caller) -> None:
+        async def said(details: Any, on: Any = NOTES) -> list[tuple[float, str, str]]:
+            (result,) = await read(call, details, value_id(on))
+            return [(m, value.Value.Value.Message, value.Value.Value.UserName)
+                    for m, value in zip(minutes(result), result.HistoryData.DataValues or [], strict=True)]  # fmt: skip
+
+        def now() -> Any:
+            return call.read(ua.ReadValueId(NOTES, 13))
+
+        (before,) = await now()
+        assert (before.StatusCode.name, before.Value.Value.Message) == ("Good", ""), "nobody has said anything"
+        done = await change(
+            call, note(INSERT, (2, "tool was blunt", "somebody", noon), (2, "and loud", "", later), (3, "late", "", noon)),
+            note(INSERT, (2, "once more", "", noon)), note(REPLACE, (2, "tool was worn", "Engineer", noon), (9, "?", "", noon)),
+            note(UPDATE, (3, "much too late", "", noon), (5, "fine again", "", noon)),
+            note(REMOVE, (2, "", "", later), (9, "", "", noon)),
+        )  # fmt: skip
+        assert names(done) == [
+            ("Good", ["GoodEntryInserted"] * 3), ("Good", ["BadEntryExists"]), ("Good", ["GoodEntryReplaced", "BadNoEntryExists"]),
+            ("Good", ["GoodEntryReplaced", "GoodEntryInserted"]), ("Good", ["Good", "BadNoEntryExists"]),
+        ]  # fmt: skip
+        everything = [(2, "tool was worn", "Engineer"), (3, "much too late", "Engineer"), (5, "fine again", "Engineer")]
+        assert await said(raw(at(0), at(20))) == everything
+        assert await said(raw(at(20), at(0))) == everything[::-1]
+        assert await said(raw(at(3), UNSET, 1)) == everything[1:2]
+        at_times = ua.ReadAnnotationDataDetails(ReqTimes=[at(5), at(2), at(4)])
+        assert await said(at_times) == await said(at_times, node("Past")) == [everything[0], everything[2]]
+        (newest,) = await now()
+        assert newest.Value.Value.Message == "fine again"
+        (result,) = await read(call, raw(at(0), at(9)), "Past")
+        assert shown(result) == [0, 2, 3, 5, 6], "the values are as they were"
+        bad = await change(
+            call, note(INSERT, (1, "x" * 2_001, "", UNSET)), note(INSERT), note(INSERT, (1, "x", "", UNSET), on=node("Past")),
+            put(INSERT, (1, 1.0), name="Past.Annotations"),
+        )  # fmt: skip
+        assert names(bad) == [("Good", ["BadOutOfRange"]), ("BadNothingToDo", []), *[("BadHistoryOperationUnsupported", [])] * 2]
+        async with calling(plant, "Operator") as operator:
+            assert names(await change(operator, note(INSERT, (1, "x", "", UNSET)))) == [("BadUserAccessDenied", [])]
+        await change(call, note(REMOVE, *((m, "", "", noon) for m in (2, 3, 5))))
+        assert await said(raw(at(0), at(20))) == []
+
+    run(plant, act, "Engineer")
+
+
+def test_administrators_hear_who_changed_events_and_annotations(plant: Plant) -> None:
+    async def act(admin: Caller) -> None:
+        fields = ("EventType", "ClientUserId", "Status", "UpdatedNode", "OldValues", "NewValues", "EventIds")
+        is_change = (ua.FilterOperator.OfType, [literal(ua.NodeId(ua.ObjectIds.AuditHistoryUpdateEventType))])
+        await admin.monitor(
+            await admin.subscribe(20), listening(1, event_filter(is_change, select=[field(name) for name in fields]))
+        )
+        async with calling(plant, "Engineer") as engineer:
+            await change(
+                engineer, put_events(INSERT, (b"heard", 9, "first")), put_events(REPLACE, (b"heard", 9, "second")),
+                take_events(b"heard"), note(INSERT, (2, "heard", "", at(70))), note(REMOVE, (2, "", "", at(70))),
+            )  # fmt: skip
+        heard: list[Any] = []
+        while len(heard) < 5:
+            heard += [values for _, values, _ in told(await admin.publish())]
+        kinds = ["EventUpdate", "EventUpdate", "EventDelete", "AnnotationUpdate", "AnnotationUpdate"]
+        assert [(one[0].Identifier, one[1], one[2]) for one in heard] == [
+            (getattr(ua.ObjectIds, f"AuditHistory{kind}EventType"), "Engineer", True) for kind in kinds
+        ]  # fmt: skip
+        assert [one[3] for one in heard] == [*[SERVER] * 3, *[NOTES] * 2]
+        assert [len(one[4]) for one in heard] == [0, 1, 1, 0, 1], "what was there before"
+        texts = [
+            [field.Value.Text for field in one[4][0].EventFields if field.VariantType is V.LocalizedText] for one in heard[1:3]
+        ]
+        assert texts == [["first"], ["second"]]
+        assert heard[2][6] == [b"heard"]
+        assert (heard[3][5][0].Message, heard[4][4][0].Message) == ("heard", "heard")
 
     run(plant, act, "Admin")
