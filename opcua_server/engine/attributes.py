@@ -44,6 +44,7 @@ from opcua_server.security.audit import Audit
 from opcua_server.security.rights import Rights
 from opcua_server.security.roles import permissions_of
 from opcua_server.space.publish import put
+from opcua_server.space.waiting import not_known_yet
 
 _C = ua.StatusCodes
 _A = ua.AttributeIds
@@ -317,6 +318,11 @@ class Attributes:
         if not is_result and (variant.Value is None or len(str(getattr(variant.Value, "Text", variant.Value))) > MAX_PLATE_TEXT):
             raise ServiceFault(_C.BadOutOfRange)
         source = given.SourceTimestamp or now
+        if is_result and given.StatusCode is not None and given.StatusCode.value == _C.BadWaitingForInitialData:
+            waiting = not_known_yet(self._fits.kinds(node), source)
+            if waiting is not None:
+                put(held, waiting)
+                return int(_C.Good)
         status = given.StatusCode if given.StatusCode is not None else ua.StatusCode()
         put(held, ua.DataValue(variant, status, source, given.ServerTimestamp or now))
         return int(_C.Good)

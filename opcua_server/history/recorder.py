@@ -17,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from cnctwin.reading import BAD_WAITING_FOR_INITIAL_DATA, UNCERTAIN_INITIAL_VALUE
 from cnctwin.wire.encode import to_ticks
 from opcua_server.engine.subscriptions.columns import Column
 from opcua_server.history.archive import Archive, Tag, View
@@ -95,6 +96,8 @@ class Recorder:
             if value is None or value.SourceTimestamp is None:
                 return
             status = value.StatusCode.value if value.StatusCode is not None else 0
+            if status == UNCERTAIN_INITIAL_VALUE:  # nobody has worked it out yet: there is no value to keep
+                status = BAD_WAITING_FOR_INITIAL_DATA
             content = value.Value.Value if value.Value is not None and not status >> 31 else None
             source = to_ticks(value.SourceTimestamp)
             server = to_ticks(value.ServerTimestamp) if value.ServerTimestamp is not None else source

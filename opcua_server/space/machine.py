@@ -19,7 +19,7 @@ import numpy as np
 from asyncua import Server, ua
 from asyncua.server.address_space import AttributeValue
 
-from cnctwin.reading import BAD_WAITING_FOR_INITIAL_DATA, Columns, utc
+from cnctwin.reading import Columns, utc
 from nodesets.catalogue import AXES, BY_NAME, MACHINE, NUMERIC, RESULTS, SIGNALS
 from nodesets.generator import PUBLISHED, VERSION
 from nodesets.metadata import add_instance_metadata
@@ -52,6 +52,7 @@ from opcua_server.space.signals import KINDS, SignalWriter
 from opcua_server.space.statemachines import StateMachine, StateMachineTable
 from opcua_server.space.tools import Magazine
 from opcua_server.space.types import HAS_ADD_IN, HAS_COMPONENT, ORGANIZES, TypeSpace
+from opcua_server.space.waiting import is_not_known_yet, not_known_yet
 from opcua_server.space.warmup import WarmUp
 
 _A = ua.AttributeIds
@@ -215,8 +216,10 @@ class MachineSpace:
         self._result_values: list[AttributeValue] = []
         for node_id in self.result_nodes.values():
             builder.writable(node_id)
-            self._result_values.append(builder.value(node_id))
-        self.set_results_status(BAD_WAITING_FOR_INITIAL_DATA)
+            held = builder.value(node_id)
+            self._result_values.append(held)
+            kind = builder.types.builtin(builder.types.attribute(node_id, _A.DataType))
+            put(held, not_known_yet([kind], builder.now))
 
     def _follow_positions(self, builder: Builder) -> None:
         cls = ua.extension_objects_by_datatype[builder.types.type_id("CNC:CncPositionDataType")]
@@ -350,15 +353,13 @@ class MachineSpace:
             put(name, shown(tool.name, _V.String, 0, moment, now))
 
     def set_results_status(self, status: int) -> None:
-        """Give all results of the analytics a status, such as Uncertain when their writer is lost. Uncertain keeps the last
-        value and its source time; a result that has no value yet stays BadWaitingForInitialData."""
+        """Give all results of the analytics an Uncertain status, when their writer is lost: they keep value and source time. One
+        that nobody has worked out yet stays as it is."""
         now = datetime.now(UTC)
         for held in self._result_values:
             before = held.value
             has_value = before is not None and before.Value is not None and before.Value.Value is not None
-            if status >> 31:
-                put(held, shown(None, _V.Null, status, now, now))
-            elif has_value:
+            if has_value and not is_not_known_yet(before):
                 put(held, replace(before, StatusCode=status_code(status), ServerTimestamp=now))
 
     def bind_methods(self, call: Call) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import json
 import logging
+import math
 import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -172,11 +173,15 @@ def test_machine_that_fails_goes_out_of_service_alone_and_comes_back(tmp_path: P
 def test_results_of_a_writer_that_left_are_uncertain(tmp_path: Path) -> None:
     with running(tmp_path) as bench:
         never = until_read(bench, "Analytics/RuleScore", lambda _: True)
-        assert never.StatusCode.name == "BadWaitingForInitialData"
+        assert never.StatusCode.name == "UncertainInitialValue"
 
         async def write() -> Any:
             async with bench.client("analytics") as client:
                 node = await (await machine(client)).own(RESULT)
+                await node.write_value(ua.DataValue(ua.Variant(), ua.StatusCode(ua.StatusCodes.BadWaitingForInitialData)))
+                waits = await node.read_data_value(raise_on_bad_status=False)
+                assert waits.StatusCode.name == "UncertainInitialValue", "what waits is nothing bad"
+                assert math.isnan(waits.Value.Value)
                 await node.write_value(0.5)
                 return await node.read_data_value()
 
@@ -186,7 +191,7 @@ def test_results_of_a_writer_that_left_are_uncertain(tmp_path: Path) -> None:
         assert left.StatusCode.name == "UncertainLastUsableValue"
         assert (left.Value.Value, left.SourceTimestamp) == (0.5, written.SourceTimestamp)
         still = until_read(bench, "Analytics/RuleScore", lambda _: True)
-        assert still.StatusCode.name == "BadWaitingForInitialData"
+        assert still.StatusCode.name == "UncertainInitialValue"
         assert run(write).StatusCode.is_good(), "who comes back is Good again"
 
 

@@ -21,7 +21,7 @@ from asyncua import Client, ua
 
 from cnctwin.link.state import MachineState
 from cnctwin.link.values import BAD_NO_DATA, from_ticks, quality, reading
-from cnctwin.reading import Batch, Reading
+from cnctwin.reading import BAD_WAITING_FOR_INITIAL_DATA, UNCERTAIN_INITIAL_VALUE, Batch, Reading
 from cnctwin.wire.notifications import Message, Numbers, Published, read_published, read_republished
 
 log = logging.getLogger(__name__)
@@ -211,7 +211,9 @@ class Feed:
             status, overflow = quality(code)
             if overflow:
                 machine.mark_gap(f"{name}: the server's queue overflowed")
-            if status >> 31:
+            if status == UNCERTAIN_INITIAL_VALUE:
+                value, status = None, BAD_WAITING_FOR_INITIAL_DATA
+            elif status >> 31:
                 value = None
             elif value is None:
                 status = BAD_NO_DATA

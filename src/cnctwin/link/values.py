@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from asyncua import ua
 
-from cnctwin.reading import Reading, Value
+from cnctwin.reading import BAD_WAITING_FOR_INITIAL_DATA, UNCERTAIN_INITIAL_VALUE, Reading, Value
 from nodesets.catalogue import BY_NAME
 
 BAD_NO_DATA: Final = 0x809B0000
@@ -68,11 +68,14 @@ def reading(signal: str, data: ua.DataValue, received_ns: int) -> tuple[Reading,
     """The reading of a DataValue, and whether the server's queue has overflowed before it.
 
     Without a source time the server's holds, without either the moment it came. A value that is missing under a Good or
-    Uncertain status is BadNoData: None never passes for something measured.
+    Uncertain status is BadNoData: None never passes for something measured. An initial value, which nobody has measured or worked
+    out yet, is none either: it is waited for.
     """
     status, overflow = quality(data.StatusCode.value if data.StatusCode is not None else 0)
     value = plain(data.Value.Value) if data.Value is not None else None
-    if status >> 31:
+    if status == UNCERTAIN_INITIAL_VALUE:
+        value, status = None, BAD_WAITING_FOR_INITIAL_DATA
+    elif status >> 31:
         value = None
     elif value is None:
         row = BY_NAME.get(signal)

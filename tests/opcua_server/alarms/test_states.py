@@ -120,7 +120,7 @@ def test_the_score_of_the_analytics_has_an_alarm_as_soon_as_there_is_a_score(ben
     async def act(operator: Operator) -> None:
         bench.tick()
         quality = await at(operator, bench, "AnomalyScore.Quality")
-        assert (await quality.read_value()).name == "BadWaitingForInitialData"
+        assert (await quality.read_value()).name == "UncertainInitialValue"
         await operator.listen(bench.node("Signals.Analytics"))
         async with operating(bench, "Analytics") as analytics:
             score = analytics.client.get_node(bench.space.nodes["Analytics/AnomalyScore"])

@@ -56,13 +56,14 @@ async function main() {
   const keys = [...nodes.keys()];
   (await references(session, keys, "i=33")).forEach((all, at) => children.set(keys[at], all.map((one) => one.nodeId.toString())));
   while (waiting.length) for (const key of children.get(waiting.pop()) || []) if (!below.has(key)) { below.add(key); waiting.push(key); }
-  const bad = [], untyped = [], nulls = [], analogs = [];
+  const bad = [], uncertain = [], untyped = [], nulls = [], analogs = [];
   const asked = keys.flatMap((nodeId) => Array.from({ length: 22 }, (_, at) => ({ nodeId, attributeId: at + 1 })));
   (await read(session, asked)).forEach((value, at) => {
     const key = keys[Math.floor(at / 22)], attribute = (at % 22) + 1, one = nodes.get(key), status = value.statusCode.name;
     const label = `${one.browseName.name} ${key} ${attribute} ${status}`;
-    if (!["Good", "BadAttributeIdInvalid"].includes(status)) bad.push(label);
-    if (attribute === VALUE && one.nodeClass === VARIABLE && below.has(key) && status === "Good"
+    if (status.startsWith("Uncertain")) uncertain.push(`${one.browseName.name} ${status}`);
+    else if (!["Good", "BadAttributeIdInvalid"].includes(status)) bad.push(label);
+    if (attribute === VALUE && one.nodeClass === VARIABLE && below.has(key) && !status.startsWith("Bad")
         && value.value.dataType === DataType.Null) nulls.push(label);
   });
   for (const key of below) {
@@ -78,7 +79,7 @@ async function main() {
     if (!(r && r.high > r.low)) analogs.push(`${analog[at]} range ${r}`);
     if (!(u && u.namespaceUri && u.unitId !== -1)) analogs.push(`${analog[at]} unit ${u}`);
   }
-  console.log(JSON.stringify({ nodes: keys.length, below: below.size, analog: analog.length, bad, untyped, nulls, analogs }));
+  console.log(JSON.stringify({ nodes: keys.length, below: below.size, analog: analog.length, bad, uncertain, untyped, nulls, analogs }));
   await session.close();
   await client.disconnect();
 }

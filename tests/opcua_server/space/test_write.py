@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,8 +13,16 @@ from asyncua import Server, ua
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cnctwin.reading import BAD_SENSOR_FAILURE, BAD_WAITING_FOR_INITIAL_DATA, UNCERTAIN_LAST_USABLE, UNCERTAIN_NO_COMMUNICATION, utc
-from nodesets.catalogue import MACHINE, SIGNALS
+from cnctwin.link.values import reading
+from cnctwin.reading import (
+    BAD_SENSOR_FAILURE,
+    BAD_WAITING_FOR_INITIAL_DATA,
+    UNCERTAIN_INITIAL_VALUE,
+    UNCERTAIN_LAST_USABLE,
+    UNCERTAIN_NO_COMMUNICATION,
+    utc,
+)
+from nodesets.catalogue import MACHINE, RESULTS, SIGNALS
 from nodesets.states import SHOWN, MachineState
 from opcua_server import space
 from opcua_server.sources.source import ToolState
@@ -245,6 +254,11 @@ def test_tools_show_life_wear_place_and_why_they_are_locked(server: Server, mach
 
 
 def test_results_wait_then_turn_uncertain_but_keep_value_and_time(server: Server, machine: MachineSpace) -> None:
+    for signal in RESULTS:
+        first = data_value(server, machine.result_nodes[signal.name])
+        assert (first.StatusCode.value, first.Value.VariantType.name) == (UNCERTAIN_INITIAL_VALUE, signal.type)
+        item, _ = reading(signal.name, first, 0)
+        assert (item.value, item.status) == (None, BAD_WAITING_FOR_INITIAL_DATA), "our own clients hear that it is waited for"
     node_id = machine.result_nodes["Analytics/AnomalyScore"]
     other = machine.result_nodes["Analytics/ToolRul"]
     moment = datetime(2026, 11, 24, 7, 0, tzinfo=UTC)
@@ -253,9 +267,9 @@ def test_results_wait_then_turn_uncertain_but_keep_value_and_time(server: Server
     machine.set_results_status(UNCERTAIN_NO_COMMUNICATION)
     shown = data_value(server, node_id)
     assert (shown.Value.Value, shown.StatusCode.value, shown.SourceTimestamp) == (0.25, UNCERTAIN_NO_COMMUNICATION, moment)
-    assert data_value(server, other).StatusCode.value == BAD_WAITING_FOR_INITIAL_DATA
-    machine.set_results_status(BAD_WAITING_FOR_INITIAL_DATA)
-    assert data_value(server, node_id).Value.Value is None
+    waits = data_value(server, other)
+    assert waits.StatusCode.value == UNCERTAIN_INITIAL_VALUE
+    assert math.isnan(waits.Value.Value), "no number that nobody worked out"
 
 
 def test_a_machine_id_can_be_used_once(server: Server, machine: MachineSpace) -> None:
