@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 from certs.kinds import CURVES
@@ -87,6 +88,7 @@ MakeSource = Callable[[str, Mapping[str, object] | None], Source]
 async def serve(settings: Settings, status: Status, *, clock: Clock | None = None, make_source: MakeSource | None = None) -> None:
     """Run until cancelled. Raises ConfigurationError or StartError before anything listens."""
     clock = clock or Clock()
+    memory.keep_huge_apart()
     make_source = make_source or simulated(settings)
     checkpoints, programs = _folders(settings)
     table = limits_file.read(settings.data)
@@ -322,11 +324,18 @@ def _folders(settings: Settings) -> tuple[Checkpoints, ProgramFolder]:
 
 async def _make_server(settings: Settings) -> SecureServer:
     vault = Vault(settings.data)
-    name = "server"
+    uri = application_uri("server", settings.data / "pki" / "server")
+    secrets = asyncio.get_running_loop().run_in_executor(None, _make_secrets, settings, vault, uri)  # begins now
+    server = await make(settings, vault, uri, secrets)
+    await serverinfo.describe(server, LIMITS, datetime.now(UTC))
+    return server
+
+
+def _make_secrets(settings: Settings, vault: Vault, uri: str) -> tuple[Path, Path]:
+    """What a first start makes: passwords, keys and certificates. The paths of certificate and key."""
     try:
         first = vault.ensure()
-        folder = settings.data / "pki" / name
-        uri = application_uri(name, folder)
+        folder = settings.data / "pki" / "server"
         hosts = ["localhost", "127.0.0.1", settings.host]
         certificate, key = ensure_application(folder, "cnctwin server", uri, hosts)
         for curve in settings.curves:
@@ -338,9 +347,7 @@ async def _make_server(settings: Settings) -> SecureServer:
     if first is not None:  # `cnctwin up` makes them before it starts the server, and shows them itself
         shown = "  ".join(f"{login.user}: {login.password}" for login in (*first.logins, first.reader))
         print(f"first start; passwords, shown once: {shown}  API key: {first.api_key}", file=sys.stderr)
-    server = await make(settings, vault, certificate, key, uri)
-    await serverinfo.describe(server, LIMITS, datetime.now(UTC))
-    return server
+    return certificate, key
 
 
 def give_rights(server: SecureServer, machine_id: str, shown: space.MachineSpace) -> None:

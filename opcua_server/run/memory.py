@@ -1,4 +1,5 @@
-"""What the start needed and the server does not: the code that asyncua builds namespace 0 with, and what XML and parsing freed."""
+"""What the start needed and the server does not: the code that asyncua builds namespace 0 with, what XML and parsing freed, and
+what hashed a password."""
 
 from __future__ import annotations
 
@@ -8,6 +9,19 @@ from typing import Final
 
 _BUILDERS: Final = "asyncua.server.standard_address_space"
 """9 MB of generated source that runs once; another server of this process imports it again."""
+
+
+_MMAP_THRESHOLD: Final = -3
+"""mallopt's M_MMAP_THRESHOLD."""
+_HUGE: Final = 16 << 20
+
+
+def keep_huge_apart() -> None:
+    """Let what is huge go back to the system when it is freed. What a password's hash needs for a moment, 19 MB, glibc otherwise
+    keeps for each thread that has hashed one."""
+    adjust = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if adjust is not None:  # glibc's
+        adjust(_MMAP_THRESHOLD, _HUGE)
 
 
 def give_back() -> None:

@@ -1,6 +1,6 @@
 """The keeper of the address space, with what the doors need to know: certificate, trust list, users, rights.
 
-server = await make(settings, vault, certificate, key, uri)   # nothing listens, now or later
+server = await make(settings, vault, uri, secrets)            # nothing listens, now or later
 spaces = space.build(server, identities); server.rights.add_machine(...)
 engine = Engine.of(server, rooms=[...]); await engine.start() # the port is the engine's
 """
@@ -8,6 +8,7 @@ engine = Engine.of(server, rooms=[...]); await engine.start() # the port is the 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from pathlib import Path
 
 from asyncua import Server, ua
@@ -69,12 +70,27 @@ def _own(folder: Path, kind: Kind) -> Own:
     return Own(certificate.public_bytes(Encoding.DER), key)
 
 
-async def make(settings: Settings, vault: Vault, certificate: Path, key: Path, uri: str) -> SecureServer:
+async def make(settings: Settings, vault: Vault, uri: str, secrets: Awaitable[tuple[Path, Path]]) -> SecureServer:
     """An initialised server. Trust, users, and certificates for curves are those of the data folder of ``settings``.
 
-    Raises CertificateProblem, ConfigurationError.
+    ``secrets``: waits until all of these are there, and has the paths of certificate and key. On a first start they are made
+    meanwhile, as the address space takes longer. Raises CertificateProblem, ConfigurationError, and what ``secrets`` does.
     """
     server = SecureServer(iserver=InternalServer())
+    await server.init()
+    try:
+        certificate, key = await secrets
+        _guard(server, settings, vault, certificate, key, uri)
+    except BaseException:
+        server.iserver.method_service.stop()
+        raise
+    server.application_type = ua.ApplicationType.Server
+    await server.set_application_uri(uri)
+    return server
+
+
+def _guard(server: SecureServer, settings: Settings, vault: Vault, certificate: Path, key: Path, uri: str) -> None:
+    """Give a server what its doors need."""
     pki = settings.data / "pki"
     others = tuple(_own(pki / "server", CURVES[name]) for name in settings.curves if has_own(pki / "server", CURVES[name]))
     server.own = Own(load_certificate(certificate).public_bytes(Encoding.DER), load_key(key), settings.insecure, others)
@@ -88,7 +104,3 @@ async def make(settings: Settings, vault: Vault, certificate: Path, key: Path, u
     server.conditions = Registry()
     server.strict = settings.is_strict
     server.address = (settings.host, settings.opcua_port)
-    await server.init()
-    server.application_type = ua.ApplicationType.Server
-    await server.set_application_uri(uri)
-    return server

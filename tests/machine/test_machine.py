@@ -17,6 +17,7 @@ from opcua_server.machine.readings import SIGNALS
 from opcua_server.machine.signals import (
     CONTROL,
     MACHINE,
+    MAINS,
     METER,
     MOVING,
     SHOWN,
@@ -37,7 +38,7 @@ TYPES: dict[str, type] = {"String": str, "LocalizedText": str}
 def test_every_machine_signal_has_a_row_and_every_row_a_signal() -> None:
     view = View(Machine(1, 1, DEMOS))
     moving = [f"Axes/{axis}/{name}" for axis in AXES for name in MOVING]
-    tables = (CONTROL, SPINDLE, METER, SHOWN, MACHINE)
+    tables = (CONTROL, SPINDLE, METER, MAINS, SHOWN, MACHINE)
     known = [one.signal for table in tables for one in table]
     rows = [*known, *worked_out(view), *state_rows(view.state, False), *SIGNALS, *moving]
     assert sorted(rows) == sorted(signal.name for signal in NUMERIC)
