@@ -110,6 +110,8 @@ class MachineAlarms:
         for held in self._fixed.values():
             held.groups = tuple(self._groups.of[held.face.node_id])
         self._explained: dict[str, str] = {}
+        self._is_unexplained = True
+        """Whether a condition has changed since it was looked what explains what."""
         self._dialog = Dialog.nobody_asked(PROGRAM_STOP, _new_id, self._wall_ns())
         self._stop = self._dialog_condition(builder, self._dialog)
 
@@ -198,6 +200,9 @@ class MachineAlarms:
 
     def _explain(self, now_ns: int) -> None:
         """Suppress what a group explains, and only that."""
+        if not self._is_unexplained:
+            return
+        self._is_unexplained = False
         active = {code: CONTROL for code, held in self._codes.items() if held.condition.is_active}
         active |= {name: "" for name, held in self._fixed.items() if held.condition.is_active}
         found = explained(active) if active else {}
@@ -238,7 +243,7 @@ class MachineAlarms:
         now_ns = self._wall_ns()
         for branch in branches:
             self._outbox.extend(held.events(branch, now_ns))
-        self.changed = True
+        self.changed = self._is_unexplained = True
         self._show(held)
 
     # Making -----------------------------------------------------------------------------------------------------------
@@ -379,7 +384,7 @@ class MachineAlarms:
         for code, condition in conditions.items():
             held = self._codes[code] = self._code_condition(condition)
             self._show(held)
-        self._explained = {}
+        self._explained, self._is_unexplained = {}, True
         self.doubt()
 
     def _show(self, held: Held) -> None:

@@ -10,7 +10,7 @@ answered BadInternalError.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
 
@@ -100,7 +100,7 @@ class Answer(Protocol):
     def fault(self, status: int) -> None:
         """Answer with a ServiceFault."""
 
-    strings: list[str]
+    strings: Sequence[str]
     """StringTable of the response, to which DiagnosticInfos of its body point; set before ``send``."""
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import struct
 import time
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from typing import Any, Final
 
 from cnctwin.wire.scalars import ua
@@ -37,7 +37,7 @@ class Reply:
         self.session = session
         self.more = b""
         """An AdditionalHeader for the response, encoded."""
-        self.strings: list[str] = []
+        self.strings: Sequence[str] = ()
 
     @property
     def is_open(self) -> bool:
@@ -54,7 +54,7 @@ class Reply:
         self._done = True
         ticks = EPOCH_TICKS + time.time_ns() // 100
         if 0 < self._max_size < services.HEAD_SIZE + len(body) + sum(map(len, self.strings)):
-            response_type, status, body, self.strings = services.SERVICE_FAULT, int(_C.BadResponseTooLarge), b"", []
+            response_type, status, body, self.strings = services.SERVICE_FAULT, int(_C.BadResponseTooLarge), b"", ()
         frame = None if self.more or self.strings else self._frame(services.HEAD_SIZE + len(body))
         if frame is None:
             head = services.head(response_type, self._handle, status, ticks, self.more, self.strings)

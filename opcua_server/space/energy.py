@@ -13,14 +13,12 @@ back to the mains: those values are 0 because it is so.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from asyncua import ua
 
-from cnctwin.reading import Columns
 from nodesets import units
 from nodesets.units import Unit
 from opcua_server.space.instances import Builder, wanted
@@ -89,9 +87,7 @@ _POINTS: Final = (
 )  # fmt: skip
 
 
-def consumption(
-    builder: Builder, monitoring: ua.NodeId, writer: SignalWriter, status_of: Callable[[Columns, str], int]
-) -> dict[str, ua.NodeId]:
+def consumption(builder: Builder, monitoring: ua.NodeId, writer: SignalWriter) -> dict[str, ua.NodeId]:
     """Make the metering points below ``monitoring`` and let them follow the signals. Resource -> ApplicationTag, which says what
     whoever runs the machine calls the point."""
     place = builder.at(monitoring, "MA:Consumption")
@@ -115,7 +111,7 @@ def consumption(
     names = (TOTAL, PHASE_TO_PHASE, *OF_PHASES)
     held = {name: builder.value(builder.at(electricity, f"ECM:{name}")) for name in names}
     classes = (ua.extension_objects_by_datatype[types.type_id(f"ECM:{name}")] for name in ("AcPeDataType", "AcPpDataType"))
-    writer.after(Phases(held, *classes, status_of).write)
+    writer.after(Phases(held, *classes).write)
     return tags
 
 

@@ -110,7 +110,7 @@ class MachineSpace:
         monitoring = self._blocks(builder)
         self._notifiers(builder)
         nameplate.identification(builder, self.node_id, identity)
-        self.plate = nameplate.OwnPlate(builder, self.node_id, energy.consumption(builder, monitoring, self._writer, _status))
+        self.plate = nameplate.OwnPlate(builder, self.node_id, energy.consumption(builder, monitoring, self._writer))
         nameplate.constants(builder, self.node_id, identity)
         nameplate.signal_units(builder, self.node_id)
         self.nodes: dict[str, ua.NodeId] = {}

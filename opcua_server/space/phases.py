@@ -9,22 +9,24 @@ Voltage U, current I and active power P of each phase are signals; the rest foll
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
+import numpy as np
 from asyncua import ua
 from asyncua.server.address_space import AttributeValue
 
 from cnctwin.reading import Columns
-from nodesets.catalogue import NUMERIC, PHASES
+from nodesets.catalogue import MACHINE, NUMERIC, PHASES
 from opcua_server.space.positions import worst
 from opcua_server.space.publish import put, shown
 
 _V: Final = ua.VariantType
 _INDEX: Final = {signal.name: index for index, signal in enumerate(NUMERIC)}
 NAMES: Final = tuple(f"Power/{what}{phase}" for what in ("Voltage", "Current", "Active") for phase in PHASES)
-_AT: Final = [_INDEX[name] for name in NAMES]
+_AT: Final = np.array([_INDEX[name] for name in NAMES])
+_STATUS_AT: Final = np.array([[signal.name for signal in MACHINE].index(name) for name in NAMES])
 OF_PHASES: Final = ("AcCurrentPe", "AcVoltagePe", "AcActivePowerPe", "AcReactivePowerPe", "AcPowerFactorPe")
 PHASE_TO_PHASE: Final = "AcVoltagePp"
 TOTAL: Final = "AcActivePowerTotal"
@@ -53,21 +55,19 @@ def _three(values: list[float]) -> Three:
 class Phases:
     """``held``: place of each value, by the names above and ``TOTAL``. ``of_phases``, ``pairs``: classes of the structures."""
 
-    def __init__(
-        self, held: Mapping[str, AttributeValue], of_phases: type, pairs: type, status_of: Callable[[Columns, str], int]
-    ) -> None:
+    def __init__(self, held: Mapping[str, AttributeValue], of_phases: type, pairs: type) -> None:
         self._held = held
         self._of_phases, self._pairs = of_phases, pairs
-        self._status_of = status_of
-        self._last: tuple[list[float], int] | None = None
+        self._last = b""
 
     def write(self, columns: Columns, moment: datetime, server_time: datetime) -> None:
         """The end of a tick."""
-        numbers = columns.numbers[_AT].tolist()
-        status = worst(*(self._status_of(columns, name) for name in NAMES))
-        if (numbers, status) == self._last:
+        values, statuses = columns.numbers[_AT], columns.statuses[_STATUS_AT]
+        seen = values.tobytes() + statuses.tobytes()
+        if seen == self._last:  # nine ticks of ten
             return
-        self._last = numbers, status
+        self._last = seen
+        numbers, status = values.tolist(), worst(*statuses.tolist())
         if any(number != number for number in numbers):
             numbers = [0.0] * len(numbers)  # what a Bad status stands beside
         found = electrical(numbers)
