@@ -27,16 +27,15 @@ W_PER_A: Final = 180.0
 
 @dataclass(slots=True)
 class ChipConveyor:
-    runs: bool = False
     belt_kg: float = 0.0
     pile_kg: float = 0.0
-    drag: float = 1.0
     over_s: float = 0.0
     """How long the motor has been beyond its limit."""
+    current_a: float = 0.0
+    """Of the motor, in the last step."""
 
     def step(self, dt_s: float, runs: bool, chips_kg: float, drag: float, slip: float) -> None:
         """``slip``: share of the chips that stays behind."""
-        self.runs, self.drag = runs, drag
         if chips_kg > 0.0:
             self.pile_kg += chips_kg * slip
             self.belt_kg += chips_kg * (1.0 - slip)
@@ -44,15 +43,11 @@ class ChipConveyor:
             self.belt_kg *= math.exp(-dt_s / WAY_S)
             if self.pile_kg > 0.0:
                 self.pile_kg *= math.exp(-dt_s / SWEPT_S * (1.0 - slip))
+        pile_kg = self.pile_kg if self.pile_kg < PILE_FULL_KG else PILE_FULL_KG
+        self.current_a = (IDLE_A + PER_KG_A * (self.belt_kg + pile_kg)) * drag if runs else 0.0
         self.over_s = self.over_s + dt_s if self.current_a > TRIP_A else 0.0
-
-    @property
-    def current_a(self) -> float:
-        if not self.runs:
-            return 0.0
-        return (IDLE_A + PER_KG_A * (self.belt_kg + min(self.pile_kg, PILE_FULL_KG))) * self.drag
 
     @property
     def strainer_share(self) -> float:
         """Of the coolant flow that the pile lets through."""
-        return 1.0 - STRAINER_SHARE * min(self.pile_kg / PILE_FULL_KG, 1.0)
+        return 1.0 - STRAINER_SHARE * min(self.pile_kg / PILE_FULL_KG, 1.0) if self.pile_kg > 0.0 else 1.0

@@ -48,13 +48,15 @@ class CoolantUnit:
 
     def step(self, dt_s: float, delivery: float, ripple: float, leak_percent_h: float) -> None:
         """``delivery``: what pump and filter let through, of nominal; a low tank lets the pump draw air."""
-        if self.on:
-            self.filter_load = min(self.filter_load + dt_s / (3600.0 * FILTER_HOURS), 1.0)
+        on = self.on
+        if on:
+            load = self.filter_load + dt_s / (3600.0 * FILTER_HOURS)
+            self.filter_load = load if load < 1.0 else 1.0
         elif self.filter_load >= 1.0:
             self.filter_load = 0.0
-        if self.on or self.flow_l_min > 0.0:
+        if on or self.flow_l_min > 0.0:
             self._deliver(dt_s, delivery, ripple)
-        loss = LOSS_PERCENT_H * (1.0 if self.on else 0.1) + leak_percent_h
+        loss = LOSS_PERCENT_H * (1.0 if on else 0.1) + leak_percent_h
         level = self.level_percent - loss * dt_s / 3600.0
         # Nobody refills a tank that loses its content under the machine: the float valve sees a leak and stays shut.
         self.leaking = leak_percent_h > 5.0
@@ -63,21 +65,22 @@ class CoolantUnit:
         if self.refilling:
             level += REFILL_PERCENT_S * dt_s
             self.refilling = level < FULL_PERCENT
-        self.level_percent = min(max(level, 2.0), 100.0)
+        self.level_percent = 2.0 if level < 2.0 else min(level, 100.0)
 
     def _deliver(self, dt_s: float, delivery: float, ripple: float) -> None:
         """Flow, and the pressure that it makes."""
         delivery *= (1.0 - FILTER_LOSS * self.filter_load) * (1.0 - self.pump_wear)
-        suction = min(1.0, self.level_percent / 15.0)
-        target = NOMINAL_FLOW * delivery * suction if self.on else 0.0
-        self.flow_l_min += (target - self.flow_l_min) * (1.0 - math.exp(-dt_s / 0.45))
-        if self.flow_l_min < 0.01:
-            self.flow_l_min = 0.0
-        share = self.flow_l_min / NOMINAL_FLOW
+        suction, flow = self.level_percent / 15.0, self.flow_l_min
+        target = NOMINAL_FLOW * delivery * (suction if suction < 1.0 else 1.0) if self.on else 0.0
+        flow += (target - flow) * (1.0 - math.exp(-dt_s / 0.45))
+        if flow < 0.01:
+            flow = 0.0
+        self.flow_l_min = flow
+        share = flow / NOMINAL_FLOW
         # A clogged filter holds the pump's pressure up while the flow falls; without flow nothing builds up.
-        throttled = (1.0 - NOZZLE_PRESSURE_SHARE) * min(1.0, share) * (2.0 - delivery)
+        throttled = (1.0 - NOZZLE_PRESSURE_SHARE) * (share if share < 1.0 else 1.0) * (2.0 - delivery)
         self.pressure_bar = NOMINAL_PRESSURE * (NOZZLE_PRESSURE_SHARE * share * share + throttled)
-        self.ripple_bar = RIPPLE * NOMINAL_PRESSURE * ripple * min(1.0, 2.0 * share)
+        self.ripple_bar = RIPPLE * NOMINAL_PRESSURE * ripple * (2.0 * share if share < 0.5 else 1.0)
 
     @property
     def pump_power_w(self) -> float:
@@ -88,5 +91,6 @@ class CoolantUnit:
 
         ``needs_coolant``: 0 for what is cut dry as well, 1 for what must be flooded.
         """
-        wet = min(1.0, self.flow_l_min / (0.8 * NOMINAL_FLOW)) * (0.5 + 0.5 * concentration)
+        wet = self.flow_l_min / (0.8 * NOMINAL_FLOW)
+        wet = (wet if wet < 1.0 else 1.0) * (0.5 + 0.5 * concentration)
         return 1.0 + needs_coolant * (1.0 - wet)

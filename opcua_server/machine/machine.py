@@ -33,9 +33,10 @@ from opcua_server.machine.coolant import PUMP_WEAR, CoolantUnit
 from opcua_server.machine.faults.active import ActiveFaults
 from opcua_server.machine.mains import UNBALANCE, Grid, Mains
 from opcua_server.machine.motion.axes import Axes as FeedDrives
-from opcua_server.machine.motion.axes import AxisBlock, mean_load_percent, sums
+from opcua_server.machine.motion.axes import AxisBlock, drive, mean_load_percent, side_by_side, sums
 from opcua_server.machine.motion.block import MotionBlock
 from opcua_server.machine.motion.motion import Motion
+from opcua_server.machine.motion.tracks import MOST
 from opcua_server.machine.noise import BURST, GAUGE, PERSONALITY, Channel, Index, Noise, generator
 from opcua_server.machine.parameters import SAMPLE_S, VF2
 from opcua_server.machine.physics import Physics
@@ -44,6 +45,7 @@ from opcua_server.machine.process.load import TICK_S, TICKS
 from opcua_server.machine.process.process import SAMPLES_PER_TICK, CutBlock, Process
 from opcua_server.machine.process.stock import Stock
 from opcua_server.machine.process.ticks import Ticks
+from opcua_server.machine.process.tips import tips_along
 from opcua_server.machine.sensing import Sensing, sense
 from opcua_server.machine.sensors import DataLink
 from opcua_server.machine.shown import Shown
@@ -59,12 +61,13 @@ from opcua_server.machine.thermal import (
     MOTOR,
     NODES,
     SCREW_X,
+    SCREWS,
     Thermal,
     shop_floor_c,
 )
 from opcua_server.machine.tools import magazine
 from opcua_server.machine.upkeep import Upkeep
-from opcua_server.machine.work import Job, Library
+from opcua_server.machine.work import Library
 
 BLOCK_S: Final = 0.1
 SAMPLES: Final = 100
@@ -114,7 +117,7 @@ class Machine:
         self.magazine, self.faults = magazine(seed, number), ActiveFaults()
         self.process, self.meter = Process(), energy.EnergyMeter()
         self.upkeep = Upkeep()
-        self.thermal = Thermal(self.ambient_c)
+        self.thermal = Thermal(self.ambient_c(self.time_s))
         self._heat = [0.0] * NODES
         """W in each node, summed over the blocks since the temperatures moved on."""
         self.axes = FeedDrives(VF2.axes, PARKED)
@@ -135,8 +138,9 @@ class Machine:
         self._state, self._energy_state = self.controller.state, self.energy_state
         """As in the last block: to look it up takes as long as much of what a block works out."""
         self.shown = Shown()
-        self._tip: tuple[Job, float, Floats] | None = None
         self._power_error = 0.0
+        self.spindle_power_w = 0.0
+        """As the drive shows it, of the last block."""
         self._overloaded_s = 0.0
 
     @property
@@ -144,9 +148,9 @@ class Machine:
         """Machine time: since it was first switched on, over all restarts."""
         return self.block * BLOCK_S
 
-    @property
-    def ambient_c(self) -> float:
-        return shop_floor_c(self.time_s, self._day_phase, self.mean_ambient_c)
+    def ambient_c(self, now_s: float) -> float:
+        """Of the shop at a moment of machine time."""
+        return shop_floor_c(now_s, self._day_phase, self.mean_ambient_c)
 
     def step(self) -> None:
         """The next 100 ms."""
@@ -155,8 +159,11 @@ class Machine:
     def run(self, blocks: int) -> None:
         """That many times 100 ms. Of blocks that nobody looks at the axes are worked out several at a time.
 
-        They are up to a second long: nothing else depends on what the axes do before the temperatures move on.
+        They are up to a second long: nothing else depends on what the axes do before the temperatures move on. Who asks for more
+        than a second is in haste, and paths are worth more memory to him than to a server that lives in real time.
         """
+        if blocks > THERMAL_BLOCKS:
+            self.controller.motion.tracks.most = MOST
         begun: list[Begun] = []
         one = None
         for left in range(blocks, 0, -1):
@@ -169,7 +176,7 @@ class Machine:
             if seen or self.block % THERMAL_BLOCKS == 0:
                 self._end_all(begun, seen=seen)
         if one is not None:
-            sense([self], [one])
+            sense(self, one)
 
     def begin(self) -> Begun:
         """The next 100 ms without the axes; ``end`` must follow, at the latest when the temperatures are due."""
@@ -189,15 +196,16 @@ class Machine:
         spindle_w, shaft_w, friction_w, torque = self._turn(cut, physics, noise[Index.CUT_VARIATION])
         self._surround(cut, physics)
         auxiliary_w = energy.AUXILIARIES_W[self._energy_state] * (1.0 + 0.01 * noise[Index.AUXILIARY_POWER])
-        auxiliary_w += self.coolant.pump_power_w + W_PER_A * max(self.conveyor.current_a - IDLE_A, 0.0)
-        shown_power = self._spindle_power_noise(spindle_w, cut.power_w, noise)
+        over_a = self.conveyor.current_a - IDLE_A
+        auxiliary_w += self.coolant.pump_power_w + (W_PER_A * over_a if over_a > 0.0 else 0.0)
+        self.spindle_power_w = self._spindle_power_noise(spindle_w, cut.power_w, noise)
         self._heat_up(spindle_w, shaft_w, friction_w, cut, physics)
         self._watch(cut)
         self._gauge(cut)
         self.link.step(physics.link_loss, self.block, self.seed, self.number)
         self.sensing.read_flow(self, physics, noise)
         return Begun(
-            self.block, motion, cut, physics, noise, torque, shown_power, auxiliary_w, running, controller.locked_mm
+            self.block, motion, cut, physics, noise, torque, self.spindle_power_w, auxiliary_w, running, controller.locked_mm
         )  # fmt: skip
 
     def _end_all(self, begun: list[Begun], *, seen: bool) -> None:
@@ -207,15 +215,18 @@ class Machine:
             return
         if count > 1:
             Ticks.together([one.cut.ticks for one in begun])
-        rows = np.concatenate([one.rows for one in begun], axis=1)
-        force = np.repeat(np.concatenate([one.cut.force_n for one in begun], axis=1), SAMPLES_PER_TICK, axis=1)
-        followed = self.axes.follow(rows[:3], rows[3:], force)
+        force = np.repeat(side_by_side([one.cut.force_n for one in begun], 1), SAMPLES_PER_TICK, axis=1)
+        if self._axis_faults == _SOUND_AXES and begun[0].locked_mm is None:
+            followed = drive(self.axes.columns, self.axes.state, [[one.motion for one in begun]], force)
+        else:
+            rows = side_by_side([one.rows for one in begun], 1)
+            followed = self.axes.follow(rows[:3], rows[3:], force)
         watts, ways = sums(followed, count)
         for one, servo_w, way in zip(begun, watts.T.tolist(), ways.T.tolist(), strict=True):
             self.end(one, servo_w, way)
         if seen:
             last = followed.part(slice(-SAMPLES, None))
-            load_percent = mean_load_percent(self.axes.columns, last)
+            load_percent = mean_load_percent(self.axes.columns, last, 1)[:, 0].tolist()
             self.look(begun[-1], AxisBlock(self.axes.columns, last, watts[:, -1].tolist(), load_percent))
         begun.clear()
 
@@ -225,10 +236,11 @@ class Machine:
         return not (adapted or begun.locked_mm is not None or self._counts_matter(begun.physics))
 
     def end_alone(self, begun: Begun) -> None:
-        """Finish a block whose axes are worked out by themselves."""
+        """Finish a block whose axes are worked out by themselves, and let the sensors read."""
         if self._axes_change(begun.physics):
             self._adapt_axes(begun.physics)
         self._end_all([begun], seen=True)
+        sense(self, begun)
 
     def end(self, begun: Begun, servo_w: Sequence[float], way_mm_s: Sequence[float]) -> None:
         """Finish what ``begin`` began with what each axis did: mean power (W), and speed (mm/s) summed up over the samples."""
@@ -245,7 +257,9 @@ class Machine:
             self.mains.show(BLOCK_S * THERMAL_BLOCKS, *self.meter.taken(), self.grid.volts(begun.block * BLOCK_S))
             mean_w = np.array(heat)
             mean_w /= THERMAL_BLOCKS
-            self.thermal.step(BLOCK_S * THERMAL_BLOCKS, mean_w, self.ambient_c, physics.spindle_cooling, physics.coolant_exchange)
+            self.thermal.step(
+                BLOCK_S * THERMAL_BLOCKS, mean_w, self.ambient_c(self.time_s), physics.spindle_cooling, physics.coolant_exchange
+            )
             self._heat = [0.0] * NODES
         self.sensing.read_column(self, physics, begun.noise, begun.block - 1)
 
@@ -258,10 +272,12 @@ class Machine:
                 self._lost_mm = 0.0
         shown = self.shown
         shown.motion, shown.cut, shown.axes = begun.motion, begun.cut, axes
+        shown.fault_severities = self.faults.severities(self.time_s)
+        axes.screws_c = self.thermal.nodes[SCREWS].tolist()
 
-    def lubrication_bar(self, physics: Physics) -> float:
+    def lubrication_bar(self, now_s: float, physics: Physics) -> float:
         """In the main line of the way lubrication; the timer stands still with the control off."""
-        return lubrication_bar(self.time_s, self._air_phase, self._give_away * physics.oil_holding)
+        return lubrication_bar(now_s, self._air_phase, self._give_away * physics.oil_holding)
 
     @property
     def energy_state(self) -> energy.EnergyState:
@@ -269,38 +285,24 @@ class Machine:
 
     # --- physics of a block ---------------------------------------------------------------------------------------
     def _cut(self, motion: MotionBlock, physics: Physics) -> CutBlock:
-        job, moves = self.controller.job, motion.moves
-        ticks = slice(SAMPLES_PER_TICK - 1, None, SAMPLES_PER_TICK)
-        tips = motion.rows[:3, ticks].T
+        controller = self.controller
         # In a dry run nobody clamps a blank; under machine lock the tool stays away from it.
-        modifiers = self.controller.modifiers
-        tool = None if modifiers["DryRun"] or modifiers["TestMode"] else self.controller.tool
-        if job is not None:
-            length = self.controller.modal.tool_length
-            tips = tips - self._tip_zero(job, length)
-            if len(moves) > 1 and any(one.modal.tool_length != length for one in moves):
-                index = motion.move_index[ticks].tolist()
-                tips[:, 2] -= [moves[i].modal.tool_length - length if i >= 0 else 0.0 for i in index]
+        modifiers = controller.modifiers
+        tool = None if modifiers["DryRun"] or modifiers["TestMode"] else controller.tool
+        job = controller.job
+        tips = tips_along(motion, job.origin_mm if job is not None else None, controller.modal.tool_length)
         wet = self.coolant.wear_factor(0.8, physics.coolant_concentration)
         return self.process.step(tips, tool, self.spindle.speed_rpm, physics, wet)
 
-    def _tip_zero(self, job: Job, length_mm: float) -> Floats:
-        """Where the axes stand when the tip of a tool of that length is at the blank's zero."""
-        known = self._tip
-        if known is None or known[0] is not job or known[1] != length_mm:
-            x, y, z = job.origin_mm
-            known = self._tip = (job, length_mm, np.array((x, y, z + length_mm)))
-        return known[2]
-
     def _turn(self, cut: CutBlock, physics: Physics, variation: float) -> tuple[float, float, float, float]:
         """Spindle over the block: electrical, shaft and friction power in W, torque in N·m, all mean."""
-        spindle, bearing = self.spindle, float(self.thermal.nodes[BEARING])
-        friction = physics.bearing_friction * self._bearing_preload
+        spindle, bearing = self.spindle, self.thermal.nodes.item(BEARING)
+        friction, speed = physics.bearing_friction * self._bearing_preload, spindle.speed_rpm
         factor = 1.0 + CUT_VARIATION * variation
-        if spindle.speed_rpm == 0.0 and spindle.commanded_rpm == 0.0:
+        if speed == 0.0 and spindle.commanded_rpm == 0.0:
             spindle.step(BLOCK_S, 0.0, friction, bearing)
             return spindle.power_w, 0.0, 0.0, 0.0
-        if spindle.speed_rpm == spindle.target_rpm and cut.most_torque_nm < rated_torque_nm(spindle.speed_rpm):
+        if speed == spindle.target_rpm and cut.most_torque_nm < rated_torque_nm(speed):
             # At speed every tick differs by its cutting torque only: one step with the mean is exact.
             spindle.step(BLOCK_S, factor * cut.mean_torque_nm, friction, bearing)
             return spindle.power_w, spindle.shaft_power_w, spindle.friction_w, spindle.torque_nm
@@ -315,18 +317,15 @@ class Machine:
 
     def _surround(self, cut: CutBlock, physics: Physics) -> None:
         """Coolant, air and chips."""
-        controller, process = self.controller, self.process
-        chips_kg = cut.removed_mm3 * process.stock.blank.material.kg_mm3 if cut.removed_mm3 and process.stock else 0.0
-        self.conveyor.step(
-            BLOCK_S, self._energy_state == "working", chips_kg, physics.conveyor_drag, physics.conveyor_slip
-        )  # fmt: skip
-        delivery = physics.pump_delivery * self.conveyor.strainer_share
+        controller, stock, conveyor, now_s = self.controller, self.process.stock, self.conveyor, self.time_s
+        chips_kg = cut.removed_mm3 * stock.blank.material.kg_mm3 if cut.removed_mm3 and stock is not None else 0.0
+        conveyor.step(BLOCK_S, self._energy_state == "working", chips_kg, physics.conveyor_drag, physics.conveyor_slip)
+        delivery = physics.pump_delivery * conveyor.strainer_share
         self.coolant.step(BLOCK_S, delivery, physics.pump_ripple, physics.coolant_leak_percent_h)
-        self.air.step(
-            BLOCK_S, self.time_s, self._air_phase, self.spindle.speed_rpm > 0.0, controller.changing_tool, physics.air_loss
-        )  # fmt: skip
+        turns = self.spindle.speed_rpm > 0.0
+        self.air.step(BLOCK_S, now_s, self._air_phase, turns, controller.changing_tool, physics.air_loss)
         controller.clamping_s = self.air.clamping_s
-        self.fall_timer.step(self.time_s, self._air_phase, self._give_away * physics.oil_holding)
+        self.fall_timer.step(now_s, self._air_phase, self._give_away * physics.oil_holding)
 
     def _axes_change(self, physics: Physics) -> bool:
         return (physics.extra_backlash_mm, physics.extra_friction, physics.stick) != self._axis_faults
@@ -362,7 +361,7 @@ class Machine:
         heat = self._heat
         if spindle_w > 0.0 or shaft_w != 0.0:
             shaft_w = abs(shaft_w)
-            heat[MOTOR] += max(spindle_w - shaft_w, 0.0) + (shaft_w * (1.0 - EFFICIENCY) if spindle_w <= shaft_w else 0.0)
+            heat[MOTOR] += spindle_w - shaft_w if spindle_w > shaft_w else shaft_w * (1.0 - EFFICIENCY)
             heat[BEARING] += BEARING_SHARE * friction_w
             heat[HOUSING] += HOUSING_SHARE * friction_w
         heat[COLUMN] += physics.column_heat_w
@@ -373,13 +372,16 @@ class Machine:
         """Machine alarms: what the builder's ladder program looks at."""
         controller = self.controller
         spindle = self.spindle
-        too_heavy = cut.mean_torque_nm > 0.0 and cut.mean_torque_nm > OVERLOAD * rated_torque_nm(spindle.speed_rpm)
+        torque_nm = cut.mean_torque_nm
+        too_heavy = torque_nm > 0.0 and torque_nm > OVERLOAD * rated_torque_nm(spindle.speed_rpm)
         stalled = self.process.engagement.area_mm2 > 0.0 and spindle.speed_rpm < STALLED * spindle.commanded_rpm
         if too_heavy or stalled:
             self._overloaded_s += BLOCK_S
         elif self._overloaded_s > 0.0:
             self._overloaded_s = max(self._overloaded_s - 0.2 * BLOCK_S, 0.0)
-        if self._overloaded_s > 0.25 and controller.state is _RUNNING:
+        if controller.state is not _RUNNING:
+            return
+        if self._overloaded_s > 0.25:
             controller.raise_alarm("EX1005", "SPINDLE OVERLOAD", details={"Tool": controller.tool_number})
         if self.coolant.level_percent < 8.0 and self.coolant.on and controller.state is _RUNNING:
             controller.raise_alarm("EX1020", "COOLANT LEVEL LOW")

@@ -43,11 +43,13 @@ class AirUnit:
         net = NET_LOW_BAR + NET_SPAN_BAR * (4.0 * at if at < 0.25 else (1.0 - at) / 0.75)
         flow = TOOL_CHANGE_FLOW if changing else SEALING_FLOW if spindle_turns else 0.05
         behind = net - loss * (CLOGGED_BAR + CLOGGED_FLOW_BAR * flow * flow)
-        target = min(REGULATED_BAR, behind) - REGULATOR_DROP_BAR * flow
-        self.pressure_bar += (target - self.pressure_bar) * (1.0 - math.exp(-dt_s / SETTLE_S))
-        self.low_s = self.low_s + dt_s if self.pressure_bar < LEAST_BAR else 0.0
+        target = (behind if behind < REGULATED_BAR else REGULATED_BAR) - REGULATOR_DROP_BAR * flow
+        bar = self.pressure_bar
+        self.pressure_bar = bar = bar + (target - bar) * (1.0 - math.exp(-dt_s / SETTLE_S))
+        self.low_s = self.low_s + dt_s if bar < LEAST_BAR else 0.0
 
     @property
     def clamping_s(self) -> float:
         """How much longer a tool change takes than at the regulated pressure: speed of a cylinder follows the root of pressure."""
-        return CLAMP_S * (math.sqrt(REGULATED_BAR / max(self.pressure_bar, 1.0)) ** 3 - 1.0)
+        bar = self.pressure_bar
+        return CLAMP_S * (math.sqrt(REGULATED_BAR / (bar if bar > 1.0 else 1.0)) ** 3 - 1.0)

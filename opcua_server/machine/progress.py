@@ -16,11 +16,14 @@ class Progress:
         self._ahead: deque[Move] = deque()
         """Moves that motion has taken from the program and not yet begun."""
         self._begun = 0
+        self._percent = (0, 0.0)
+        """Share of the time that is done, behind the number of moves that have begun."""
 
     def counted(self, moves: Iterator[Move]) -> Iterator[Move]:
         """The moves of a new run."""
         self._ahead.clear()
         self._begun = 0
+        self._percent = (0, 0.0)
         return self._taken(moves)
 
     def _taken(self, moves: Iterator[Move]) -> Iterator[Move]:
@@ -39,5 +42,7 @@ class Progress:
         """Planned time of the moves that are done, of that of all; an M30 that was reached is 100."""
         if job is None or job.total_s <= 0.0 or self._begun < 2:
             return 0.0
-        done = min(self._begun - 1, len(job.planned_s)) - 1
-        return min(100.0, 100.0 * float(job.planned_s[done]) / job.total_s)
+        if self._percent[0] != self._begun:
+            done = min(self._begun - 1, len(job.planned_s)) - 1
+            self._percent = (self._begun, min(100.0, 100.0 * float(job.planned_s[done]) / job.total_s))
+        return self._percent[1]

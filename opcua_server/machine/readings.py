@@ -35,10 +35,7 @@ C = Channel
 SENSORS: Final = (
     Sensor("Spindle/ActSpeed", C.SPINDLE_SPEED, 0.0, 0.0018, 0.0, 12_000.0),
     Sensor("Spindle/ActTorque", C.SPINDLE_TORQUE, 0.0, 0.0, -150.0, 150.0),
-    Sensor("Spindle/Temperature", C.SPINDLE_TEMPERATURE, 0.08, 0.0, 0.0, 120.0),
-    Sensor("Spindle/MotorTemperature", C.MOTOR_TEMPERATURE, 0.15, 0.0, 0.0, 180.0),
     Sensor("Coolant/Pressure", C.COOLANT_PRESSURE, 0.0, 0.0, 0.0, 40.0),
-    Sensor("Coolant/Temperature", C.COOLANT_TEMPERATURE, 0.07, 0.0, 0.0, 80.0),
     Sensor("Coolant/Level", C.COOLANT_LEVEL, 0.15, 0.0, 0.0, 100.0),
     Sensor("Air/Pressure", C.AIR_PRESSURE, 0.02, 0.0, 0.0, 12.0),
     Sensor("Hydraulics/Pressure", C.HYDRAULIC_PRESSURE, 0.25, 0.0, 0.0, 100.0),
@@ -46,6 +43,9 @@ SENSORS: Final = (
     # Chips come in clumps: the torque of the belt varies by a tenth.
     Sensor("ChipConveyor/Current", C.CONVEYOR_CURRENT, 0.0, 0.1, 0.0, 10.0),
     Sensor("Environment/Temperature", C.AMBIENT_SENSOR, 0.06, 0.0, -10.0, 60.0),
+    Sensor("Spindle/Temperature", C.SPINDLE_TEMPERATURE, 0.08, 0.0, 0.0, 120.0),
+    Sensor("Spindle/MotorTemperature", C.MOTOR_TEMPERATURE, 0.15, 0.0, 0.0, 180.0),
+    Sensor("Coolant/Temperature", C.COOLANT_TEMPERATURE, 0.07, 0.0, 0.0, 80.0),
     Sensor("Structure/ThermalGrowthZ", C.GROWTH, 0.25, 0.0, -200.0, 200.0),
     *(Sensor(f"Axes/{axis}/Temperature", Channel[f"SCREW_{axis}"], 0.06, 0.0, -10.0, 120.0) for axis in AXES),
     # Means of the block: the drive's meters are good to a few per cent of what they show, and power is what a drive can give or
@@ -53,7 +53,9 @@ SENSORS: Final = (
     *(Sensor(f"Axes/{axis}/ActLoad", Channel[f"AXIS_{axis}_LOAD"], 0.4, 0.03, 0.0, 200.0) for axis in AXES),
     *(Sensor(f"Axes/{axis}/ActPower", Channel[f"AXIS_{axis}_LOAD"], 4.0, 0.03, -8000.0, 8000.0) for axis in AXES),
 )
-TORQUE, RIPPLE = 1, 4
+"""Those that have something to measure as soon as a block has begun, of heat, and of the axes."""
+OF_BEGUN, OF_HEAT, OF_AXES = slice(0, 9), slice(9, 16), slice(16, 22)
+TORQUE, RIPPLE = 1, 2
 """Rows of the sensors whose spread is the machine's: the pump's ripple, and friction and cut in the torque."""
 
 
@@ -84,7 +86,10 @@ SWING: Final = slice(len(SIGNALS), len(SIGNALS) + len(AXES))
 READ: Final = SWING.stop
 CAUSES: Final = 12
 """Of vibration: the arguments of ``vibration.parts``."""
+TOOTH: Final = len(SENSORS) + 2
+"""Row of one of them, the force of a tooth."""
 ROWS: Final = len(SENSORS) + CAUSES + 2
+"""Of what there is to be read: what the sensors measure, the causes of vibration, spreads of torque and coolant pressure."""
 
 
 def _column(values: list[float]) -> Floats:

@@ -1,7 +1,8 @@
 """What the sensors of a machine say after a block, each with its own error, and what a broken one says.
 
-    machine --look--> its true values, a row --.
-    machine --look--> ...                     --+--> readings.read --> Shown of each: a window of what all of them say
+    block begun --look--> LOOK values --.
+    heat -------- warm -----------------+--> readings.read --> Shown of each: a window of what all of them say
+    axes -------------------------------'
 
 Sensors that fail do so here: the state behind them stays as it is.
 """
@@ -9,16 +10,18 @@ Sensors that fail do so here: the state behind them stays as it is.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from opcua_server.machine.noise import TAPER_SEAT, Channel, Index, generator
 from opcua_server.machine.physics import Physics
-from opcua_server.machine.readings import Floats, read
+from opcua_server.machine.process.load import TICKS
+from opcua_server.machine.process.process import SAMPLES_PER_TICK
+from opcua_server.machine.readings import CAUSES, OF_BEGUN, TOOTH, Floats, read
 from opcua_server.machine.sensors import StickingSensor, loose_plug
-from opcua_server.machine.spindle import friction_nm
+from opcua_server.machine.spindle import Values, friction_nm
 from opcua_server.machine.thermal import COLUMN, growth_z_um
 from opcua_server.machine.vibration import STILL, Parts
 
@@ -29,17 +32,54 @@ if TYPE_CHECKING:
 BARE_UNBALANCE_MM_S: Final = 0.2
 """Of the spindle without a holder."""
 ALONE: Final = -1
+_LAST: Final = TICKS * SAMPLES_PER_TICK - 1
+"""Sample of a block."""
 
 
-def sense(machines: Sequence[Machine], begun: Sequence[Begun]) -> Floats:
-    """Let the sensors of machines read, each after its block, which must have ended. What they say: (READ, machines)."""
-    true = np.array([machine.sensing.look(machine, one) for machine, one in zip(machines, begun, strict=True)]).T.copy()
-    normal = np.array([machine.noise.row(one.block - 1) for machine, one in zip(machines, begun, strict=True)]).T.copy()
-    said, vibration = read(true, normal)
-    for k, machine in enumerate(machines):
-        machine.shown.read = said[:, k]
-        machine.sensing.felt(vibration, k if len(machines) > 1 else ALONE)
-    return said
+LOOK: Final = OF_BEGUN.stop + CAUSES + 2
+
+
+def sense(machine: Machine, begun: Begun) -> None:
+    """Let the sensors of a machine read after a block, which must have ended."""
+    looked, axes = machine.sensing.look(machine, begun), machine.shown.axes
+    if axes is None:
+        raise ValueError("no block has ended")
+    *measured, spread_nm = warm(machine.thermal.nodes.tolist(), looked[-1], looked[0], looked[1])
+    loads = (*axes.mean_load_percent, *axes.mean_power_w)
+    true = np.array((
+        *looked[OF_BEGUN], *measured, *loads, *looked[OF_BEGUN.stop : -2], spread_nm, looked[-2]
+    ))  # fmt: skip
+    true[TOOTH] = begun.cut.tooth_force_n
+    said, vibration = read(true[:, None], machine.noise.row(begun.block - 1)[:, None])
+    machine.shown.read = said[:, 0]
+    machine.sensing.felt(vibration, ALONE)
+
+
+def sense_all(
+    looked: Floats, tooth_n: Sequence[float], nodes: Floats, load_percent: Floats, watts: Floats, normal: Floats
+) -> tuple[Floats, Parts]:
+    """As ``sense`` of many machines or blocks: what sensors say, (READ, n), and their vibration.
+
+    ``looked``: (n, LOOK); ``tooth_n``: force of a tooth in each; ``nodes``: temperatures, (n, NODES); ``load_percent``, ``watts``:
+    of the axes, (3, n) each; ``normal``: (n, channels).
+    """
+    rows = looked.T
+    *measured, spread_nm = warm(nodes.T, rows[-1], rows[0], rows[1])
+    true = np.concatenate(
+        (rows[OF_BEGUN], measured, load_percent, watts, rows[OF_BEGUN.stop : -2], spread_nm[None], rows[-2:-1])
+    )  # fmt: skip
+    true[TOOTH] = tooth_n
+    return read(true, normal.T)
+
+
+def warm(nodes_c: Iterable[Values], drift_k: Values, speed_rpm: Values, torque_nm: Values) -> tuple[Values, ...]:
+    """What sensors of heat measure, in the order of ``readings.OF_HEAT``, and how the reading of the torque spreads (N m).
+
+    ``nodes_c``: in the order of ``thermal``; ``drift_k``: of the bearing's sensor.
+    """
+    motor_c, bearing_c, housing_c, column_c, x_c, y_c, z_c, coolant_c = nodes_c
+    spread_nm = 0.05 * friction_nm(speed_rpm, 1.0, bearing_c) + 0.02 * abs(torque_nm)
+    return bearing_c + drift_k, motor_c, coolant_c, growth_z_um(bearing_c, housing_c, column_c), x_c, y_c, z_c, spread_nm
 
 
 class Sensing:
@@ -75,46 +115,36 @@ class Sensing:
             shown.statuses["Structure/Temperature"] = status
 
     def look(self, machine: Machine, begun: Begun) -> tuple[float, ...]:
-        """What there is to be read after a block, in the order of ``readings.read``. Fills what of ``shown`` is no measurement."""
-        shown, physics, cut, coolant = machine.shown, begun.physics, begun.cut, machine.coolant
-        axes, tool, chatter, speed = shown.axes, machine.controller.tool, cut.chatter, machine.spindle.speed_rpm
+        """What there is to be read of a block that has begun, ``LOOK`` values: what sensors measure (``readings.OF_BEGUN``), the
+        causes of vibration but the force of a tooth, the ripple of the coolant's pressure, the drift of the bearing's sensor."""
+        physics, cut, coolant = begun.physics, begun.cut, machine.coolant
+        tool, chatter, speed = machine.controller.tool, cut.chatter, machine.spindle.speed_rpm
         now_s = machine.time_s
-        motor_c, bearing_c, housing_c, column_c, x_c, y_c, z_c, coolant_c = machine.thermal.nodes.tolist()
-        hydraulic_bar, shown.hydraulics_charge = machine.controller.hydraulics.at(now_s)
-        shown.fault_severities = machine.faults.severities(now_s)
-        if axes is None:
-            raise ValueError("no block has ended")
-        axes.screws_c = (x_c, y_c, z_c)
+        hydraulic_bar, machine.shown.hydraulics_charge = machine.controller.hydraulics.at(now_s)
+        teeth, wear_mm = (tool.type.teeth, tool.flank_wear_mm) if tool else (0, 0.0)
         return (
             speed,
             begun.torque_nm,
-            bearing_c + physics.bearing_sensor_drift_k,
-            motor_c,
             coolant.pressure_bar,
-            coolant_c,
             coolant.level_percent,
             machine.air.pressure_bar,
             hydraulic_bar,
-            machine.lubrication_bar(physics),
+            machine.lubrication_bar(now_s, physics),
             machine.conveyor.current_a,
-            machine.ambient_c,
-            growth_z_um(bearing_c, housing_c, column_c),
-            x_c, y_c, z_c,
-            *axes.mean_load_percent,
-            *axes.mean_power_w,
+            machine.ambient_c(now_s),
             speed,
             self._unbalance(machine, physics),
-            cut.tooth_force_n,
-            tool.type.teeth if tool else 0,
-            begun.motion.feed_mm_s.item(-1),
-            tool.flank_wear_mm if tool else 0.0,
+            0.0,
+            teeth,
+            begun.motion.at(_LAST)[2],
+            wear_mm,
             physics.bearing_defect,
             cut.once_per_turn_n,
             chatter.growth, chatter.frequency_hz,
             cut.chip_mm,
             1.0 / physics.damping - 1.0,
-            0.05 * friction_nm(speed, 1.0, bearing_c) + 0.02 * abs(begun.torque_nm),
             coolant.ripple_bar,
+            physics.bearing_sensor_drift_k,
         )  # fmt: skip
 
     @property

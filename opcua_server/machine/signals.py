@@ -4,16 +4,16 @@ A row is an attribute of one of the machine's parts, or an expression of the ``V
 and which of the block's samples. What sensors measure has its rows in ``readings``. Adding a signal is a row in the catalogue and
 a row here or there.
 
-    state ----------- state_rows   --.
-    attributes ------ known        --+
-    expressions ----- worked_out   --+--> table of many machines (machines, signals), or numbers of one
-    sensors --------- SIGNALS      --+
-    axes at a sample  MOVING       --'
+    state ----------- state_rows --.
+    attributes ------ Known        +-- of_begun, when a block has begun --.
+    expressions ----- worked_out --'                                      |
+    meter, column --- Known ---------- of_ended, when its axes are known -+--> table of many machines or blocks (n, signals),
+    sensors --------- SIGNALS --------------------------------------------+    or numbers of one
+    axes at a sample  MOVING ---------------------------------------------'
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import inf
 from operator import attrgetter, itemgetter
 from typing import Final, NamedTuple
@@ -25,6 +25,7 @@ from nodesets import states
 from nodesets.catalogue import AXES, NUMERIC, PHASES, STACKLIGHT
 from nodesets.states import MachineState
 from opcua_server.machine import guard
+from opcua_server.machine.begun import Begun
 from opcua_server.machine.energy import BY_STATE, ENERGY_STATES
 from opcua_server.machine.faults import FAULTS
 from opcua_server.machine.machine import BLOCK_S, SAMPLES, Machine
@@ -37,39 +38,42 @@ from opcua_server.machine.spindle import EFFICIENCY, EXCITATION_W, rated_power_w
 STANDING_MM_S: Final = 0.02
 CURRENT_RIPPLE_NM: Final = 0.3
 CURRENT_LIMIT_NM: Final = 40.0
-_EMERGENCY_STOP, _OFF = MachineState.EMERGENCY_STOP, MachineState.OFF
+_EMERGENCY_STOP, _OFF, _RUNNING = MachineState.EMERGENCY_STOP, MachineState.OFF, MachineState.RUNNING
 _PROGRAM_STATES: Final = frozenset({MachineState.RUNNING, MachineState.HELD, MachineState.ALARM})
-_NONE: Final = [0.0, 0.0, 0.0]
+_NONE: Final = (0.0, 0.0, 0.0)
 
 
 class View:
     """A machine at one sample of its last block.
 
     ``sample``: 0 to 99, index into that block; ``started_block``: block at which the server started; ``speed``: simulated
-    seconds per second.
+    seconds per second; ``begun``: the last block, where it has not ended yet.
     """
 
-    def __init__(self, machine: Machine, sample: int = SAMPLES - 1, started_block: int = 0, speed: float = 1.0) -> None:
+    __slots__ = ("controller", "cut", "feed_mm_s", "machine", "move", "remaining_mm", "sample", "since_start_s", "speed", "state")
+
+    def __init__(
+        self, machine: Machine, sample: int = SAMPLES - 1, started_block: int = 0, speed: float = 1.0, begun: Begun | None = None
+    ) -> None:
         self.machine, self.sample, self.speed = machine, sample, speed
-        self.controller, self.shown = machine.controller, machine.shown
-        self.state = self.controller.state
-        self.tool = self.controller.tool
+        self.controller = control = machine.controller
+        self.state = state = control.state
         self.since_start_s = (machine.block - started_block) * BLOCK_S - (SAMPLES - 1 - sample) * BLOCK_S / SAMPLES
-        self.remaining_mm, self.feed_mm_s = _NONE, 0.0
-        motion = self.shown.motion
-        self.move: Move | None = self.controller.active if self.state in _PROGRAM_STATES else None
+        motion, self.cut = (machine.shown.motion, machine.shown.cut) if begun is None else (begun.motion, begun.cut)
+        self.move: Move | None = control.active if state in _PROGRAM_STATES else None
         if motion is None:
+            self.remaining_mm, self.feed_mm_s = _NONE, 0.0
             return
-        index = motion.move_index.item(sample)
-        if index >= 0 and self.move is not None:
-            self.move = motion.moves[index]
-        self.remaining_mm = motion.remaining_mm(sample)
-        self.feed_mm_s = motion.feed_mm_s.item(sample) if self.controller.locked_mm is None else 0.0
+        move, self.remaining_mm, self.feed_mm_s = motion.at(sample)
+        if move is not None and self.move is not None:
+            self.move = move
+        if control.locked_mm is not None:
+            self.feed_mm_s = 0.0
 
     def axes(self) -> Floats:
         """What the axes do at the sample (6, axes); see ``motion.axes.as_read``. Before the first block they stand."""
-        if self.shown.axes is not None:
-            return self.shown.axes.at(self.sample)
+        if self.machine.shown.axes is not None:
+            return self.machine.shown.axes.at(self.sample)
         at = np.zeros((6, len(AXES)))
         at[[COMMAND, POSITION, MOTOR]] = self.controller.motion.position_mm
         return at
@@ -87,8 +91,8 @@ class View:
         speed_rpm = self.machine.spindle.speed_rpm
         if speed_rpm == 0.0:
             return 0.0
-        mechanical_w = max(self.machine.meter.spindle_w - EXCITATION_W, 0.0) * EFFICIENCY
-        return min(100.0 * mechanical_w / rated_power_w(speed_rpm), 200.0)
+        mechanical_w = (self.machine.spindle_power_w - EXCITATION_W) * EFFICIENCY
+        return min(100.0 * mechanical_w / rated_power_w(speed_rpm), 200.0) if mechanical_w > 0.0 else 0.0
 
     def block_text(self) -> list[str]:
         """The block that is executed and the two after it; at a stand the first three of the program."""
@@ -162,13 +166,9 @@ SPINDLE: Final = (
     Known("Spindle/CmdSpeed", "commanded_rpm"),
     Known("Spindle/AnglePos", "angle_deg"),
 )
-METER: Final = (
-    Known("Spindle/ActPower", "spindle_w", high=30_000.0),
-    Known("Power/Total", "total_w", per=1000.0),
-    Known("Power/Spindle", "spindle_w", per=1000.0, high=30.0),
-    Known("Power/Servo", "servo_w", per=1000.0),
-    Known("Power/Auxiliary", "auxiliary_w", per=1000.0),
-    Known("Power/Energy", "energy_j", per=3.6e6),
+CUT: Final = (
+    Known("Tool/CuttingSpeed", "cutting_speed_m_min"),
+    Known("Tool/ChipLoad", "chip_load_mm"),
 )
 MAINS: Final = (
     *(Known(f"Power/Voltage{phase}", "volts") for phase in PHASES),
@@ -180,12 +180,9 @@ MAINS: Final = (
 )
 """In the order of ``Mains.row``."""
 SHOWN: Final = (
-    Known("Tool/CuttingSpeed", "cut.cutting_speed_m_min"),
-    Known("Tool/ChipLoad", "cut.chip_load_mm"),
     Known("Coolant/Flow", "coolant_flow"),
     Known("Hydraulics/IsCharging", "hydraulics_charge"),
     Known("Part/Roughness", "part_roughness_um", high=25.0),
-    Known("Structure/Temperature", "column_c"),
 )
 MACHINE: Final = (
     Known("Coolant/IsOn", "coolant.on"),
@@ -194,68 +191,86 @@ MACHINE: Final = (
     Known("Upkeep/WayLube", "upkeep.lube_percent"),
     Known("Lubrication/FallTime", "fall_timer.last_s", high=600.0),
 )
-_KNOWN: Final = (*CONTROL, *SPINDLE, *METER, *MAINS, *SHOWN, *MACHINE)
-_of_control, _of_spindle, _of_meter, _of_shown, _of_machine = (
-    attrgetter(*(one.attribute for one in table)) for table in (CONTROL, SPINDLE, METER, SHOWN, MACHINE)
+ENDED: Final = (
+    Known("Spindle/ActPower", "meter.spindle_w", high=30_000.0),
+    Known("Power/Total", "meter.total_w", per=1000.0),
+    Known("Power/Spindle", "meter.spindle_w", per=1000.0, high=30.0),
+    Known("Power/Servo", "meter.servo_w", per=1000.0),
+    Known("Power/Auxiliary", "meter.auxiliary_w", per=1000.0),
+    Known("Power/Energy", "meter.energy_j", per=3.6e6),
+    Known("Structure/Temperature", "shown.column_c"),
+)
+"""What a machine has when the axes of its block are known."""
+_BEGUN: Final = (*CONTROL, *SPINDLE, *CUT, *SHOWN, *MACHINE)
+_KNOWN: Final = (*_BEGUN, *ENDED, *MAINS)
+_of_control, _of_spindle, _of_cut, _of_shown, _of_machine, _of_ended = (
+    attrgetter(*(one.attribute for one in table)) for table in (CONTROL, SPINDLE, CUT, SHOWN, MACHINE, ENDED)
 )
 
+WORKED_OUT: Final = (
+    "Machine/EndUserObligated", "Machine/BuilderObligated", "Machine/PowerOnDuration", "Machine/AlarmCount",
+    "Channel/ActFeedrate", "Channel/CmdFeedrate", "Channel/DryRunFeed",
+    "Channel/SingleBlock", "Channel/DryRun", "Channel/OptionalStop", "Channel/BlockSkip", "Channel/TestMode",
+    "Channel/Progress", "Channel/RemainingTime",
+    "Spindle/ActLoad", "Spindle/ActStatus", "Spindle/ActTurnDirection", "Spindle/IsRotating",
+    "Tool/Diameter", "Tool/Teeth", "Tool/WearPercent", "Tool/CuttingTime",
+    "Tool/InCut", "Lubrication/Level", "Door/IsClosed", "Door/IsLocked", "Simulation/Time", "Simulation/Speed",
+    "Axes/X/RemDist", "Axes/Y/RemDist", "Axes/Z/RemDist",
+    "Axes/X/ZeroOffset", "Axes/Y/ZeroOffset", "Axes/Z/ZeroOffset",
+)  # fmt: skip
+"""What has to be worked out for one machine, in the order of ``worked_out``."""
 
-def known(v: View) -> tuple[float, ...]:
-    """Values of the attributes in the tables above."""
-    machine = v.machine
+
+def worked_out(v: View) -> tuple[float, ...]:
+    """Values of ``WORKED_OUT``."""
+    machine, control, state, move = v.machine, v.controller, v.state, v.move
+    spindle, tool, upkeep, runs = machine.spindle, control.tool, machine.upkeep, state is _RUNNING
+    locked = runs or guard.is_locked(control)
+    done_percent = control.progress.percent(control.job)
+    left_s = control.remaining_s(done_percent)
+    single_block, dry_run, optional_stop, block_skip, test_mode = _modifiers(control.modifiers)
     return (
-        *_of_control(v.controller), *_of_spindle(machine.spindle), *_of_meter(machine.meter), *machine.mains.row(),
-        *_of_shown(v.shown), *_of_machine(machine),
+        *(_USER if runs else obligated(state, control.maintenance, upkeep)),
+        (machine.time_s - control.off_s) / 3600.0, len(control.alarms),
+        v.feed_mm_s * 60.0, min(move.feed, 25400.0) if move else 0.0, control.motion.machine.path.dry_run_mm_s * 60.0,
+        single_block, dry_run, optional_stop, block_skip, test_mode,
+        done_percent, left_s if left_s < 86400.0 else 86400.0,
+        v.spindle_load_percent(), v.spindle_status(), spindle.direction % 3, spindle.speed_rpm > 0.0,
+        *((tool.type.diameter_mm, tool.type.teeth, tool.measured_percent, tool.cutting_time_s / 60.0) if tool else _NO_TOOL),
+        v.cut.in_cut_s > 0.0, 100.0 - upkeep.lube_percent, locked or guard.is_closed(control, locked), locked,
+        v.since_start_s if v.since_start_s > 0.0 else 0.0, v.speed,
+        *v.remaining_mm,
+        *control.modal.zero_offset,
     )  # fmt: skip
 
 
-def worked_out(v: View) -> dict[str, float]:
-    """What has to be worked out for one machine, by name of the signal."""
-    control, spindle, tool, move, locked = v.controller, v.machine.spindle, v.tool, v.move, guard.is_locked(v.controller)
-    done_percent, modifiers, upkeep = control.progress.percent(control.job), control.modifiers, v.machine.upkeep
-    by_user, by_builder = obligated(v.state, control.maintenance, upkeep)
-    (left_x, left_y, left_z), (zero_x, zero_y, zero_z) = v.remaining_mm, control.modal.zero_offset
-    return {
-        "Machine/EndUserObligated": by_user,
-        "Machine/BuilderObligated": by_builder,
-        "Machine/PowerOnDuration": (v.machine.time_s - control.off_s) / 3600.0,
-        "Machine/AlarmCount": len(control.alarms),
-        "Channel/ActFeedrate": v.feed_mm_s * 60.0,
-        "Channel/CmdFeedrate": min(move.feed, 25400.0) if move else 0.0,
-        "Channel/DryRunFeed": control.motion.machine.path.dry_run_mm_s * 60.0,
-        "Channel/SingleBlock": modifiers["SingleBlock"],
-        "Channel/DryRun": modifiers["DryRun"],
-        "Channel/OptionalStop": modifiers["OptionalStop"],
-        "Channel/BlockSkip": modifiers["BlockSkip"],
-        "Channel/TestMode": modifiers["TestMode"],
-        "Channel/Progress": done_percent,
-        "Channel/RemainingTime": min(control.remaining_s(done_percent), 86400.0),
-        "Spindle/ActLoad": v.spindle_load_percent(),
-        "Spindle/ActStatus": v.spindle_status(),
-        "Spindle/ActTurnDirection": spindle.direction % 3,
-        "Spindle/IsRotating": spindle.speed_rpm > 0.0,
-        "Tool/Diameter": tool.type.diameter_mm if tool else 0.0,
-        "Tool/Teeth": tool.type.teeth if tool else 0,
-        "Tool/WearPercent": tool.measured_percent if tool else 0.0,
-        "Tool/CuttingTime": tool.cutting_time_s / 60.0 if tool else 0.0,
-        "Tool/InCut": v.shown.cut.in_cut_s > 0.0,
-        "Lubrication/Level": 100.0 - upkeep.lube_percent,
-        "Door/IsClosed": guard.is_closed(control, locked),
-        "Door/IsLocked": locked,
-        "Simulation/Time": max(v.since_start_s, 0.0),
-        "Simulation/Speed": v.speed,
-        "Axes/X/RemDist": left_x,
-        "Axes/Y/RemDist": left_y,
-        "Axes/Z/RemDist": left_z,
-        "Axes/X/ZeroOffset": zero_x,
-        "Axes/Y/ZeroOffset": zero_y,
-        "Axes/Z/ZeroOffset": zero_z,
-    }
+_modifiers: Final = itemgetter("SingleBlock", "DryRun", "OptionalStop", "BlockSkip", "TestMode")
+_NO_TOOL: Final = (0.0, 0, 0.0, 0.0)
+_USER: Final = (True, False)
+"""Who has to act while a program runs."""
+
+
+def of_begun(v: View) -> tuple[float, ...]:
+    """What a block shows as soon as it has begun, ``BEGUN`` values: the row of the state, what is known, what is worked out."""
+    machine = v.machine
+    return (
+        v.state * 2 + (machine.block % 10 >= 5), *_of_control(v.controller), *_of_spindle(machine.spindle), *_of_cut(v.cut),
+        *_of_shown(machine.shown), *_of_machine(machine), *worked_out(v),
+    )  # fmt: skip
+
+
+BEGUN: Final = 1 + len(_BEGUN) + len(WORKED_OUT)
+
+
+def of_ended(machine: Machine) -> tuple[float, ...]:
+    """What a block shows when it has ended: ``ENDED`` and ``MAINS``."""
+    return (*_of_ended(machine), *machine.mains.row())
 
 
 def objects(v: View) -> dict[str, Value]:
     """Values of the other signals by name."""
-    control, move, tool, severities = v.controller, v.move, v.tool, v.shown.fault_severities
+    control, move, severities = v.controller, v.move, v.machine.shown.fault_severities
+    tool = control.tool
     return {
         "Machine/AlarmCode": v.alarm("code"),
         "Machine/AlarmText": v.alarm("text"),
@@ -274,7 +289,8 @@ def objects(v: View) -> dict[str, Value]:
 
 
 _PLACE: Final = {signal.name: place for place, signal in enumerate(NUMERIC)}
-_STATES: Final = {(state, dark): list(state_rows(state, dark).values()) for state in MachineState for dark in (False, True)}
+_STATES: Final = np.array([list(state_rows(state, dark).values()) for state in MachineState for dark in (False, True)])
+"""By twice the number of the state, and one more in the dark."""
 _STATE_AT: Final = np.array([_PLACE[name] for name in state_rows(MachineState.IDLE, False)])
 _READ_AT: Final = np.array([_PLACE[name] for name in SIGNALS])
 _MOVING_AT: Final = np.array([[_PLACE[f"Axes/{axis}/{name}"] for axis in AXES] for name in MOVING])
@@ -283,26 +299,32 @@ _DRIVES_AT: Final = [_PLACE[f"Axes/{axis}/{name}"] for axis in AXES for name in 
 _KNOWN_AT: Final = np.array([_PLACE[one.signal] for one in _KNOWN])
 _PER: Final = np.array([one.per for one in _KNOWN])[:, None]
 _MOST: Final = np.array([one.high for one in _KNOWN])[:, None]
-_ELSEWHERE: Final = {int(place) for at in (_STATE_AT, _READ_AT, _KNOWN_AT, _MOVING_AT.ravel()) for place in at}
-_WORKED_OUT_AT: Final = np.array(sorted(set(_PLACE.values()) - _ELSEWHERE))
-_WORKED_OUT: Final = itemgetter(*(NUMERIC[place].name for place in _WORKED_OUT_AT))
+_WORKED_OUT_AT: Final = np.array([_PLACE[name] for name in WORKED_OUT])
 
 
 def numbers(view: View) -> Floats:
     """Values of the numeric signals, in the order of ``catalogue.NUMERIC``."""
-    row: Floats = table([view], view.shown.read[:, None], view.axes()[:, :, None])[0]
+    shown = view.machine.shown
+    begun, ended = np.array([of_begun(view)], np.float64), np.array([of_ended(view.machine)])
+    row: Floats = table(begun, ended, shown.read[:, None], view.axes()[:, :, None])[0]
     return row
 
 
-def table(views: Sequence[View], read: Floats, axes: Floats) -> Floats:
-    """As ``numbers`` of many machines at once (machines, signals).
+def table(begun: Floats, ended: Floats, read: Floats, axes: Floats) -> Floats:
+    """As ``numbers`` of many machines or blocks at once (n, signals).
 
-    ``read``: what their sensors say (READ, machines); ``axes``: what their axes do (6, axes, machines).
+    ``begun``: ``of_begun`` of each (n, BEGUN); ``ended``: ``of_ended`` of each (n, ...); ``read``: what sensors say (READ, n);
+    ``axes``: what the axes do (6, axes, n).
     """
-    out = np.empty((len(NUMERIC), len(views)))
-    out[_STATE_AT] = np.array([_STATES[view.state, view.machine.block % 10 >= 5] for view in views]).T
-    out[_KNOWN_AT] = np.minimum(np.array([known(view) for view in views]).T / _PER, _MOST)
-    out[_WORKED_OUT_AT] = np.array([_WORKED_OUT(worked_out(view)) for view in views]).T
+    out = np.empty((len(NUMERIC), len(begun)))
+    rows = begun.T
+    state = rows[0].astype(np.intp)
+    out[_STATE_AT] = _STATES.take(state, axis=0).T
+    known = np.concatenate((rows[1 : len(_BEGUN) + 1], ended.T))
+    known /= _PER
+    np.minimum(known, _MOST, out=known)
+    out[_KNOWN_AT] = known
+    out[_WORKED_OUT_AT] = rows[len(_BEGUN) + 1 :]
     out[_READ_AT] = read[: len(SIGNALS)]
     moving = np.empty((len(MOVING), *axes.shape[1:]))
     moving[:VELOCITY] = axes[:VELOCITY]
@@ -319,11 +341,12 @@ def table(views: Sequence[View], read: Floats, axes: Floats) -> Floats:
     np.minimum(np.maximum(swing, -CURRENT_LIMIT_NM), CURRENT_LIMIT_NM, out=moving[TORQUE])
     status = moving[-1]
     status[:] = np.abs(velocity) > STANDING_MM_S
-    stopped = [k for k, view in enumerate(views) if view.state is _EMERGENCY_STOP]
-    if stopped:
+    state >>= 1
+    stopped = (state == _EMERGENCY_STOP).nonzero()[0]
+    if stopped.size:
         status[:, stopped] = 2.0
     out[_MOVING_AT] = moving
-    off = [k for k, view in enumerate(views) if view.state is _OFF]
-    if off:
+    off = (state == _OFF).nonzero()[0]
+    if off.size:
         out[np.ix_(_DRIVES_AT, off)] = 0.0
     return out.T.copy()

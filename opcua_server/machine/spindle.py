@@ -9,9 +9,12 @@ torque ^______                    Constant torque to the base speed, constant po
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
+
+import numpy as np
 
 RATED_POWER_W: Final = 15_000.0
 RATED_TORQUE_NM: Final = 95.5
@@ -28,23 +31,34 @@ BELT_STAGE: Final = 1
 
 _TO_RAD_S: Final = 2.0 * math.pi / 60.0
 
+Values = Any
+"""One number, or a column of them, float64 (n,)."""
 
+
+@functools.lru_cache(maxsize=1024)
 def rated_power_w(speed_rpm: float) -> float:
     """Continuous power at a speed: what 100 % load means."""
     return min(RATED_POWER_W, RATED_TORQUE_NM * max(speed_rpm, 60.0) * _TO_RAD_S)
 
 
+@functools.lru_cache(maxsize=1024)
 def rated_torque_nm(speed_rpm: float) -> float:
     """Continuous torque at a speed."""
     return min(RATED_TORQUE_NM, RATED_POWER_W / max(speed_rpm * _TO_RAD_S, 1e-9))
 
 
-def friction_nm(speed_rpm: float, bearing_friction: float, bearing_c: float) -> float:
+def friction_nm(speed_rpm: Values, bearing_friction: float, bearing_c: Values) -> Any:
     """Torque of bearings, belt and windage; warm grease is thinner. ``bearing_friction``: of a healthy bearing."""
-    if speed_rpm < 1.0:
-        return 0.0
-    warm = 1.0 - 0.006 * min(max(bearing_c - 22.0, -10.0), 40.0)
-    return (COULOMB_NM + VISCOUS_NM_PER_RPM * speed_rpm * warm) * bearing_friction
+    warmer = bearing_c - 22.0
+    if isinstance(warmer, float):
+        if speed_rpm < 1.0:
+            return 0.0
+        warmer = -10.0 if warmer < -10.0 else min(warmer, 40.0)
+    else:
+        warmer = np.minimum(np.maximum(warmer, -10.0), 40.0)
+    warm = 1.0 - 0.006 * warmer
+    friction = (COULOMB_NM + VISCOUS_NM_PER_RPM * speed_rpm * warm) * bearing_friction
+    return friction * (speed_rpm >= 1.0)
 
 
 @dataclass(slots=True)
@@ -72,9 +86,8 @@ class Spindle:
     @property
     def target_rpm(self) -> float:
         """Where the speed goes next: through standstill when the direction changes."""
-        if self.direction and self.direction != self.commanded_direction:
-            return 0.0
-        return self.commanded_rpm
+        turns = self.direction
+        return 0.0 if turns and turns != self.commanded_direction else self.commanded_rpm
 
     @property
     def at_speed(self) -> bool:
@@ -86,9 +99,10 @@ class Spindle:
 
     def step(self, dt_s: float, cut_nm: float, bearing_friction: float, bearing_c: float) -> None:
         """One step (10 ms) with a load torque of ``cut_nm`` at the spindle."""
-        if self.speed_rpm == 0.0 and self.commanded_direction and self.commanded_rpm > 0.0:
+        speed = self.speed_rpm
+        if speed == 0.0 and self.commanded_direction and self.commanded_rpm > 0.0:
             self.direction = self.commanded_direction
-        target, speed = self.target_rpm, self.speed_rpm
+        target = self.target_rpm
         friction = friction_nm(speed, bearing_friction, bearing_c)
         load = friction + cut_nm
         omega = speed * _TO_RAD_S
@@ -109,7 +123,7 @@ class Spindle:
         self.angle_deg = (self.angle_deg + self.direction * math.degrees(omega) * dt_s) % 360.0
         self.torque_nm = torque
         self.friction_w = friction * omega
-        self.shaft_power_w = torque * omega
+        self.shaft_power_w = shaft_w = torque * omega
         excitation = EXCITATION_W if self.speed_rpm > 0.0 else 0.0
         # Braking energy goes into the resistor: the drive then takes only its excitation from the mains.
-        self.power_w = max(self.shaft_power_w, 0.0) / EFFICIENCY + excitation
+        self.power_w = shaft_w / EFFICIENCY + excitation if shaft_w > 0.0 else excitation

@@ -11,7 +11,7 @@ Time constants (capacity over all conductances of a node): motor 7, front bearin
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ Floats = npt.NDArray[np.float64]
 
 MOTOR, BEARING, HOUSING, COLUMN, SCREW_X, SCREW_Y, SCREW_Z, COOLANT = range(8)
 NODES: Final = 8
+SCREWS: Final = slice(SCREW_X, SCREW_Z + 1)
 
 CAPACITY: Final[Floats] = np.array([9000.0, 8000.0, 108e3, 300e3, 6000.0, 6000.0, 6000.0, 780e3])
 _TO_FLOOR: Final[Floats] = np.array([14.0, 0.0, 6.0, 20.0, 3.0, 3.0, 3.0, 260.0])
@@ -61,11 +62,11 @@ class Thermal:
         flow = self._links @ self.nodes + _TO_FLOOR * (ambient_c - self.nodes) + heat_w
         flow[HOUSING] += CHILLER_W_K * spindle_cooling * (ambient_c - self.nodes[HOUSING])
         flow[COOLANT] += _TO_FLOOR[COOLANT] * (coolant_exchange - 1.0) * (ambient_c - self.nodes[COOLANT])
-        self.nodes += flow * dt_s / CAPACITY
+        self.nodes = self.nodes + flow * dt_s / CAPACITY  # what has been shown of the old ones stays
 
 
-def growth_z_um(bearing_c: float, housing_c: float, column_c: float) -> float:
-    """Growth of spindle and column in Z against 20 degrees, positive towards the table."""
+def growth_z_um(bearing_c: Any, housing_c: Any, column_c: Any) -> Any:
+    """Growth of spindle and column in Z against 20 degrees, positive towards the table; of numbers or of columns of them."""
     spindle_um = GROWTH_UM_K[BEARING] * (bearing_c - REFERENCE_C) + GROWTH_UM_K[HOUSING] * (housing_c - REFERENCE_C)
     return spindle_um + GROWTH_UM_K[COLUMN] * (column_c - REFERENCE_C)
 

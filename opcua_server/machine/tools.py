@@ -94,6 +94,8 @@ class Tool:
         """How often it was brought to the spindle since the edge was new."""
         self.last_used_s = -1.0
         """Machine time at which it left the spindle last; -1 for never."""
+        self._worn = (0.0, 0.0)
+        """Flank wear in mm behind the share of life that it was worked out for."""
         self.locked = False
         self.broken = False
         self.nominal_used = 0.0
@@ -111,7 +113,11 @@ class Tool:
 
     @property
     def flank_wear_mm(self) -> float:
-        return flank_wear_mm(self.used)
+        used, worn_mm = self._worn
+        if used != self.used:
+            worn_mm = flank_wear_mm(self.used)
+            self._worn = (self.used, worn_mm)
+        return worn_mm
 
     def strength_n(self, flank_wear_mm: float) -> float:
         """Force on the edges at which it breaks when its flank is worn that far."""

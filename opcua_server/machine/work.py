@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from nodesets.catalogue import TRAVEL_MM
 from opcua_server.machine.gcode import Budget, interpret
 from opcua_server.machine.gcode.tables import Limits, ToolTable, WorkOffsets
 from opcua_server.machine.gcode.tables import Tool as OffsetRow
+from opcua_server.machine.listing import Listing
 from opcua_server.machine.moves import Move, NcAlarm, Point
 from opcua_server.machine.parameters import VF2
 from opcua_server.machine.process.blank import Blank, enclosing_blank, read_blank
@@ -38,6 +39,8 @@ BUDGET: Final = Budget(idle_blocks=20_000)
 ALL_SKIPS: Final = frozenset(range(1, 10))
 BATCH_PARTS: Final = 4
 """Parts of one program before the next one of the machine's order comes."""
+PLACES: Final = 8
+"""From so many places runs of a program are kept: where the axes are at home, and where each of the programs leaves them."""
 NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 LARGEST_PROGRAM: Final = 16 * 2**20
 
@@ -142,6 +145,34 @@ def _planned_s(move: Move, start: Point) -> float:
     return length * 60.0 / feed * (2.0 if move.kind == "tap" else 1.0)
 
 
+class Runs:
+    """What all runs of a program have in common, on all machines of a process."""
+
+    def __init__(self, interpret: Callable[[Point], Iterator[Move]]) -> None:
+        self._interpret = interpret
+        self._first: Listing | None = None
+        self._begun: dict[Point, Listing] = {}
+
+    def begin(self, position_mm: Point) -> Listing:
+        """A run that begins with the axes there."""
+        known = self._begun.get(position_mm)
+        if known is None:
+            if len(self._begun) >= PLACES:
+                self._begun.clear()
+            known = self._begun[position_mm] = Listing(lambda: self._interpret(position_mm), self._first)
+            self._first = self._first or known
+        return known
+
+
+@functools.lru_cache(maxsize=12)
+def _runs(name: str, text: str, programs: tuple[tuple[str, str], ...], optional_stop: bool, block_skip: bool) -> Runs:
+    return Runs(lambda position_mm: interpret(
+        text, tools=offset_memory(), offsets=work_offsets(), limits=LIMITS, name=name, start=position_mm,
+        optional_stop=optional_stop, block_delete=ALL_SKIPS if block_skip else frozenset(), budget=BUDGET,
+        resolve=functools.partial(_subprogram, dict(programs)),
+    ))  # fmt: skip
+
+
 class Library:
     """Programs on one machine. ``order``: names in the order the machine takes them when nobody chose one."""
 
@@ -190,11 +221,8 @@ class Library:
 
     def moves(self, name: str, position_mm: Point, *, optional_stop: bool, block_skip: bool) -> Iterator[Move]:
         """The run of a program from its beginning; raises NcAlarm when it meets one."""
-        return interpret(
-            self.text(name), tools=offset_memory(), offsets=work_offsets(), limits=LIMITS, name=name, start=position_mm,
-            optional_stop=optional_stop, block_delete=ALL_SKIPS if block_skip else frozenset(), budget=BUDGET,
-            resolve=functools.partial(_subprogram, self._all()),
-        )  # fmt: skip
+        runs = _runs(name, self.text(name), tuple(self._all().items()), optional_stop, block_skip)
+        return iter(runs.begin(position_mm))
 
     def _all(self) -> dict[str, str]:
         return {**self._shipped, **self._stored}

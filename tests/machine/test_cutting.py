@@ -13,7 +13,7 @@ from opcua_server.machine.physics import Physics
 from opcua_server.machine.process.blank import Blank, read_blank
 from opcua_server.machine.process.cutting import milling
 from opcua_server.machine.process.materials import MATERIALS
-from opcua_server.machine.process.process import Process
+from opcua_server.machine.process.process import Process, Tips
 from opcua_server.machine.process.removals import Removals
 from opcua_server.machine.process.stock import Engagement, Stock
 from opcua_server.machine.tools import CUTTERS, Tool
@@ -128,7 +128,7 @@ def test_the_cut_of_a_part_before_is_the_cut_that_would_be_worked_out_again() ->
             for k in range(40):
                 x = np.linspace(-8.0 + 1.5 * k, -6.65 + 1.5 * k, 10)
                 path = np.stack([x, 20.0 + 0.2 * x, np.where(x < 0.0, 1.0, -2.0 - 0.02 * x)], axis=1)
-                cut = process.step(path, tool, 6000.0, Physics(edge_chipped=0.3 if k > 30 else 0.0), 1.3)
+                cut = process.step(Tips(path), tool, 6000.0, Physics(edge_chipped=0.3 if k > 30 else 0.0), 1.3)
                 found.append(
                     (*cut.torque_nm, *cut.force_n.ravel().tolist(), cut.tooth_force_n, cut.chip_load_mm, cut.once_per_turn_n)
                 )

@@ -14,7 +14,7 @@ from opcua_server.machine.physics import Physics
 from opcua_server.machine.process.blank import Blank
 from opcua_server.machine.process.load import TICK_S, TICKS
 from opcua_server.machine.process.materials import MATERIALS
-from opcua_server.machine.process.process import CutBlock, Process
+from opcua_server.machine.process.process import CutBlock, Process, Tips
 from opcua_server.machine.process.stock import Stock
 from opcua_server.machine.process.wear import CRITERION_MM
 from opcua_server.machine.tools import CUTTERS, Tool
@@ -45,7 +45,7 @@ def _line(start: Point, end: Point, feed_mm_min: float) -> Floats:
 
 def _cut(process: Process, tool: Tool, path: Floats, speed_rpm: float, physics: Physics | None = None) -> list[CutBlock]:
     physics = physics or Physics()
-    return [process.step(path[k : k + TICKS], tool, speed_rpm, physics, 1.0) for k in range(0, len(path), TICKS)]
+    return [process.step(Tips(path[k : k + TICKS]), tool, speed_rpm, physics, 1.0) for k in range(0, len(path), TICKS)]
 
 
 def _removed(blocks: Iterable[CutBlock]) -> float:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
+import pytest
+
 from opcua_server.machine.fleet import Group, groups
 from opcua_server.machine.machine import Machine
-from opcua_server.machine.signals import View, numbers
+from opcua_server.machine.signals import View, numbers, objects
 from opcua_server.sources.simulated import SHIPPED, read_programs
 
 PROGRAMS = read_programs(SHIPPED)
@@ -23,18 +27,26 @@ def machines() -> list[Machine]:
     return made
 
 
-def test_machines_in_step_show_what_each_shows_alone() -> None:
+@pytest.mark.parametrize(("pieces", "blocks"), [([1], 100), ([3, 17, 1, 40, 10], 300)])
+def test_machines_in_step_show_what_each_shows_alone(pieces: list[int], blocks: int) -> None:
+    """Whether they are asked block by block or for seconds at a time, and wherever their own seconds begin."""
     together, alone = machines(), machines()
-    group = Group(together)
-    for _ in range(300):
-        group.step()
-        for one in alone:
-            one.step()
-        rows = group.numbers()
-        for row, one, other in zip(rows, together, alone, strict=True):
-            expected = numbers(View(other)).tobytes()
-            assert row.tobytes() == expected
-            assert numbers(View(one)).tobytes() == expected
+    for made in (together, alone):
+        made[0].run(7)
+    group, left = Group(together), blocks
+    for piece in itertools.cycle(pieces):
+        some = min(piece, left)
+        rows = group.run(some)
+        for k in range(some):
+            for one, row in zip(alone, rows[k], strict=True):
+                one.step()
+                assert row.tobytes() == numbers(View(one)).tobytes()
+        for one, other in zip(together, alone, strict=True):
+            assert numbers(View(one)).tobytes() == numbers(View(other)).tobytes()
+            assert objects(View(one)) == objects(View(other))
+        left -= some
+        if not left:
+            break
     for one, other in zip(together, alone, strict=True):
         one.step()
         other.run(1)
@@ -44,3 +56,4 @@ def test_machines_in_step_show_what_each_shows_alone() -> None:
 def test_a_fleet_is_cut_into_groups_of_a_good_size() -> None:
     made = [Machine(number, 1, {}) for number in range(70)]
     assert [len(group.machines) for group in groups(made)] == [64, 6]
+    assert [len(group.machines) for group in groups(made[:14], 10)] == [6, 6, 2]

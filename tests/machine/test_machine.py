@@ -16,12 +16,14 @@ from opcua_server.machine.machine import Machine
 from opcua_server.machine.readings import SIGNALS
 from opcua_server.machine.signals import (
     CONTROL,
+    CUT,
+    ENDED,
     MACHINE,
     MAINS,
-    METER,
     MOVING,
     SHOWN,
     SPINDLE,
+    WORKED_OUT,
     View,
     numbers,
     objects,
@@ -38,9 +40,10 @@ TYPES: dict[str, type] = {"String": str, "LocalizedText": str}
 def test_every_machine_signal_has_a_row_and_every_row_a_signal() -> None:
     view = View(Machine(1, 1, DEMOS))
     moving = [f"Axes/{axis}/{name}" for axis in AXES for name in MOVING]
-    tables = (CONTROL, SPINDLE, METER, MAINS, SHOWN, MACHINE)
+    tables = (CONTROL, SPINDLE, CUT, SHOWN, MACHINE, ENDED, MAINS)
     known = [one.signal for table in tables for one in table]
-    rows = [*known, *worked_out(view), *state_rows(view.state, False), *SIGNALS, *moving]
+    assert len(worked_out(view)) == len(WORKED_OUT)
+    rows = [*known, *WORKED_OUT, *state_rows(view.state, False), *SIGNALS, *moving]
     assert sorted(rows) == sorted(signal.name for signal in NUMERIC)
     assert set(objects(view)) == {signal.name for signal in OBJECTS}
 

@@ -23,10 +23,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from opcua_server.machine.motion.block import Floats
-from opcua_server.machine.motion.columns import Columns, Filter
-from opcua_server.machine.motion.filters import lfilter
+from opcua_server.machine.motion.block import Floats, MotionBlock
+from opcua_server.machine.motion.columns import Columns, filtered, steps
 from opcua_server.machine.motion.play import carried
+from opcua_server.machine.motion.wish import ROWS, SLIDE, WANTED, wish, wishes
 from opcua_server.machine.parameters import SAMPLE_S, AxisParameters
 
 
@@ -57,7 +57,7 @@ class AxisBlock:
         return values
 
     def _values(self, samples: slice) -> Floats:
-        values = as_read(self.columns, self.followed.part(samples, self.axes), np.array(self.screws_c))
+        values = as_read(self.columns, self.followed.part(samples, self.axes), np.array(self.screws_c)[:, None])
         if self.lost_mm is not None:
             values[POSITION] += np.array(self.lost_mm)[:, None]
             values[LAG] -= np.array(self.lost_mm)[:, None]
@@ -97,7 +97,7 @@ class Axes:
         self.parameters = tuple(parameters)
         self.state: Floats = np.zeros((STATE_ROWS, len(position_mm)))
         self.state[_LOAD] = -self.columns.weight[:, 0]
-        self.state[_WANTED : _SLIDE + 1] = position_mm
+        self.state[[WANTED, SLIDE, _MOTOR, _TABLE]] = position_mm
 
     @property
     def parameters(self) -> tuple[AxisParameters, ...]:
@@ -114,18 +114,19 @@ class Axes:
         """The next ``n`` samples, every array (n, axes); ``screw_temperature_c``: one value per axis. See ``follow``."""
         followed = self.follow(command_mm.T, command_velocity_mm_s.T, force_n.T).copy()
         watts = sums(followed, 1)[0][:, 0].tolist()
-        load_percent = mean_load_percent(self.columns, followed)
+        load_percent = mean_load_percent(self.columns, followed, 1)[:, 0].tolist()
         return AxisBlock(self.columns, followed, watts, load_percent, screws_c=screw_temperature_c)
 
     def follow(self, command_mm: Floats, command_velocity_mm_s: Floats, force_n: Floats) -> Followed:
         """As ``step``, with arrays (axes, n), and without what the scales say."""
-        return follow(self.columns, self.state, command_mm, command_velocity_mm_s, force_n)
+        undisturbed, resist = wish(self.columns, self.state[:ROWS], command_mm, command_velocity_mm_s)
+        return follow(self.columns, self.state, command_mm, undisturbed, resist, force_n)
 
 
-_LAG, _PUSH, _LOAD, _WANTED, _MOTOR, _TABLE, _SLIDE, _VELOCITY = 0, 1, 3, 4, 5, 6, 7, 8
-STATE_ROWS = 9
-"""State of the two filters (the washout has two rows) and the last sample of each: load, what the loop wants, motor, table, where
-friction would have it rest, velocity of the motor."""
+_PUSH, _LOAD, _MOTOR, _TABLE, _VELOCITY = ROWS, ROWS + 2, ROWS + 3, ROWS + 4, ROWS + 5
+STATE_ROWS = ROWS + 6
+"""State of what the loops want (``wish``); of the filter of the washout, which has two rows; and the last sample of each: load,
+motor, table, velocity of the motor."""
 
 
 @dataclass(slots=True)
@@ -163,56 +164,58 @@ class Followed:
         )
 
 
-def follow(p: Columns, state: Floats, command_mm: Floats, command_velocity_mm_s: Floats, force_n: Floats) -> Followed:
+def follow(p: Columns, state: Floats, command_mm: Floats, undisturbed: Floats, resist: Floats, force_n: Floats) -> Followed:
     """What axes side by side do in the next ``n`` samples; ``state`` moves on.
 
-    ``command_mm``, ``command_velocity_mm_s`` and ``force_n`` (cutting force on the axis, positive when it pushes towards plus)
-    are (axes, n): samples lie side by side in memory, and a parameter is one number for a whole row of them. The result depends
+    ``command_mm``, what ``wish`` makes of it, and ``force_n`` (cutting force on the axis, positive when it pushes towards plus) are
+    (axes, n): samples lie side by side in memory, and a parameter is one number for a whole row of them. The result depends
     neither on how time is cut into blocks nor on what stands in the other rows. It lies in memory of ``p`` and lasts until the
     next call.
     """
     new = p.room.begin(*command_mm.shape)
-    error = _filtered(p.lag, command_velocity_mm_s, state[_LAG : _LAG + 1])
-    undisturbed = np.subtract(command_mm, error, out=error)
-    # Friction follows from the motion that the loop wants; its push on the axis is too small to change its own direction.
-    way = _steps(undisturbed, state[_WANTED], new())
-    slide = carried(undisturbed, way, p.presliding2, state[_SLIDE], new)
-    wanted = np.multiply(way, 1.0 / SAMPLE_S, out=way)
-    rise = np.multiply(wanted, p.per_stribeck, out=new())
-    np.multiply(rise, rise, out=rise)
-    np.negative(rise, out=rise)
-    np.exp(rise, out=rise)
-    rise *= p.static_rise
-    rise += p.coulomb
-    bent = np.subtract(undisturbed, slide, out=new())
-    bent *= p.per_presliding
-    rise *= bent
-    load = np.subtract(force_n, rise, out=rise)
-    wanted *= p.viscous
-    load -= wanted
-    load -= p.weight
-    push = _filtered(p.washout, _steps(load, state[_LOAD], bent), state[_PUSH : _PUSH + 2])
+    load = np.subtract(force_n, resist, out=new())
+    way = new()
+    push = filtered(p.washout, steps(load, state[_LOAD], way), state[_PUSH : _PUSH + 2])
     push *= p.per_stiffness
     motor = np.add(undisturbed, push, out=push)
-    way = _steps(motor, state[_MOTOR], way)
+    way = steps(motor, state[_MOTOR], way)
     table = carried(motor, way, p.backlash, state[_TABLE], new)
     velocity = np.multiply(way, 1.0 / SAMPLE_S, out=way)
-    acceleration = _steps(velocity, state[_VELOCITY], new())
+    acceleration = steps(velocity, state[_VELOCITY], new())
     acceleration *= 1.0 / SAMPLE_S
     if motor.shape[1]:
-        for row, values in (
-            (_WANTED, undisturbed), (_SLIDE, slide), (_LOAD, load), (_MOTOR, motor), (_VELOCITY, velocity), (_TABLE, table),
-        ):  # fmt: skip
+        for row, values in ((_LOAD, load), (_MOTOR, motor), (_VELOCITY, velocity), (_TABLE, table)):
             state[row] = values[:, -1]
     torque, power = _drive(p, velocity, acceleration, load, new)
     return Followed(command_mm, motor, table, velocity, torque, power)
+
+
+def drive(p: Columns, state: Floats, motions: Sequence[Sequence[MotionBlock]], force_n: Floats) -> Followed:
+    """As ``follow``, of machines whose axes are as they were built, each in its next blocks, the same number of them.
+
+    ``force_n``: (axes of all, n); see ``side_by_side``.
+    """
+    machines = len(motions)
+    wanted = [one for own in wishes(p, state[:ROWS], motions) for one in own]
+    command = side_by_side([one.rows[:3] for own in motions for one in own], machines)
+    undisturbed = side_by_side([one.undisturbed for one in wanted], machines)
+    return follow(p, state, command, undisturbed, side_by_side([one.resist for one in wanted], machines), force_n)
+
+
+def side_by_side(rows: Sequence[Floats], machines: int) -> Floats:
+    """Rows of some blocks of each machine in turn, (axes, n) each, as (axes of all machines, n of all blocks), to be read only."""
+    if len(rows) == 1:
+        return rows[0]
+    axes, n = rows[0].shape
+    side: Floats = np.concatenate(rows).reshape(machines, -1, axes, n).swapaxes(1, 2).reshape(machines * axes, -1)
+    return side
 
 
 COMMAND, POSITION, MOTOR, VELOCITY, LAG, TORQUE = range(6)
 
 
 def as_read(p: Columns, followed: Followed, screws_c: Floats) -> Floats:
-    """What encoders, scales and drives say of it (6, axes, n); ``screws_c``: (axes,).
+    """What encoders, scales and drives say of it (6, axes, n); ``screws_c``: (axes, n), or (axes, 1) for all samples.
 
     In this order: commanded position; position at the scale, in machine coordinates, where the table or head really is; position
     at the motor encoder, before backlash, pitch error and screw growth, all mm; velocity there, mean over the sample, mm/s;
@@ -222,7 +225,7 @@ def as_read(p: Columns, followed: Followed, screws_c: Floats) -> Floats:
     values = np.empty((6, *table.shape))
     command, position, motor, velocity, lag, torque = values
     np.add(table, pitch_error_mm(p, table), out=position)
-    position += growth_mm(p, table, screws_c[:, None])
+    position += growth_mm(p, table, screws_c)
     command[:] = followed.command_mm
     np.subtract(command, position, out=lag)
     motor[:], velocity[:], torque[:] = followed.motor_mm, followed.velocity_mm_s, followed.torque_nm
@@ -239,34 +242,13 @@ def sums(followed: Followed, blocks: int) -> tuple[Floats, Floats]:
     return watts, np.abs(followed.velocity_mm_s).reshape(shape).sum(axis=2)
 
 
-def mean_load_percent(p: Columns, followed: Followed) -> list[float]:
-    """Torque of the motors over all samples, unsigned, of their rated torque."""
-    load = np.abs(followed.torque_nm).sum(axis=1)
-    load *= p.percent_per_nm[:, 0]
-    load /= max(followed.torque_nm.shape[1], 1)
-    shares: list[float] = load.tolist()
-    return shares
-
-
-def _filtered(filters: Sequence[tuple[Filter, list[int]]], rows: Floats, state: Floats) -> Floats:
-    """Each row (axes, n) through its filter, whose state (order, axes) moves on; in one go where all axes have the same."""
-    if len(filters) == 1:
-        out, after = lfilter(*filters[0][0], rows, state.T)
-        state[:] = after.T
-        return out
-    out = np.empty_like(rows)
-    for one, axes in filters:
-        out[axes], after = lfilter(*one, rows[axes], state[:, axes].T)
-        state[:, axes] = after.T
-    return out
-
-
-def _steps(rows: Floats, before: Floats, out: Floats) -> Floats:
-    """Difference of each sample of the rows (axes, n) to the one before it."""
-    if rows.shape[1]:
-        np.subtract(rows[:, 1:], rows[:, :-1], out=out[:, 1:])
-        np.subtract(rows[:, 0], before, out=out[:, 0])
-    return out
+def mean_load_percent(p: Columns, followed: Followed, blocks: int) -> Floats:
+    """Torque of the motors, unsigned, of their rated torque: means of each of so many blocks of samples (axes, blocks)."""
+    axes, samples = followed.torque_nm.shape
+    load: Floats = np.abs(followed.torque_nm).reshape(axes, blocks, -1).sum(axis=2)
+    load *= p.percent_per_nm
+    load /= max(samples // blocks, 1)
+    return load
 
 
 def _drive(p: Columns, velocity: Floats, acceleration: Floats, load: Floats, new: Callable[[], Floats]) -> tuple[Floats, Floats]:
@@ -298,5 +280,6 @@ def pitch_error_mm(p: Columns, position_mm: Floats) -> Floats:
 
 
 def growth_mm(p: Columns, position_mm: Floats, screw_temperature_c: Floats) -> Floats:
-    """How far the tables are carried by screws that are warmer than when they were measured (axes, n); temperatures (axes, 1)."""
+    """How far the tables are carried by screws that are warmer than when they were measured (axes, n); temperatures as well, or
+    (axes, 1)."""
     return (p.growth_per_k * (screw_temperature_c - p.reference_temperature_c)) * (position_mm - p.fixed_end_mm)

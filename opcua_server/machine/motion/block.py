@@ -6,9 +6,9 @@ velocities in mm/s, order of axes X, Y, Z.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from opcua_server.machine.moves import Move, NcAlarm, Point
 
 Floats = NDArray[np.float64]
+At = tuple[Move | None, Point, float]
+KEPT: Final = 6
+_Found = TypeVar("_Found")
 
 MotionEventKind = Literal[
     "begin",  # the move starts
@@ -53,6 +56,9 @@ class MotionBlock:
     goals: Sequence[Point]
     """Where each of them ends."""
     events: tuple[MotionEvent, ...]
+    known: dict[Hashable, Any] = field(default_factory=dict)
+    """What else was found out about this way (``know``), behind all that it depends on: many machines may pass the same block."""
+    _end: At | None = None
 
     def __len__(self) -> int:
         return len(self.feed_mm_s)
@@ -67,12 +73,27 @@ class MotionBlock:
         """(n, 3)."""
         return self.rows[3:].T
 
-    def remaining_mm(self, sample: int) -> list[float]:
-        """Distance to go in the active move per axis, signed; 0 when no move is active."""
-        index = self.move_index.item(sample)
+    def at(self, sample: int) -> At:
+        """At a sample: the active move, the distance to go in it per axis (mm, signed; 0 without one), the path speed (mm/s)."""
+        if sample != len(self.feed_mm_s) - 1:
+            return self._at(sample)
+        if self._end is None:
+            self._end = self._at(sample)
+        return self._end
+
+    def know(self, key: Hashable, what: _Found) -> _Found:
+        """Keep what was found out. Ways to come here that nobody takes again must not fill the memory: few are kept."""
+        if len(self.known) >= KEPT:
+            self.known.clear()
+        self.known[key] = what
+        return what
+
+    def _at(self, sample: int) -> At:
+        index, speed = self.move_index.item(sample), self.feed_mm_s.item(sample)
         if index < 0:
-            return [0.0, 0.0, 0.0]
-        return [goal - at for goal, at in zip(self.goals[index], self.rows[:3, sample].tolist(), strict=True)]
+            return None, (0.0, 0.0, 0.0), speed
+        (x, y, z), (at_x, at_y, at_z) = self.goals[index], self.rows[:3, sample].tolist()
+        return self.moves[index], (x - at_x, y - at_y, z - at_z), speed
 
 
 def path_speed(velocity_mm_s: Floats) -> Floats:

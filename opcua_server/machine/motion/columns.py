@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from opcua_server.machine.motion.block import Floats
+from opcua_server.machine.motion.filters import lfilter
 from opcua_server.machine.parameters import SAMPLE_S, AxisParameters
 
 
@@ -19,6 +20,9 @@ class Columns:
         def column(name: str) -> Floats:
             return np.array([[getattr(one, name)] for one in parameters], dtype=np.float64)
 
+        self.axes = len(parameters)
+        self._parameters = tuple(parameters)
+        self._fewer: dict[int, Columns] = {}
         self.lag = _alike([_lag(one) for one in parameters])
         self.washout = _alike([_washout(one) for one in parameters])
         self.presliding2 = 2.0 * column("presliding_mm")
@@ -50,6 +54,14 @@ class Columns:
         self.standby = column("standby_power_w")
         self.percent_per_nm = 100.0 / column("rated_torque_nm")
         self.room = Room()
+
+    def first(self, axes: int) -> Columns:
+        """Of the first so many axes."""
+        if axes == self.axes:
+            return self
+        if axes not in self._fewer:
+            self._fewer[axes] = Columns(self._parameters[:axes])
+        return self._fewer[axes]
 
 
 class Room:
@@ -107,3 +119,24 @@ def _washout(p: AxisParameters) -> _Coefficients:
     ratio = p.disturbance_rise_s / p.disturbance_decay_s
     peak = ratio ** (ratio / (1.0 - ratio)) - ratio ** (1.0 / (1.0 - ratio))
     return (0.0, (slow - fast) / peak), (1.0, -(slow + fast), slow * fast)
+
+
+def filtered(filters: Sequence[tuple[Filter, list[int]]], rows: Floats, state: Floats) -> Floats:
+    """Each row (axes, n) through its filter, whose state (order, axes) moves on; in one go where all axes have the same."""
+    if len(filters) == 1:
+        out, after = lfilter(*filters[0][0], rows, state.T)
+        state[:] = after.T
+        return out
+    out = np.empty_like(rows)
+    for one, axes in filters:
+        out[axes], after = lfilter(*one, rows[axes], state[:, axes].T)
+        state[:, axes] = after.T
+    return out
+
+
+def steps(rows: Floats, before: Floats, out: Floats) -> Floats:
+    """Difference of each sample of the rows (axes, n) to the one before it."""
+    if rows.shape[1]:
+        np.subtract(rows[:, 1:], rows[:, :-1], out=out[:, 1:])
+        np.subtract(rows[:, 0], before, out=out[:, 0])
+    return out

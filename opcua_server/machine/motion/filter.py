@@ -18,29 +18,30 @@ class Average:
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self._history: Floats = np.zeros((0, 0))
+        self.history: Floats = np.zeros((0, 0))
+        """The ``count`` - 1 samples that were last."""
 
     def settle(self, column: Sequence[float]) -> None:
         """As if the rows had stood at ``column`` for ever."""
-        self._history = np.tile(np.array(column, dtype=np.float64)[:, None], self.count - 1)
+        self.history = np.tile(np.array(column, dtype=np.float64)[:, None], self.count - 1)
 
     def step(self, raw: Floats) -> Floats:
         """The means of the last ``count`` samples at each of the ``n`` new ones (rows, n)."""
         if self.count == 1 or raw.shape[1] == 0:
             return raw
         full, means = self.ahead(raw)
-        self.take(full, raw.shape[1])
+        self.history = full[:, raw.shape[1] :]
         return means
 
     def ahead(self, raw: Floats) -> tuple[Floats, Floats]:
-        """(history and new samples, means at the new ones), without moving on; ``take`` then moves on by some of them.
+        """(history and new samples, means at the new ones), without moving on: what was last is then the new ``history``.
 
         Added up pairwise, in an order that depends on ``count`` alone: cutting time into other blocks gives the same bytes.
         """
         n = raw.shape[1]
         if self.count == 1:
             return raw, raw
-        full = np.concatenate((self._history, raw), axis=1)
+        full = np.concatenate((self.history, raw), axis=1)
         total = np.zeros_like(raw)
         # ``sums[:, k]`` is the sum of ``width`` samples from k on; the binary digits of ``count`` say which widths to add.
         width, offset, sums = 1, 0, full
@@ -53,7 +54,3 @@ class Average:
                 return full, total
             sums = sums[:, :-width] + sums[:, width:]
             width *= 2
-
-    def take(self, full: Floats, upto: int) -> None:
-        """Stand behind the first ``upto`` of the new samples of ``full``."""
-        self._history = full[:, upto : upto + self.count - 1]

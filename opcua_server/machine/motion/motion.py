@@ -18,20 +18,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from math import floor
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from opcua_server.machine.motion.block import Floats, MotionBlock, MotionEvent, path_speed
-from opcua_server.machine.motion.corner import part
+from opcua_server.machine.motion.block import MotionBlock, MotionEvent, path_speed
 from opcua_server.machine.motion.filter import Average
 from opcua_server.machine.motion.panel import Panel
 from opcua_server.machine.motion.profile import brake, plan
 from opcua_server.machine.motion.segment import Rules, Segment
-from opcua_server.machine.motion.span import Span
+from opcua_server.machine.motion.span import Span, Still
 from opcua_server.machine.motion.track import Track
-from opcua_server.machine.motion.window import PATH, Window
+from opcua_server.machine.motion.tracks import tracks_of
+from opcua_server.machine.motion.window import PATH, Window, block_end, same_block
 from opcua_server.machine.moves import Move, NcAlarm, Point
 from opcua_server.machine.parameters import SAMPLE_S, MachineParameters
 
@@ -41,15 +41,6 @@ itself; None: until ``resume`` is called. Asked when the move is reached, so it 
 
 _Purpose = Literal["run", "hold", "reset"]
 _Then = Literal["settled", "dwell", "sync", "braked", "reset"]
-
-
-class _Still(NamedTuple):
-    """What the last block gave, which stood as a whole; ``filled``: the filter had seen only this place before it."""
-
-    place: Point
-    filled: bool
-    rows: Floats
-    feed: Floats
 
 
 class Motion(Panel):
@@ -68,6 +59,7 @@ class Motion(Panel):
         super().__init__(machine.path.max_feed_override)
         self.machine = machine
         self._rules = Rules(machine, SAMPLE_S)
+        self.tracks = tracks_of(machine)
         self._wait = wait
         self._window = Window(self._rules, machine.path.lookahead_blocks)
         self._filter = Average(self._rules.filter_samples)
@@ -82,9 +74,12 @@ class Motion(Panel):
         self._chained = False
         """The track ends at speed: another one follows."""
         self._span: Span | None = None
-        self._still: _Still | None = None
+        """Of the track, where the last block was."""
+        self._still: Still | None = None
         self._sample = 0
         """Samples of the track that were given."""
+        self._stands = 0
+        """Samples of the track that the filter has seen."""
         self._segment = 0
         """Segment of the track the last sample was on."""
         self._stand = 0
@@ -131,6 +126,7 @@ class Motion(Panel):
     @property
     def position_mm(self) -> Point:
         """Commanded position at the last sample, before the jerk filter."""
+        self._catch_up()
         x, y, z = self._now.tolist()
         return x, y, z
 
@@ -180,12 +176,13 @@ class Motion(Panel):
         """The next ``n`` samples of 1 ms, always exactly ``n``: while it waits or nothing is queued the axes stand."""
         if self._track is not None and self._sample + n <= self._track.samples and n:
             return self._within(self._track, n)
+        self._catch_up()
         raw = np.empty((6, n))
         index = np.empty(n, dtype=np.int32)
         moves: list[Move] = []
         goals: list[Point] = []
         self._events = events = []
-        i = stood = 0
+        i = stood = pieces = 0
         while i < n:
             track = self._track
             if track is not None:
@@ -216,7 +213,9 @@ class Motion(Panel):
                 self._announce(i)
             elif self._step(i):
                 continue
-            active = self.active
+            active, still = self.active, self._still
+            if m == n and still is not None and not events and still.again(self._place, active, n):
+                return still.block
             x, y, z = self._place
             raw[0, i : i + m], raw[1, i : i + m], raw[2, i : i + m], raw[3:, i : i + m] = x, y, z, 0.0
             index[i : i + m] = -1 if active is None else len(moves)
@@ -225,65 +224,58 @@ class Motion(Panel):
                 goals.append(self._place if active.kind not in PATH else active.end)
             i += m
             stood += m
+            pieces += 1
         if n:
             self._now = raw[:3, -1].copy()
-        smooth, feed = self._standing(raw) if stood == n and n else self._smoothed(raw)
-        return MotionBlock(smooth, feed, index, tuple(moves), goals, tuple(events))
-
-    def _smoothed(self, raw: Floats) -> tuple[Floats, Floats]:
-        """Rows and path speed behind the jerk filter."""
-        self._still = None
+        before, self._still = self._still, None
         smooth = self._filter.step(raw)
-        return smooth, path_speed(smooth[3:])
-
-    def _standing(self, raw: Floats) -> tuple[Floats, Floats]:
-        """As ``_smoothed``, of a block that stands as a whole. From the second of them on the filter has seen nothing else, and
-        gives the same again."""
-        still, n = self._still, raw.shape[1]
-        if still is not None and still.place == self._place and still.filled and len(still.feed) == n:
-            return still.rows, still.feed
-        filled = still is not None and still.place == self._place and len(still.feed) >= self._rules.filter_samples
-        rows, feed = self._smoothed(raw)
-        self._still = _Still(self._place, filled, rows, feed)
-        return rows, feed
+        self._stands = self._sample
+        block = MotionBlock(smooth, path_speed(smooth[3:]), index, tuple(moves), goals, tuple(events))
+        if stood == n and n:
+            # From the second block in one place on the filter has seen nothing else, and gives the same again.
+            filled = before is not None and before.place == self._place and len(before.block) >= self._rules.filter_samples
+            self._still = Still(self._place, filled and pieces == 1 and not events, moves[0] if moves else None, block)
+        return block
 
     def _within(self, track: Track, n: int) -> MotionBlock:
         """A block that lies on the track as a whole, as most do."""
         self._still = None
         first = self._sample + 1
         span = self._span
-        if span is None or not span.has(track, first, n):
-            span = self._span = Span(track, first, n, self._filter)
-        low = first - span.first
-        high = low + n
-        events: list[MotionEvent] = []
-        self._events = events
-        before = self._segment
-        if self._sample == 0 and not self._begun:
-            self._begun = True
-            events.append(MotionEvent(0, "begin", track.segments[before].move))
-        index, last = span.segments(low, n, before)
-        if last == before:
-            moves: tuple[Move, ...] = (track.segments[before].move,)
-            goals = track.ends[before : before + 1]
-        else:
-            moves = tuple(one.move for one in track.segments[before : last + 1])
-            goals = track.ends[before : last + 1]
-            self._pass(track, index + before, 0)
+        if span is None or first < span.first or first + n > span.first + span.count:
+            self._catch_up()
+            span = self._span = track.span(first, n, self._filter)
+        key = (first, n, self._segment, self._begun)
+        cut = span.blocks.get(key)
+        if cut is None:
+            cut = span.blocks[key] = track.cut(span, first, n, self._segment, begins=first == 1 and not self._begun)
+        if cut.finished:
+            for _ in range(cut.finished):
+                self._window.pop()
+            self._last = track.segments[cut.segment - 1].move
+            self._s_mm = 0.0
+        self._begun = True
         self._sample += n
-        self._now = span.raw[:3, high - 1]
-        span.take(self._filter, low, n)
-        return MotionBlock(span.smooth[:, low:high], span.feed[low:high], index, moves, goals, tuple(events))
+        self._segment = cut.segment
+        return cut.block
+
+    def _catch_up(self) -> None:
+        """Let the filter and the place stand behind the last sample of the track: on the way they are not needed."""
+        track, sample = self._track, self._sample
+        if track is not None and self._stands < sample:
+            self._filter.history, self._now = track.behind(sample, self._filter, self._stands)
+            self._stands = sample
 
     # --- path -----------------------------------------------------------------------------------------------------
     def _pass(self, track: Track, segment: NDArray[np.integer[Any]], i: int) -> None:
-        """Events of the borders between segments that lie between the samples of a span."""
-        for k in np.flatnonzero(np.diff(segment, prepend=self._segment)):
-            for left in range(self._segment, int(segment[k])):
-                self._finish(track.segments[left].move, i + int(k))
-                self._begun = True
-                self._events.append(MotionEvent(i + int(k), "begin", track.segments[left + 1].move))
-            self._segment = int(segment[k])
+        """Go over the borders between segments that lie between the samples of a span."""
+        self._events.extend(track.borders(segment, self._segment, i))
+        for left in range(self._segment, int(segment[-1])):
+            self._window.pop()
+            self._last = track.segments[left].move
+            self._begun = True
+            self._s_mm = 0.0
+        self._segment = int(segment[-1])
 
     def _finish(self, move: Move, i: int) -> None:
         """The head of the queue is done."""
@@ -359,7 +351,7 @@ class Motion(Panel):
             return False
         head = self._window.head
         move = head.move if isinstance(head, Segment) else head
-        if self.single_block and not self._begun and self._last is not None and not _same_block(self._last, move):
+        if self.single_block and not self._begun and self._last is not None and not same_block(self._last, move):
             self.between_blocks = True
             self._events.append(MotionEvent(i, "block", self._last))
             self._last = None
@@ -382,7 +374,18 @@ class Motion(Panel):
     def _start(self, s_mm: float, v_mm_s: float) -> bool:
         """Plan from a place and speed on the head of the queue. False if the operator lets nothing move."""
         self._window.fill()
+        if self.single_block:
+            self._window.own()
         group, self._chained = self._window.group()
+        key = None
+        if s_mm == 0.0 and not (self.single_block or self.holding):
+            key = self.tracks.key(
+                group, self._chained, v_mm_s, self._offset_s, self.feed_override, self.rapid_override, self.dry_run
+            )  # fmt: skip
+            track = self.tracks.known(key, group)
+            if track is not None:
+                self._follow(track, "run")
+                return True
         speeds = [one.speed(self.feed_override, self.rapid_override, self.dry_run, self._rules) for one in group]
         if speeds[0] <= 0.0 or (self.holding and not group[0].synchronised):
             if v_mm_s <= 0.0:
@@ -391,35 +394,24 @@ class Motion(Panel):
             self._follow(Track(group, phases, self._offset_s, SAMPLE_S), "hold")
             return True
         if self.single_block:
-            group = group[: self._block_end(group, s_mm, v_mm_s)]
+            group = group[: block_end(group, s_mm, v_mm_s)]
             self._chained = False
         phases = plan(group, speeds, s_mm, v_mm_s)
         if self._chained:
             half = len(group) // 2
             phases = [phase for phase in phases if phase[0] < half]
             group = group[:half]
-        self._follow(Track(group, phases, self._offset_s, SAMPLE_S), "run")
+        track = Track(group, phases, self._offset_s, SAMPLE_S)
+        self._follow(track if key is None else self.tracks.keep(key, track), "run")
         return True
 
     def _follow(self, track: Track, purpose: _Purpose) -> None:
         self._track = track
+        self._span = None
+        self._stands = 0
         self._purpose = purpose
         self._sample = 0
         self._segment = 0
-
-    @staticmethod
-    def _block_end(group: list[Segment], s_mm: float, v_mm_s: float) -> int:
-        """How many segments of ``group`` to run so that it stands where a block ends, the first one that can be reached.
-
-        The path will stand right in that corner, so it is not rounded any more: too late if the axes are in it already.
-        """
-        stops = brake(group, s_mm, v_mm_s)
-        for k in range(stops[-1][0] if stops else 0, len(group) - 1):
-            reached = k == 0 and s_mm > group[k].length - group[k].zone_out[0]
-            if not reached and not _same_block(group[k].move, group[k + 1].move):
-                part(group[k], group[k + 1])
-                return k + 1
-        return len(group)
 
     def _adapt(self) -> None:
         """The operator changed something: plan again from the present place and speed."""
@@ -429,6 +421,7 @@ class Motion(Panel):
     def _replan(self, track: Track, purpose: _Purpose) -> None:
         if track.segments[self._segment].synchronised and purpose == "run":
             return
+        self._catch_up()
         _, s_mm, v_mm_s = track.at(self._sample)
         self._offset_s = track.offset_s if self._sample == 0 else 0.0
         self._track = None
@@ -440,7 +433,3 @@ class Motion(Panel):
             self._s_mm = s_mm
             self._place = track.place(self._segment, s_mm)
             self._settle("braked")
-
-
-def _same_block(one: Move, other: Move) -> bool:
-    return one.line == other.line and one.program == other.program

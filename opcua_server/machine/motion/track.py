@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import floor
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from opcua_server.machine.motion.block import Floats
+from opcua_server.machine.motion.block import Floats, MotionBlock, MotionEvent
+from opcua_server.machine.motion.filter import Average
 from opcua_server.machine.motion.profile import Phase
 from opcua_server.machine.motion.segment import Curve, Segment
+from opcua_server.machine.motion.span import Cut, Span
 
 _SPAN = 2048
 """Samples worked out in one go; a replan throws away what was not used yet."""
@@ -50,8 +53,10 @@ class Track:
         self.ends = [one.end for one in segments]
         """Programmed end points."""
         self._arcs = [(k, one.curve, one.length) for k, one in enumerate(segments) if one.curve is not None]
-        self._from = 1
-        self._cache: tuple[Floats, NDArray[np.intp]] | None = None
+        self.spans: list[Span] = []
+        """What was worked out of it, for all that follow it."""
+        self.on_span: Callable[[int], None] | None = None
+        """To be told how many samples a new span has."""
 
     def end(self) -> tuple[int, float, float]:
         """(segment, s, v) where the track ends."""
@@ -75,18 +80,48 @@ class Track:
 
     def read(self, first: int, n: int) -> tuple[Floats, NDArray[np.intp]]:
         """The samples ``first`` to ``first + n - 1``: positions and velocities X Y Z Vx Vy Vz in rows (6, n), segments (n,)."""
-        raw, segment = self.ahead(first, n)
-        return raw[:, :n], segment[:n]
+        return self._sample(np.arange(first, first + n))
 
-    def ahead(self, first: int, n: int) -> tuple[Floats, NDArray[np.intp]]:
-        """As ``read``, with all samples behind that were worked out in one go."""
-        cache = self._cache
-        if cache is None or not self._from <= first or first + n > self._from + len(cache[1]):
-            span = min(max(n, _SPAN), self.samples + 1 - first)
-            cache = self._cache = self._sample(np.arange(first, first + span))
-            self._from = first
-        low = first - self._from
-        return (cache[0][:, low:], cache[1][low:]) if low else cache
+    def behind(self, sample: int, average: Average, stands: int) -> tuple[Floats, Floats]:
+        """What the filter has seen last at a sample, when it stands behind ``stands``, one before it; the place there (3,)."""
+        keep = average.count - 1
+        first = max(stands, sample - max(keep, 1)) + 1
+        raw, _ = self.read(first, sample + 1 - first)
+        seen = np.concatenate((average.history, raw), axis=1)[:, -keep:] if keep else average.history
+        return seen, raw[:3, -1]
+
+    def span(self, first: int, n: int, average: Average) -> Span:
+        """A span that has the samples ``first`` to ``first + n - 1`` behind the filter, as it stands."""
+        for span in self.spans:
+            if span.has(first, n, average):
+                return span
+        samples = min(max(n, _SPAN), self.samples + 1 - first)
+        made = Span(first, *self._sample(np.arange(first, first + samples)), average)
+        self.spans.append(made)
+        if self.on_span is not None:
+            self.on_span(samples)
+        return made
+
+    def cut(self, span: Span, first: int, n: int, before: int, *, begins: bool) -> Cut:
+        """A block of a span: samples ``first`` to ``first + n - 1``, where segment ``before`` was the one before them; ``begins``:
+        its move does with the first."""
+        low = first - span.first
+        events = [MotionEvent(0, "begin", self.segments[before].move)] if begins else []
+        index, last = span.segments(low, n, before)
+        if last != before:
+            events.extend(self.borders(index + before, before, 0))
+        moves = tuple(one.move for one in self.segments[before : last + 1])
+        smooth, feed = span.smooth[:, low : low + n], span.feed[low : low + n]
+        block = MotionBlock(smooth, feed, index, moves, self.ends[before : last + 1], tuple(events))
+        return Cut(block, last - before, last)
+
+    def borders(self, segment: NDArray[np.integer[Any]], before: int, i: int) -> Iterator[MotionEvent]:
+        """Events where samples from ``i`` on lie on another segment than the one before them."""
+        for k in np.flatnonzero(np.diff(segment, prepend=before)).tolist():
+            for left in range(before, int(segment[k])):
+                yield MotionEvent(i + k, "finished", self.segments[left].move)
+                yield MotionEvent(i + k, "begin", self.segments[left + 1].move)
+            before = int(segment[k])
 
     def _sample(self, samples: NDArray[np.int_]) -> tuple[Floats, NDArray[np.intp]]:
         time = samples * self.sample_s - self.offset_s

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from copy import copy
 from itertools import islice
 from typing import Final
 
-from opcua_server.machine.motion.corner import join, meet
+from opcua_server.machine.motion.corner import join, meet, part
+from opcua_server.machine.motion.profile import brake
 from opcua_server.machine.motion.segment import Rules, Segment
 from opcua_server.machine.moves import Move, NcAlarm, Point
 
@@ -57,6 +59,10 @@ class Window:
         """The head is done."""
         if self._queue:
             self._queue.popleft()
+
+    def own(self) -> None:
+        """Take the segments that are queued out of what tracks remember: they may be changed from now on."""
+        self._queue = deque(copy(one) if isinstance(one, Segment) else one for one in self._queue)
 
     def fill(self) -> None:
         """Pull moves until the group at the head is complete or the window is full."""
@@ -120,3 +126,21 @@ class Window:
             if one.exact:
                 return group, False
         return group, len(group) >= self._blocks
+
+
+def block_end(group: list[Segment], s_mm: float, v_mm_s: float) -> int:
+    """How many segments of ``group`` to run so that it stands where a block ends, the first one that can be reached.
+
+    The path will stand right in that corner, so it is not rounded any more: too late if the axes are in it already.
+    """
+    stops = brake(group, s_mm, v_mm_s)
+    for k in range(stops[-1][0] if stops else 0, len(group) - 1):
+        reached = k == 0 and s_mm > group[k].length - group[k].zone_out[0]
+        if not reached and not same_block(group[k].move, group[k + 1].move):
+            part(group[k], group[k + 1])
+            return k + 1
+    return len(group)
+
+
+def same_block(one: Move, other: Move) -> bool:
+    return one.line == other.line and one.program == other.program

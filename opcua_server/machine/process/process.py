@@ -23,12 +23,12 @@ from opcua_server.machine.process.stability import QUIET, Chatter, chatter, lowe
 from opcua_server.machine.process.stock import Engagement, Stock
 from opcua_server.machine.process.surface import roughness_um
 from opcua_server.machine.process.ticks import Ticks
+from opcua_server.machine.process.tips import PLACE_BYTES, SAMPLES_PER_TICK, Tips
 from opcua_server.machine.process.wear import life_min
 from opcua_server.machine.tools import Tool, ToolType
 
 Floats = npt.NDArray[np.float64]
 
-SAMPLES_PER_TICK: Final = 10
 AXIAL_SHARE: Final = 0.7
 """A path steeper than this (dz over travel) is drilled, not milled."""
 CHATTER_WEAR: Final = 0.8
@@ -81,7 +81,6 @@ class CutBlock:
 
 IDLE: Final = [0.0] * TICKS
 NO_FORCE: Final[Floats] = np.zeros((3, TICKS))
-_TIP_BYTES: Final = 24
 
 
 class Process:
@@ -98,30 +97,30 @@ class Process:
         self.stock = stock
         self.engagement.clear()
 
-    def step(self, tips_mm: Floats, tool: Tool | None, speed_rpm: float, physics: Physics, coolant_wear: float) -> CutBlock:
-        """Cut along ``tips_mm: (10, 3)``, the tip of the tool at each tick in work coordinates of the blank.
-
-        ``speed_rpm``: of the spindle; ``coolant_wear``: how much faster the edge wears than well cooled.
-        """
-        path = tips_mm.tobytes()
-        before, self._last_tip = self._last_tip or path[:_TIP_BYTES], path[-_TIP_BYTES:]
-        edge_speed = math.pi * tool.type.diameter_mm * speed_rpm / 1000.0 if tool else 0.0
-        stock, engagement = self.stock, self.engagement
-        if tool is None or stock is None or tool.type.teeth == 0 or tool.broken:
+    def step(self, tips: Tips, tool: Tool | None, speed_rpm: float, physics: Physics, coolant_wear: float) -> CutBlock:
+        """Cut along ``tips``. ``speed_rpm``: of the spindle; ``coolant_wear``: how much faster the edge wears than well cooled."""
+        path = tips.path
+        before, self._last_tip = self._last_tip or path[:PLACE_BYTES], tips.last
+        if tool is None:
+            self.engagement.clear()
+            return CutBlock()
+        kind, stock, engagement = tool.type, self.stock, self.engagement
+        edge_speed = math.pi * kind.diameter_mm * speed_rpm / 1000.0
+        if stock is None or kind.teeth == 0 or tool.broken:
             engagement.clear()
             return CutBlock(edge_speed)
-        radius = tool.type.diameter_mm / 2.0
+        radius = kind.diameter_mm / 2.0
         removal = stock.known(path, radius)
         if removal is None:
-            if not _may_touch(tips_mm, tool, stock):
+            if not _may_touch(tips.places_mm, tool, stock):
                 engagement.clear()
                 return CutBlock(edge_speed)
-            removal = stock.take(tips_mm, path, radius)
+            removal = stock.take(tips.places_mm, path, radius)
         # What else a cut depends on, but for the state of the edge: with all that equal it is the cut of the part before.
-        key = (engagement.state, before, id(tool.type), speed_rpm)
+        key = (engagement.state, before, id(kind), speed_rpm)
         passed: Pass | None = removal.found(key)
         if passed is None:
-            passed = self._pass(stock, removal.volumes, removal.moments, tips_mm, before, tool, speed_rpm)
+            passed = self._pass(stock, removal.volumes, removal.moments, tips.places_mm, before, tool, speed_rpm)
             removal.remember(key, passed)
         engagement.area_mm2, engagement.moment, engagement.depth_mm = passed.engagement
         if passed.load is None:
@@ -238,3 +237,6 @@ def _may_touch(tips_mm: Floats, tool: Tool, stock: Stock) -> bool:
         and max(y) > blank.low[1] - r
         and min(y) < blank.high[1] + r
     )
+
+
+__all__ = ["SAMPLES_PER_TICK", "CutBlock", "Process", "Tips"]

@@ -175,7 +175,7 @@ def test_remaining_distance_counts_down_to_the_end_of_the_active_move() -> None:
     block = motion.advance(100)
     moving = block.move_index >= 0
     assert moving.all()
-    remaining = np.array([block.remaining_mm(sample) for sample in range(len(block))])
+    remaining = np.array([block.at(sample)[1] for sample in range(len(block))])
     assert np.allclose(block.position_mm + remaining, (10.0, -4.0, 0.0))
     assert (np.diff(remaining[:, 0]) < 0.0).all()
     assert (np.diff(remaining[:, 1]) > 0.0).all()
