@@ -46,7 +46,7 @@ def pack(state: dict[str, Any]) -> bytes:
             return {str(key): walk(item) for key, item in value.items()}
         if isinstance(value, list | tuple):
             return [walk(item) for item in value]
-        return value
+        return value.item() if isinstance(value, np.generic) else value  # a number that came out of an array
 
     tree = json.dumps(walk(state))
     buffer = io.BytesIO()

@@ -157,7 +157,7 @@ class WearDetector:
         certainty = sum(1.0 / variance for _, variance in found.values())
         faster = sum(change / variance for change, variance in found.values()) / certainty
         sigmas = faster * math.sqrt(certainty)
-        self._score = min(max(min(sigmas / SIGMAS, faster / FASTER), 0.0), MAX_SCORE)
+        self._score = float(min(max(min(sigmas / SIGMAS, faster / FASTER), 0.0), MAX_SCORE))
         if self._score >= 1.0 and self._held_h is None:
             self._held_h = split
         elif self._score < 0.7:

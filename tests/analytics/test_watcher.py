@@ -195,6 +195,14 @@ def test_a_file_that_cannot_be_read_is_set_aside_with_one_warning(tmp_path: Path
     assert memory.load(path) is None
 
 
+def test_numbers_that_came_out_of_arrays_are_saved_as_numbers() -> None:
+    state = {"score": np.float64(1.5), "unusual": np.bool_(True), "counts": [np.int64(3), np.float32(0.25)], "rows": np.arange(3.0)}
+    found = memory.unpack(memory.pack(state))
+    assert np.array_equal(found.pop("rows"), [0.0, 1.0, 2.0])
+    assert found == {"score": 1.5, "unusual": True, "counts": [3, 0.25]}
+    assert found["unusual"] is True
+
+
 def test_machine_ids_make_safe_and_different_file_names(tmp_path: Path) -> None:
     names = {memory.path_of(tmp_path, name) for name in ("A", "../A", "A/../B", "..", "A B", "A_B")}
     assert len(names) == 6
