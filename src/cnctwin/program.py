@@ -140,6 +140,9 @@ def _loaded(name: str) -> Serve:
 COLLECTOR: Final = (5_000, 10, 10)
 """Objects more than before at which the collector looks at the young, and how often at those that stayed. With Python's own 700 a
 client that makes thousands of items has all that lives looked at several times a second, tens of milliseconds each."""
+TIDY_S: Final = 60.0
+"""How often the young are looked at whatever their number: a program that makes few objects would keep what its failed requests
+held, some kilobytes each, for hours."""
 SWITCH_S: Final = 0.0005
 """How long a thread may keep the interpreter while the loop wants it. Python's own 5 ms, several times a request, is what clients
 notice while something long is decoded, hashed or fitted in a thread."""
@@ -166,6 +169,7 @@ async def _until_told(serve: Serve, settings: Settings, status: Status, *, super
         with contextlib.suppress(NotImplementedError):
             loop.add_signal_handler(number, task.cancel)
     beats = asyncio.create_task(_beat(status), name="heartbeat")
+    tidies = asyncio.create_task(_tidy(), name="collector")
     if supervised:
         threading.Thread(target=_watch_supervisor, args=(loop, task), daemon=True, name="supervisor-watch").start()
     try:
@@ -181,6 +185,7 @@ async def _until_told(serve: Serve, settings: Settings, status: Status, *, super
         raise StartError(str(error)) from error
     finally:
         beats.cancel()
+        tidies.cancel()
     return 0
 
 
@@ -188,6 +193,12 @@ async def _beat(status: Status) -> None:
     while True:
         status.beat()
         await asyncio.sleep(BEAT_S)
+
+
+async def _tidy() -> None:
+    while True:
+        await asyncio.sleep(TIDY_S)
+        gc.collect(1)
 
 
 def _first(group: BaseExceptionGroup[Any]) -> CnctwinError:
