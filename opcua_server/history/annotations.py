@@ -21,11 +21,11 @@ from cnctwin.wire.scalars import to_datetime, ua
 from opcua_server.engine.contract import Core, Request, ServiceFault
 from opcua_server.history import edits, encoding, raw
 from opcua_server.history.archive import Archive, Tag, View, tag_of
+from opcua_server.history.changes import tag_to_change
 from opcua_server.history.edits import Change
 from opcua_server.history.entries import MOST, Entry, change
 from opcua_server.history.jobs import GOOD_NO_DATA, Job
 from opcua_server.history.raw import HIGHEST, LOWEST, Range
-from opcua_server.security.access import may_change_history
 from opcua_server.space.publish import put
 
 _C = ua.StatusCodes
@@ -91,13 +91,7 @@ class Annotations:
 
     def check(self, request: Request, details: Any) -> Tag:
         """Where the changes are kept. Raises ServiceFault with what is wrong with details."""
-        if self._core.aspace.get(details.NodeId) is None:
-            raise ServiceFault(_C.BadNodeIdUnknown)
-        tag = self._tags.get(details.NodeId)
-        if tag is None:
-            raise ServiceFault(_C.BadHistoryOperationUnsupported)
-        if not may_change_history(request.session.role if request.session is not None else None):
-            raise ServiceFault(_C.BadUserAccessDenied)
+        tag = tag_to_change(self._core, self._tags, request, details.NodeId)
         if int(details.PerformInsertReplace) not in _KINDS:
             raise ServiceFault(_C.BadHistoryOperationInvalid)
         count = len(details.UpdateValues or ())

@@ -34,6 +34,18 @@ Outcome = tuple[int, list[int], list[Any]]
 """(status of the operation, statuses of its values, DataValues before)."""
 
 
+def tag_to_change(core: Core, tags: Mapping[Any, Tag], request: Request, node_id: Any) -> Tag:
+    """The tag of a node, for somebody who may change its history. Raises ServiceFault: no node, no history, no right."""
+    if core.aspace.get(node_id) is None:
+        raise ServiceFault(_C.BadNodeIdUnknown)
+    tag = tags.get(node_id)
+    if tag is None:
+        raise ServiceFault(_C.BadHistoryOperationUnsupported)
+    if not may_change_history(request.session.role if request.session is not None else None):
+        raise ServiceFault(_C.BadUserAccessDenied)
+    return tag
+
+
 class Changes:
     """``tags``: which variables have a history. ``now``: the wall clock, 100 ns since 1601."""
 
@@ -47,13 +59,7 @@ class Changes:
         """The tag that details are about. Raises ServiceFault with what is wrong with them."""
         if not isinstance(details, _DETAILS):
             raise ServiceFault(_C.BadHistoryOperationUnsupported)
-        if self._core.aspace.get(details.NodeId) is None:
-            raise ServiceFault(_C.BadNodeIdUnknown)
-        tag = self._tags.get(details.NodeId)
-        if tag is None:
-            raise ServiceFault(_C.BadHistoryOperationUnsupported)
-        if not may_change_history(request.session.role if request.session is not None else None):
-            raise ServiceFault(_C.BadUserAccessDenied)
+        tag = tag_to_change(self._core, self._tags, request, details.NodeId)
         if isinstance(details, ua.UpdateDataDetails):
             count = len(details.UpdateValues or ())
             if int(details.PerformInsertReplace) not in (edits.INSERT, edits.REPLACE, edits.UPDATE):
