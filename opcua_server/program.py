@@ -47,6 +47,7 @@ from opcua_server.engine.engine import Engine
 from opcua_server.engine.reverse import Reverse
 from opcua_server.engine.subscriptions import service as subscriptions
 from opcua_server.files import room as files
+from opcua_server.files.transfer import TRANSFER_METHODS, Offer
 from opcua_server.history.historian import Historian, database_of, limits_of
 from opcua_server.run import memory, offered, serverinfo, serverstate
 from opcua_server.run.checkpoints import Checkpoints
@@ -362,10 +363,16 @@ def give_rights(server: SecureServer, machine_id: str, shown: space.MachineSpace
 
 
 def offer_files(server: SecureServer, machine: RunningMachine, shown: space.MachineSpace, programs: ProgramFolder) -> None:
-    """Let the methods of files find a machine's programs."""
+    """Let the methods of files find a machine's programs and results."""
     server.files.folder = programs
     server.files.machines[machine.machine_id] = machine.files()
     shown.files.register(server.files.programs, server.rights.user_writable)
+    results, transfers = shown.results, server.files.transfers
+    transfers.offers[results.transfer] = Offer(results.transfer_options, machine.result_file)
+    transfers.methods = results.transfer_methods
+    server.rights.operator_methods |= {
+        method for methods in results.transfer_methods.values() for method in methods
+    } | TRANSFER_METHODS
 
 
 def make_front(server: SecureServer, historian: Historian | None = None) -> Engine:

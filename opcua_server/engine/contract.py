@@ -229,7 +229,8 @@ class Core(Protocol):
 
 MethodHandler = Callable[[Request, Any, list[Any]], Any | Awaitable[Any]]
 """(request, object's NodeId, input Variants) -> ua.CallMethodResult. It may have ``check_object(object_id)``, which raises
-ServiceFault for objects that it is not for, instead of the check that the object has the method; and ``audit(request, object_id,
+ServiceFault for objects that it is not for, instead of the check that the object has the method; ``has_object(object_id)``, which
+says whether an object is one of its own, that is no node; and ``audit(request, object_id,
 method_id, input Variants, status, reason)``, which reports a call instead of the general audit event."""
 
 Room = Callable[[Core], "list[Service]"]

@@ -171,9 +171,12 @@ class Methods:
     def _checked(self, one: Any, given: list[Any]) -> Any:
         """What is wrong with a call of a room's method, by the method's InputArguments; None when nothing is."""
         method = self._aspace.get(one.MethodId)
-        check_object = getattr(self._handlers[one.MethodId], "check_object", None)
+        handler = self._handlers[one.MethodId]
+        check_object, has_object = getattr(handler, "check_object", None), getattr(handler, "has_object", None)
         if check_object is not None and method is not None:
             check_object(one.ObjectId)
+        elif has_object is not None and has_object(one.ObjectId):
+            pass
         elif method is None or one.ObjectId not in self._aspace:
             raise ServiceFault(_C.BadNodeIdUnknown)
         elif not self._has_method(one.ObjectId, one.MethodId):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from opcua_server.files.handles import Handles
+from opcua_server.files.transfer import Transfers
 from opcua_server.run.programs import ProgramFolder
 
 
@@ -24,9 +25,10 @@ class MachineFiles:
 
 @dataclass(slots=True)
 class Files:
-    """Programs of one server. ``programs``: node of a file -> (machine id, name)."""
+    """Files of one server. ``programs``: node of a file -> (machine id, name)."""
 
     folder: ProgramFolder | None = None
     handles: Handles = field(default_factory=Handles)
     programs: dict[Any, tuple[str, str]] = field(default_factory=dict)
     machines: dict[str, MachineFiles] = field(default_factory=dict)
+    transfers: Transfers = field(default_factory=Transfers)

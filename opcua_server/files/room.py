@@ -1,4 +1,4 @@
-"""The methods of FileType and FileDirectoryType (OPC 10000-20, 4.2 and 4.3) on the programs of all machines.
+"""The methods of FileType and FileDirectoryType (OPC 10000-20, 4.2 and 4.3) on the programs of all machines; temporary files too.
 
 Operators read programs, engineers change them, as with LoadProgramText. The folder is one for all machines; what comes with a
 machine is read only. Directories are not made: there is one folder, and NC controls name programs, not paths.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 from cnctwin.wire.scalars import ua
@@ -16,6 +17,7 @@ from opcua_server.engine.configuration.arguments import answer
 from opcua_server.engine.contract import Core, Handover, MethodHandler, Request, Service, ServiceFault
 from opcua_server.files.handles import ERASE, READ, WRITE, FileRefused
 from opcua_server.files.register import Files
+from opcua_server.files.transfer import TransferRoom
 from opcua_server.run.programs import ProgramFolder, is_name
 from opcua_server.security.access import may_change_programs, may_operate
 from opcua_server.sources.source import CommandRefused
@@ -27,6 +29,7 @@ _REFUSED: Final = {"argument": _C.BadResourceUnavailable, "not_found": _C.BadNot
 _OPEN, _CLOSE, _READ, _WRITE, _GET_POSITION, _SET_POSITION = 11580, 11583, 11585, 11588, 11590, 11593
 _CREATE_DIRECTORY, _CREATE_FILE, _DELETE, _MOVE_OR_COPY = 13387, 13390, 13393, 13395
 """Methods of the types in namespace 0, which all instances share."""
+_OF_DIRECTORIES: Final = (_CREATE_DIRECTORY, _CREATE_FILE, _DELETE, _MOVE_OR_COPY)
 
 
 class FileRoom:
@@ -36,20 +39,31 @@ class FileRoom:
 
     # Files ----------------------------------------------------------------------------------------------------------
 
+    def is_temporary(self, file_id: Any) -> bool:
+        """Whether it is a file that is no node."""
+        return file_id in self._files.transfers
+
     async def open(self, request: Request, file_id: Any, given: list[Any]) -> Any:
         mode = int(given[0].Value)
+        if self.is_temporary(file_id):
+            raise ServiceFault(_C.BadInvalidState, "A temporary file is open already, and gone once it is closed")
         machine, name = self._program(request, file_id)
         if mode & WRITE:
             self._may_change(request)
         key = self._key(machine, name)
+        self._files.transfers.expire(self._files.handles, self._core.clock())
         self._files.handles.check(key, request.session, mode)
         content = await self._content(machine, name, mode)
         handle = self._files.handles.open(key, request.session, mode, content)
-        self._remember(request)
+        self.remember(request)
         self._show_open(name)
         return answer(ua.Variant(handle, _V.UInt32))
 
     async def close(self, request: Request, file_id: Any, given: list[Any]) -> Any:
+        if self.is_temporary(file_id):
+            self._files.handles.close(*self._handle(request, file_id, given))
+            self._files.transfers.remove(file_id)
+            return answer()
         machine, name = self._program(request, file_id)
         closed = self._files.handles.close(self._key(machine, name), request.session, given[0].Value)
         self._show_open(name)
@@ -87,7 +101,7 @@ class FileRoom:
         handle = 0
         if given[1].Value:
             handle = self._files.handles.open(("folder", name), request.session, READ | WRITE | ERASE, b"")
-            self._remember(request)
+            self.remember(request)
             self._show_open(name)
         return answer(ua.Variant(node_id, _V.NodeId), ua.Variant(handle, _V.UInt32))
 
@@ -150,6 +164,13 @@ class FileRoom:
         return found[1]
 
     def _handle(self, request: Request, file_id: Any, given: list[Any]) -> tuple[Any, Any, int]:
+        transfers, now_s = self._files.transfers, self._core.clock()
+        transfers.expire(self._files.handles, now_s)
+        if self.is_temporary(file_id):
+            key = transfers.key(file_id)
+            self._files.handles.position(key, request.session, given[0].Value)  # raises where it is somebody else's
+            transfers.touch(file_id, now_s)
+            return key, request.session, given[0].Value
         return self._key(*self._program(request, file_id)), request.session, given[0].Value
 
     def _key(self, machine: str, name: str) -> tuple[str, str]:
@@ -192,7 +213,7 @@ class FileRoom:
         user = request.session.user if request.session is not None else None
         _audit.info("programs of %s changed by %s from %s", machine, user or "anonymous", request.peer)
 
-    def _remember(self, request: Request) -> None:
+    def remember(self, request: Request) -> None:
         if self._forget not in request.session.closing:  # type: ignore[union-attr]
             request.session.closing.append(self._forget)  # type: ignore[union-attr]
             request.session.handing_over.append(self._hand_over)  # type: ignore[union-attr]
@@ -203,8 +224,10 @@ class FileRoom:
             self._forget(session, True)
 
     def _forget(self, session: Any, _delete: bool) -> None:
-        for _where, name in self._files.handles.forget(session):
-            self._show_open(name)
+        self._files.transfers.forget(session)
+        for where, name in self._files.handles.forget(session):
+            if where != "transfer":
+                self._show_open(name)
 
     def _show_open(self, name: str) -> None:
         for machine_id, machine in self._files.machines.items():
@@ -221,8 +244,22 @@ def services(core: Core) -> list[Service]:
         _DELETE: (room.delete, True), _MOVE_OR_COPY: (room.move_or_copy, True),
     }  # fmt: skip
     for number, (handler, changes) in rows.items():
-        core.methods[ua.NodeId(number, 0)] = _guarded(core, ua.NodeId(number, 0), handler, changes or number == _CLOSE)
+        guarded = _guarded(core, ua.NodeId(number, 0), handler, changes or number == _CLOSE)
+        core.methods[ua.NodeId(number, 0)] = guarded if number in _OF_DIRECTORIES else _OfFiles(guarded, room.is_temporary)
+    for method_id, handler in TransferRoom(core, core.server.files.handles, core.server.files.transfers, room.remember).rows():
+        core.methods[method_id] = _guarded(core, method_id, handler, False)
     return []
+
+
+@dataclass(frozen=True, slots=True)
+class _OfFiles:
+    """A method of FileType, also for files that are no nodes."""
+
+    run: MethodHandler
+    has_object: Callable[[Any], bool]
+
+    def __call__(self, request: Request, object_id: Any, given: list[Any]) -> Any:
+        return self.run(request, object_id, given)
 
 
 def _guarded(core: Core, method_id: Any, handler: MethodHandler, is_audited: bool) -> MethodHandler:

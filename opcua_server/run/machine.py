@@ -174,6 +174,10 @@ class RunningMachine:
             shown.directory, lambda name: self._source.program(name), self._list_programs, shown.node_of, shown.opened
         )
 
+    def result_file(self, result_id: str) -> bytes:
+        """What a run came to, as a file. Raises KeyError."""
+        return self._results.file(result_id)
+
     async def _flaw(self, name: str) -> str:
         """The alarm that a program is known to end in. Read ahead in a thread: a long one takes a second."""
         try:

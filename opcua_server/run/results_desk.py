@@ -119,6 +119,13 @@ class ResultDesk:
         error = int(outputs[-1].Value)
         return refusal(result, _WORDS[error]) if error else result
 
+    def file(self, result_id: str) -> bytes:
+        """A result as a file. Raises KeyError."""
+        found = self._by_id(result_id)
+        if found is None:
+            raise KeyError(result_id)
+        return self._space.file_of(found)
+
     def _by_id(self, result_id: Any) -> RunResult | None:
         found = self.book.results.get(self._space.number_of(result_id))
         return found if found is not None and self._space.id_of(found) == result_id else None

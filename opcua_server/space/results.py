@@ -3,6 +3,7 @@
 MachineryBuildingBlocks/ResultManagement
     Results/LatestResult    what the last run came to; it comes with the first
     GetLatestResult ...     methods that the types have, carried out by ``opcua_server.run.results_desk``
+    ResultTransfer          results as files, by ``opcua_server.files.transfer``
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from asyncua.server.address_space import AttributeValue
 
 from cnctwin.reading import utc
 from nodesets.methods import RESULT_METHODS
+from opcua_server.files.transfer import PROCESSING_TIMEOUT_S
+from opcua_server.jobs import result_file
 from opcua_server.jobs.results import RunResult
 from opcua_server.space import layout
 from opcua_server.space.changes import ModelChanges
@@ -29,13 +32,15 @@ _COMPLETED, _ABORTED = 1, 3
 """ResultState (OPC 40001-101, 9.1)."""
 _NOT_OK, _NOT_DECIDABLE = 2, 3
 """MR:ResultEvaluationEnum."""
+_TRANSFER_METHODS: Final = ("GenerateFileForRead", "GenerateFileForWrite", "CloseAndCommit")
 _SHOWN: Final = {"": "", "ResultMetaData": "MR:ResultMetaData", "ResultMetaData/ResultId": "MR:ResultMetaData/MR:ResultId"}
 """Parts of LatestResult -> where they are below it."""
 Fields = dict[str, tuple[Any, ua.VariantType]]
 
 
 class ResultSpace:
-    """``methods``: name -> (object, method)."""
+    """``methods``: name -> (object, method). ``transfer``: ResultTransfer; ``transfer_methods``: name -> its methods in the types;
+    ``transfer_options``: what its GenerateFileForRead takes."""
 
     def __init__(self, server: Server, builder: Builder, machine: ua.NodeId, name: str, changes: ModelChanges) -> None:
         types = builder.types
@@ -50,6 +55,14 @@ class ResultSpace:
         self._management = management
         self._notifier = Notifier(server, management, f"{name} ResultManagement")
         self.methods = {method: (management, builder.at(management, f"MR:{method}")) for method in RESULT_METHODS}
+        self.transfer = builder.at(management, "MR:ResultTransfer")
+        self.transfer_methods = {name: {builder.at(self.transfer, f"0:{name}")} for name in _TRANSFER_METHODS}
+        overridden = types.children(types.type_id("MR:ResultTransferType"))
+        self.transfer_methods["GenerateFileForRead"] |= {
+            one.node_id for one in overridden if one.name.Name == "GenerateFileForRead"
+        }
+        self.transfer_options = of("ResultTransferOptionsDataType")
+        builder.set(builder.at(self.transfer, "0:ClientProcessingTimeout"), PROCESSING_TIMEOUT_S * 1000.0)
         self._changes = changes
         self._results = builder.at(management, "MR:Results")
         self._result_type = types.type_id("MR:ResultType")
@@ -65,7 +78,7 @@ class ResultSpace:
             HAS_ADD_IN,
             ua.QualifiedName("ResultManagement", builder.types.index["MR"]),
             builder.types.type_id("MR:ResultManagementType"),
-            wanted([*(f"MR:{method}" for method in RESULT_METHODS), "MR:Results"]),
+            wanted([*(f"MR:{method}" for method in RESULT_METHODS), "MR:Results", "MR:ResultTransfer"]),
         )
         builder.shares_methods = False
         builder.aspace[management].attributes[_A.EventNotifier].value = ua.DataValue(ua.Variant(1, _V.Byte))
@@ -78,6 +91,12 @@ class ResultSpace:
         """Unique beyond this server's life: machine, end, and number of the run."""
         return f"{self._name}.{utc(result.ended_ns):%Y%m%dT%H%M%SZ}.{result.number}"
 
+    def part_of(self, result: RunResult) -> str:
+        return f"{self._name}.{result.number}"
+
+    def file_of(self, result: RunResult) -> bytes:
+        return result_file.written(result, self.id_of(result), self.part_of(result))
+
     def number_of(self, result_id: Any) -> int:
         """The number that an id ends with; 0 where it is none of this machine's."""
         name, _, number = str(result_id or "").rpartition(".")
@@ -87,16 +106,11 @@ class ResultSpace:
         """A ResultDataType; that of None is empty."""
         if result is None:
             return self._result(ResultMetaData=self._meta(), ResultContent=[])
-        numbers = {"Energy": result.energy_kwh}
-        if result.completed:
-            numbers["CycleTime"] = result.cycle_s
-        if result.roughness_um:
-            numbers["Roughness"] = result.roughness_um
         return self._result(
             ResultMetaData=self.meta_data(result),
             ResultContent=[
                 ua.Variant(ua.KeyValuePair(ua.QualifiedName(key, 0), ua.Variant(number, _V.Double)), _V.ExtensionObject)
-                for key, number in numbers.items()
+                for key, number in result_file.content_of(result).items()
             ],
         )
 
@@ -104,11 +118,12 @@ class ResultSpace:
         """No drawing says what is in tolerance, so a part that came to the end of its program is neither good nor bad."""
         return self._meta(
             ResultId=self.id_of(result),
-            HasTransferableDataOnFile=False,
+            HasTransferableDataOnFile=True,
+            FileFormat=[result_file.FORMAT],
             IsPartial=False,
             IsSimulated=True,
             ResultState=_COMPLETED if result.completed else _ABORTED,
-            PartId=f"{self._name}.{result.number}",
+            PartId=self.part_of(result),
             ExternalRecipeId=result.program,
             JobId=result.job or None,
             CreationTime=utc(result.ended_ns),

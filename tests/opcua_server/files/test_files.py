@@ -201,7 +201,7 @@ def test_a_file_that_somebody_opened_is_not_for_who_takes_over_the_session() -> 
     session = Session(1, "a", "urn:a", "engineer", "Engineer", 60_000.0)
     kept = Session(2, "b", "urn:b", "engineer", "Engineer", 60_000.0)
     for one in (session, kept, session):
-        room._remember(Request(cast(Header, None), one, cast(Answer, None), "SignAndEncrypt", "here"))
+        room.remember(Request(cast(Header, None), one, cast(Answer, None), "SignAndEncrypt", "here"))
     handle = files.handles.open(("folder", "mine.nc"), session, WRITE, b"")
     files.handles.open(("folder", "other.nc"), kept, WRITE, b"")
     for hand_over in session.handing_over:
