@@ -13,8 +13,9 @@ from typing import Any, Final
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from cnctwin.errors import ConfigurationError, StartError
+from cnctwin.errors import StartError
 from cnctwin.settings import Settings
+from cnctwin.tls import context
 from gateway.api.guard import PER_ADDRESS, App, is_this_machine
 
 HEADER_S: Final = 10.0
@@ -158,22 +159,11 @@ def bind(host: str, port: int, option: str = "--http-port") -> socket.socket:
 def tls_of(settings: Settings) -> ssl.SSLContext | None:
     """TLS 1.2 and later with forward secrecy, by the certificate that the settings name; None where they name none. Raises
     ConfigurationError."""
-    if settings.http_cert_path is None:
+    if settings.http_cert_path is None or settings.http_key_path is None:
         return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20")
-    context.set_alpn_protocols(["http/1.1"])
-    try:
-        context.load_cert_chain(settings.http_cert_path, settings.http_key_path)
-    except ssl.SSLError as error:
-        what = f"http_cert_path {settings.http_cert_path}, http_key_path {settings.http_key_path}"
-        raise ConfigurationError([f"{what}: not a certificate and its key in PEM ({error.reason or error})"]) from error
-    except OSError as error:
-        paths = (settings.http_cert_path, settings.http_key_path)
-        missing = next((str(path) for path in paths if path is not None and not path.is_file()), "http_cert_path or http_key_path")
-        raise ConfigurationError([f"{missing}: cannot be read: {error.strerror}"]) from error
-    return context
+    made = context("http", settings.http_cert_path, settings.http_key_path)
+    made.set_alpn_protocols(["http/1.1"])
+    return made
 
 
 async def serve(app: App, listener: socket.socket, tls: ssl.SSLContext | None = None) -> None:

@@ -29,6 +29,8 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from cnctwin import tls
+from cnctwin.errors import ConfigurationError
 from cnctwin.reading import iso
 from gateway.mqtt.message import Message
 
@@ -50,9 +52,11 @@ class BrokerAddress:
     ca: Path | None = None
     certificate: Path | None = None
     key: Path | None = None
+    pinned: Path | None = None
+    """The one certificate that the broker must show, where it is of this installation."""
 
     def __str__(self) -> str:
-        return f"mqtt{'s' if self.tls else ''}://{self.host}:{self.port}"
+        return f"mqtt{'s' if self.tls or self.pinned else ''}://{self.host}:{self.port}"
 
 
 class Words(Protocol):
@@ -188,7 +192,7 @@ class Connection:
         lost: asyncio.Future[str] = loop.create_future()
         try:
             client = self._make_client(settled, lost)
-        except (OSError, ssl.SSLError, ValueError) as error:
+        except (OSError, ssl.SSLError, ValueError, ConfigurationError) as error:
             self._changed(f"{self.address}: {error}")
             return False
         self._written = self._handed = self._asking = 0
@@ -251,13 +255,10 @@ class Connection:
         client.max_queued_messages_set(WINDOW)
         if address.user is not None:
             client.username_pw_set(address.user, address.password)
-        if address.tls:
-            client.tls_set(
-                str(address.ca) if address.ca else None,
-                str(address.certificate) if address.certificate else None,
-                str(address.key) if address.key else None,
-                tls_version=ssl.PROTOCOL_TLS_CLIENT,
-            )
+        if address.pinned is not None:
+            client.tls_set_context(tls.pinned(address.pinned))
+        elif address.tls:
+            client.tls_set_context(tls.client(address.ca, address.certificate, address.key))
         will = self._words.will()
         client.will_set(will.topic, will.payload, will.qos, will.retain)
 

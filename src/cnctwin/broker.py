@@ -1,7 +1,7 @@
 """The MQTT broker that `up` starts when none is configured: mosquitto where it is installed, else the NATS server's MQTT.
 
 Both listen on the given address only, keep their state in the data folder, and let only the gateway write. On loopback everybody
-reads; on any other address, and where trust is required, those who log in as ``reader``.
+reads; on any other address, and where trust is required, those who log in as ``reader``. With a certificate they speak TLS alone.
 The choice and the brokers that were refused: docs/decisions/0004-embedded-broker.md.
 """
 
@@ -23,38 +23,46 @@ from cnctwin.files import set_database_aside
 from cnctwin.secrets import Login, Vault
 from cnctwin.settings import Settings, in_url
 from cnctwin.supervisor import Command
+from cnctwin.tls import CIPHERS, Pair, of_broker
 
 _MOSQUITTO_PLACES: Final = ("/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto", "/opt/homebrew/sbin/mosquitto")
 _PBKDF2_ROUNDS: Final = 20_000
 """The passwords are random, so the rounds guard nothing but the format; mosquitto's own default is 101."""
+_CLEAR_PORT: Final = 11883
+"""On a container's own loopback, where its healthcheck asks a broker whose other port speaks TLS alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """Where a broker listens, and who may come in: ``gateway`` writes, ``reader`` reads, and everybody does with ``is_open``."""
+    """Where a broker listens, and who may come in: ``gateway`` writes, ``reader`` reads, and everybody does with ``is_open``.
+
+    With ``tls`` nobody is heard who does not speak it, but on the loopback's ``clear_port``: a container asks there how it is.
+    """
 
     host: str
     port: int
     gateway: Login
     reader: Login
     is_open: bool
+    tls: Pair | None = None
+    clear_port: int | None = None
 
 
-def doors(data: Path, host: str, port: int, *, is_open: bool) -> Doors:
+def doors(data: Path, host: str, port: int, *, is_open: bool, tls: Pair | None = None, clear_port: int | None = None) -> Doors:
     """The logins of this data folder. Raises StartError where one is missing."""
     vault = Vault(data)
     gateway, reader = vault.login("broker"), vault.login("reader")
     if gateway is None or reader is None:
         missing = "broker" if gateway is None else "reader"
         raise StartError(f"{vault.folder / missing}.json is missing: delete {vault.folder} to make new secrets")
-    return Doors(host, port, gateway, reader, is_open)
+    return Doors(host, port, gateway, reader, is_open, tls, clear_port)
 
 
 def command(settings: Settings) -> Command | None:
     """How to start the broker; None when one is configured or none is wanted. Writes its configuration (mode 0600)."""
-    if settings.mqtt_broker is not None or settings.embedded_broker == "none":
+    if not settings.starts_broker:
         return None
-    who = doors(settings.data, settings.host, settings.mqtt_port, is_open=not settings.is_strict)
+    who = doors(settings.data, settings.host, settings.mqtt_port, is_open=not settings.is_strict, tls=of_broker(settings))
     found: dict[str, str | None] = {"mosquitto": _mosquitto(), "nats": _nats()}
     wanted = ("mosquitto", "nats") if settings.embedded_broker == "auto" else (settings.embedded_broker,)
     for kind in wanted:
@@ -87,13 +95,16 @@ def write_mosquitto(folder: Path, who: Doors) -> Path:
     hashes = (f"{login.user}:{_mosquitto_hash(login.password)}\n" for login in (who.gateway, who.reader))
     _private(folder / "passwords", "".join(hashes))
     # mosquitto_sub reads this where XDG_CONFIG_HOME names the folder: how a container asks whether its broker is well.
-    _private(folder / "mosquitto_sub", f"-u {who.reader.user}\n-P {who.reader.password}\n")
+    asks = "" if who.clear_port is None else f"-p {who.clear_port}\n"
+    _private(folder / "mosquitto_sub", f"{asks}-u {who.reader.user}\n-P {who.reader.password}\n")
     # A host may ask an edge node of Sparkplug to be born again; nobody else's words are taken.
     reads = "topic read #\ntopic read $SYS/#\ntopic write spBv1.0/+/NCMD/+\n"
     everybody = reads if who.is_open else ""
     _private(folder / "acl", f"{everybody}\nuser {who.reader.user}\n{reads}\nuser {who.gateway.user}\ntopic readwrite #\n")
     lines = (
+        *(() if who.clear_port is None else (f"listener {who.clear_port} 127.0.0.1",)),
         f"listener {who.port} {who.host}",
+        *(() if who.tls is None else _mosquitto_tls(who.tls)),
         f"allow_anonymous {'true' if who.is_open else 'false'}",
         f"password_file {folder / 'passwords'}",
         f"acl_file {folder / 'acl'}",
@@ -110,15 +121,32 @@ def write_mosquitto(folder: Path, who: Doors) -> Path:
     return _private(folder / "mosquitto.conf", "\n".join(lines) + "\n")
 
 
+def for_container(settings: Settings, folder: Path, port: int, *, is_open: bool) -> None:
+    """Configuration of a mosquitto that sees ``folder`` alone and listens on all addresses of its container."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    given, seen = of_broker(settings), None
+    if given is not None:
+        certificate = _private(folder / "cert.pem", given.certificate.read_text("ascii"))
+        seen = Pair(certificate, _private(folder / "key.pem", given.key.read_text("ascii")))
+    clear_port = None if seen is None else _CLEAR_PORT
+    who = doors(settings.data, "0.0.0.0", port, is_open=is_open, tls=seen, clear_port=clear_port)  # noqa: S104
+    write_mosquitto(folder, who)
+
+
+def _mosquitto_tls(pair: Pair) -> tuple[str, ...]:
+    return f"certfile {pair.certificate}", f"keyfile {pair.key}", "tls_version tlsv1.2", f"ciphers {CIPHERS}"
+
+
 def _write_nats(folder: Path, who: Doors) -> Path:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     everybody = f", no_auth_user: {who.reader.user}" if who.is_open else ""
+    secured = "" if who.tls is None else f', tls {{ cert_file: "{who.tls.certificate}", key_file: "{who.tls.key}" }}'
     rights = 'permissions: { subscribe: ">", publish: { deny: ">" } }'
     text = f"""\
 server_name: cnctwin
 listen: "127.0.0.1:-1"
 jetstream {{ store_dir: "{folder / "nats"}", max_mem: 64M, max_file: 512M }}
-mqtt {{ listen: "{in_url(who.host)}:{who.port}"{everybody} }}
+mqtt {{ listen: "{in_url(who.host)}:{who.port}"{everybody}{secured} }}
 authorization {{
   users: [
     {{ user: "{who.reader.user}", password: "{who.reader.password}", {rights} }}

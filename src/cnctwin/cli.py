@@ -134,18 +134,16 @@ def init(
     ] = False,
 ) -> None:
     """Make users, passwords and keys without starting anything; for containers. They are shown this once."""
-    from cnctwin import preflight
-    from cnctwin.broker import doors, write_mosquitto
+    from cnctwin import broker, preflight
     from cnctwin.secrets import Vault
 
-    folder = load({"data": data} if data else {}).data
+    settings = load({"data": data} if data else {})
+    folder = settings.data
     preflight.folder(folder)
     vault = Vault(folder)
     first = vault.ensure() or (vault.renew() if new_passwords else None)
     if broker_folder is not None:
-        # It listens inside the container's own network, on all addresses of it.
-        who = doors(folder, "0.0.0.0", broker_port, is_open=broker_bind in LOOPBACK)  # noqa: S104
-        write_mosquitto(broker_folder, who)
+        broker.for_container(settings, broker_folder, broker_port, is_open=broker_bind in LOOPBACK)
     if first is None:
         typer.echo("users and keys are there already; new ones in place of lost ones: cnctwin init --new-passwords")
         return

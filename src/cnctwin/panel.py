@@ -20,14 +20,14 @@ def panel(settings: Settings, first: FirstSecrets | None, took_s: float) -> Pane
     many = settings.machines > 1
     machines = f"{settings.machine_ids[0]} ... {settings.machine_ids[-1]}" if many else settings.machine_ids[0]
     simulated = ("Machines" if many else "Machine", f"{machines}, speed {settings.speed:g}, seed {settings.seed}")
-    mqtt = f"mqtt://{in_url(settings.mqtt_broker) if settings.mqtt_broker else host}:{settings.mqtt_port}"
+    mqtt = f"{settings.mqtt_scheme}://{in_url(settings.mqtt_broker) if settings.mqtt_broker else host}:{settings.mqtt_port}"
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold")
     table.add_column()
     for heading, text in (
         ("Web page", f"{scheme}://{host}:{settings.http_port}"),
         ("OPC UA", settings.opcua_url or f"opc.tcp://{host}:{settings.opcua_port}"),
-        ("MQTT", mqtt if settings.mqtt_broker or settings.embedded_broker != "none" else "off"),
+        ("MQTT", mqtt if settings.mqtt_broker or settings.starts_broker else "off"),
         ("REST", f"{scheme}://{host}:{settings.http_port}/docs"),
         *(() if settings.opcua_url else [simulated]),
         ("Data", str(settings.data.resolve())),
@@ -48,7 +48,7 @@ def logins(settings: Settings, first: FirstSecrets | None) -> list[Any]:
     table = Table.grid(padding=(0, 2))
     for login in first.logins:
         table.add_row(login.user, Text(login.password, style="cyan"))
-    if settings.mqtt_broker is None and settings.embedded_broker != "none":
+    if settings.starts_broker:
         table.add_row("reader (MQTT)", Text(first.reader.password, style="cyan"))
     table.add_row("API key", Text(first.api_key, style="cyan"))
     note = "Log in with these to command the machine. They are shown this once:"
@@ -64,8 +64,8 @@ def open_on_a_network(settings: Settings) -> list[str]:
     warnings = []
     if settings.http_cert_path is None:
         warnings.append("The web page is not encrypted: passwords and keys can be read on the way. Give http_cert_path.")
-    if settings.mqtt_broker is None and settings.embedded_broker != "none":
-        warnings.append("MQTT is not encrypted: reader's password can be read on the way. Give mqtt_broker for one with TLS.")
+    if settings.starts_broker and settings.broker_cert_path is None:
+        warnings.append("MQTT is not encrypted: reader's password can be read on the way. Give broker_cert_path.")
     return warnings
 
 

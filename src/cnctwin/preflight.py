@@ -8,11 +8,12 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, Final
 
-from cnctwin.errors import StartError
+from cnctwin import tls
+from cnctwin.errors import ConfigurationError, StartError
 from cnctwin.settings import Settings
 
 NEEDED_BYTES: Final = 300_000_000
@@ -27,7 +28,7 @@ def ports(settings: Settings) -> dict[str, int]:
     wanted = {"OPC UA": settings.opcua_port, "HTTP": settings.http_port}
     if settings.opcua_url is not None:
         del wanted["OPC UA"]
-    if settings.mqtt_broker is None and settings.embedded_broker != "none":
+    if settings.starts_broker:
         wanted["MQTT"] = settings.mqtt_port
     if settings.compat_ports:
         first, _, last = settings.compat_ports.partition("-")
@@ -44,6 +45,7 @@ def check(settings: Settings) -> None:
         *_replay(settings.replay),
         *_model(settings.model),
         *_map(settings.opcua_map),
+        *_certificates(settings),
         *_ports(settings),
     ]
     if problems:
@@ -119,6 +121,23 @@ def _model(model: Path | None) -> Iterator[str]:
 def _map(path: Path | None) -> Iterator[str]:
     if path is not None and not path.is_file():
         yield f"{path}: there is no such file; name a map of the server with --opcua-map"
+
+
+def _certificates(settings: Settings) -> Iterator[str]:
+    """Of what listens, and of the broker that is asked."""
+    makers: list[Callable[[], object]] = []
+    certificate, key = settings.http_cert_path, settings.http_key_path
+    if certificate is not None and key is not None:
+        makers.append(lambda: tls.context("http", certificate, key))
+    if settings.starts_broker:
+        makers.append(lambda: tls.of_broker(settings))
+    elif settings.mqtt_use_tls:
+        makers.append(lambda: tls.client(settings.mqtt_ca_path, settings.mqtt_cert_path, settings.mqtt_key_path))
+    for make in makers:
+        try:
+            make()
+        except ConfigurationError as error:
+            yield from error.problems
 
 
 def _ports(settings: Settings) -> Iterator[str]:

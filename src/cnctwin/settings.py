@@ -144,6 +144,12 @@ class Settings(BaseSettings):
     mqtt_cert_path: Path | None = Field(None, validation_alias=AliasChoices("mqtt_cert_path", "cnctwin_mqtt_cert_path"))
     mqtt_key_path: Path | None = Field(None, validation_alias=AliasChoices("mqtt_key_path", "cnctwin_mqtt_key_path"))
     mqtt_ca_path: Path | None = Field(None, validation_alias=AliasChoices("mqtt_ca_path", "cnctwin_mqtt_ca_path"))
+    broker_cert_path: Path | None = Field(
+        None,
+        description="certificate (PEM, with its chain) that the broker which is started shows: it speaks TLS alone then, and the "
+        "gateway takes no other; none: plain MQTT",
+    )
+    broker_key_path: Path | None = Field(None, description="key of that certificate")
     mqtt_username: str | None = None
     mqtt_password: str | None = None
     embedded_broker: Literal["auto", "mosquitto", "nats", "none"] = "auto"
@@ -197,6 +203,8 @@ class Settings(BaseSettings):
         "mqtt_cert_path",
         "mqtt_key_path",
         "mqtt_ca_path",
+        "broker_cert_path",
+        "broker_key_path",
         mode="before",
     )
     @classmethod
@@ -267,6 +275,8 @@ class Settings(BaseSettings):
         for what in ("mqtt", "http"):
             if (getattr(self, f"{what}_cert_path") is None) != (getattr(self, f"{what}_key_path") is None):
                 raise ValueError(f"{what}_cert_path and {what}_key_path: give both or none")
+        if (self.broker_key_path is None) != (self.broker_cert_path is None) and (self.starts_broker or self.broker_key_path):
+            raise ValueError("broker_cert_path and broker_key_path: give both or none")
         given = [bool(one) for one in (self.token_issuer, self.token_keys, self.token_roles)]
         if any(given) and not all(given):
             raise ValueError("token_issuer, token_keys and token_roles: give all or none")
@@ -332,6 +342,15 @@ class Settings(BaseSettings):
     @property
     def http_scheme(self) -> str:
         return "http" if self.http_cert_path is None else "https"
+
+    @property
+    def starts_broker(self) -> bool:
+        """Whether `up` starts a broker of its own."""
+        return self.mqtt_broker is None and self.embedded_broker != "none"
+
+    @property
+    def mqtt_scheme(self) -> str:
+        return "mqtts" if self.mqtt_use_tls or self.broker_cert_path is not None else "mqtt"
 
     @property
     def broker_host(self) -> str:

@@ -49,7 +49,7 @@ class _Session:
         folder = settings.data / "run"
         folder.mkdir(exist_ok=True, mode=0o700)
         self.report_path = folder / REPORT_NAME
-        self.reader_made = self._reader_made()
+        self.let_in_by = self._let_in_by()
         self.supervisor = Supervisor(self._commands(folder), settings.data / "logs", self._changed)
 
     def run(self) -> None:
@@ -144,21 +144,32 @@ class _Session:
             await asyncio.sleep(REPORT_PERIOD_S if self.shown else 0.2)
 
     def _let_in_new_readers(self) -> None:
-        """The broker takes new passwords at once, as the programs do: its configuration is written anew, and it is told."""
-        if (made := self._reader_made()) == self.reader_made:
+        """The broker takes new passwords at once, as the programs do, and a renewed certificate: its configuration is written anew,
+        and it is told. What is broken in the folder, or in the certificate, stops the next start, not what runs."""
+        if (let_in_by := self._let_in_by()) == self.let_in_by:
             return
-        self.reader_made = made
-        with contextlib.suppress(CnctwinError, OSError):  # what is broken in the folder stops the next start, not what runs
-            broker.command(self.settings)
-            for child in self.supervisor.children:
-                if child.name == "broker" and child.pid is not None:
-                    os.kill(child.pid, signal.SIGHUP)
-
-    def _reader_made(self) -> int:
+        is_renewed, self.let_in_by = let_in_by[1:] != self.let_in_by[1:], let_in_by
         try:
-            return (self.settings.data / "secrets" / "reader.json").stat().st_mtime_ns
-        except OSError:
-            return 0
+            broker.command(self.settings)
+        except (CnctwinError, OSError) as error:
+            self.console.print(f"{time.strftime('%H:%M:%S')} broker goes on as it was: {error}", soft_wrap=True)
+            return
+        if is_renewed:
+            self.console.print(f"{time.strftime('%H:%M:%S')} broker shows the new {self.settings.broker_cert_path}", soft_wrap=True)
+        for child in self.supervisor.children:
+            if child.name == "broker" and child.pid is not None:
+                os.kill(child.pid, signal.SIGHUP)
+
+    def _let_in_by(self) -> tuple[int, ...]:
+        """When the password of readers and the broker's certificate and key were made; 0 what is not there."""
+        paths = (self.settings.data / "secrets" / "reader.json", self.settings.broker_cert_path, self.settings.broker_key_path)
+        made = []
+        for path in paths:
+            try:
+                made.append(0 if path is None else path.stat().st_mtime_ns)
+            except OSError:
+                made.append(0)
+        return tuple(made)
 
 
 def read_report(data: Path) -> dict[str, Any] | None:

@@ -94,6 +94,10 @@ def test_new_passwords_are_shown_once_in_place_of_lost_ones(typed: Typed, tmp_pa
         ({}, []),
         ({"host": "0.0.0.0"}, ["The web page is not encrypted", "MQTT is not encrypted"]),
         ({"host": "0.0.0.0", "mqtt_broker": "mq.example"}, ["The web page is not encrypted"]),
+        (
+            {"host": "0.0.0.0", "broker_cert_path": Path("c"), "broker_key_path": Path("k")},
+            ["The web page is not encrypted"],
+        ),
         ({"host": "0.0.0.0", "embedded_broker": "none", "http_cert_path": Path("c"), "http_key_path": Path("k")}, []),
     ],
 )

@@ -190,6 +190,22 @@ def test_a_broker_behind_tls_with_client_certificates(tmp_path: Path) -> None:
             assert gate.bare.get("/ready").status_code == 503
 
 
+def test_the_broker_of_this_installation_shows_its_own_certificate_and_no_other_is_taken(tmp_path: Path) -> None:
+    make_certificates(tmp_path)
+    files = f"certfile {tmp_path}/cert.pem\nkeyfile {tmp_path}/key.pem\n"
+    with running("mosquitto", files) as broker:
+        # Whose names it has and who signed it does not matter: no authority of ours is asked.
+        given = {"mqtt_broker": "localhost", "mqtt_port": broker.port, "broker_cert_path": tmp_path / "cert.pem"}
+        with opened(tmp_path / "a", FakeLink(), **given) as gate:
+            until(lambda: gate.bare.get("/ready").status_code == 200)
+        (tmp_path / "other").mkdir()
+        make_certificates(tmp_path / "other")
+        given["broker_cert_path"] = tmp_path / "other" / "cert.pem"
+        with opened(tmp_path / "b", FakeLink(), **given) as gate:
+            until(lambda: "certificate verify failed" in gate.bare.get("/ready").json()["reasons"]["MQTT broker"])
+            assert "mqtts://localhost" in gate.bare.get("/ready").json()["reasons"]["MQTT broker"]
+
+
 def test_the_embedded_broker_is_entered_with_its_own_login(tmp_path: Path) -> None:
     from cnctwin.secrets import Vault
 

@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 
-def make_certificates(folder: Path) -> None:
-    """A CA, and a certificate for 127.0.0.1 that is the server's and the client's."""
+def make_certificates(folder: Path, valid_s: float = 3600.0) -> None:
+    """A CA, and a certificate for 127.0.0.1 that is the server's and the client's; ``valid_s`` from now, negative: it has ended."""
     now = datetime.now(UTC)
 
     def named(name: str) -> x509.Name:
@@ -24,7 +24,7 @@ def make_certificates(folder: Path) -> None:
     def certificate(subject: str, public_key, extension: x509.ExtensionType) -> bytes:
         builder = x509.CertificateBuilder().subject_name(named(subject)).issuer_name(named("ca")).public_key(public_key)
         builder = builder.serial_number(x509.random_serial_number()).not_valid_before(now - timedelta(hours=1))
-        builder = builder.not_valid_after(now + timedelta(hours=1)).add_extension(extension, critical=True)
+        builder = builder.not_valid_after(now + timedelta(seconds=valid_s)).add_extension(extension, critical=True)
         # RFC 5280 has these in every certificate of an authority's; Python checks for them from 3.13 on.
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
         builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
