@@ -5,17 +5,19 @@ from __future__ import annotations
 import inspect
 import logging
 import struct
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from cnctwin.wire import Budget, decode, encode
+from cnctwin.wire import Budget, decode
 from cnctwin.wire.scalars import ua
 from nodesets.space_access import population
 from opcua_server.engine.contract import LONG, Beside, Limits, MethodHandler, Request, Service, ServiceFault
 from opcua_server.engine.fits import Fits, has_rank
 from opcua_server.engine.reasons import diagnostics, reason_of, refusal
-from opcua_server.engine.recalls import Recalls
+from opcua_server.engine.recalls import Recalls, encoded
+from opcua_server.engine.reply import Rest
 from opcua_server.engine.turns import Turn
 from opcua_server.security.access import may_call, may_configure, may_operate
 from opcua_server.security.audit import Audit
@@ -26,6 +28,7 @@ _logger = logging.getLogger(__name__)
 _audit = logging.getLogger("opcua_server.audit")
 _COUNT: Final = struct.Struct("<i").pack
 _ONE: Final = _COUNT(1)
+_NONE: Final = _COUNT(0)
 _HAS_TYPE: Final = ua.NodeId(ua.ObjectIds.HasTypeDefinition, 0)
 _TYPES: Final = frozenset({_HAS_TYPE, ua.NodeId(ua.ObjectIds.HasSubtype, 0)})
 _DEPTH: Final = 20
@@ -50,6 +53,11 @@ class _Target:
     is_secret: bool
     is_told: bool
 
+    @property
+    def is_machines(self) -> bool:
+        """Whether it is a command of a machine, whose rights are those of its role alone."""
+        return self.command is not None and self.own is None and not (self.for_admins or self.for_operators)
+
 
 class Methods:
     """``handlers``: methods that a room of the engine carries out, for every session; they change nothing of a machine."""
@@ -73,7 +81,7 @@ class Methods:
         self._forget_old()
         again = self._recalls.again(raw)
         if again is not None:
-            return self._again(request, *again)
+            return self._command(request, *again)
         read = partial(
             decode, ua.CallParameters, raw, Budget(max_array=self._limits.array_elements, max_string=self._limits.string_bytes)
         )
@@ -81,9 +89,33 @@ class Methods:
             return Beside(read, lambda asked: self._all(request, raw, asked.MethodsToCall))
         return self._all(request, raw, read().MethodsToCall)
 
-    async def _again(self, request: Request, one: Any, target: _Target, given: list[Any]) -> bytes:
-        result = await self._one(request, one, target, given)
-        return _ONE + encode(result) + _explained(request, [reason_of(result)])
+    def _command(self, request: Request, one: Any, target: _Target, given: list[Any]) -> Any:
+        """``_one`` of a machine's own method that comes again: in one go where its callback does not wait."""
+        try:
+            result = self._run(request, one, target, given)
+            if inspect.iscoroutine(result):
+                try:
+                    return self._again(request, one, target, given, Rest(result, result.send(None)))
+                except StopIteration as done:
+                    result = done.value
+            elif inspect.isawaitable(result):
+                return self._again(request, one, target, given, result)
+            _log(request, target, result)
+        except Exception as error:
+            result = _failed(one, error)
+        return self._answer(request, one, target, given, result)
+
+    async def _again(self, request: Request, one: Any, target: _Target, given: list[Any], rest: Awaitable[Any]) -> bytes:
+        try:
+            result = await rest
+            _log(request, target, result)
+        except Exception as error:
+            result = _failed(one, error)
+        return self._answer(request, one, target, given, result)
+
+    def _answer(self, request: Request, one: Any, target: _Target, given: list[Any], result: Any) -> bytes:
+        self._tell(request, one, target, given, result)
+        return b"".join((_ONE, encoded(result), _explained(request, [reason_of(result)])))
 
     async def _all(self, request: Request, raw: bytes, calls: list[Any] | None) -> bytes:
         if not calls:
@@ -96,24 +128,28 @@ class Methods:
                 await turn.rest()
             target = self._target(one)
             result = await self._one(request, one, target, list(one.InputArguments or []))
-            parts.append(encode(result))
+            parts.append(encoded(result))
             reasons.append(reason_of(result))
             size += len(parts[-1]) + len(reasons[-1])
             if size > self._limits.message_bytes:
                 raise ServiceFault(_C.BadResponseTooLarge)
-        if len(calls) == 1 and target.command is not None and result.StatusCode.is_good():
+        if len(calls) == 1 and target.is_machines and result.StatusCode.is_good():
             self._recalls.learn(raw, one, target)
         parts.append(_explained(request, reasons))
         return b"".join(parts)
 
     async def _one(self, request: Request, one: Any, target: _Target, given: list[Any]) -> Any:
         result = await self._result(request, one, target, given)
+        self._tell(request, one, target, given, result)
+        return result
+
+    def _tell(self, request: Request, one: Any, target: _Target, given: list[Any], result: Any) -> None:
+        """An audit event of a call and what became of it."""
         status, reason = result.StatusCode.value, reason_of(result)
         if target.audit is not None:
             target.audit(request, one.ObjectId, one.MethodId, given, status, reason)
         elif target.is_told:
             self._audit.called(request, one.ObjectId, one.MethodId, [] if target.is_secret else given, status, reason)
-        return result
 
     def _forget_old(self) -> None:
         known = (population(self._aspace), len(self._rights.methods), len(self._handlers))
@@ -157,15 +193,9 @@ class Methods:
                 result = self._run(request, one, target, given)
             if inspect.isawaitable(result):
                 result = await result
-        except ServiceFault as fault:
-            return refusal(ua.CallMethodResult(StatusCode=ua.StatusCode(fault.status)), fault.text)
-        except Exception:
-            _logger.exception("method %s failed", one.MethodId.to_string())
-            return ua.CallMethodResult(StatusCode=ua.StatusCode(_C.BadInternalError))
-        known = target.command
-        if known is not None and _audit.isEnabledFor(logging.INFO):
-            said = ": ".join(filter(None, (result.StatusCode.name, reason_of(result))))
-            _audit.info("%s on %s by %s: %s", known[1].name, known[0], _who(request), said)
+        except Exception as error:
+            return _failed(one, error)
+        _log(request, target, result)
         return result
 
     def _checked(self, one: Any, given: list[Any]) -> Any:
@@ -249,9 +279,28 @@ class Methods:
         return node.call(one.ObjectId, *given)
 
 
+def _failed(one: Any, error: Exception) -> Any:
+    """The result of a call that was not carried out."""
+    if isinstance(error, ServiceFault):
+        return refusal(ua.CallMethodResult(StatusCode=ua.StatusCode(error.status)), error.text)
+    _logger.error("method %s failed", one.MethodId.to_string(), exc_info=error)
+    return ua.CallMethodResult(StatusCode=ua.StatusCode(_C.BadInternalError))
+
+
+def _log(request: Request, target: _Target, result: Any) -> None:
+    """Who called a machine's own method."""
+    known = target.command
+    if known is not None and _audit.isEnabledFor(logging.INFO):
+        said = ": ".join(filter(None, (result.StatusCode.name, reason_of(result))))
+        _audit.info("%s on %s by %s: %s", known[1].name, known[0], _who(request), said)
+
+
 def _explained(request: Request, reasons: list[str]) -> bytes:
     """The DiagnosticInfos; what they point to goes into the header of the response."""
-    infos, strings = diagnostics(request.header.return_diagnostics, reasons)
+    asked = request.header.return_diagnostics
+    if not asked:
+        return _NONE
+    infos, strings = diagnostics(asked, reasons)
     if strings:
         request.answer.strings = strings
     return infos

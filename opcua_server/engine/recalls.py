@@ -6,16 +6,19 @@ again    the numbers are unpacked, and carried out with the same checks of role,
 
 from __future__ import annotations
 
+import functools
+import struct
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from cnctwin.wire import Budget, decoder
+from cnctwin.wire import Budget, decoder, encode
 from cnctwin.wire.scalars import ua
 from opcua_server.engine.forms import MAX_FORMS, NUMBERS, Form
 
 _read_node_id: Final = decoder(ua.NodeId)
 _new_variant: Final[Callable[..., Any]] = ua.Variant.__new__
 _Variant: Final[Any] = ua.Variant
+_PACKS: Final = {kind: struct.Struct(f"<B{code}").pack for kind, (code, _size) in NUMBERS.items()}
 MAX_ALIKE: Final = 8
 """Forms of one length that are tried."""
 
@@ -65,6 +68,26 @@ class Recalls:
             if numbers is not None:
                 return known.call, known.target, [_variant(*one) for one in zip(numbers, known.kinds, strict=True)]
         return None
+
+
+def encoded(result: Any) -> bytes:
+    """A CallMethodResult; one whose outputs are numbers, and that has no diagnostics, in a few packs."""
+    codes, outputs = result.InputArgumentResults, result.OutputArguments
+    if result.InputArgumentDiagnosticInfos != [] or codes is None or outputs is None:
+        return encode(result)
+    parts = [_head(len(codes))(result.StatusCode.value, len(codes), *[code.value for code in codes], 0, len(outputs))]
+    for one in outputs:
+        pack = _PACKS.get(one.VariantType)
+        if pack is None or one.is_array:
+            return encode(result)
+        parts.append(pack(one.VariantType, one.Value))
+    return b"".join(parts)
+
+
+@functools.cache
+def _head(arguments: int) -> Callable[..., bytes]:
+    """StatusCode and the counts around the outputs, with the results of as many arguments."""
+    return struct.Struct(f"<Ii{arguments}Iii").pack
 
 
 def _variant(number: Any, kind: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import math
 import struct
 from types import SimpleNamespace
@@ -16,8 +17,9 @@ from hypothesis import strategies as st
 
 from cnctwin.wire import DecodingError, encode
 from nodesets.methods import Method
-from opcua_server.engine.contract import Limits
+from opcua_server.engine.contract import Limits, ServiceFault
 from opcua_server.engine.methods import Methods
+from opcua_server.engine.recalls import encoded
 from opcua_server.security.rights import Rights
 
 V = ua.VariantType
@@ -33,12 +35,18 @@ class Plant:
     def __init__(self, aspace: Any) -> None:
         self.seen: list[list[tuple[Any, Any]]] = []
         self.aspace = aspace
+        self.waits = False
+        self.fails: Exception | None = None
         for method in (MIX, REST):
             aspace.get(method).call = self._called
         command = Method("Mix", "Gives back what it gets.")
         self.rights = Rights(methods={(OWNER, MIX): ("mill", command), (OWNER, REST): ("mill", command)})
 
     async def _called(self, _owner: Any, *given: Any) -> Any:
+        if self.waits:
+            await asyncio.sleep(0)
+        if self.fails is not None:
+            raise self.fails
         self.seen.append([(one.Value, one.VariantType) for one in given])
         return ua.CallMethodResult(ua.StatusCode(), [ua.StatusCode()] * len(given), [], list(given))
 
@@ -70,7 +78,8 @@ def ask(service: Methods, raw: bytes, role: str = "Operator") -> bytes:
     request: Any = SimpleNamespace(session=SimpleNamespace(role=role, user=None), peer="here", security="None", header=header)
 
     async def run() -> bytes:
-        return bytes(await service.call(request, raw))
+        answer = service.call(request, raw)
+        return bytes(await answer if inspect.isawaitable(answer) else answer)
 
     return asyncio.run(run())
 
@@ -120,6 +129,52 @@ def test_what_was_learned_is_for_nobody_who_may_not_call(plant: Plant) -> None:
     plant.seen.clear()
     assert status(ask(service, called([(V.Double, 3.0)]), "Viewer")) == C.BadUserAccessDenied
     assert not plant.seen
+
+
+def test_a_repeated_call_whose_method_waits_is_answered_when_it_is_done(plant: Plant) -> None:
+    service = plant.service()
+    assert status(ask(service, called([(V.Double, 1.0)]))) == 0
+    plant.seen.clear()
+    plant.waits = True
+    try:
+        answer = ask(service, called([(V.Double, 2.0)]))
+        assert plant.seen == [[(2.0, V.Double)]]
+        assert answer == ask(plant.service(), called([(V.Double, 2.0)]))
+    finally:
+        plant.waits = False
+
+
+@pytest.mark.parametrize("waits", [False, True])
+@pytest.mark.parametrize(
+    ("error", "code"), [(ServiceFault(C.BadInvalidState, "not now"), C.BadInvalidState), (KeyError("x"), C.BadInternalError)]
+)
+def test_a_repeated_call_that_fails_says_so(plant: Plant, error: Exception, code: int, waits: bool) -> None:
+    service = plant.service()
+    assert status(ask(service, called([], REST))) == 0
+    plant.waits, plant.fails = waits, error
+    try:
+        answer = ask(service, called([], REST))
+        assert status(answer) == code
+        assert answer == ask(plant.service(), called([], REST))
+    finally:
+        plant.waits, plant.fails = False, None
+    assert status(ask(service, called([], REST))) == 0
+
+
+scalars = st.sampled_from(list(KINDS)).flatmap(lambda kind: KINDS[kind].map(lambda value, kind=kind: ua.Variant(value, kind)))
+results = st.builds(
+    ua.CallMethodResult,
+    st.integers(0, 2**32 - 1).map(ua.StatusCode),
+    st.none() | st.lists(st.integers(0, 2**32 - 1).map(ua.StatusCode), max_size=3),
+    st.sampled_from([[], [ua.DiagnosticInfo(AdditionalInfo="why")], None]),
+    st.none() | st.lists(scalars | st.sampled_from([ua.Variant("text"), ua.Variant([1.5, 2.5]), ua.Variant()]), max_size=3),
+)
+
+
+@given(results)
+@settings(max_examples=150, deadline=None)
+def test_a_result_is_encoded_as_all_structures_are(result: Any) -> None:
+    assert encoded(result) == encode(result)
 
 
 def test_what_differs_in_more_than_numbers_is_read_anew(plant: Plant) -> None:
