@@ -19,7 +19,7 @@ from opcua_server.history.extremes import of_raw, with_bounds
 from opcua_server.history.intervals import Interval
 from opcua_server.history.regions import BAD, GOOD
 from opcua_server.history.series import TICKS_PER_MS, TICKS_PER_S
-from opcua_server.history.window import Aggregator, Point, Window
+from opcua_server.history.window import NOTHING_SAID, Aggregator, Point, Window
 
 BAD_INVALID_INPUTS: Final = 0x80D60000
 
@@ -79,6 +79,10 @@ def count(window: Window) -> Point:
     return window.point(int(window.good.sum()), window.by_count())
 
 
+def annotation_count(window: Window) -> Point:
+    return window.point(len(window.said))
+
+
 def _edge(place: int) -> Aggregator:
     def edge(window: Window) -> Point:
         if not len(window.times):
@@ -104,6 +108,12 @@ def start_bound(window: Window) -> Point:
     if bound.is_bad:
         return window.nothing(partial=True)
     return window.point(bound.value, bound.status, bound.source)
+
+
+def end_bound(window: Window) -> Point:
+    """Told of the start of the interval, and Calculated, even where there is a raw value at its end (5.4.3.29)."""
+    bound = window.samples.simple(window.interval.low if window.interval.is_backwards else window.interval.high)
+    return window.nothing() if bound.is_bad else window.point(bound.value, bound.status)
 
 
 def delta_bounds(window: Window) -> Point:
@@ -207,6 +217,7 @@ def _not_zero(values: NDArray[np.float64]) -> NDArray[np.bool_]:
     return np.not_equal(values, 0)
 
 
+ANNOTATION_COUNT: Final = 2351
 AGGREGATES: Final = (
     Aggregate("Interpolative", 2341, interpolative, takes="all", extrapolates=True),
     Aggregate("Average", 2342, average, "Double"),
@@ -225,6 +236,7 @@ AGGREGATES: Final = (
     Aggregate("MaximumActualTime2", 11306, extremes.at_its_time(with_bounds, np.max)),
     Aggregate("Range2", 11288, extremes.spread(with_bounds)),
     Aggregate("Count", 2352, count, "Int32", "all"),
+    Aggregate("AnnotationCount", ANNOTATION_COUNT, annotation_count, "Int32", "all"),
     Aggregate("DurationInStateZero", 11307, _duration_in_state(_zero), "Double", "states"),
     Aggregate("DurationInStateNonZero", 11308, _duration_in_state(_not_zero), "Double", "states"),
     Aggregate("NumberOfTransitions", 2355, number_of_transitions, "Int32", "states"),
@@ -232,6 +244,7 @@ AGGREGATES: Final = (
     Aggregate("End", 2358, _edge(-1), takes="all"),
     Aggregate("Delta", 2359, delta),
     Aggregate("StartBound", 11505, start_bound, takes="all"),
+    Aggregate("EndBound", 11506, end_bound, takes="all"),
     Aggregate("DeltaBounds", 11507, delta_bounds),
     Aggregate("DurationGood", 2360, _duration(GOOD), "Double", "all"),
     Aggregate("DurationBad", 2361, _duration(BAD), "Double", "all"),
@@ -244,16 +257,19 @@ AGGREGATES: Final = (
     Aggregate("VarianceSample", 11428, _deviation(1, square=True), "Double"),
     Aggregate("VariancePopulation", 11429, _deviation(0, square=True), "Double"),
 )
-"""All but EndBound and AnnotationCount: there are no annotations."""
+"""All that OPC 10000-13, 4.2.2, has."""
 BY_NODE: Final = {one.node_id: one for one in AGGREGATES}
 BY_NAME: Final = {one.name: one for one in AGGREGATES}
 
 
-def process(samples: Samples, intervals: Iterable[Interval], aggregate: Aggregate, begin: int) -> list[Point]:
-    """The results, one per interval. ``begin``: time of the first value of the whole history; raw.HIGHEST where there is none."""
+def process(
+    samples: Samples, intervals: Iterable[Interval], aggregate: Aggregate, begin: int, said: NDArray[np.int64] = NOTHING_SAID
+) -> list[Point]:
+    """The results, one per interval. ``begin``: time of the first value of the whole history; raw.HIGHEST where there is none.
+    ``said``: the times that annotations are about, ascending."""
     points = []
     for interval in intervals:
-        window = Window(samples, interval, begin)
+        window = Window(samples, interval, begin, said)
         if window.is_before or (window.is_after and not aggregate.extrapolates):
             points.append(window.nothing())
             continue

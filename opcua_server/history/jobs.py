@@ -22,7 +22,7 @@ from opcua_server.history.archive import Tag, View
 from opcua_server.history.bounds import INTERPOLATED, RAW, Configuration, Samples, status_with
 from opcua_server.history.raw import HIGHEST, LOWEST, Range
 from opcua_server.history.series import BAD_NO_DATA, Series, is_bad, joined
-from opcua_server.history.window import Point
+from opcua_server.history.window import NOTHING_SAID, Point
 
 _C = ua.StatusCodes
 GOOD_NO_DATA: Final = int(_C.GoodNoData)
@@ -161,7 +161,8 @@ class AtTimeJob:
 
 @dataclass(frozen=True, slots=True)
 class ProcessedJob:
-    """From the interval number ``first`` on. ``length``: ProcessingInterval in 100 ns."""
+    """From the interval number ``first`` on. ``length``: ProcessingInterval in 100 ns. ``said``: under which annotations of the
+    values are kept, for who counts them."""
 
     tag: Tag
     aggregate: Aggregate
@@ -172,6 +173,7 @@ class ProcessedJob:
     known_until: int
     now: int
     timestamps: int
+    said: Tag | None = None
     first: int = 0
 
     def page(self, view: View, most: int) -> tuple[int, bytes, Job | None]:
@@ -193,10 +195,13 @@ class ProcessedJob:
             count = -(-count // 4)
         samples = Samples(series, self.configuration, self.known_until)
         begin = first_value(view, self.tag)
+        said = NOTHING_SAID
+        if self.said is not None:
+            said = np.array([one.time for one in view.entries(self.said).between(low, high)], np.int64)
         points: list[Point] = []
         for some in range(0, len(cells), STRIDE):
             view.check()
-            points += process(samples, cells[some : some + STRIDE], self.aggregate, begin)
+            points += process(samples, cells[some : some + STRIDE], self.aggregate, begin, said)
         content = encoding.points(points, self.aggregate.type or self.tag.kind, self.now, self.timestamps)
         done = self.first + count
         return 0, encoding.history_data(content, len(points)), replace(self, first=done) if done < total else None

@@ -56,9 +56,14 @@ class Regions:
 
 
 def inside(samples: Samples, interval: Interval) -> slice:
-    """The samples of an interval; of its two ends only the start is part of it."""
+    """The samples of an interval."""
+    return places(samples.times, interval)
+
+
+def places(times: NDArray[np.int64], interval: Interval) -> slice:
+    """Which of ``times``, ascending, lie in an interval; of its two ends only the start is part of it."""
     side: Literal["left", "right"] = "right" if interval.is_backwards else "left"
-    start, end = np.searchsorted(samples.times, np.array([interval.low, interval.high]), side).tolist()
+    start, end = np.searchsorted(times, np.array([interval.low, interval.high]), side).tolist()
     return slice(start, end)
 
 

@@ -24,8 +24,8 @@ from cnctwin.wire.scalars import ua
 from opcua_server.engine import ranges
 from opcua_server.engine.contract import Core, Request, Service, ServiceFault
 from opcua_server.history import encoding, intervals, raw
-from opcua_server.history.aggregates import BY_NODE, Aggregate
-from opcua_server.history.annotations import Annotations
+from opcua_server.history.aggregates import ANNOTATION_COUNT, BY_NODE, Aggregate
+from opcua_server.history.annotations import Annotations, tag_of_annotations
 from opcua_server.history.archive import Archive, Tag
 from opcua_server.history.blocks import BlockError
 from opcua_server.history.bounds import Configuration
@@ -230,7 +230,8 @@ class History:
         configuration = replace(configuration, stepped=tag.is_stepped and not aggregate.is_sloped)
         if not intervals.count(start, end, length):
             raise ServiceFault(_C.BadInvalidArgument)
-        return ProcessedJob(tag, aggregate, start, end, length, configuration, self._seen(), self._now(), timestamps)
+        said = tag_of_annotations(tag) if aggregate.node_id == ANNOTATION_COUNT else None
+        return ProcessedJob(tag, aggregate, start, end, length, configuration, self._seen(), self._now(), timestamps, said)
 
     @staticmethod
     def _configuration(given: Any) -> Configuration:

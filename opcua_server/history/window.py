@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ from opcua_server.history.bounds import CALCULATED, RAW, Samples, status_with
 from opcua_server.history.intervals import Interval
 from opcua_server.history.regions import BAD, GOOD, Regions, verdict
 from opcua_server.history.series import BAD_NO_DATA
+
+NOTHING_SAID: Final = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +28,10 @@ class Point:
 
 
 class Window:
-    """An interval over samples. ``begin``: time of the first value of the whole history, 100 ns since 1601."""
+    """An interval over samples. ``begin``: time of the first value of the whole history, 100 ns since 1601. ``said``: the times
+    that annotations are about, ascending."""
 
-    def __init__(self, samples: Samples, interval: Interval, begin: int) -> None:
+    def __init__(self, samples: Samples, interval: Interval, begin: int, said: NDArray[np.int64] = NOTHING_SAID) -> None:
         self.samples = samples
         self.interval = interval
         self.configuration = samples.configuration
@@ -42,6 +45,7 @@ class Window:
         self.is_partial = interval.is_cut or interval.low < begin < interval.high or interval.low < samples.end < interval.high
         self.is_before = interval.high <= begin
         self.is_after = interval.low >= samples.end
+        self.said = said[regions.places(said, interval)]
         self._regions: Regions | None = None
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -28,6 +29,10 @@ CASES: dict[tuple[str, int, int], str] = {
     # Between the bounds of A.13 and A.16.
     ("Range2", 3, 16): "0:00 0 G cp | 0:16 15 G c | 0:32 5 G c | 0:48 10 G c | 1:04 10 G c | 1:20 20 G cp | 1:36 -",
     ("Maximum2", 2, 16): "0:00 16.087 U ip | 0:16 26.818 G i | 0:32 40 U i | 0:48 56 G i | 1:04 60 U c | 1:20 90 U cp | 1:36 -",
+    # What StartBound of the next interval is, but for its time and bits.
+    ("EndBound", 1, 16): "0:00 16 G cp | 0:16 30 U c | 0:32 - | 0:48 64 U c | 1:04 80 G c | 1:20 - | 1:36 -",
+    ("EndBound", 2, 16): "0:00 16.087 G cp | 0:16 26.818 G c | 0:32 40 G c | 0:48 56 G c | 1:04 - | 1:20 - | 1:36 -",
+    ("EndBound", 3, 16): "0:00 10 G cp | 0:16 25 G c | 0:32 40 G c | 0:48 50 G c | 1:04 - | 1:20 - | 1:36 -",
     ("DeltaBounds", 1, 16): "0:00 - | 0:16 14 U c | 0:32 - | 0:48 - | 1:04 16 U c | 1:20 - | 1:36 -",
     # Five times the averages of A.4 and A.5.
     ("Total", 1, 5): "0:00 - | 0:05 - | 0:10 62.5 G c | 0:15 87.5 G c | 0:20 112.5 G c | 0:25 137.5 G c | 0:30 162.5 U c",
@@ -63,6 +68,20 @@ def test_backwards_an_interval_has_its_later_end_and_not_the_other() -> None:
     assert [(shown(point)[0], point.value) for point in results("Count", 1, 0, 100, 50)] == [("0:00", 3), ("0:50", 4)]
     ((time, value, _),) = [shown(point) for point in results("Interpolative", 1, 25, 15, 0)]
     assert (time, value) == ("0:25", 25)
+
+
+def test_what_was_said_of_an_interval_is_counted() -> None:
+    said = np.array([annex.ticks(second) for second in (5, 10, 15, 15, 20, 20, 35, 97)])
+    samples, begin = annex.samples(1), annex.ticks(annex.BEGIN[1])
+
+    def counted(start: int, end: int) -> list[str]:
+        cells = generate(annex.ticks(start), annex.ticks(end), 20 * TICKS_PER_S)
+        found = (shown(point) for point in process(samples, cells, BY_NAME["AnnotationCount"], begin, said))
+        return [f"{time} {value:.0f} {status}" if value is not None else f"{time} {status}" for time, value, status in found]
+
+    assert counted(0, 100) == ["0:00 4 G cp", "0:20 3 G c", "0:40 0 G c", "1:00 0 G c", "1:20 1 G cp"]
+    assert counted(60, 20) == ["1:00 0 G c", "0:40 1 G c"], "of the ends of an interval its start is part of it"
+    assert counted(100, 120) == ["1:40 -"]
 
 
 def test_an_interval_that_is_cut_short_is_partial() -> None:

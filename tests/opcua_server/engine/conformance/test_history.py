@@ -316,7 +316,7 @@ def test_aggregates_that_cannot_be_say_why(plant: Plant) -> None:
             (result,) = await read(call, details, name, **more)
             return str(result.StatusCode.name)
 
-        assert await status(processed(FIVE, end, 0, ua.NodeId(2351))) == "BadAggregateNotSupported"  # AnnotationCount
+        assert await status(processed(FIVE, end, 0, ua.NodeId(2345))) == "BadAggregateNotSupported"
         assert await status(processed(FIVE, end, 0, ua.NodeId(2342, 2))) == "BadAggregateNotSupported"
         assert await status(processed(FIVE, end, 0, "Average"), "Sayings") == "BadAggregateNotSupported"
         assert await status(processed(FIVE, end, 0, "Average"), "Flags") == "BadAggregateNotSupported"

@@ -300,6 +300,8 @@ def test_values_are_annotated_and_what_was_said_is_read_changed_and_removed(plan
         assert await said(raw(at(3), UNSET, 1)) == everything[1:2]
         at_times = ua.ReadAnnotationDataDetails(ReqTimes=[at(5), at(2), at(4)])
         assert await said(at_times) == await said(at_times, node("Past")) == [everything[0], everything[2]]
+        (counted,) = await read(call, processed(at(0), at(9), 180_000, "AnnotationCount"), "Past")
+        assert (minutes(counted), shown(counted)) == ([0, 3, 6], [1, 2, 0])
         (newest,) = await now()
         assert newest.Value.Value.Message == "fine again"
         (result,) = await read(call, raw(at(0), at(9)), "Past")
