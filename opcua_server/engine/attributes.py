@@ -29,6 +29,7 @@ from opcua_server.engine import ranges
 from opcua_server.engine.contract import LONG, Beside, Limits, Request, Service, ServiceFault, Session
 from opcua_server.engine.fits import Fits
 from opcua_server.engine.plans import SLICE, Plan
+from opcua_server.engine.reasons import NOT_ASKED
 from opcua_server.engine.rewrites import Rewrites
 from opcua_server.engine.values import ATTRIBUTES, VALUE, Values, failed, stamped
 from opcua_server.security.access import (
@@ -102,10 +103,14 @@ class Attributes:
 
     def _body(self, plan: Plan, request: Request) -> Any:
         """The response; a coroutine where much is worked out each time."""
+        is_told = request.answer.reasons is not NOT_ASKED
+        if is_told:
+            for place, (status, why) in plan.refused.items():
+                request.answer.reasons.note(place, status, why)
         if not plan.special:
             return plan.body_for_all()
         make = plan.body if len(plan.special) <= SLICE else plan.body_in_slices
-        return make(lambda item: self._work_out(item, request))
+        return make(lambda place, item: self._work_out(place, item, request), None if is_told else {})
 
     def _read_new(self, request: Request, raw: bytes) -> Any:
         if len(raw) < 16:
@@ -118,7 +123,7 @@ class Attributes:
         if count <= 0:
             raise ServiceFault(_C.BadNothingToDo)
         if count > self._limits.nodes_per_read:
-            raise ServiceFault(_C.BadTooManyOperations)
+            raise ServiceFault(_C.BadTooManyOperations, f"{count} nodes are more than {self._limits.nodes_per_read}")
         if count * LEAST_ITEM > len(raw) - 16:
             raise DecodingError(f"{count} nodes in {len(raw)} bytes")
         plan = Plan(raw, timestamps)
@@ -144,7 +149,7 @@ class Attributes:
             try:
                 self._add(plan, item, slot_of(item.NodeId, item.AttributeId))
             except ServiceFault as fault:
-                plan.add_status(fault.status)
+                plan.add_status(fault.status, fault.text)
         if last and p != len(raw):
             raise DecodingError("bytes left over after the nodes to read")
         return p
@@ -176,7 +181,7 @@ class Attributes:
                 self._plan_bytes -= oldest.cost
         return self._body(plan, request)
 
-    def _work_out(self, planned: Any, request: Request) -> Any:
+    def _work_out(self, place: int, planned: Any, request: Request) -> Any:
         """The DataValue of an item that no cache holds: a range, a live value, what depends on the user."""
         item, slot, bounds = planned
         value = self.seen(item.NodeId, item.AttributeId, slot, request.session, request.security)
@@ -184,7 +189,10 @@ class Attributes:
             try:
                 value = replace(value, Value=ranges.cut(value.Value, bounds))
             except ServiceFault as fault:
+                request.answer.reasons.fault(place, fault)
                 return failed(fault.status)
+        if value.Value is None:
+            request.answer.reasons.note(place, value.StatusCode.value)
         return value if value.ServerTimestamp is not None else stamped(value)
 
     def depends_on_user(self, node_id: Any, attribute: int) -> bool:
@@ -252,7 +260,7 @@ class Attributes:
         if not items:
             raise ServiceFault(_C.BadNothingToDo)
         if len(items) > self._limits.nodes_per_write:
-            raise ServiceFault(_C.BadTooManyOperations)
+            raise ServiceFault(_C.BadTooManyOperations, f"{len(items)} values are more than {self._limits.nodes_per_write}")
         now = datetime.now(UTC)
         statuses = []
         machines = set()
@@ -263,6 +271,7 @@ class Attributes:
                 if item.NodeId in self._rights.results:
                     machines.add(self._rights.results[item.NodeId])
             except ServiceFault as fault:
+                request.answer.reasons.fault(len(statuses), fault)
                 statuses.append(fault.status)
             if self._audit is not None:
                 self._audit.wrote(request, item, old, statuses[-1])
@@ -294,7 +303,7 @@ class Attributes:
         if held is None:
             raise ServiceFault(_C.BadAttributeIdInvalid)
         if item.AttributeId != VALUE:
-            raise ServiceFault(_C.BadNotWritable)
+            raise ServiceFault(_C.BadNotWritable, "Of a node, its value at most is written")
         is_result = item.NodeId in self._rights.results
         if not self._is_writable(item.NodeId):
             level = node.attributes[_A.AccessLevel].value.Value.Value
@@ -316,7 +325,7 @@ class Attributes:
         if given.StatusCode is not None and given.StatusCode.is_bad():
             variant = ua.Variant()
         if not is_result and (variant.Value is None or len(str(getattr(variant.Value, "Text", variant.Value))) > MAX_PLATE_TEXT):
-            raise ServiceFault(_C.BadOutOfRange)
+            raise ServiceFault(_C.BadOutOfRange, f"Something is needed here, of up to {MAX_PLATE_TEXT} characters")
         source = given.SourceTimestamp or now
         if is_result and given.StatusCode is not None and given.StatusCode.value == _C.BadWaitingForInitialData:
             waiting = not_known_yet(self._fits.kinds(node), source)

@@ -24,6 +24,7 @@ from opcua_server.engine import frames, services
 from opcua_server.engine.channel import Channel, Opening
 from opcua_server.engine.contract import LONG, Beside, Bytes, Header, Request, ServiceFault
 from opcua_server.engine.frames import ProtocolError, Sizes
+from opcua_server.engine.reasons import Reasons
 from opcua_server.engine.reply import EPOCH_TICKS, Reply, Rest
 from opcua_server.engine.sessions import OpenSession
 
@@ -324,6 +325,8 @@ class Connection(asyncio.Protocol):
             if session is not None:
                 reply.session = session
                 session.requests[kind] += 1
+                if header.return_diagnostics and session.is_activated:
+                    reply.reasons = Reasons(header.return_diagnostics)
             request = Request(header, session, reply, self.channel.mode, self.address)
             handler = row.service.handler
             if row.read is None:
@@ -413,7 +416,7 @@ class Connection(asyncio.Protocol):
 
     def _failed(self, reply: Reply, error: Exception) -> None:
         status = error.code if isinstance(error, UaStatusCodeError) else services.status_of(error)
-        reply.fault(status)
+        reply.fault(status, error.text if isinstance(error, ServiceFault) else "")
 
     def _run(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)

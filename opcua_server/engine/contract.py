@@ -10,7 +10,7 @@ answered BadInternalError.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
 
@@ -20,8 +20,8 @@ Bytes = bytes | bytearray | memoryview
 
 
 class ServiceFault(Exception):
-    """A service as a whole is refused; ``status`` is the ServiceResult (OPC 10000-4, 7.38). Of a method that is refused, ``text``
-    is why: clients that ask for diagnostics see it."""
+    """A service as a whole is refused; ``status`` is the ServiceResult (OPC 10000-4, 7.38). ``text`` is why: clients that ask for
+    diagnostics see it."""
 
     def __init__(self, status: int, text: str = "") -> None:
         super().__init__(text or f"0x{status:08X}")
@@ -97,11 +97,11 @@ class Answer(Protocol):
         """Show the connection's further requests to ``regular`` first: ``take_frame(connection, frame)`` while it is a frame, and
         ``take(connection, request_id, body)`` when it was opened. Both return False for those that they are not for."""
 
-    def fault(self, status: int) -> None:
-        """Answer with a ServiceFault."""
+    def fault(self, status: int, text: str = "") -> None:
+        """Answer with a ServiceFault. ``text``: why, where there is more to say than the status does."""
 
-    strings: Sequence[str]
-    """StringTable of the response, to which DiagnosticInfos of its body point; set before ``send``."""
+    reasons: Any
+    """reasons.NotAsked: takes down why operations were refused; NOT_ASKED where the client does not want to know."""
 
     @property
     def backlog(self) -> int:

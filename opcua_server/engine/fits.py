@@ -18,6 +18,8 @@ _ABSTRACT: Final = {24: frozenset(_V) - {_V.Null}, 26: _NUMBERS, 27: _SIGNED | _
 """BaseDataType, Number, Integer, UInteger: data types that several built-in types stand for."""
 _HAS_SUBTYPE: Final = ua.NodeId(ua.ObjectIds.HasSubtype, 0)
 _DEPTH: Final = 20
+_NAMED: Final = 4
+"""Types that are named, one by one, to who writes another."""
 
 
 class Fits:
@@ -37,10 +39,13 @@ class Fits:
 
     def check(self, node: Any, variant: Any, *, is_part: bool = False) -> None:
         """Raise ServiceFault BadTypeMismatch or BadOutOfRange. A part (of an IndexRange) has no rank of its own to keep."""
-        if variant is None or variant.Value is None or variant.VariantType not in self.kinds(node):
-            raise ServiceFault(_C.BadTypeMismatch)
+        kinds = self.kinds(node)
+        if variant is None or variant.Value is None or variant.VariantType not in kinds:
+            given = "nothing" if variant is None or variant.Value is None else variant.VariantType.name
+            wanted = " or ".join(sorted(kind.name for kind in kinds)) if len(kinds) <= _NAMED else "a number"
+            raise ServiceFault(_C.BadTypeMismatch, f"The variable is {wanted}, the value {given}")
         if not is_part and not has_rank(variant, _rank(node)):
-            raise ServiceFault(_C.BadTypeMismatch)
+            raise ServiceFault(_C.BadTypeMismatch, "The variable is an array and the value is none, or the other way round")
         left = self._max_elements
         for value in _elements(variant.Value) if variant.is_array else [variant.Value]:
             left -= 1

@@ -15,7 +15,7 @@ from cnctwin.wire.scalars import ua
 from nodesets.space_access import population
 from opcua_server.engine.contract import LONG, Beside, Limits, MethodHandler, Request, Service, ServiceFault
 from opcua_server.engine.fits import Fits, has_rank
-from opcua_server.engine.reasons import diagnostics, reason_of, refusal
+from opcua_server.engine.reasons import NOT_ASKED, reason_of, refusal
 from opcua_server.engine.recalls import Recalls, encoded
 from opcua_server.engine.reply import Rest
 from opcua_server.engine.turns import Turn
@@ -115,27 +115,29 @@ class Methods:
 
     def _answer(self, request: Request, one: Any, target: _Target, given: list[Any], result: Any) -> bytes:
         self._tell(request, one, target, given, result)
-        return b"".join((_ONE, encoded(result), _explained(request, [reason_of(result)])))
+        if request.answer.reasons is not NOT_ASKED:
+            request.answer.reasons.note(0, result.StatusCode.value, reason_of(result))
+        return b"".join((_ONE, encoded(result), _NONE))
 
     async def _all(self, request: Request, raw: bytes, calls: list[Any] | None) -> bytes:
         if not calls:
             raise ServiceFault(_C.BadNothingToDo)
         if len(calls) > self._limits.methods_per_call:
             raise ServiceFault(_C.BadTooManyOperations)
-        parts, reasons, size, turn = [_COUNT(len(calls))], [], 0, Turn()
-        for one in calls:
+        parts, size, turn = [_COUNT(len(calls))], 0, Turn()
+        for place, one in enumerate(calls):
             if turn.is_over:
                 await turn.rest()
             target = self._target(one)
             result = await self._one(request, one, target, list(one.InputArguments or []))
             parts.append(encoded(result))
-            reasons.append(reason_of(result))
-            size += len(parts[-1]) + len(reasons[-1])
+            request.answer.reasons.note(place, result.StatusCode.value, reason_of(result))
+            size += len(parts[-1])
             if size > self._limits.message_bytes:
                 raise ServiceFault(_C.BadResponseTooLarge)
         if len(calls) == 1 and target.is_machines and result.StatusCode.is_good():
             self._recalls.learn(raw, one, target)
-        parts.append(_explained(request, reasons))
+        parts.append(_NONE)
         return b"".join(parts)
 
     async def _one(self, request: Request, one: Any, target: _Target, given: list[Any]) -> Any:
@@ -293,17 +295,6 @@ def _log(request: Request, target: _Target, result: Any) -> None:
     if known is not None and _audit.isEnabledFor(logging.INFO):
         said = ": ".join(filter(None, (result.StatusCode.name, reason_of(result))))
         _audit.info("%s on %s by %s: %s", known[1].name, known[0], _who(request), said)
-
-
-def _explained(request: Request, reasons: list[str]) -> bytes:
-    """The DiagnosticInfos; what they point to goes into the header of the response."""
-    asked = request.header.return_diagnostics
-    if not asked:
-        return _NONE
-    infos, strings = diagnostics(asked, reasons)
-    if strings:
-        request.answer.strings = strings
-    return infos
 
 
 def _who(request: Request) -> str:

@@ -22,8 +22,8 @@ SLICE: Final = 250
 """Nodes that are looked up, or worked out, before others are served."""
 PLAN_OVERHEAD: Final = 200
 """About what one node of a plan costs in memory, beside the request's bytes."""
-WorkOut = Callable[[Any], Any]
-"""(item, slot, bounds) of a plan -> its DataValue."""
+WorkOut = Callable[[int, Any], Any]
+"""(place among the nodes, (item, slot, bounds) of a plan) -> its DataValue."""
 
 
 class _Run:
@@ -58,14 +58,18 @@ class _Run:
 
 
 class Plan:
-    """A Read request that was decoded. ``special``: position -> item that is worked out each time."""
+    """A Read request that was decoded. ``special``: position -> item that is worked out each time. ``refused``: place among the
+    nodes -> status of what is refused to everybody, and why."""
 
-    __slots__ = ("_body", "_helds", "_parts", "_places", "_runs", "_slots", "_values", "request", "special", "timestamps")
+    __slots__ = (
+        "_body", "_helds", "_parts", "_places", "_runs", "_slots", "_values", "refused", "request", "special", "timestamps",
+    )  # fmt: skip
 
     def __init__(self, request: bytes, timestamps: int) -> None:
         self.request = request
         self.timestamps = timestamps
         self.special: dict[int, Any] = {}
+        self.refused: dict[int, tuple[int, str]] = {}
         self._slots: list[Any] = []
         self._helds: list[Any] = []
         self._places: list[int] = []
@@ -89,7 +93,8 @@ class Plan:
         self.special[len(self._parts)] = item
         self._parts.append(b"")
 
-    def add_status(self, status: int) -> None:
+    def add_status(self, status: int, why: str = "") -> None:
+        self.refused[len(self._parts) - 1] = status, why
         self._parts.append(encode_data_value(failed(status)))
 
     def close(self) -> None:
@@ -107,15 +112,15 @@ class Plan:
             self._body = b"".join(parts)
         return self._body
 
-    def body(self, work_out: WorkOut) -> bytes:
-        """The response's parameters now."""
+    def body(self, work_out: WorkOut, made: dict[Any, bytes] | None) -> bytes:
+        """The response's parameters now. ``made``: to keep what was worked out; None where each node is to be told of alone."""
         parts = self._refreshed()
-        _fill(parts, self.special.items(), work_out, self.timestamps, {})
+        _fill(parts, self.special.items(), work_out, self.timestamps, made)
         return b"".join(parts)
 
-    async def body_in_slices(self, work_out: WorkOut) -> bytes:
+    async def body_in_slices(self, work_out: WorkOut, made: dict[Any, bytes] | None) -> bytes:
         """The same where much is worked out each time. Others use the plan meanwhile, for other users: it fills a copy."""
-        parts, made = list(self._refreshed()), dict[Any, bytes]()
+        parts = list(self._refreshed())
         waiting = list(self.special.items())
         for start in range(0, len(waiting), SLICE):
             if start:
@@ -142,13 +147,15 @@ class Plan:
 
 
 def _fill(
-    parts: list[bytes], special: Iterable[tuple[int, Any]], work_out: WorkOut, timestamps: int, made: dict[Any, bytes]
+    parts: list[bytes], special: Iterable[tuple[int, Any]], work_out: WorkOut, timestamps: int, made: dict[Any, bytes] | None
 ) -> None:
     """Put special items where they belong. ``made``: those worked out before; who asks twice for the same gets the same."""
     for place, planned in special:
         item, slot, _bounds = planned
         key = (id(slot), item.IndexRange)
-        encoded = made.get(key)
+        encoded = made.get(key) if made is not None else None
         if encoded is None:
-            encoded = made[key] = without_times(encode_data_value(work_out(planned)), timestamps)
+            encoded = without_times(encode_data_value(work_out(place - 1, planned)), timestamps)
+            if made is not None:
+                made[key] = encoded
         parts[place] = encoded

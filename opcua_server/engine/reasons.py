@@ -2,6 +2,8 @@
 
 CommandRefused, ServiceFault --> Refusal, with its reason --> did the client ask (ReturnDiagnostics)? --> DiagnosticInfo
                                                            '-> the audit event, the log
+
+Who asked for nothing has NOT_ASKED in the answer to his request, which forgets what it is told.
 """
 
 from __future__ import annotations
@@ -12,13 +14,17 @@ from typing import Any, Final
 
 from cnctwin.wire import encode
 from cnctwin.wire.scalars import ua
+from opcua_server.engine.contract import Bytes, ServiceFault
+from opcua_server.engine.words import WORDS
 
-LOCALIZED_TEXT, ADDITIONAL_INFO = 1 << 6, 1 << 7
-"""Bits of ReturnDiagnostics, of single operations."""
-MOST: Final = 512
-"""Characters of a reason."""
+_SERVICE_TEXT, _SERVICE_INFO, _TEXT, _INFO = 1 << 1, 1 << 2, 1 << 6, 1 << 7
+"""Bits of ReturnDiagnostics: LocalizedText and AdditionalInfo, of the service and of single operations."""
+MOST: Final = 256
+"""Characters of a LocalizedText (7.12)."""
 _COUNT: Final = struct.Struct("<i").pack
+_COUNTED: Final = struct.Struct("<i").unpack_from
 _LOCALE: Final = "en"
+_NOTHING: Final = encode(ua.DiagnosticInfo())
 
 
 class Refusal(ua.CallMethodResult):  # type: ignore[misc]
@@ -39,29 +45,95 @@ def reason_of(result: Any) -> str:
     return result.reason if isinstance(result, Refusal) else ""
 
 
-def diagnostics(asked: int, reasons: Sequence[str]) -> tuple[bytes, list[str]]:
-    """The DiagnosticInfos behind the results of a response, encoded, and its StringTable. Both empty when no operation has a
-    reason, or nobody asked. ``asked``: ReturnDiagnostics.
+class NotAsked:
+    """The reasons of a request whose client wants none."""
+
+    __slots__ = ()
+
+    def note(self, place: int, status: int, text: str = "") -> None:
+        """The operation at a place of the request was refused, because of ``text`` or whatever the status means."""
+
+    def fault(self, place: int, fault: ServiceFault) -> None:
+        self.note(place, fault.status, fault.text)
+
+    def refuse(self, status: int, text: str = "") -> None:
+        """The request as a whole was refused."""
+
+    def infos(self, statuses: Sequence[int]) -> list[Any]:
+        """DiagnosticInfos for a list of operations that is not the only one of its response."""
+        return []
+
+    def whole(self, body: Bytes) -> Bytes:
+        """The body of a response with its DiagnosticInfos."""
+        return body
+
+    def in_header(self) -> bytes:
+        """ServiceDiagnostics and StringTable of the ResponseHeader; empty where they say nothing."""
+        return b""
+
+
+NOT_ASKED: Final = NotAsked()
+
+
+class Reasons(NotAsked):
+    """What was refused of one request, and why. ``asked``: ReturnDiagnostics.
 
     There is no SymbolicId, as there are no codes of ours beside the standard's. AdditionalInfo repeats the reason for those
     who asked for nothing else.
     """
-    if not asked & (LOCALIZED_TEXT | ADDITIONAL_INFO) or not any(reasons):
-        return _COUNT(0), []
-    table = [_LOCALE, *dict.fromkeys(reason for reason in reasons if reason)] if asked & LOCALIZED_TEXT else []
-    infos = [_COUNT(len(reasons))]
-    for reason in reasons:
+
+    __slots__ = ("_asked", "_operations", "_service", "_table")
+
+    def __init__(self, asked: int) -> None:
+        self._asked = asked
+        self._operations: dict[int, str] = {}
+        self._service = ""
+        self._table: dict[str, int] = {}
+
+    def note(self, place: int, status: int, text: str = "") -> None:
+        reason = text or WORDS.get(status, "")
+        if reason and self._asked & (_TEXT | _INFO):
+            self._operations[place] = reason[:MOST]
+
+    def refuse(self, status: int, text: str = "") -> None:
+        self._operations, self._table = {}, {}
+        if self._asked & (_SERVICE_TEXT | _SERVICE_INFO):
+            self._service = (text or WORDS.get(status, ""))[:MOST]
+
+    def infos(self, statuses: Sequence[int]) -> list[Any]:
+        reasons = [WORDS.get(status, "") for status in statuses]
+        if not any(reasons) or not self._asked & (_TEXT | _INFO):
+            return []
+        return [self._info(reason, self._asked & _TEXT) for reason in reasons]
+
+    # On the wire ----------------------------------------------------------------------------------------------------------
+
+    def whole(self, body: Bytes) -> Bytes:
+        """All bodies that have operations begin with the number of their results, and end with the list of DiagnosticInfos, empty
+        in ``body``."""
+        if not self._operations:
+            return body
+        (count,) = _COUNTED(body)
+        infos = [_COUNT(count)]
+        for place in range(count):
+            reason = self._operations.get(place)
+            infos.append(encode(self._info(reason, self._asked & _TEXT)) if reason is not None else _NOTHING)
+        return b"".join((body[:-4], *infos))
+
+    def in_header(self) -> bytes:
+        info = encode(self._info(self._service, self._asked & _SERVICE_TEXT)) if self._service else _NOTHING
+        if not self._service and not self._table:
+            return b""
+        encoded = [one.encode() for one in self._table]
+        return b"".join([info, _COUNT(len(encoded)), *(part for one in encoded for part in (_COUNT(len(one)), one))])
+
+    def _info(self, reason: str, in_table: int) -> Any:
         if not reason:
-            info = ua.DiagnosticInfo()
-        elif table:
-            info = ua.DiagnosticInfo(Locale=0, LocalizedText=table.index(reason, 1))
-        else:
-            info = ua.DiagnosticInfo(AdditionalInfo=reason)
-        infos.append(encode(info))
-    return b"".join(infos), table
+            return ua.DiagnosticInfo()
+        if not in_table:
+            return ua.DiagnosticInfo(AdditionalInfo=reason)
+        return ua.DiagnosticInfo(Locale=self._place(_LOCALE), LocalizedText=self._place(reason))
 
-
-def string_table(strings: Sequence[str]) -> bytes:
-    """As it stands in a ResponseHeader."""
-    encoded = [one.encode() for one in strings]
-    return b"".join([_COUNT(len(encoded)), *(part for one in encoded for part in (_COUNT(len(one)), one))])
+    def _place(self, text: str) -> int:
+        """Where a text stands in the string table, each once."""
+        return self._table.setdefault(text, len(self._table))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import struct
 import time
-from collections.abc import Callable, Coroutine, Generator, Sequence
+from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Final
 
 from cnctwin.wire.scalars import ua
 from opcua_server.engine import services
 from opcua_server.engine.contract import Bytes
+from opcua_server.engine.reasons import NOT_ASKED, NotAsked
 
 _C = ua.StatusCodes
 EPOCH_TICKS: Final = 116_444_736_000_000_000
@@ -26,7 +27,7 @@ _PUBLISH_SIZE: Final = struct.calcsize(f"<{_RESPONSE_HEAD}{_TOLD}")
 class Reply:
     """The answer to one request: contract.Answer."""
 
-    __slots__ = ("_done", "_handle", "_request_id", "connection", "kind", "more", "session", "strings")
+    __slots__ = ("_done", "_handle", "_request_id", "connection", "kind", "more", "reasons", "session")
 
     def __init__(self, connection: Any, request_id: int, handle: int, kind: int = 0, session: Any = None) -> None:
         self.connection = connection
@@ -37,7 +38,7 @@ class Reply:
         self.session = session
         self.more = b""
         """An AdditionalHeader for the response, encoded."""
-        self.strings: Sequence[str] = ()
+        self.reasons: NotAsked = NOT_ASKED
 
     @property
     def is_open(self) -> bool:
@@ -53,11 +54,15 @@ class Reply:
             return
         self._done = True
         ticks = EPOCH_TICKS + time.time_ns() // 100
-        if 0 < self._max_size < services.HEAD_SIZE + len(body) + sum(map(len, self.strings)):
-            response_type, status, body, self.strings = services.SERVICE_FAULT, int(_C.BadResponseTooLarge), b"", ()
-        frame = None if self.more or self.strings else self._frame(services.HEAD_SIZE + len(body))
+        reasons, diagnostics = self.reasons, b""
+        if reasons is not NOT_ASKED:
+            body = reasons.whole(body)
+            diagnostics = reasons.in_header()
+        if 0 < self._max_size < services.HEAD_SIZE + len(body) + len(diagnostics):
+            response_type, status, body, diagnostics = services.SERVICE_FAULT, int(_C.BadResponseTooLarge), b"", b""
+        frame = None if self.more or diagnostics else self._frame(services.HEAD_SIZE + len(body))
         if frame is None:
-            head = services.head(response_type, self._handle, status, ticks, self.more, self.strings)
+            head = services.head(response_type, self._handle, status, ticks, self.more, diagnostics)
             self.connection.send(self._request_id, head, body, self._handle)
             return
         self.connection.write(b"".join((_ANSWER(*frame, 1, 0, response_type, ticks, self._handle, status, 0, 0), body)))
@@ -91,8 +96,9 @@ class Reply:
     def expect(self, regular: Any) -> None:
         self.connection.regular = regular
 
-    def fault(self, status: int) -> None:
+    def fault(self, status: int, text: str = "") -> None:
         if not self._done:
+            self.reasons.refuse(status, text)
             self.connection.engine.tally.refused(self.kind, status)
             if self.session is not None:
                 self.session.refusals[self.kind] += 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,7 +17,6 @@ from cnctwin.wire.budget import MAX_ELEMENTS
 from cnctwin.wire.decode import guarded
 from cnctwin.wire.scalars import Read, read_node_id, read_string, ua
 from opcua_server.engine.contract import Bytes, Header, Limits, Service, ServiceFault
-from opcua_server.engine.reasons import string_table
 
 _C = ua.StatusCodes
 _logger = logging.getLogger(__name__)
@@ -83,11 +82,12 @@ def parameters(row: Row, body: bytes, p: int, limits: Limits, *, stranger: bool 
     return value
 
 
-def head(kind: int, handle: int, status: int, ticks: int, more: bytes = b"", strings: Sequence[str] = ()) -> bytes:
-    """Of a response: type id and ResponseHeader. ``more``: its AdditionalHeader, encoded; ``strings``: its StringTable."""
+def head(kind: int, handle: int, status: int, ticks: int, more: bytes = b"", diagnostics: bytes = b"") -> bytes:
+    """Of a response: type id and ResponseHeader. Encoded, where there are any: ``more``, its AdditionalHeader; ``diagnostics``,
+    its ServiceDiagnostics and StringTable."""
     made = _RESPONSE.pack(1, 0, kind, ticks, handle, status, 0, 0)
-    if strings:
-        return made[:-7] + string_table(strings) + (more or made[-3:])
+    if diagnostics:
+        return made[:-8] + diagnostics + (more or made[-3:])
     return made[:-3] + more if more else made
 
 

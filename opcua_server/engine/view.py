@@ -86,15 +86,16 @@ class View:
         limit = params.RequestedMaxReferencesPerNode
         if len(nodes) <= SLICE:
             made: set[bytes] = set()
-            return b"".join([_COUNT(len(nodes)), *(self._result(request, one, limit, made) for one in nodes), _COUNT(0)])
+            found = (self._result(request, place, one, limit, made) for place, one in enumerate(nodes))
+            return b"".join([_COUNT(len(nodes)), *found, _COUNT(0)])
         return self._browse_long(request, nodes, limit)
 
     async def _browse_long(self, request: Request, nodes: list[Any], limit: int) -> bytes:
         parts = [_COUNT(len(nodes))]
         made: set[bytes] = set()
         size, turn = 0, Turn()
-        for one in nodes:
-            parts.append(self._result(request, one, limit, made))
+        for place, one in enumerate(nodes):
+            parts.append(self._result(request, place, one, limit, made))
             size += len(parts[-1])
             if size > 4 * self._limits.message_bytes:
                 raise ServiceFault(_C.BadResponseTooLarge)
@@ -103,14 +104,15 @@ class View:
         parts.append(_COUNT(0))
         return b"".join(parts)
 
-    def _result(self, request: Request, one: Any, limit: int, made: set[bytes]) -> bytes:
+    def _result(self, request: Request, place: int, one: Any, limit: int, made: set[bytes]) -> bytes:
         try:
             references = self._references(one)
         except ServiceFault as fault:
+            request.answer.reasons.fault(place, fault)
             return struct.pack("<IiI", fault.status, -1, 0)
-        return self._page(request, made, references, 0, limit or MAX_PER_NODE)
+        return self._page(request, place, made, references, 0, limit or MAX_PER_NODE)
 
-    def _page(self, request: Request, made: set[bytes], references: list[bytes], start: int, limit: int) -> bytes:
+    def _page(self, request: Request, place: int, made: set[bytes], references: list[bytes], start: int, limit: int) -> bytes:
         """A BrowseResult with the references from ``start`` on, and a continuation point when there are more.
 
         ``made``: the continuation points of this response. Those of earlier ones make room for them (OPC 10000-4, 7.9).
@@ -124,6 +126,7 @@ class View:
         if len(points) >= self._limits.continuation_points:
             oldest = next(iter(points))
             if oldest in made:
+                request.answer.reasons.note(place, _C.BadNoContinuationPoints)
                 return struct.pack("<Iii", _C.BadNoContinuationPoints, -1, 0)
             del points[oldest]
         point = secrets.token_bytes(8)
@@ -169,24 +172,26 @@ class View:
         points = request.session.state.setdefault(STATE, {}) if request.session is not None else {}
         parts = [_COUNT(len(given))]
         made: set[bytes] = set()
-        for point in given:
+        for place, point in enumerate(given):
             held = points.pop(point, None)
+            if held is None:
+                request.answer.reasons.note(place, _C.BadContinuationPointInvalid)
             if params.ReleaseContinuationPoints:
                 parts.append(struct.pack("<Iii", 0 if held else _C.BadContinuationPointInvalid, -1, 0))
             elif held is None:
                 parts.append(struct.pack("<Iii", _C.BadContinuationPointInvalid, -1, 0))
             else:
-                parts.append(self._page(request, made, *held))
+                parts.append(self._page(request, place, made, *held))
         parts.append(_COUNT(0))
         return b"".join(parts)
 
     # Paths ----------------------------------------------------------------------------------------------------------
 
-    async def translate(self, _request: Request, params: Any) -> bytes:
+    async def translate(self, request: Request, params: Any) -> bytes:
         paths = params.BrowsePaths
         self._bounded(paths, self._limits.nodes_per_browse)
         parts, turn = [_COUNT(len(paths))], Turn()
-        for path in paths:
+        for place, path in enumerate(paths):
             if turn.is_over:
                 await turn.rest()
             try:
@@ -195,6 +200,7 @@ class View:
                 for node_id in targets:
                     parts += (node_id_bytes(node_id), b"\xff\xff\xff\xff")
             except ServiceFault as fault:
+                request.answer.reasons.fault(place, fault)
                 parts.append(struct.pack("<Ii", fault.status, 0))
         parts.append(_COUNT(0))
         return b"".join(parts)
@@ -204,9 +210,9 @@ class View:
         if path.StartingNode not in self._aspace:
             raise ServiceFault(_C.BadNodeIdUnknown)
         if not elements:
-            raise ServiceFault(_C.BadNothingToDo)
+            raise ServiceFault(_C.BadNothingToDo, "The path is empty")
         if len(elements) > MAX_ELEMENTS:
-            raise ServiceFault(_C.BadTooManyOperations)
+            raise ServiceFault(_C.BadTooManyOperations, f"A path has up to {MAX_ELEMENTS} elements")
         here = [path.StartingNode]
         for element in elements:
             name = element.TargetName
@@ -229,9 +235,9 @@ class View:
                         found[reference.NodeId] = None
             if len(found) > MAX_TARGETS:
                 raise ServiceFault(_C.BadTooManyMatches)
+            if not found:
+                raise ServiceFault(_C.BadNoMatch, f"{name.NamespaceIndex}:{name.Name[:100]} is not there")
             here = list(found)
-        if not here:
-            raise ServiceFault(_C.BadNoMatch)
         return here
 
     def register(self, _request: Request, params: Any) -> bytes:
@@ -251,7 +257,7 @@ class View:
         if not items:
             raise ServiceFault(_C.BadNothingToDo)
         if len(items) > most:
-            raise ServiceFault(_C.BadTooManyOperations)
+            raise ServiceFault(_C.BadTooManyOperations, f"{len(items)} are more than {most}")
 
 
 def encode_reference(reference: Any, mask: int) -> bytes:

@@ -19,6 +19,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
+from cnctwin.wire import encode
 from cnctwin.wire.encode import to_ticks
 from cnctwin.wire.scalars import ua
 from opcua_server.engine import ranges
@@ -91,7 +92,10 @@ class History:
             raise ServiceFault(_C.BadTooManyOperations)
         points: dict[bytes, Job] = request.session.state.setdefault(STATE, {}) if request.session is not None else {}
         if params.ReleaseContinuationPoints:
-            return _results([self._released(points, node) for node in nodes])
+            released = [self._released(points, node) for node in nodes]
+            for position, (status, _, _) in enumerate(released):
+                request.answer.reasons.note(position, status)
+            return _results(released)
         details = params.HistoryReadDetails
         timestamps = int(params.TimestampsToReturn)
         self._check(details, timestamps, nodes)
@@ -110,11 +114,14 @@ class History:
                     job = self._job(request, details, timestamps, node, position)
                 status, body, rest = await asyncio.get_running_loop().run_in_executor(self._reader, self._page, job, most)
             except ServiceFault as fault:
+                request.answer.reasons.fault(position, fault)
                 results.append((fault.status, b"", encoding.no_data()))
                 continue
             if not request.answer.is_open:
                 break
             point = self._keep(points, rest, made) if rest is not None else b""
+            if point is None:
+                request.answer.reasons.note(position, _C.BadNoContinuationPoints)
             results.append((status if point is not None else int(_C.BadNoContinuationPoints), point or b"", body))
         return _results(results)
 
@@ -153,7 +160,7 @@ class History:
         if isinstance(details, ua.ReadRawModifiedDetails | ua.ReadEventDetails):
             given = (to_ticks(details.StartTime) > 0) + (to_ticks(details.EndTime) > 0) + (details.NumValuesPerNode > 0)
             if given < 2:
-                raise ServiceFault(_C.BadHistoryOperationInvalid)
+                raise ServiceFault(_C.BadHistoryOperationInvalid, "Two of start, end and number are needed")
         elif isinstance(details, ua.ReadProcessedDetails):
             if len(details.AggregateType or ()) != len(nodes):
                 raise ServiceFault(_C.BadAggregateListMismatch)
@@ -219,12 +226,14 @@ class History:
 
     def _processed(self, tag: Tag, details: Any, kind: Any, timestamps: int) -> Job:
         aggregate = BY_NODE.get(kind.Identifier) if kind.NamespaceIndex == 0 else None
-        if aggregate is None or not takes(aggregate, tag):
-            raise ServiceFault(_C.BadAggregateNotSupported)
+        if aggregate is None:
+            raise ServiceFault(_C.BadAggregateNotSupported, "There is no such aggregate")
+        if not takes(aggregate, tag):
+            raise ServiceFault(_C.BadAggregateNotSupported, f"There is no {aggregate.name} of values of type {tag.kind}")
         start, end = to_ticks(details.StartTime), to_ticks(details.EndTime)
         length_ms = float(details.ProcessingInterval)
         if start == end or not 0 <= length_ms < math.inf or 0 < length_ms < 1:
-            raise ServiceFault(_C.BadInvalidArgument)
+            raise ServiceFault(_C.BadInvalidArgument, "Start and end differ, and a ProcessingInterval is 0, or 1 ms and more")
         length = round(min(length_ms * TICKS_PER_MS, 1 << 62))
         configuration = self._configuration(details.AggregateConfiguration)
         configuration = replace(configuration, stepped=tag.is_stepped and not aggregate.is_sloped)
@@ -253,18 +262,21 @@ class History:
             raise ServiceFault(_C.BadTooManyOperations)
         user = (request.session.user if request.session is not None else None) or "anonymous"
         parts = [struct.pack("<i", len(asked))]
-        for details in asked:
+        for position, details in enumerate(asked):
             operations: list[int] = []
             old: list[Any] = []
             try:
                 work = partial(self._changed, self._work(request, details, user))
                 status, operations, old = await asyncio.get_running_loop().run_in_executor(self._reader, work)
             except ServiceFault as fault:
+                request.answer.reasons.fault(position, fault)
                 status = fault.status
             if isinstance(details, ua.UpdateStructureDataDetails):
                 self.annotations.show(details.NodeId)
             self._core.audit.changed_history(request, details, old, status)
-            parts.append(struct.pack(f"<Ii{len(operations)}Ii", status, len(operations), *operations, 0))
+            infos = request.answer.reasons.infos(operations)
+            parts.append(struct.pack(f"<Ii{len(operations)}Ii", status, len(operations), *operations, len(infos)))
+            parts += map(encode, infos)
         parts.append(struct.pack("<i", 0))
         return b"".join(parts)
 

@@ -51,6 +51,7 @@ class ItemServices:
             try:
                 result = self._create(request, subscription, wanted, timestamps)
             except ServiceFault as fault:
+                request.answer.reasons.fault(len(made), fault)
                 result = _made(ua.MonitoredItemCreateResult, fault.status, result=getattr(fault, "result", None))
             made.append(encode(result))
         subscription.changed_items()
@@ -187,11 +188,13 @@ class ItemServices:
                 subscription = self._hub.owned(request, asked.SubscriptionId)
             item = subscription.items.get(wanted.MonitoredItemId)
             if item is None:
+                request.answer.reasons.note(len(made), _C.BadMonitoredItemIdInvalid)
                 made.append(encode(_made(ua.MonitoredItemModifyResult, _C.BadMonitoredItemIdInvalid)))
                 continue
             try:
                 result = self._modify(item, wanted.RequestedParameters, timestamps)
             except ServiceFault as fault:
+                request.answer.reasons.fault(len(made), fault)
                 result = _made(ua.MonitoredItemModifyResult, fault.status, result=getattr(fault, "result", None))
             made.append(encode(result))
         subscription.changed_items()
@@ -243,7 +246,7 @@ class ItemServices:
             if item is not None and item.mode != mode:
                 self._switch(item, mode)
         subscription.changed_items()
-        return _results(statuses)
+        return results(request, statuses)
 
     @staticmethod
     def _switch(item: Item, mode: int) -> None:
@@ -311,7 +314,10 @@ class ItemServices:
                 subscription.ready.pop(item, None)
             _give_back(item, older)
         subscription.changed_items()
-        return ua.SetTriggeringResult([ua.StatusCode(one) for one in added], [], [ua.StatusCode(one) for one in removed], [])
+        infos = request.answer.reasons.infos
+        return ua.SetTriggeringResult(
+            [ua.StatusCode(one) for one in added], infos(added), [ua.StatusCode(one) for one in removed], infos(removed)
+        )
 
     async def delete(self, request: Request, asked: Any) -> bytes:
         subscription = self._hub.owned(request, asked.SubscriptionId)
@@ -326,7 +332,7 @@ class ItemServices:
             if item is not None:
                 self.drop(item)
         self._hub.settle()
-        return _results(statuses)
+        return results(request, statuses)
 
     def drop(self, item: Item) -> None:
         """Remove an item, its links in both directions, and what it watches."""
@@ -427,5 +433,9 @@ def _size(query: EventQuery | None) -> int:
     return query.size if query is not None else 0
 
 
-def _results(statuses: list[int]) -> bytes:
+def results(request: Request, statuses: list[int]) -> bytes:
+    """Results that are nothing but statuses."""
+    for place, status in enumerate(statuses):
+        if status:
+            request.answer.reasons.note(place, status)
     return struct.pack(f"<i{len(statuses)}Ii", len(statuses), *statuses, 0)

@@ -19,7 +19,7 @@ from opcua_server.engine.contract import Core, Handover, Request, Service, Servi
 from opcua_server.engine.subscriptions import calls, revise
 from opcua_server.engine.subscriptions.events import EventHub
 from opcua_server.engine.subscriptions.feeds import Sampler
-from opcua_server.engine.subscriptions.items import ItemServices
+from opcua_server.engine.subscriptions.items import ItemServices, results
 from opcua_server.engine.subscriptions.panel import Panels
 from opcua_server.engine.subscriptions.personal import look_again
 from opcua_server.engine.subscriptions.publishing import ACKNOWLEDGED, BAD_SESSION_CLOSED, NEVER_S, Desk
@@ -40,8 +40,8 @@ def ticks_now() -> int:
     return time.time_ns() // 100 + _EPOCH_TICKS
 
 
-def results(statuses: list[int]) -> bytes:
-    """Results and no DiagnosticInfos."""
+def acknowledged(statuses: list[int]) -> bytes:
+    """Results of a Publish request, and no DiagnosticInfos: they wait for the message that they go out with."""
     return struct.pack(f"<i{len(statuses)}Ii", len(statuses), *statuses, 0)
 
 
@@ -253,14 +253,14 @@ class Hub:
             found.touch()
             return 0
 
-        return results(self._each(asked.SubscriptionIds, one))
+        return results(request, self._each(asked.SubscriptionIds, one))
 
     def delete_subscriptions(self, request: Request, asked: Any) -> bytes:
         def one(number: int) -> int:
             self.delete(self.owned(request, number))
             return 0
 
-        return results(self._each(asked.SubscriptionIds, one))
+        return results(request, self._each(asked.SubscriptionIds, one))
 
     def _each(self, numbers: Any, act: Callable[[int], int]) -> list[int]:
         if not numbers:
@@ -283,14 +283,14 @@ class Hub:
         if len(raw) == _ONE_SIZE and raw[:4] == _ONE:
             status = self._acknowledge(desk, *_PAIR(raw, 4))
             request.answer.expect(Regular(request, desk))
-            told = results([status]) if status else ACKNOWLEDGED
+            told = acknowledged([status]) if status else ACKNOWLEDGED
         else:
             (count,) = struct.unpack_from("<i", raw, 0) if len(raw) >= 4 else (1,)
             if count > 0:
                 if count * 8 + 4 > len(raw):
                     raise DecodingError(f"{count} acknowledgements in {len(raw)} bytes")
                 pairs = struct.unpack_from(f"<{2 * count}I", raw, 4)
-                told = results([self._acknowledge(desk, *pairs[i : i + 2]) for i in range(0, 2 * count, 2)])
+                told = acknowledged([self._acknowledge(desk, *pairs[i : i + 2]) for i in range(0, 2 * count, 2)])
         now = time.monotonic()
         hint = request.header.timeout_hint
         if desk.request((request.answer, now + hint / 1000 if hint else NEVER_S, told, request.header.handle)):
@@ -321,6 +321,8 @@ class Hub:
         if len(asked.SubscriptionIds) > self.limits.items_per_session:
             raise ServiceFault(_C.BadTooManyOperations)
         made = [self._transfer(request, desk, number, asked.SendInitialValues) for number in asked.SubscriptionIds]
+        for place, one in enumerate(made):
+            request.answer.reasons.note(place, one.StatusCode.value)
         return ua.TransferSubscriptionsResult(made, [])
 
     def _transfer(self, request: Request, desk: Desk, number: int, send_values: bool) -> Any:

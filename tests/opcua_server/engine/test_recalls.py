@@ -19,6 +19,7 @@ from cnctwin.wire import DecodingError, encode
 from nodesets.methods import Method
 from opcua_server.engine.contract import Limits, ServiceFault
 from opcua_server.engine.methods import Methods
+from opcua_server.engine.reasons import NOT_ASKED
 from opcua_server.engine.recalls import encoded
 from opcua_server.security.rights import Rights
 
@@ -74,8 +75,8 @@ def called(values: list[tuple[Any, Any]], method: ua.NodeId = MIX, owner: ua.Nod
 
 def ask(service: Methods, raw: bytes, role: str = "Operator") -> bytes:
     """The response's parameters."""
-    header = SimpleNamespace(return_diagnostics=0)
-    request: Any = SimpleNamespace(session=SimpleNamespace(role=role, user=None), peer="here", security="None", header=header)
+    answer = SimpleNamespace(reasons=NOT_ASKED)
+    request: Any = SimpleNamespace(session=SimpleNamespace(role=role, user=None), peer="here", security="None", answer=answer)
 
     async def run() -> bytes:
         answer = service.call(request, raw)

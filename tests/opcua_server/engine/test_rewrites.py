@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from cnctwin.wire import encode
 from opcua_server.engine.attributes import Attributes
 from opcua_server.engine.contract import Limits
+from opcua_server.engine.reasons import NOT_ASKED
 from opcua_server.engine.values import Values
 from opcua_server.security.rights import Rights
 
@@ -56,7 +57,8 @@ def written(values: list[tuple[Any, Any]], status: int = 0) -> bytes:
 
 def ask(service: Service, raw: bytes, role: str = "Analytics") -> list[int]:
     """The statuses of a Write."""
-    request: Any = SimpleNamespace(session=SimpleNamespace(role=role, user=None), peer="here", security="None")
+    answer = SimpleNamespace(reasons=NOT_ASKED)
+    request: Any = SimpleNamespace(session=SimpleNamespace(role=role, user=None), peer="here", security="None", answer=answer)
     answer = service[0].write(request, raw)
     (count,) = struct.unpack_from("<i", answer)
     return list(struct.unpack_from(f"<{count}I", answer, 4))
