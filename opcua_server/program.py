@@ -165,7 +165,7 @@ class Plant:
         self._spaces: dict[str, space.MachineSpace] = {}
         self._results = ResultsWatch()
         self._dt_s = settings.publication_period * settings.speed
-        self._schedule = Schedule(settings.publication_period, clock.steady_s(), clock.wall_ns())
+        self._schedule = Schedule.before_publishing(settings.publication_period, clock.steady_s(), clock.wall_ns())
         self._told = (0.0, 0, 0)
         self._disk_problem = ""
 
@@ -201,7 +201,7 @@ class Plant:
         configuration.claim(server)
         show_permissions(server.iserver.aspace, server.rights)
         server.rights.on_results = plant._results_written
-        plant._schedule = Schedule(settings.publication_period, clock.steady_s(), clock.wall_ns())
+        plant._schedule = Schedule.before_publishing(settings.publication_period, clock.steady_s(), clock.wall_ns())
         return plant
 
     def historian(self, server: SecureServer) -> Historian | None:

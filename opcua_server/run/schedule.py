@@ -14,6 +14,10 @@ from typing import Final
 CLOCK_STEP_NS: Final = 1_000_000_000
 """The wall clock was set when it is this far from where it should be; slower changes are followed by both clocks."""
 
+LEAD: Final = 0.25
+LEAD_S: Final = 0.025
+"""How long before: this share of a period, and no more than this. Hundreds of machines take a while to step."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tick:
@@ -35,6 +39,15 @@ class Schedule:
         self._next = 1
         self.skipped = 0
         self.done = 0
+
+    @classmethod
+    def before_publishing(cls, period_s: float, steady_s: float, wall_ns: int) -> Schedule:
+        """Ticks shortly before the whole multiples of the period, which are the moments at which subscriptions of the same clock
+        are sampled and served (subscriptions/rhythm.py). What is told is then fresh, and it is one tick each time: ticks that
+        fall together with those moments would come before one and after the next. The first tick is due at once."""
+        lead_s = min(period_s * LEAD, LEAD_S)
+        start_s = ((steady_s + lead_s) // period_s - 1) * period_s - lead_s
+        return cls(period_s, start_s, wall_ns - round((steady_s - start_s) * 1e9))
 
     def wait_s(self, steady_s: float) -> float:
         """Seconds until the next tick is due, 0 when it is late."""

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from opcua_server.engine.subscriptions.rhythm import Rhythm
 from opcua_server.run.checkpoints import Checkpoints
 from opcua_server.run.programs import MAX_CHARACTERS, ProgramFolder
 from opcua_server.run.results import SILENT_S, ResultsWatch
@@ -33,6 +34,25 @@ def test_every_tick_is_a_whole_number_of_periods_from_the_start(period_s: float,
         now_s += each_s
     assert numbers == sorted(set(numbers))
     assert schedule.skipped + schedule.done == numbers[-1]
+
+
+@given(st.sampled_from([0.02, 0.1, 0.3, 1.0, 10.0]), st.floats(0.0, 1e6))
+def test_ticks_fall_shortly_before_the_moments_of_subscriptions(period_s: float, steady_s: float) -> None:
+    schedule = Schedule.before_publishing(period_s, steady_s, WALL)
+    rhythm: Rhythm[str] = Rhythm()
+    rhythm.add("subscription", round(period_s * 1e6), 0, round(steady_s * 1e6))
+    first = schedule.take(steady_s, WALL)
+    assert (first.number, first.skipped, first.clock_stepped_ns) == (1, 0, 0)
+    age_s = (WALL - first.source_time_ns) / 1e9
+    assert -1e-6 <= age_s <= period_s + 1e-6, "no value is from the future"
+    now_s = steady_s + schedule.wait_s(steady_s)
+    lead_s = (now_s // period_s + 1) * period_s - now_s
+    assert lead_s == pytest.approx(min(0.25 * period_s, 0.025), abs=1e-6)
+    now_us = round(now_s * 1e6) + 1
+    rhythm.due(now_us)
+    due_us = rhythm.next_us
+    assert due_us is not None
+    assert (due_us - now_us) / 1e6 == pytest.approx(lead_s, abs=1e-5)
 
 
 def test_late_ticks_are_skipped_not_caught_up() -> None:
