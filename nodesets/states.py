@@ -23,6 +23,11 @@ class MachineState(IntEnum):
     EMERGENCY_STOP = 7
     MAINTENANCE = 8
 
+    @property
+    def words(self) -> str:
+        """What people call it."""
+        return self.name.replace("_", " ").lower()
+
 
 class ItemState(IntEnum):
     """MA:MachineryItemState, by number."""

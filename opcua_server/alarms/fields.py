@@ -17,11 +17,19 @@ from cnctwin.reading import utc
 from opcua_server.alarms.branch import Branch
 from opcua_server.alarms.condition import Condition
 from opcua_server.alarms.dialog import CANCEL, OK, OPTIONS, Dialog
+from opcua_server.alarms.health import WORDS
+from opcua_server.space.zone import local_time
 
 _V: Final = ua.VariantType
 _O: Final = ua.ObjectIds
 Rows = dict[str, tuple[Any, ua.VariantType]]
-PROCESS_CLASS: Final = ua.NodeId(_O.ProcessConditionClassType, 0)
+CLASSES: Final = {
+    "Process": ua.NodeId(_O.ProcessConditionClassType, 0),
+    "Maintenance": ua.NodeId(_O.MaintenanceConditionClassType, 0),
+    "System": ua.NodeId(_O.SystemConditionClassType, 0),
+    "Statistical": ua.NodeId(_O.StatisticalConditionClassType, 0),
+}
+"""What kind of matter a condition is (5.9): of what is made and how, of upkeep, of the control itself, of what was worked out."""
 LIMIT_STATES: Final = {
     "HighHigh": ua.NodeId(_O.ExclusiveLimitStateMachineType_HighHigh, 0),
     "High": ua.NodeId(_O.ExclusiveLimitStateMachineType_High, 0),
@@ -40,7 +48,7 @@ NOT_KNOWN_WHILE_DISABLED: Final = ("ActiveState", "LimitState", "Quality")
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """What never changes of a condition. ``constants``: fields of its own, such as limits or the code."""
+    """What never changes of a condition. ``constants``: fields of its own, such as limits or the code. ``matter``: of CLASSES."""
 
     node_id: ua.NodeId
     type_id: ua.NodeId
@@ -49,6 +57,7 @@ class Face:
     input_node: ua.NodeId
     is_limit: bool = False
     constants: Mapping[str, tuple[Any, ua.VariantType]] = field(default_factory=dict)
+    matter: str = "Process"
 
 
 def text(value: str, locale: str = "en") -> ua.LocalizedText:
@@ -75,10 +84,11 @@ def rows(face: Face, condition: Condition, branch: Branch, now_ns: int) -> Rows:
         "SourceName": (face.source_name, _V.String),
         "Time": (utc(branch.told_ns), _V.DateTime),
         "ReceiveTime": (datetime.now(UTC), _V.DateTime),
+        "LocalTime": (local_time(branch.told_ns / 1e9), _V.ExtensionObject),
         "Message": (text(branch.message), _V.LocalizedText),
         "Severity": (min(max(branch.severity, 1), 1000), _V.UInt16),
-        "ConditionClassId": (PROCESS_CLASS, _V.NodeId),
-        "ConditionClassName": (text("ProcessConditionClassType"), _V.LocalizedText),
+        "ConditionClassId": (CLASSES[face.matter], _V.NodeId),
+        "ConditionClassName": (text(f"{face.matter}ConditionClassType"), _V.LocalizedText),
         "ConditionName": (condition.name, _V.String),
         "BranchId": (branch_id, _V.NodeId),
         "Retain": (condition.retains(branch), _V.Boolean),
@@ -141,7 +151,7 @@ def _alarm_rows(face: Face, condition: Condition, branch: Branch, now_ns: int) -
 
 def _suppressed(condition: Condition) -> str:
     """The name of the state, with what explains it."""
-    return f"Suppressed: {condition.explained}" if condition.explained else "Suppressed"
+    return f"Suppressed: {WORDS.get(condition.explained, condition.explained)}" if condition.explained else "Suppressed"
 
 
 def _effective(face: Face, branch: Branch) -> str:

@@ -16,6 +16,7 @@ from enum import IntEnum
 from typing import Final
 
 from nodesets.states import MachineState
+from opcua_server.alarms.table import TABLE
 
 
 class Health(IntEnum):
@@ -35,6 +36,11 @@ ALARMS: Final[dict[Health, tuple[str, str, int]]] = {
     Health.MAINTENANCE_REQUIRED: ("DeviceMaintenanceRequired", "DI:MaintenanceRequiredAlarmType", 400),
 }
 """Each word -> name, type and severity of its alarm, worst first."""
+MATTERS: Final = {
+    Health.FAILURE: "System", Health.CHECK_FUNCTION: "Maintenance", Health.OFF_SPEC: "Process",
+    Health.MAINTENANCE_REQUIRED: "Maintenance",
+}  # fmt: skip
+"""And its condition class."""
 OF_THE_DEVICE: Final = frozenset(
     {
         "SpindleTemperature",
@@ -49,6 +55,11 @@ OF_THE_DEVICE: Final = frozenset(
 )
 """Limit alarms that say something of the machine, and not of a tool or of what a detector thinks."""
 _OUTER: Final = frozenset({"HighHigh", "LowLow"})
+WORDS: Final = {row.name: row.what for row in TABLE} | {
+    "DeviceFailure": "the machine has failed", "DeviceCheckFunction": "somebody works on the machine",
+    "DeviceOffSpec": "the machine is beyond an outer limit", "DeviceMaintenanceRequired": "upkeep is due",
+}  # fmt: skip
+"""Alarms by name, as an operator calls them."""
 WARNING_AT: Final = {
     "Upkeep/SpindleBearing": (18_000.0, "Hours of the spindle's bearings"),
     "Upkeep/CoolantFilter": (90.0, "Load of the coolant filter"),
@@ -74,7 +85,7 @@ def reasons(
         found[Health.CHECK_FUNCTION] = "Somebody works on the machine"
     beyond = sorted(name for name, level in levels.items() if level in _OUTER and name in OF_THE_DEVICE)
     if beyond:
-        found[Health.OFF_SPEC] = f"Beyond the outer limit: {', '.join(beyond)}"
+        found[Health.OFF_SPEC] = f"Beyond the outer limit: {', '.join(WORDS[name] for name in beyond)}"
     due = [WARNING_AT[name][1] for name, number in used if number >= WARNING_AT[name][0]]
     if due:
         found[Health.MAINTENANCE_REQUIRED] = f"Due soon: {', '.join(due)}"

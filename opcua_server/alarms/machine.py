@@ -33,7 +33,7 @@ from opcua_server.alarms.condition import Condition
 from opcua_server.alarms.dialog import ASKING, Dialog
 from opcua_server.alarms.fields import Face, rows
 from opcua_server.alarms.groups import CONTROL, Groups, explained
-from opcua_server.alarms.health import ALARMS, WARNING_AT, Health, foremost, reasons
+from opcua_server.alarms.health import ALARMS, MATTERS, WARNING_AT, Health, foremost, reasons
 from opcua_server.alarms.limits import LEVELS, Watch
 from opcua_server.alarms.nodes import COMMON, LATCHING, ConditionNodes
 from opcua_server.alarms.registry import Held, Registry
@@ -195,7 +195,7 @@ class MachineAlarms:
             level, condition = (_ACTIVE if kind in found else None), held.condition
             is_news = level is not None and condition.enabled and found[kind] != condition.present.message
             if level != condition.level or is_news:
-                message = found.get(kind, f"over: {condition.present.message}")
+                message = found.get(kind, f"{condition.present.message} (over)")
                 self._tell(held, condition.observe(level, ALARMS[kind][2], message, now_ns))
 
     def _explain(self, now_ns: int) -> None:
@@ -261,8 +261,9 @@ class MachineAlarms:
                 constants[f"Severity{level}"] = (limits.severity[level], _V.UInt16)
         source = places.groups[row.source]
         face = Face(
-            self._id(row.name), self._level_alarm, source, f"{self._name}/{row.source}", places.nodes[row.signal], True, constants
-        )
+            self._id(row.name), self._level_alarm, source, f"{self._name}/{row.source}", places.nodes[row.signal], True, constants,
+            row.matter,
+        )  # fmt: skip
         emitters = tuple((node_id, face) for node_id in (source, places.machine, places.server))
         want = places.wanted([*COMMON, *(LATCHING if row.latches else ()), *(f"0:{name}" for name in constants)])
         severity = limits.severity[next(iter(limits.at))]
@@ -273,8 +274,9 @@ class MachineAlarms:
         places = self._places
         name, type_name, severity = ALARMS[kind]
         face = Face(
-            self._id(name, places.health), builder.types.type_id(type_name), places.machine, self._name, places.device_health
-        )
+            self._id(name, places.health), builder.types.type_id(type_name), places.machine, self._name, places.device_health,
+            matter=MATTERS[kind],
+        )  # fmt: skip
         emitters = tuple((node_id, face) for node_id in (places.machine, places.server))
         condition = Condition.new(name, _new_id, self._wall_ns(), severity)
         return self._made(condition, face, emitters, builder, places.wanted(COMMON), places.health)

@@ -19,7 +19,8 @@ from opcua_server.alarms.limits import Limits
 class LimitAlarm:
     """``signal``: by its name in the catalogue. ``what`` and ``advice``: what the operator reads. ``only_while``: a signal that has
     to be true for the value to mean anything; while it is not, what was seen last holds. ``latches``: levels that may be over
-    before anybody looks, and want somebody to look all the same: the alarm stays until it is reset."""
+    before anybody looks, and want somebody to look all the same: the alarm stays until it is reset. ``matter``: condition class, of
+    fields.CLASSES."""
 
     name: str
     signal: str
@@ -28,6 +29,7 @@ class LimitAlarm:
     limits: Limits
     only_while: str = ""
     latches: frozenset[str] = frozenset()
+    matter: str = "Process"
 
     @property
     def row(self) -> Signal:
@@ -62,6 +64,7 @@ TABLE: Final[tuple[LimitAlarm, ...]] = (
         "SpindleBearing", "Spindle/VibrationBearing", "Line of the spindle bearing's outer race",
         "Plan to change the bearing; cut with less until then.",
         Limits({"High": 1.0, "HighHigh": 4.0}, {"High": 450, "HighHigh": 700}, deadband=0.2, on_delay_s=5.0, off_delay_s=600.0),
+        matter="Maintenance",
     ),
     LimitAlarm(
         "SpindleUnbalance", "Spindle/VibrationUnbalance", "Unbalance at the spindle", "Clean taper and holder; balance the tool.",
@@ -89,13 +92,16 @@ TABLE: Final[tuple[LimitAlarm, ...]] = (
         "LubricationFall", "Lubrication/FallTime", "Time in which the way oil is given away",
         "Clean the distributor and its metering valves; look at the guides of X.",
         Limits({"High": 60.0, "HighHigh": 80.0}, {"High": 400, "HighHigh": 600}, deadband=2.0, on_delay_s=1.0, off_delay_s=1.0),
+        matter="Maintenance",
     ),
     LimitAlarm(
         "ToolLife", "Tool/WearPercent", "Wear of the tool in the spindle", "Prepare a new edge.",
         Limits({"High": 90.0, "HighHigh": 100.0}, {"High": 400, "HighHigh": 600}, deadband=1.0, on_delay_s=1.0, off_delay_s=1.0),
+        matter="Maintenance",
     ),
     LimitAlarm(
         "AnomalyScore", "Analytics/AnomalyScore", "Anomaly score", "See Analytics/Explanation for the signals behind it.",
         Limits({"High": 1.0, "HighHigh": 2.0}, {"High": 500, "HighHigh": 700}, deadband=0.1, on_delay_s=5.0, off_delay_s=10.0),
+        matter="Statistical",
     ),
 )  # fmt: skip

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Container, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from opcua_server.jobs.orders import BEGUN, OVER, PREPARED, TRANSITIONS, Job, JobState, Order, ReturnStatus
@@ -27,7 +28,7 @@ class JobBook:
     def __init__(self, programs: Callable[[], Container[str]]) -> None:
         self.jobs: dict[str, Job] = {}
         self.changed: list[Job] = []
-        """Jobs whose state changed; one of them twice when it changed twice."""
+        """Jobs as they were when they had changed: one of them twice when it changed twice before anybody looked."""
         self.is_listed_anew = False
         """Whether jobs came or went since somebody looked."""
         self._programs = programs
@@ -47,7 +48,7 @@ class JobBook:
         if allowed:
             job.state = _S.ALLOWED_TO_START
         self.is_listed_anew = True
-        self.changed.append(job)
+        self.note(job)
         return _R.NO_ERROR
 
     def objection(self, order: Order, *, is_new: bool) -> str:
@@ -77,7 +78,7 @@ class JobBook:
         if program is None or len(order.content) > LONGEST_CONTENT or not 0 < order.runs <= LARGEST_RUNS:
             return _R.NOT_ACCEPTED
         job.order, job.program = order, program
-        self.changed.append(job)
+        self.note(job)
         return _R.NO_ERROR
 
     def allow(self, order_id: str) -> int:
@@ -98,7 +99,17 @@ class JobBook:
     def withdraw(self, order_id: str) -> None:
         """Take back an order that was stored a moment ago: nobody has seen it."""
         job = self.jobs.pop(order_id)
-        self.changed = [one for one in self.changed if one is not job]
+        self.changed = [one for one in self.changed if one.number != job.number]
+
+    def began_allowed(self, order_id: str) -> None:
+        """An order that was stored and started in one was never anything else than allowed to start (StoreAndStart)."""
+        self.changed = [
+            one for one in self.changed if one.order.order_id != order_id or one.state is not _S.NOT_ALLOWED_TO_START
+        ]  # fmt: skip
+
+    def note(self, job: Job) -> None:
+        """A job has changed: remember how it is now."""
+        self.changed.append(replace(job))
 
     def check(self, order_id: str, states: Container[JobState]) -> int:
         """NO_ERROR when there is such an order and it is in one of the states."""
@@ -116,7 +127,7 @@ class JobBook:
             job.started_ns = now_ns
         elif state in OVER:
             job.ended_ns = now_ns
-        self.changed.append(job)
+        self.note(job)
 
     # Looking --------------------------------------------------------------------------------------------------------
 

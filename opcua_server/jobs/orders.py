@@ -26,6 +26,11 @@ class JobState(IntEnum):
     ENDED = 5
     ABORTED = 6
 
+    @property
+    def words(self) -> str:
+        """What people call it."""
+        return self.name.replace("_", " ").lower()
+
 
 _S = JobState
 PREPARED: Final = frozenset({_S.NOT_ALLOWED_TO_START, _S.ALLOWED_TO_START})

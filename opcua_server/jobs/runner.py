@@ -160,7 +160,7 @@ class JobRunner:
             self.book.enter(job, _S.ENDED, moment_ns)
         else:
             self._between = True
-            self.book.changed.append(job)
+            self.book.note(job)
 
     def _observe(self, job: Job, state: MachineState, now_ns: int) -> None:
         if state is _M.RUNNING and job.state is _S.INTERRUPTED:

@@ -401,7 +401,9 @@ class Controller(OperatorPanel):
         if before is S.LOADING:
             self.part_change.end(self.now_s)
         self.hydraulics.switch(self.now_s, state not in (S.OFF, S.EMERGENCY_STOP))
-        self._report("state_changed", 50, state.name, f"{before.name} to {state.name}", {"From": int(before), "To": int(state)})
+        self._report(
+            "state_changed", 50, state.name, f"From {before.words} to {state.words}", {"From": int(before), "To": int(state)}
+        )
 
     @property
     def changing_tool(self) -> bool:

@@ -21,7 +21,7 @@ from cnctwin.reading import utc
 from nodesets.states import MachineState
 from opcua_server.engine.reasons import refusal
 from opcua_server.jobs.book import JobBook
-from opcua_server.jobs.orders import PREPARED, Job, JobState, Order, ReturnStatus
+from opcua_server.jobs.orders import PREPARED, Job, Order, ReturnStatus
 from opcua_server.jobs.runner import JobRunner
 from opcua_server.run.arguments import refused
 from opcua_server.sources.source import SourceEvent
@@ -32,10 +32,6 @@ _C = ua.StatusCodes
 _V = ua.VariantType
 _R = ReturnStatus
 _WITH_ORDER: Final = frozenset({"Store", "StoreAndStart", "Update"})
-_STATE_WORDS: Final = {
-    JobState.NOT_ALLOWED_TO_START: "not allowed to start", JobState.ALLOWED_TO_START: "allowed to start",
-    JobState.RUNNING: "running", JobState.INTERRUPTED: "interrupted", JobState.ENDED: "ended", JobState.ABORTED: "aborted",
-}  # fmt: skip
 _READS: Final = frozenset({"RequestJobResponseByJobOrderID", "RequestJobResponseByJobOrderState"})
 
 
@@ -96,7 +92,7 @@ class JobDesk:
             return f"There is no job order {order_id}"
         if status == _R.INVALID_STATE:
             job = self.book.jobs.get(order_id)
-            return f"{method} is not possible while job order {order_id} is {_STATE_WORDS[job.state] if job else 'unknown'}"
+            return f"{method} is not possible while job order {order_id} is {job.state.words if job else 'unknown'}"
         return self.book.objection(order, is_new=method != "Update") if order is not None else "The machine refuses it"
 
     async def _act(self, method: str, first: Any) -> tuple[int, str]:
@@ -130,7 +126,9 @@ class JobDesk:
     async def _store_and_start(self, order_id: str) -> tuple[int, str]:
         """Both or nothing: an order that cannot start is not kept."""
         status, why = await self.runner.start(order_id)
-        if status != _R.NO_ERROR:
+        if status == _R.NO_ERROR:
+            self.book.began_allowed(order_id)
+        else:
             self.book.withdraw(order_id)
         return status, why
 

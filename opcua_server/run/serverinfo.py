@@ -15,6 +15,7 @@ from cnctwin import PRODUCT_URI
 from opcua_server.engine.contract import Limits
 from opcua_server.engine.subscriptions import revise
 from opcua_server.security.server import SecureServer
+from opcua_server.space.zone import local_time
 
 PRODUCT: Final = "cnctwin server"
 MANUFACTURER: Final = "cnctwin"
@@ -32,10 +33,6 @@ _OPERATIONS: Final = _CAPABILITIES + "OperationLimits_"
 
 def _values(limits: Limits, now: datetime) -> dict[str, tuple[Any, ua.VariantType, bool]]:
     """Name in namespace 0 -> value, type, whether it is an array."""
-    offset = now.astimezone().utcoffset()
-    zone = ua.TimeZoneDataType()
-    zone.Offset = int(offset.total_seconds() // 60) if offset is not None else 0
-    zone.DaylightSavingInOffset = bool(now.astimezone().dst())
     numbers: dict[str, int] = {
         "MaxArrayLength": limits.array_elements,
         "MaxStringLength": limits.string_bytes,
@@ -72,7 +69,7 @@ def _values(limits: Limits, now: datetime) -> dict[str, tuple[Any, ua.VariantTyp
         _CAPABILITIES + "MinSupportedSampleRate": (revise.FASTEST_SAMPLING_MS, _V.Double, False),
         "Server_Auditing": (True, _V.Boolean, False),
         "Server_ServerRedundancy_RedundancySupport": (0, _V.Int32, False),
-        "Server_LocalTime": (zone, _V.ExtensionObject, False),
+        "Server_LocalTime": (local_time(now.timestamp()), _V.ExtensionObject, False),
         "Server_EstimatedReturnTime": (now, _V.DateTime, False),
         "Server_ServerStatus_SecondsTillShutdown": (0, _V.UInt32, False),
         "Server_ServerStatus_ShutdownReason": (ua.LocalizedText("", "en"), _V.LocalizedText, False),

@@ -16,6 +16,7 @@ from asyncua.common.events import Event
 from cnctwin.reading import utc
 from opcua_server.sources.source import SourceEvent
 from opcua_server.space.types import TypeSpace
+from opcua_server.space.zone import local_time
 
 _V = ua.VariantType
 _SERVER: Final = ua.NodeId(2253, 0)
@@ -33,22 +34,24 @@ class Events:
         self._emitters = (messages, machine, _SERVER)
 
     async def send(self, event: SourceEvent) -> None:
+        """It is one event wherever it is heard, with one EventId."""
+        rows = self._rows(event)
         for emitter in self._emitters:
-            await self._service.trigger_event(self._event(event, emitter))
+            made = Event(emitter)
+            for name, (value, kind) in rows.items():
+                made.add_property(name, value, kind)
+            await self._service.trigger_event(made)
 
-    def _event(self, source: SourceEvent, emitter: ua.NodeId) -> Event:
-        made = Event(emitter)
-        rows: dict[str, tuple[Any, ua.VariantType]] = {
+    def _rows(self, source: SourceEvent) -> dict[str, tuple[Any, ua.VariantType]]:
+        return {
             "EventId": (uuid.uuid4().bytes, _V.ByteString),
             "EventType": (self._notification, _V.NodeId),
             "SourceNode": (self._machine, _V.NodeId),
             "SourceName": (self._name, _V.String),
             "Time": (utc(source.source_time_ns), _V.DateTime),
             "ReceiveTime": (datetime.now(UTC), _V.DateTime),
+            "LocalTime": (local_time(source.source_time_ns / 1e9), _V.ExtensionObject),
             "Message": (ua.LocalizedText(source.text, "en"), _V.LocalizedText),
             "Severity": (min(max(source.severity, 1), _HIGHEST), _V.UInt16),
             "Identifier": (source.code or source.kind, _V.String),
         }
-        for name, (value, kind) in rows.items():
-            made.add_property(name, value, kind)
-        return made

@@ -185,7 +185,7 @@ class JobSpace:
         put(self._state_number, shown(row.number, _V.UInt32, 0, moment, now))
 
     async def _tell(self, job: Job, moment: datetime) -> None:
-        text = f"Job order {job.order.order_id}: {state_name(job.state)}" + (f" ({job.reason})" if job.reason else "")
+        text = f"Job order {job.order.order_id}: {job.state.words}" + (f" ({job.reason})" if job.reason else "")
         fields = {
             "JobOrder": (self.types.order(job), _V.ExtensionObject),
             "JobState": (ua.Variant(self.types.state(job), _V.ExtensionObject, is_array=True), _V.ExtensionObject),

@@ -13,6 +13,8 @@ from typing import Any, Final
 from asyncua import Server, ua
 from asyncua.common.events import Event
 
+from opcua_server.space.zone import local_time
+
 _V = ua.VariantType
 SERVER: Final = ua.NodeId(2253, 0)
 LOW: Final = 100
@@ -29,19 +31,21 @@ class Notifier:
         self._name = name
 
     async def send(self, event_type: ua.NodeId, text: str, fields: Fields, emitters: Iterable[ua.NodeId], moment: datetime) -> None:
+        """``emitters``: whose subscribers hear of it; it is one event wherever it is heard, with one EventId."""
+        rows: dict[str, tuple[Any, ua.VariantType]] = {
+            "EventId": (uuid.uuid4().bytes, _V.ByteString),
+            "EventType": (event_type, _V.NodeId),
+            "SourceNode": (self._source, _V.NodeId),
+            "SourceName": (self._name, _V.String),
+            "Time": (moment, _V.DateTime),
+            "ReceiveTime": (datetime.now(UTC), _V.DateTime),
+            "LocalTime": (local_time(moment.timestamp()), _V.ExtensionObject),
+            "Message": (ua.LocalizedText(text, "en"), _V.LocalizedText),
+            "Severity": (LOW, _V.UInt16),
+            **fields,
+        }
         for emitter in emitters:
             made = Event(emitter)
-            rows: dict[str, tuple[Any, ua.VariantType]] = {
-                "EventId": (uuid.uuid4().bytes, _V.ByteString),
-                "EventType": (event_type, _V.NodeId),
-                "SourceNode": (self._source, _V.NodeId),
-                "SourceName": (self._name, _V.String),
-                "Time": (moment, _V.DateTime),
-                "ReceiveTime": (datetime.now(UTC), _V.DateTime),
-                "Message": (ua.LocalizedText(text, "en"), _V.LocalizedText),
-                "Severity": (LOW, _V.UInt16),
-                **fields,
-            }
             for name, (value, kind) in rows.items():
                 made.add_property(name, value, kind)
             await self._service.trigger_event(made)

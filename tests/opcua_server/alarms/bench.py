@@ -35,7 +35,7 @@ FIELDS: Final = (
     "EnabledState/Id", "ActiveState/Id", "AckedState/Id", "ConfirmedState/Id", "Comment", "ClientUserId", "Quality", "LastSeverity",
     "SuppressedOrShelved", "ShelvingState/CurrentState", "ShelvingState/UnshelveTime", "LimitState/CurrentState/Id", "HighLimit",
     "ErrorCode", "AlarmIdentifier", "ActiveState", "Time", "SourceNode", "SuppressedState", "SuppressedState/Id",
-    "OutOfServiceState/Id", "LatchedState/Id",
+    "OutOfServiceState/Id", "LatchedState/Id", "ConditionClassName",
 )  # fmt: skip
 SERVER: Final = ua.NodeId(ua.ObjectIds.Server)
 CONDITION: Final = ua.NodeId(ua.ObjectIds.ConditionType)

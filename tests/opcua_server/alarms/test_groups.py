@@ -66,6 +66,9 @@ def test_one_cause_is_one_alarm_on_the_screen_and_what_follows_says_from_what(be
         why = {name: event["SuppressedState"].Text for name, event in shown.items() if name != code}
         assert why["DeviceFailure"] == f"Suppressed: {code}"
         assert all(text.startswith("Suppressed: ") for text in why.values()), why
+        classes = {name: event["ConditionClassName"].Text for name, event in shown.items()}
+        assert classes["DeviceFailure"] == "SystemConditionClassType"
+        assert classes[code] == "ProcessConditionClassType"
         node = operator.client.get_node(bench.condition(code))
         groups = await node.call_method(ua.NodeId(ua.ObjectIds.AlarmConditionType_GetGroupMemberships))
         assert "ControlShowsIt" in {str(one.Identifier).rpartition(".")[2] for one in groups}

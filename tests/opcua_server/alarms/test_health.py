@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from nodesets.states import MachineState
 from opcua_server import space
-from opcua_server.alarms.health import ALARMS, OF_THE_DEVICE, WARNING_AT, Health, foremost, reasons
+from opcua_server.alarms.health import ALARMS, OF_THE_DEVICE, WARNING_AT, WORDS, Health, foremost, reasons
 from opcua_server.alarms.table import TABLE
 from tests.opcua_server.space.conftest import Tick, make_identity
 
@@ -29,10 +29,15 @@ def test_each_word_has_its_cause() -> None:
     assert reasons(MachineState.ALARM, "SV0401 V-READY OFF", {}, []) == {Health.FAILURE: "SV0401 V-READY OFF"}
     assert set(reasons(MachineState.EMERGENCY_STOP, "", {}, [])) == {Health.FAILURE}
     assert set(reasons(MachineState.MAINTENANCE, "", {}, [])) == {Health.CHECK_FUNCTION}
-    assert reasons(IDLE, "", at_outer, []) == {Health.OFF_SPEC: "Beyond the outer limit: SpindleVibration"}
+    assert reasons(IDLE, "", at_outer, []) == {Health.OFF_SPEC: "Beyond the outer limit: Spindle vibration"}
     assert reasons(IDLE, "", {"SpindleVibration": "High"}, []) == {}
     assert set(reasons(IDLE, "", {}, [("Upkeep/CoolantFilter", 90.0)])) == {Health.MAINTENANCE_REQUIRED}
     assert reasons(IDLE, "", {}, [("Upkeep/CoolantFilter", 89.9)]) == {}
+
+
+def test_every_alarm_has_words_that_people_use() -> None:
+    for name in (*(row.name for row in TABLE), *(row[0] for row in ALARMS.values())):
+        assert " " in WORDS[name] or WORDS[name].istitle(), name
 
 
 def test_the_tool_and_the_detectors_say_nothing_of_the_device() -> None:

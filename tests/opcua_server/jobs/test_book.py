@@ -36,6 +36,18 @@ def with_job(state: JobState) -> tuple[JobBook, Job]:
     return book, book.jobs["A"]
 
 
+def test_what_changed_is_told_as_it_was_then_and_an_order_that_starts_at_once_was_never_anything_else() -> None:
+    book, job = with_job(S.RUNNING)
+    assert [one.state for one in book.changed] == [S.NOT_ALLOWED_TO_START, S.ALLOWED_TO_START, S.RUNNING]
+    book.began_allowed("A")
+    assert [one.state for one in book.changed] == [S.ALLOWED_TO_START, S.RUNNING]
+    job.runs_completed = 3
+    assert book.changed[-1].runs_completed == 0
+    assert book.store(order("B"), allowed=False) == R.NO_ERROR
+    book.withdraw("B")
+    assert [one.order.order_id for one in book.changed] == ["A", "A"]
+
+
 @pytest.mark.parametrize(
     ("method", "allowed_in", "leads_to"),
     [

@@ -9,6 +9,7 @@ from typing import Any
 from asyncua import ua
 
 from nodesets.namespaces import URI
+from opcua_server.jobs.results import RunResult
 from opcua_server.sources.source import SourceEvent
 
 
@@ -53,6 +54,33 @@ def test_an_alarm_reaches_server_machine_messages_and_cnc_interface(running: Any
             event = await asyncio.wait_for(listeners[0].events.get(), 10)
             assert event.Retain is True, "nobody has acknowledged it"
             assert getattr(event, "ActiveState/Id") is False
+
+    asyncio.run(session())
+
+
+def test_an_event_is_one_wherever_it_is_heard_and_says_when_it_was_there(running: Any) -> None:
+    """By its EventId a client that listens at several nodes knows what it has seen (OPC 10000-5, 6.4.2)."""
+
+    async def session() -> None:
+        async with running() as run:
+            machine, client = run.spaces["CNC-001"], run.client
+            listeners = []
+            for node_id in (ua.NodeId(2253, 0), machine.node_id):
+                handler = Handler()
+                subscription = await client.create_subscription(50, handler)
+                await subscription.subscribe_events(client.get_node(node_id))
+                listeners.append(handler)
+            moment_ns = time.time_ns()
+            await machine.send_event(SourceEvent("state_changed", moment_ns, 50, "HELD", "From running to held"))
+            await machine.results.tell(RunResult(7, "O1", "", moment_ns, moment_ns, True, "done", 1.0, 0.5, 0.0))
+            for _ in range(2):
+                first, second = [await asyncio.wait_for(one.events.get(), 10) for one in listeners]
+                assert first.EventId == second.EventId
+                assert (first.Message, first.ReceiveTime) == (second.Message, second.ReceiveTime)
+                there = time.localtime(moment_ns / 1e9)
+                assert (first.LocalTime.Offset, first.LocalTime.DaylightSavingInOffset) == (
+                    there.tm_gmtoff // 60, bool(there.tm_isdst),
+                )  # fmt: skip
 
     asyncio.run(session())
 
