@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import gc
 import importlib.metadata
+import itertools
 import json
 import logging
 import os
@@ -137,12 +138,15 @@ def _loaded(name: str) -> Serve:
     return serve
 
 
-COLLECTOR: Final = (5_000, 10, 10)
-"""Objects more than before at which the collector looks at the young, and how often at those that stayed. With Python's own 700 a
-client that makes thousands of items has all that lives looked at several times a second, tens of milliseconds each."""
+COLLECTOR: Final = (5_000, 10, 200)
+"""Objects more than before at which the collector looks at the young, how often at those that stayed, and how often then at all
+that lives. With Python's own 700, 10, 10 a client that makes thousands of items has all that lives looked at several times a
+second, tens of milliseconds each."""
 TIDY_S: Final = 60.0
 """How often the young are looked at whatever their number: a program that makes few objects would keep what its failed requests
 held, some kilobytes each, for hours."""
+TIDY_ALL: Final = 10
+"""Of those times, each that is a multiple of this is for all that lives."""
 SWITCH_S: Final = 0.0005
 """How long a thread may keep the interpreter while the loop wants it. Python's own 5 ms, several times a request, is what clients
 notice while something long is decoded, hashed or fitted in a thread."""
@@ -196,9 +200,9 @@ async def _beat(status: Status) -> None:
 
 
 async def _tidy() -> None:
-    while True:
+    for count in itertools.count(1):
         await asyncio.sleep(TIDY_S)
-        gc.collect(1)
+        gc.collect(1 if count % TIDY_ALL else 2)
 
 
 def _first(group: BaseExceptionGroup[Any]) -> CnctwinError:

@@ -18,13 +18,18 @@ class Failed(Exception):
         self.held = self
 
 
-def test_what_holds_itself_is_gone_after_a_while_without_a_full_generation(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("is_old", [False, True], ids=["young", "old"])
+def test_what_holds_itself_is_gone_after_a_while_without_a_full_generation(monkeypatch: pytest.MonkeyPatch, is_old: bool) -> None:
     monkeypatch.setattr(program, "TIDY_S", 0.01)
 
     async def waits() -> None:
-        tidies = asyncio.create_task(program._tidy())
-        seen = weakref.ref(Failed())
+        failed: Failed | None = Failed()
+        seen = weakref.ref(failed)
+        if is_old:
+            gc.collect()
+        failed = None
         assert seen() is not None
+        tidies = asyncio.create_task(program._tidy())
         while seen() is not None:
             await asyncio.sleep(0.01)
         tidies.cancel()
