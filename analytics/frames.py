@@ -3,9 +3,11 @@
     readings   x----x--x---------x-----x          held until the next one; a Bad or Uncertain one is held as invalid
     frames     |    |    |    |    |    |         one row at each multiple of the period, of the source time
 
-Source time drives everything: replayed data gives the same frames at any speed. Over a hole of more than ``HOLE`` periods
-nothing is held: the frame after it says ``fresh``, and whoever keeps a history begins it anew. The same once everything has come
-from before the last frame for as long: the clock was set back.
+Source time drives everything: replayed data gives the same frames at any speed. What came in one sample comes into one row, also
+what of it is older: a position that has stood for 0.2 s belongs to the motor's angle of now, not to that of the sample before.
+
+Over a hole of more than ``HOLE`` periods nothing is held: the frame after it says ``fresh``, and whoever keeps a history begins it
+anew. The same once everything has come from before the last frame for as long: the clock was set back.
 """
 
 from __future__ import annotations
@@ -57,7 +59,7 @@ class Frames:
 
     def add(self, batch: Batch) -> Iterator[Frame]:
         """Take a batch; yields the frames that were complete before it. A batch that comes late only updates the values."""
-        now_ns = batch.source_time_ns
+        now_ns = batch.sampled_ns or batch.source_time_ns
         if batch.gap is not None:
             self._next_ns, self._fresh = None, True
         if self._next_ns is not None and (now_ns - self._next_ns > HOLE * self.period_ns or self._is_set_back(now_ns)):

@@ -82,12 +82,17 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Readings of one machine that share one source time, in catalogue order. ``gap`` is set where data before it was lost."""
+    """Readings of one machine that share one source time, in catalogue order. ``gap`` is set where data before it was lost.
+
+    ``sampled_ns``: the newest source time of the sample it is part of, where that is another. A server gives what has not changed
+    the time at which it last did, so that one sample comes as several batches, the older ones first.
+    """
 
     machine_id: str
     source_time_ns: int
     readings: tuple[Reading, ...]
     gap: str | None = None
+    sampled_ns: int | None = None
 
     def __iter__(self) -> Iterator[Reading]:
         return iter(self.readings)

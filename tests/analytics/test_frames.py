@@ -40,6 +40,18 @@ def test_a_frame_holds_what_was_true_at_its_time() -> None:
     assert [f.fresh for f in got] == [True, False]
 
 
+def test_the_older_part_of_a_sample_does_not_come_into_the_row_before_it() -> None:
+    made = frames()
+    # The axis stopped at 400, its scale says nothing new since; the motor's angle was read before it, and again with it at 510.
+    got = [
+        *made.add(Batch("M", 10, (speed(10, 1.0), Reading("Tool/InCut", True, 0, 10, 10)))),
+        *made.add(Batch("M", 400, (Reading("Tool/InCut", False, 0, 400, 400),), sampled_ns=510)),
+        *made.add(Batch("M", 510, (speed(510, 2.0),), sampled_ns=510)),
+        *made.add(Batch("M", 1010, (speed(1010, 3.0),))),
+    ]
+    assert [(frame.time_ns, *frame.values) for frame in got] == [(500, 1.0, 1.0), (1000, 2.0, 0.0)]
+
+
 def test_bad_and_uncertain_numbers_are_masked() -> None:
     made = frames()
     got = list(made.add(batch(500, speed(500, 1.0))))

@@ -8,6 +8,7 @@ The first batch of a machine after (re)subscribing is a snapshot: it waits until
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
@@ -61,12 +62,15 @@ class MachineState:
         if not self._pending:
             return
         pending, self._pending = self._pending, {}
+        samples = _samples(pending)
         for time_ns in sorted(pending):
             readings = pending[time_ns]
             # The server's last word holds even if its time is older: a clock that was set back must not freeze a value.
             self.latest.update(readings)
             gap, self._gap = self._gap, None
-            yield Batch(self.machine_id, time_ns, in_order(tuple(readings.values())), gap)
+            place = bisect_left(samples, time_ns)
+            sampled_ns = samples[place] if place < len(samples) else samples[-1]
+            yield Batch(self.machine_id, time_ns, in_order(tuple(readings.values())), gap, max(sampled_ns, time_ns))
 
     def complete(self, now_ns: int) -> Iterator[Batch]:
         """End the wait for a snapshot: signals that did not speak are BadWaitingForInitialData."""
@@ -94,3 +98,19 @@ class MachineState:
             gap, self._gap = self._gap, None
         readings = in_order(tuple(self.latest.values()))
         return Batch(self.machine_id, max(item.source_time_ns for item in readings), readings, gap)
+
+
+def _samples(pending: Mapping[int, Mapping[str, Reading]]) -> list[int]:
+    """Newest source time of each sample in a message: of those signals that changed in every one.
+
+    load      |x         |x       two samples, what the load alone says
+    position  x|        x|        its last changes before them
+    """
+    if len(pending) == 1:
+        return list(pending)
+    times: dict[str, list[int]] = {}
+    for time_ns in sorted(pending):
+        for name in pending[time_ns]:
+            times.setdefault(name, []).append(time_ns)
+    most = max(map(len, times.values()))
+    return [max(column) for column in zip(*(found for found in times.values() if len(found) == most), strict=True)]

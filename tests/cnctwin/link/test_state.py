@@ -43,6 +43,18 @@ def test_batches_come_oldest_first_with_one_source_time_each(said: list[tuple[st
     assert {name: entry.source_time_ns for name, entry in state.latest.items()} == last
 
 
+def test_what_has_not_changed_since_is_part_of_the_sample_it_came_with() -> None:
+    state = ready()
+    for when in (7, 17):  # two samples in one message: the speed is another in each, the rest changed before it or not at all
+        state.add(item("Spindle/ActSpeed", when))
+    state.add(item("Tool/Number", 4))
+    state.add(item("Spindle/Temperature", 12))
+    assert [(batch.source_time_ns, batch.sampled_ns) for batch in state.flush()] == [(4, 7), (7, 7), (12, 17), (17, 17)]
+    state.add(item("Tool/Number", 21))
+    state.add(item("Spindle/ActSpeed", 27))
+    assert [(batch.source_time_ns, batch.sampled_ns) for batch in state.flush()] == [(21, 27), (27, 27)]
+
+
 def test_a_snapshot_waits_for_every_signal_and_ends_with_those_that_never_spoke_marked() -> None:
     state = MachineState("M")
     state.expect(NAMES)
