@@ -31,7 +31,8 @@ DENSE: Final = 120
 THIN: Final = 4
 """All of the first DENSE rows are kept, then every THIN-th: together five minutes at 2 Hz, as neighbours say much the same."""
 YOUNG: Final = 20.0
-"""A spread of n rows is taken (1 + YOUNG / n) times as wide: what a few minutes have shown is not all there is."""
+"""A spread of n rows is taken (1 + YOUNG / n) times as wide: what a few minutes have shown is not all there is. Of a feature those
+rows count in which it could be told, as its axis moved."""
 COARSE: Final = 3.0
 """Residuals against a coarser baseline weigh a third: another program differs without being wrong."""
 TRUST: Final = 40
@@ -109,7 +110,8 @@ def robust(rows: Row) -> tuple[Row, Row]:
         low, middle, high = np.nanquantile(some, (0.05, 0.5, 0.95), axis=0)
         mad = np.nanmedian(np.abs(some - middle), axis=0)
         median[known] = middle
-        width = np.maximum(1.4826 * mad, (high - low) / 3.29) * (1.0 + YOUNG / len(rows))
+        seen = (~np.isnan(some)).sum(axis=0)
+        width = np.maximum(1.4826 * mad, (high - low) / 3.29) * (1.0 + YOUNG / seen)
         spread[known] = np.maximum(width, FLOORS[known])
     return median, spread
 

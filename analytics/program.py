@@ -2,8 +2,9 @@
 
     link.batches(machine) --> Watcher --> link.write(machine), each second
 
-A machine's task waits for its training threads, its batches wait in the link's bounded queue; the loop waits for nobody. When the
-server is away nothing can be written: the server's own nodes go stale there, and the link heals by itself.
+A machine's task waits for the training thread, its batches wait in the link's bounded queue; the loop waits for nobody. Who is
+behind is told, and what the queue drops is a gap. When the server is away nothing can be written: the server's own nodes go stale
+there, and the link heals by itself.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from analytics import memory
 from analytics.features import SIGNALS, TEXTS
@@ -28,20 +31,23 @@ from cnctwin.settings import Settings
 from nodesets.catalogue import RESULTS
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 SAMPLING_S: Final = 0.5
 WRITE_S: Final = 1.0
 SAVE_S: Final = 60.0
 SAVE_AT_END_S: Final = 1.2
+QUEUE: Final = 240
+"""Batches of a machine that may wait, about a minute: they take some 15 kB each. Older rows would say what nobody can act on."""
+BEHIND_S: Final = 10.0
+"""Age of what is waiting that is told: results are as old as the rows they are made of."""
 _SUBSCRIBED: Final = frozenset((*SIGNALS, *TEXTS))
 
 
 async def serve(settings: Settings, status: Status) -> None:
     """Watch every machine of the server until cancelled; then save what was learned."""
-    link = Link(
-        LinkSettings.of(settings, "analytics", max(SAMPLING_S, settings.publication_period), _SUBSCRIBED),
-        bind=binding(settings.opcua_map),
-    )
+    how = LinkSettings.of(settings, "analytics", max(SAMPLING_S, settings.publication_period), _SUBSCRIBED)
+    link = Link(replace(how, queue=QUEUE), bind=binding(settings.opcua_map))
     await watch(link, settings.data, settings.seed, status)
 
 
@@ -55,6 +61,7 @@ async def watch(link: Link, data: Path, seed: int, status: Status) -> None:
             tasks.create_task(analytics.save_now_and_then())
     finally:
         analytics.save()
+        analytics.end()
 
 
 class _Analytics:
@@ -68,17 +75,29 @@ class _Analytics:
         self._refused: dict[str, str] = {}
         self._saved: dict[str, float] = {}
         self._frame_ms = 0.0
+        # One thread each: the loop's own pool grows to six on a busy computer, and the C library keeps for every thread what
+        # packing and training took for a moment.
+        self._training = ThreadPoolExecutor(1, "training")
+        self._saving = ThreadPoolExecutor(1, "saving")
 
     async def find_machines(self, tasks: asyncio.TaskGroup) -> None:
         """Start a task for each machine that appears, and tell what the link and the writing are like."""
         while True:
             for machine_id in tuple(self._link.machines):
                 if machine_id not in self._watchers:
-                    watcher = self._watchers[machine_id] = await asyncio.to_thread(self._restored, machine_id)
+                    watcher = self._watchers[machine_id] = await self._in(self._saving, self._restored, machine_id)
                     tasks.create_task(self._follow(watcher))
                     tasks.create_task(self._write(watcher))
             self._tell()
             await asyncio.sleep(0.2 if self._link.state != "connected" else 1.0)
+
+    @staticmethod
+    async def _in(thread: ThreadPoolExecutor, work: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(thread, work, *arguments)
+
+    def end(self) -> None:
+        for thread in (self._training, self._saving):
+            thread.shutdown(wait=False, cancel_futures=True)
 
     def _restored(self, machine_id: str) -> Watcher:
         watcher = Watcher(machine_id, self._seed)
@@ -109,15 +128,26 @@ class _Analytics:
             self._status.degraded(link.reason or "connecting", **facts)
         elif link.reason or self._refused:
             self._status.degraded(link.reason or "; ".join(self._refused.values()), **facts)
+        elif behind := [text for watcher in self._watchers.values() if (text := self._behind(watcher))]:
+            self._status.degraded("; ".join(behind), **facts)
         else:
             self._status.ready(**facts)
+
+    def _behind(self, watcher: Watcher) -> str:
+        """Empty while the watcher keeps up with its machine."""
+        newest_ns = max((item.source_time_ns for item in self._link.latest(watcher.machine_id).values()), default=0)
+        behind_s = (newest_ns - watcher.time_ns) / 1e9
+        if watcher.rows == 0 or behind_s < BEHIND_S:
+            return ""
+        # To whole tens: each other text is a line of the log.
+        return f"{watcher.machine_id}: {behind_s // 10 * 10:.0f} s behind, this computer is too slow for its analytics"
 
     async def _follow(self, watcher: Watcher) -> None:
         async for batch in self._link.batches(watcher.machine_id, _SUBSCRIBED):
             began = time.perf_counter()
             rows = watcher.rows
             for pending in watcher.add(batch):
-                pending.done(await asyncio.to_thread(pending.run))
+                pending.done(await self._in(self._training, pending.run))
                 began = time.perf_counter()
             if watcher.rows > rows:
                 took_ms = (time.perf_counter() - began) * 1000.0 / (watcher.rows - rows)
@@ -154,7 +184,7 @@ class _Analytics:
                 # The state is a copy made between two rows; packing and writing it is for a thread.
                 state = watcher.state()
                 with contextlib.suppress(OSError):
-                    await asyncio.to_thread(self._save, watcher.machine_id, state)
+                    await self._in(self._saving, self._save, watcher.machine_id, state)
 
     def save(self) -> None:
         """All machines, now, those first whose file is oldest; ends in time for the program to end in two seconds."""

@@ -66,7 +66,8 @@ class Watcher:
         self._estimates: dict[str, Estimate] = {}
         self._situation: Situation | None = None
         self._settling = 0
-        self._time_ns = 0
+        self.time_ns = 0
+        """Source time of the last row."""
         self._sure = True
         self._away = False
         self._cut_min: dict[int, float] = {}
@@ -83,7 +84,7 @@ class Watcher:
 
     def _frame(self, frame: Frame) -> None:
         self.rows += 1
-        self._time_ns = frame.time_ns
+        self.time_ns = frame.time_ns
         numbers = {name: float(frame.values[i]) for i, name in enumerate(SIGNALS) if frame.valid[i]}
         for name, model in self._models.items():
             model.update(frame.time_ns, numbers, fresh=frame.fresh)
@@ -140,7 +141,7 @@ class Watcher:
 
     def maintenance(self) -> list[MaintenanceRecord]:
         """What is due, the most urgent first."""
-        return schedule(self._time_ns, self._estimates.values())
+        return schedule(self.time_ns, self._estimates.values())
 
     def _reading(self, signal: str, value: Value | None, sure: bool) -> Reading:
         if value is None:
@@ -154,7 +155,7 @@ class Watcher:
             low = row.low if row.low is not None else value
             high = row.high if row.high is not None else value
             value = min(max(value, low), high)
-        return Reading(signal, value, status, self._time_ns, self._time_ns)
+        return Reading(signal, value, status, self.time_ns, self.time_ns)
 
     def state(self) -> dict[str, Any]:
         """Everything learned, as nested dicts and lists of numbers, texts and arrays."""

@@ -24,6 +24,8 @@ from analytics.features import SIDES
 from analytics.frames import Row
 
 SMOOTH: Final = 24.0
+ROWS_OF_A_MEAN: Final = 2.0 * SMOOTH - 1.0
+"""Independent rows whose plain mean spreads as much as theirs of weight 1 / SMOOTH."""
 WARM_UP: Final = 120
 ROW_CLIP: Final = 8.0
 LEAST_USUAL: Final = 0.5
@@ -89,8 +91,13 @@ class ZScoreDetector:
         return float(np.max(np.abs(self._harm()) / self._usual))
 
     def _harm(self) -> Row:
-        """The means, without those on the side that does no harm."""
-        return np.where(self._mean * self._sides < 0.0, 0.0, self._mean)
+        """The means, without those on the side that does no harm.
+
+        What was seen in a few rows only, such as the following error of an axis that moves once in a minute, has a mean that
+        spreads wider than others, and nothing that it could be measured by: it counts for less.
+        """
+        young = np.sqrt(np.minimum(self._rows / ROWS_OF_A_MEAN, 1.0))
+        return np.where(self._mean * self._sides < 0.0, 0.0, self._mean * young)
 
     def training(self) -> Callable[[], Any] | None:
         return None

@@ -136,6 +136,24 @@ def test_a_shift_is_found_and_attributed_with_its_sign(name: str, together: int)
         assert np.sign(found.contributions[np.argmax(np.abs(found.contributions))]) == np.sign(shift)
 
 
+def test_the_first_rows_of_what_is_seen_seldom_weigh_less_and_many_of_them_are_found() -> None:
+    detector = DETECTORS["zscore"](N, 1)
+    rng = np.random.default_rng(1)
+    seldom = next(i for i, feature in enumerate(FEATURES) if feature.kind == "lag")
+    scores = {}
+    for when in range(960):
+        now = sample(rng, when)
+        # The axis moves for the first time after five minutes, once in three seconds, and lags by two spreads.
+        moves = when >= 600 and when % 6 == 0
+        now.valid[seldom], now.residuals[seldom] = moves, 2.0 * moves
+        score = detector.score_one(now)
+        scores[when] = score.value if score is not None else 0.0
+        if scores[when] < 0.7:
+            detector.learn_one(now)
+    assert max(score for when, score in scores.items() if when < 600 + 6 * 8) < 0.7
+    assert scores[959] > 1.0
+
+
 def test_limits_need_their_condition_and_a_moment() -> None:
     detector = DETECTORS["limits"](N, 0)
     rng = np.random.default_rng(0)

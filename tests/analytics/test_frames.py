@@ -146,6 +146,14 @@ def test_a_few_odd_rows_do_not_move_what_is_normal(count: int, seed: int) -> Non
     assert (wild_spread < 3.0 * np.maximum(spread, FLOORS)).all()
 
 
+def test_a_spread_of_few_rows_is_wide_however_many_rows_others_have() -> None:
+    rows = np.random.default_rng(1).standard_normal((200, len(FEATURES)))
+    rows[8:, 0] = np.nan
+    _, spread = robust(rows)
+    _, of_eight = robust(rows[:8])
+    assert spread[0] == of_eight[0]
+
+
 def test_a_frozen_baseline_follows_slowly_and_not_to_outliers() -> None:
     baseline = Baseline([])
     rng = np.random.default_rng(0)

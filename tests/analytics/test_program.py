@@ -7,13 +7,17 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 from asyncua import Client, ua
 
 from analytics import memory
-from analytics.program import watch
+from analytics.program import _Analytics, watch
+from analytics.watcher import Watcher
 from cnctwin.link import Link, LinkSettings
 from cnctwin.program import Status
+from cnctwin.reading import Batch, Reading
 from cnctwin.results_file import ResultsFile
 from nodesets.binding import Bound
 
@@ -80,3 +84,22 @@ def _statuses(link: Link) -> list[int]:
 async def _until(condition) -> None:  # type: ignore[no-untyped-def]
     while not condition():
         await asyncio.sleep(0.02)
+
+
+def test_results_that_are_older_than_what_the_link_knows_are_told_as_behind(tmp_path: Path) -> None:
+    def reading(when_s: int) -> Reading:
+        return Reading("Spindle/ActSpeed", 1.0, 0, when_s * 10**9, when_s * 10**9)
+
+    newest = reading(170)
+    link = SimpleNamespace(state="connected", reason="", dropped=7, reconnects=0, latest=lambda _: {newest.signal: newest})
+    status = Status("analytics")
+    program = _Analytics(cast(Link, link), tmp_path, 1, status)
+    watcher = program._watchers["M1"] = Watcher("M1", 1)
+    for when_s in range(100, 112):
+        assert not list(watcher.add(Batch("M1", when_s * 10**9, (reading(when_s),))))
+    program._tell()
+    assert (status.state, status.reason) == ("degraded", "M1: 50 s behind, this computer is too slow for its analytics")
+    newest = reading(112)
+    program._tell()
+    assert status.state == "ready"
+    program.end()
