@@ -23,6 +23,8 @@ SIMPLE_MOTION = (0, 10, 20, 30)
 NO_POINT = frozenset("NMOHDLT")
 NO_MINUS = frozenset("NGMOHDLTFSQ")
 LENGTHS = frozenset("XYZIJKRQUVWABC")
+POINTLESS = frozenset("PIJK")
+"""Addresses where a number without a decimal point may be meant in thousandths: P of G4 and of cycles, factors of G51."""
 FLOW = re.compile(r"(IF|WHILE|GOTO|DO|END)(?=[\[#\d])")
 MOST_DIGITS = 8
 LARGEST = 1e10
@@ -57,7 +59,7 @@ class Block:
     order: list[tuple[str, float | Code]] = field(default_factory=list)
     """Words as written, for G65 whose I, J, K may repeat; only filled in blocks with G65 or G66."""
     pointless: str = ""
-    """Addresses among P whose number carries no decimal point."""
+    """Addresses among P, and I, J, K beside G51, whose number carries no decimal point."""
     messages: list[str] = field(default_factory=list)
     percent: bool = False
     empty: bool = False
@@ -146,6 +148,8 @@ class Parser:
             words[letter] = value
         if simple and len(g) <= 1 and (not g or g[0] in SIMPLE_MOTION):
             return Block(words, tuple(g), (), bool(words or g), g[0] if g else -1, empty=not words and not g)
+        if 510 in g:
+            pointless = "".join(letter for letter, digits in WORDS.findall(text) if letter in POINTLESS and "." not in digits)
         block = Block(words, tuple(g), tuple(m), pointless=pointless)
         if 650 in g or 660 in g or 661 in g:
             block.order = [(letter, float(digits)) for letter, digits in WORDS.findall(text) if letter not in "GMN"]
@@ -216,8 +220,8 @@ class Parser:
                     self._check(letter, digits, value)
                 if letter in LENGTHS and self.dialect.increment_mm is not None and "." not in digits:
                     value *= self.dialect.increment_mm
-                if letter == "P" and "." not in digits:
-                    block.pointless = "P"
+                if letter in POINTLESS and "." not in digits:
+                    block.pointless += letter
                 order.append((letter, value))
                 if letter == "G":
                     g.append(round(value * 10.0))

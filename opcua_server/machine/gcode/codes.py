@@ -24,6 +24,8 @@ _FANUC: dict[str, tuple[int, ...]] = {
     "modal macro": (660, 661, 670),
     "rotation": (680, 690),
     "polar": (150, 160),
+    "scaling": (500, 510),
+    "mirror": (501, 511),
     "lathe": (80,),
 }
 _LINUXCNC: dict[str, tuple[int, ...]] = {
@@ -35,7 +37,7 @@ _LINUXCNC: dict[str, tuple[int, ...]] = {
     "lathe": (70, 80),
 }
 _ONCE_BOTH = (40, 90, 100, 280, 281, 300, 301, 520, 530, 920, 921, 922, 923)
-_ONCE_FANUC = (50, 51, 110, 270, 290, 310, 311, 312, 313, 650)
+_ONCE_FANUC = (50, 51, 110, 270, 290, 310, 311, 312, 313, 600, 650)
 _ONCE_LINUXCNC: tuple[int, ...] = ()
 
 

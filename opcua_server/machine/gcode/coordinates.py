@@ -284,7 +284,10 @@ def rotate(state: State, words: dict[str, float]) -> None:
     else:
         axis_of_turn = NORMALS[state.plane]
         centre[third] = 0.0
-    state.g68 = about((centre[0], centre[1], centre[2]), axis_of_turn, angle, outer)
+    middle: Point = (centre[0], centre[1], centre[2])
+    if state.scaling is not None:
+        middle = state.scaling(middle)
+    state.g68 = about(middle, axis_of_turn, angle, outer)
     state.groups["rotation"] = 680
     state.changed()
     state.stand_at(here)

@@ -43,6 +43,7 @@ class _Strokes:
     def __init__(self, state: State) -> None:
         self.state = state
         self.axes = PLANES[state.plane]
+        self.gap = state.dialect.peck_clearance_mm / state.stretch(self.axes[2])
 
     def _go(self, kind: MoveKind, first: float, second: float, third: float, text: str = "") -> Iterator[Move]:
         state = self.state
@@ -131,7 +132,9 @@ def cycle(state: State, words: dict[str, float], pointless: str) -> Iterator[Mov
         step = (aim[first] - at[0], aim[second] - at[1])
     if r < bottom and code != 870:
         raise BlockFault("PS0009", "R below the bottom")
-    q = abs(kept.get("Q", 0.0)) * unit
+    # What a peck takes, its clearance and a shift aside are not scaled; all else is.
+    stretch = state.stretch(third if code in (730, 830) else first)
+    q = abs(kept.get("Q", 0.0)) * unit / stretch
     if code in (730, 830):
         if q == 0.0:
             raise BlockFault("PS0045")
@@ -201,7 +204,7 @@ def _spot(strokes: _Strokes, hole: _Hole) -> Iterator[Move]:
 
 def _peck(strokes: _Strokes, hole: _Hole) -> Iterator[Move]:
     """G83: out to R after each peck, back to just above the last depth."""
-    gap = strokes.state.dialect.peck_clearance_mm
+    gap = strokes.gap
     depth = hole.r - hole.q
     while depth > hole.bottom:
         yield from strokes.feed(hole.at, depth)
@@ -214,7 +217,7 @@ def _peck(strokes: _Strokes, hole: _Hole) -> Iterator[Move]:
 
 def _chip_break(strokes: _Strokes, hole: _Hole) -> Iterator[Move]:
     """G73: a short lift after each peck."""
-    gap = strokes.state.dialect.peck_clearance_mm
+    gap = strokes.gap
     depth = hole.r - hole.q
     while depth > hole.bottom:
         yield from strokes.feed(hole.at, depth)

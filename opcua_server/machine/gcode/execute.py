@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from opcua_server.machine.gcode import coordinates, cycles, extended, motion
+from opcua_server.machine.gcode import coordinates, cycles, extended, motion, scaling
 from opcua_server.machine.gcode.alarms import BlockFault
 from opcua_server.machine.gcode.blocks import Block
 from opcua_server.machine.gcode.codes import GROUPS
@@ -144,7 +144,7 @@ def execute(state: State, block: Block, words: dict[str, float], *, optional_sto
         state.polar = groups["polar"] == 160
         state.groups["polar"] = groups["polar"]
         state.changed()
-    exact_once = 90 in once
+    exact_once = 90 in once or 600 in once
     if exact_once:
         state.exact_once = True
         state.changed()
@@ -203,6 +203,8 @@ def _act(
         else:
             coordinates.rotate(state, words)
             has_axes = False
+    if "scaling" in groups or "mirror" in groups:
+        has_axes = scaling.select(state, groups, words, block.pointless) and has_axes
     if users:
         _use_axes(state, out, users[0], words)
         has_axes = False
@@ -221,6 +223,11 @@ def _act(
             extended.move(state, out, code, words)
     if 310 in once or any(311 <= each <= 313 for each in once):
         _skip_move(state, out, words)
+        return None
+    if 600 in once:
+        # Positioning from one direction: rapid, with a stop; the way beyond (FANUC parameter 5440) is none as delivered.
+        if has_axes:
+            motion.straight(state, out, rapid=True, end=motion.target(state, words))
         return None
     if 530 in once:
         if state.motion not in (0, 10) and not state.dialect.macro_b:
@@ -415,14 +422,15 @@ def _set_compensation(state: State, out: list[Move], code: int, words: dict[str,
     if state.compensation is not None:
         if not state.dialect.macro_b:
             raise BlockFault("PS0037", "cutter compensation is on already")
-        state.compensation.side = side
+        state.compensation.side = -side if state.is_mirrored else side
         state.compensation.set_radius(radius)
         return
     if state.plane == 190 and not state.dialect.macro_b:
         raise BlockFault("PS0037")
     if state.g68 is not None and not state.g68.keeps(PLANES[state.plane][2]):
         raise BlockFault("PS0037", "cutter compensation in a tilted plane")
-    if radius < 0.0:
-        side, radius = -side, -radius
+    if (radius < 0.0) != state.is_mirrored:
+        side = -side
+    radius = abs(radius)
     state.compensation = Compensation(state.plane, side, radius, orientation)
     state.changed()

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 from opcua_server.machine.gcode import flow as flow_module
 from opcua_server.machine.gcode.alarms import BlockFault
-from opcua_server.machine.gcode.blocks import LARGEST, Block, Parser
+from opcua_server.machine.gcode.blocks import LARGEST, POINTLESS, Block, Parser
 from opcua_server.machine.gcode.budget import Budget, Spending
 from opcua_server.machine.gcode.dialect import DIALECTS, Dialect
 from opcua_server.machine.gcode.execute import AXIS_WORDS, END_CODES, execute
@@ -306,7 +306,7 @@ class Interpreter:
     def _computed(self, block: Block) -> tuple[Block, dict[str, float]]:
         """The block with its expressions evaluated. A word whose value is vacant is as if it were not there."""
         words = dict(block.words)
-        g, m = list(block.g), list(block.m)
+        g, m, pointless = list(block.g), list(block.m), block.pointless
         for letter, code in block.computed:
             value = evaluate(code, self.variables)
             if value is None:
@@ -323,8 +323,10 @@ class Interpreter:
                 m.append(round(value))
             else:
                 words[letter] = value
+                if letter in POINTLESS and value.is_integer():  # A variable carries no point: 500 is what P500 is.
+                    pointless += letter
         made = Block(words, tuple(g), tuple(m), assignments=block.assignments, order=block.order)
-        made.pointless, made.messages = block.pointless, block.messages
+        made.pointless, made.messages = pointless, block.messages
         return made, words
 
     def _contour(self, name: str) -> Iterator[tuple[dict[str, float], tuple[int, ...]]]:

@@ -18,7 +18,7 @@ def select_tool(state: State, value: float) -> None:
 def dwell(state: State, out: list[Move], words: dict[str, float], pointless: str) -> None:
     """G4: P, or X or U in seconds (FANUC), which are then no axis words."""
     if "P" in words:
-        seconds = words["P"] * (0.001 if state.dialect.dwell_p_ms and pointless else 1.0)
+        seconds = words["P"] * (0.001 if state.dialect.dwell_p_ms and "P" in pointless else 1.0)
     elif "X" in words and state.dialect.macro_b:
         seconds = words.pop("X")
     elif "U" in words and state.dialect.macro_b:

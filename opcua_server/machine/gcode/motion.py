@@ -25,6 +25,8 @@ ARC_TOLERANCE_RELATIVE = 0.001
 HALF_CHORD_TOLERANCE_MM = {1.0: 0.005, 25.4: 0.0127}
 FULL_TURN_WITHIN_RAD = 1e-6
 MOST_TURNS = 9999
+REST_MM = 1e-6
+"""An end that lies nearer to the circle lies on it."""
 
 
 def target(state: State, words: dict[str, float]) -> Point:
@@ -100,23 +102,31 @@ def straight(state: State, out: list[Move], *, rapid: bool, end: Point) -> None:
 def arc(state: State, out: list[Move], words: dict[str, float], *, clockwise: bool) -> None:
     """G2 and G3 with R or I, J, K; a helix when the third axis moves."""
     first, second, third = PLANES[state.plane]
-    start = (state.x, state.y, state.z)
-    end = target(state, words)
-    unit = state.unit
+    start, goal = (state.x, state.y, state.z), target(state, words)
+    end, along, across, is_even = goal, state.unit, state.unit, True
+    if state.scaling is not None:
+        # Its shape is found where it is scaled already: under two factors a circle is none any more.
+        start, end = state.scaling(start), state.scaling(goal)
+        factors = state.scaling.factors
+        along, across = along * factors[first], across * factors[second]
+        is_even = abs(along) == abs(across)
+        clockwise = clockwise != state.scaling.turns_over(first, second)
     if CENTRE_ADDRESSES[third] in words:
         raise BlockFault("PS0021", f"{CENTRE_ADDRESSES[third]} is not in the plane")
     has_centre = CENTRE_ADDRESSES[first] in words or CENTRE_ADDRESSES[second] in words
     if "R" in words and not (has_centre and words["R"] == 0.0):
-        a, b = _centre_by_radius(state, start, end, words["R"] * unit, clockwise=clockwise)
+        radius = words["R"] * max(abs(along), abs(across))
+        a, b = _centre_by_radius(state, start, end, radius, clockwise=clockwise)
     elif has_centre:
-        a = words.get(CENTRE_ADDRESSES[first], 0.0) * unit
-        b = words.get(CENTRE_ADDRESSES[second], 0.0) * unit
+        a = words.get(CENTRE_ADDRESSES[first], 0.0) * along
+        b = words.get(CENTRE_ADDRESSES[second], 0.0) * across
         if not state.ijk_absolute:
             a += start[first]
             b += start[second]
         elif not (CENTRE_ADDRESSES[first] in words and CENTRE_ADDRESSES[second] in words):
             raise BlockFault("PS0022")
-        _check_radii(state, start, end, a, b)
+        if is_even:
+            _check_radii(state, start, end, a, b)
     else:
         raise BlockFault("PS0022")
     turns = _turns(start, end, (a, b), first, second, clockwise=clockwise)
@@ -125,17 +135,36 @@ def arc(state: State, out: list[Move], words: dict[str, float], *, clockwise: bo
         if not 1 <= count <= MOST_TURNS or abs(count - words["P"]) > 1e-6:
             raise BlockFault("PS0009", "P")
         turns += (count - 1) * (-1.0 if clockwise else 1.0)
+    to = end if is_even else _on_circle(start, end, (a, b), first, second)
     centre = [0.0, 0.0, 0.0]
     centre[first], centre[second], centre[third] = a, b, end[third]
-    radius = math.hypot(end[first] - a, end[second] - b)
-    length = math.hypot(2.0 * math.pi * radius * turns, end[third] - start[third])
-    feed = cutting_feed(state, length)
-    work_end, work_centre = state.to_work(end), state.to_work((centre[0], centre[1], centre[2]))
+    length = math.hypot(2.0 * math.pi * math.hypot(to[first] - a, to[second] - b) * turns, end[third] - start[third])
+    rest = math.dist(to, end)
+    feed = cutting_feed(state, length + rest)
+    if state.mirror is not None and state.mirror.turns_over(first, second):
+        turns = -turns
+    work_end, work_centre = state.scaled_to_work(to), state.scaled_to_work((centre[0], centre[1], centre[2]))
     if state.compensation is not None:
         state.compensation.arc(state, out, state.work_now(), work_end, work_centre, turns, feed)
     else:
         state.emit(out, "arc", work_end, feed, work_centre, turns)
-    state.x, state.y, state.z = end
+    if rest > REST_MM:
+        if state.compensation is not None:
+            raise BlockFault("PS0020", "an arc scaled by two factors in cutter compensation")
+        state.emit(out, "feed", state.scaled_to_work(end), feed)
+    state.x, state.y, state.z = goal
+
+
+def _on_circle(start: Point, end: Point, centre: tuple[float, float], first: int, second: int) -> Point:
+    """Where the ray from the centre to the end leaves the start's circle: a control goes the rest in a straight line."""
+    across, up = end[first] - centre[0], end[second] - centre[1]
+    distance = math.hypot(across, up)
+    radius = math.hypot(start[first] - centre[0], start[second] - centre[1])
+    if distance < REST_MM or radius < REST_MM:
+        raise BlockFault("PS0020", "radius zero")
+    place = list(end)
+    place[first], place[second] = centre[0] + across * radius / distance, centre[1] + up * radius / distance
+    return (place[0], place[1], place[2])
 
 
 def _centre_by_radius(state: State, start: Point, end: Point, radius: float, *, clockwise: bool) -> tuple[float, float]:

@@ -1,6 +1,6 @@
 """The modal state of the interpreter and the chain of coordinates.
 
-    program --G16, G68--> work --+ G52 + G92, system's rotation, + work zero, + tool offset--> machine
+    program --G16, G51, G68, G51.1--> work --+ G52 + G92, system's rotation, + work zero, + tool offset--> machine
 
 ``x``, ``y``, ``z`` are program coordinates in mm and are the truth between blocks; whatever shifts the chain (offsets, tool
 length) recomputes them so that the machine stands still.
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from opcua_server.machine.gcode.alarms import BlockFault
 from opcua_server.machine.gcode.dialect import Dialect
 from opcua_server.machine.gcode.rotation import Rotation
+from opcua_server.machine.gcode.scaling import Scaling
 from opcua_server.machine.gcode.tables import ZERO, Limits, ToolTable, WorkOffsets
 from opcua_server.machine.moves import Modal, Move, MoveKind, Point
 
@@ -62,6 +63,7 @@ class State:
         "line",
         "m_codes",
         "middle",
+        "mirror",
         "mist",
         "modal_cache",
         "motion",
@@ -79,6 +81,7 @@ class State:
         "program",
         "retract_initial",
         "rigid_tap",
+        "scaling",
         "skip",
         "skip_hit",
         "speed",
@@ -134,6 +137,8 @@ class State:
         self.turn: tuple[float, float] | None = None
         """Cosine and sine of the work system's rotation; None without."""
         self.g68: Rotation | None = None
+        self.scaling: Scaling | None = None
+        self.mirror: Scaling | None = None
         self.polar = False
         self.middle: Point | None = None
         """Intermediate point of the last G28 or G30, which G29 goes back over; program coordinates."""
@@ -187,6 +192,8 @@ class State:
         self.plain = (
             self.turn is None
             and self.g68 is None
+            and self.scaling is None
+            and self.mirror is None
             and not self.polar
             and self.compensation is None
             and self.feed_mode == 940
@@ -195,10 +202,30 @@ class State:
         )
 
     def to_work(self, point: Point) -> Point:
-        return point if self.g68 is None else self.g68.to_work(point)
+        return self.scaled_to_work(point if self.scaling is None else self.scaling(point))
+
+    def scaled_to_work(self, point: Point) -> Point:
+        """The rest of the way of a point that is scaled already."""
+        if self.g68 is not None:
+            point = self.g68.to_work(point)
+        return point if self.mirror is None else self.mirror(point)
 
     def from_work(self, point: Point) -> Point:
-        return point if self.g68 is None else self.g68.from_work(point)
+        if self.mirror is not None:
+            point = self.mirror.back(point)
+        if self.g68 is not None:
+            point = self.g68.from_work(point)
+        return point if self.scaling is None else self.scaling.back(point)
+
+    def stretch(self, axis: int) -> float:
+        """By how much an axis is scaled."""
+        return 1.0 if self.scaling is None else abs(self.scaling.factors[axis])
+
+    @property
+    def is_mirrored(self) -> bool:
+        """Whether what turns one way in the plane turns the other way in work coordinates, for G51.1 or factors of G51."""
+        first, second, _ = PLANES[self.plane]
+        return sum(one is not None and one.turns_over(first, second) for one in (self.scaling, self.mirror)) == 1
 
     def to_machine(self, work: Point) -> Point:
         x, y, z = work
@@ -317,12 +344,14 @@ class State:
             8: self.groups.get("length", 490) / 10.0,
             9: self.motion / 10.0 if self.motion >= 730 else 80.0,
             10: 98.0 if self.retract_initial else 99.0,
+            11: self.groups.get("scaling", 500) / 10.0,
             12: self.groups.get("modal macro", 670) / 10.0,
             13: self.groups.get("surface speed", 970) / 10.0,
             14: self.groups.get("work", 540) / 10.0,
             15: self.groups.get("path", 640) / 10.0,
             16: self.groups.get("rotation", 690) / 10.0,
             17: self.groups.get("polar", 150) / 10.0,
+            22: self.groups.get("mirror", 501) / 10.0,
             107: float(self.offset_number or 0),
             109: self.feed / self.unit,
             111: float(self.h),
@@ -371,7 +400,14 @@ class State:
 
     def normal(self) -> Point:
         """Of the plane of arcs, in work coordinates."""
-        return NORMALS[self.plane] if self.g68 is None else self.g68.direction(NORMALS[self.plane])
+        if self.g68 is None:
+            return NORMALS[self.plane]
+        x, y, z = self.g68.direction(NORMALS[self.plane])
+        if self.mirror is None:
+            return (x, y, z)
+        f, g, h = self.mirror.factors
+        side = self.mirror.factors[PLANES[self.plane][2]]
+        return (f * x * side, g * y * side, h * z * side)
 
     def emit_still(self, out: list[Move], kind: MoveKind, *, dwell_s: float = 0.0, tool: int = 0, text: str = "") -> None:
         """Append something that happens where the machine stands."""
@@ -411,4 +447,6 @@ DEFAULT_GROUPS = (
     ("path", 640),
     ("rotation", 690),
     ("polar", 150),
+    ("scaling", 500),
+    ("mirror", 501),
 )

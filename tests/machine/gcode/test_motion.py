@@ -134,6 +134,11 @@ def test_block_skip_needs_its_own_switch() -> None:
 def test_dwell_is_milliseconds_without_and_seconds_with_a_point() -> None:
     moves, _ = run("G4 P1500|G4 P1.5|G4 X2.|M30")
     assert [m.dwell_s for m in moves if m.kind == "dwell"] == [1.5, 1.5, 2.0]
+    # What is worked out carries no point: 500 is what P500 is, 0.5 can only be seconds.
+    moves, _ = run("#1=500|#2=0.5|G4 P#1|G4 P[#1*2]|G4 P#2|M30")
+    assert [m.dwell_s for m in moves if m.kind == "dwell"] == [0.5, 1.0, 0.5]
+    moves, _ = run("#1=2|G4 P#1|M2", dialect="linuxcnc")
+    assert [m.dwell_s for m in moves if m.kind == "dwell"] == [2.0]
     moves, _ = run("G80 G4 P2|M2", dialect="linuxcnc")
     assert [m.dwell_s for m in moves if m.kind == "dwell"] == [2.0]
 
