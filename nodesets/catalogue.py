@@ -76,6 +76,33 @@ PHASES: Final = ("L1", "L2", "L3")
 TRAVEL_MM: Final = {"X": (-762.0, 0.0), "Y": (-406.0, 0.0), "Z": (-508.0, 0.0)}
 """Machine coordinates that each axis can reach, mm: a 40-taper vertical mill of the 762 x 406 x 508 class, home at 0, 0, 0."""
 
+GROUPS: Final = {
+    "Machine": "The machine as a whole: its state, its counters, its first alarm, its stack light",
+    "Channel": "The control's channel: program, mode, overrides, what is executed",
+    "Axes": "The linear axes and their drives",
+    "Axes/X": "Axis X: the table, left and right",
+    "Axes/Y": "Axis Y: the saddle, to and from the operator",
+    "Axes/Z": "Axis Z: the spindle head, up and down",
+    "Spindle": "The main spindle: speed, load, temperatures, vibration",
+    "Tool": "The tool in the spindle",
+    "Coolant": "Coolant: pump, filter, tank",
+    "Upkeep": "Counters of use, each towards what is to be done about it",
+    "Air": "Compressed air",
+    "Hydraulics": "The hydraulics that clamp the work",
+    "Lubrication": "The lubrication of the guide ways",
+    "Door": "The door of the working area",
+    "Fixture": "The fixture that holds the work",
+    "Magazine": "The tool magazine",
+    "ChipConveyor": "The chip conveyor",
+    "Part": "The part that was finished last, as gauged beside the machine",
+    "Power": "Electrical power and energy, as the meter ahead of the main switch shows them",
+    "Environment": "The shop around the machine",
+    "Structure": "The machine's frame: how warm it is, and how it grows with that",
+    "Simulation": "What only a simulated machine has: its time, its faults, what the analytics are judged by",
+    "Analytics": "What the analytics found, written by them",
+}
+"""Group of signals -> what it is about."""
+
 _CHANNEL = "CNC:CncInterface/CNC:CncChannelList/{CNC:CncChannelType}Channel1/CNC:"
 _SPINDLE = "CNC:CncInterface/CNC:CncSpindleList/{CNC:CncSpindleType}S1/CNC:"
 _MONITORED_CHANNEL = "MT:Monitoring/{MT:ChannelMonitoringType}Channel1/MT:"

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from lxml import etree
 
-from nodesets.catalogue import SIGNALS, Signal
+from nodesets.catalogue import GROUPS, SIGNALS, Signal
 from nodesets.methods import METHODS, Argument
 from nodesets.namespaces import URI
 from nodesets.nodeset_xml import BASE_URI
@@ -175,7 +175,7 @@ class Generator:
             name = state.name.title().replace("_", "")
             self._sub(definition, "Field", Name=name, Value=str(state.value))
             body = _typed("EnumValueType", Value=state.value)
-            body.append(_text("DisplayName", name))
+            body.append(_text("DisplayName", state.words.capitalize()))
             body.append(_text("Description", ""))
             values.append(_object("i=7616", body))
         self._node(
@@ -203,7 +203,7 @@ class Generator:
                 if group not in folders:
                     path = "SignalsType." + group.replace("/", ".")
                     parent = folders["/".join(steps[:depth])]
-                    self._declare("UAObject", path, f"1:{step}", parent, "HasComponent", _FOLDER)
+                    self._declare("UAObject", path, f"1:{step}", parent, "HasComponent", _FOLDER, doc=GROUPS[group])
                     folders[group] = f"ns=1;s={path}"
             if not signal.nodes:
                 self._signal(signal, folders[signal.group])
@@ -250,8 +250,11 @@ class Generator:
         self._declare(
             "UAObject", path + "CncInterface", "3:CncInterface", root, "HasComponent", _CNC_INTERFACE_TYPE, EventNotifier="1"
         )
-        self._declare("UAObject", path + "Signals", "1:Signals", root, "HasComponent", "ns=1;s=SignalsType")
-        self._declare("UAObject", path + "Commands", "1:Commands", root, "HasComponent", "ns=1;s=CommandsType")
+        for name, doc in (
+            ("Signals", "All signals of the machine by their names in the catalogue."),
+            ("Commands", "The commands of the machine, for those whose role allows them."),
+        ):
+            self._declare("UAObject", path + name, f"1:{name}", root, "HasComponent", f"ns=1;s={name}Type", doc=doc)
 
 
 def generate() -> bytes:

@@ -48,7 +48,8 @@ NOT_KNOWN_WHILE_DISABLED: Final = ("ActiveState", "LimitState", "Quality")
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """What never changes of a condition. ``constants``: fields of its own, such as limits or the code. ``matter``: of CLASSES."""
+    """What never changes of a condition. ``constants``: fields of its own, such as limits or the code. ``matter``: of CLASSES.
+    ``about``: what it is an alarm of, in a sentence."""
 
     node_id: ua.NodeId
     type_id: ua.NodeId
@@ -58,6 +59,7 @@ class Face:
     is_limit: bool = False
     constants: Mapping[str, tuple[Any, ua.VariantType]] = field(default_factory=dict)
     matter: str = "Process"
+    about: str = ""
 
 
 def text(value: str, locale: str = "en") -> ua.LocalizedText:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from asyncua import ua
 
+from nodesets.catalogue import GROUPS
 from opcua_server.alarms.health import OF_THE_DEVICE
 from opcua_server.alarms.table import LimitAlarm
 
@@ -114,7 +115,7 @@ class Groups:
             return group
 
         for part, names in parts(table).items():
-            make(part, _GROUP, _MEMBER, names)
+            builder.describe(make(part, _GROUP, _MEMBER, names), f"Limit alarms of {GROUPS[part].partition(':')[0].lower()}")
         self._made: list[tuple[SuppressionGroup, ua.NodeId]] = []
         for row in SUPPRESSION:
             group = make(row.name, _SUPPRESSION_GROUP, _SUPPRESSION_MEMBER, row.members)

@@ -33,7 +33,7 @@ from opcua_server.alarms.condition import Condition
 from opcua_server.alarms.dialog import ASKING, Dialog
 from opcua_server.alarms.fields import Face, rows
 from opcua_server.alarms.groups import CONTROL, Groups, explained
-from opcua_server.alarms.health import ALARMS, MATTERS, WARNING_AT, Health, foremost, reasons
+from opcua_server.alarms.health import ALARMS, MATTERS, WARNING_AT, WORDS, Health, foremost, reasons
 from opcua_server.alarms.limits import LEVELS, Watch
 from opcua_server.alarms.nodes import COMMON, LATCHING, ConditionNodes
 from opcua_server.alarms.registry import Held, Registry
@@ -262,7 +262,7 @@ class MachineAlarms:
         source = places.groups[row.source]
         face = Face(
             self._id(row.name), self._level_alarm, source, f"{self._name}/{row.source}", places.nodes[row.signal], True, constants,
-            row.matter,
+            row.matter, f"{row.what} at a limit. {row.advice}",
         )  # fmt: skip
         emitters = tuple((node_id, face) for node_id in (source, places.machine, places.server))
         want = places.wanted([*COMMON, *(LATCHING if row.latches else ()), *(f"0:{name}" for name in constants)])
@@ -275,7 +275,7 @@ class MachineAlarms:
         name, type_name, severity = ALARMS[kind]
         face = Face(
             self._id(name, places.health), builder.types.type_id(type_name), places.machine, self._name, places.device_health,
-            matter=MATTERS[kind],
+            matter=MATTERS[kind], about=f"NAMUR NE 107: {WORDS[name]}",
         )  # fmt: skip
         emitters = tuple((node_id, face) for node_id in (places.machine, places.server))
         condition = Condition.new(name, _new_id, self._wall_ns(), severity)
@@ -284,7 +284,8 @@ class MachineAlarms:
     def _dialog_condition(self, builder: Builder, dialog: Dialog) -> Held:
         """The question after a program stop; nothing of it is kept, as no program survives a restart."""
         places = self._places
-        face = Face(self._id(PROGRAM_STOP), builder.types.type_id("0:DialogConditionType"), places.machine, self._name, ua.NodeId())
+        kind, about = builder.types.type_id("0:DialogConditionType"), "How to go on after a program stop (M0, M1)"
+        face = Face(self._id(PROGRAM_STOP), kind, places.machine, self._name, ua.NodeId(), about=about)
         emitters = tuple((emitter, face) for emitter in (places.messages, places.machine, places.server))
         return self._made(dialog, face, emitters, builder, places.wanted(("0:DialogState/0:TransitionTime", "0:Respond2")))
 
@@ -298,7 +299,10 @@ class MachineAlarms:
     def _code_condition(self, condition: Condition) -> Held:
         places, code = self._places, condition.name
         node_id = self._id(code)
-        face = Face(node_id, self._alert, places.machine, self._name, ua.NodeId(), constants={"ErrorCode": (code, _V.String)})
+        face = Face(
+            node_id, self._alert, places.machine, self._name, ua.NodeId(), constants={"ErrorCode": (code, _V.String)},
+            about=f"Alarm {code} of the control",
+        )  # fmt: skip
         at_interface = Face(
             node_id, self._cnc_alarm, places.machine, self._name, ua.NodeId(), constants={"AlarmIdentifier": (code, _V.String)}
         )
@@ -334,7 +338,7 @@ class MachineAlarms:
         present = rows(face, condition, condition.present, self._wall_ns())
         if builder is not None:
             nodes = ConditionNodes.make(
-                builder, parent or self._places.parent, condition.name, face.type_id, face.source, want, present
+                builder, parent or self._places.parent, condition.name, face.type_id, face.source, want, present, face.about
             )
         held = Held(condition, face, emitters, nodes, self._tell, self.flush)
         if nodes is not None:

@@ -58,15 +58,18 @@ class ConditionNodes:
 
     @classmethod
     def make(
-        cls, builder: Builder, parent: ua.NodeId, name: str, type_id: ua.NodeId, source: ua.NodeId, want: Wanted, rows: Rows
-    ) -> ConditionNodes:
-        """An instance below ``parent``, whose source refers to it; it shows ``rows``."""
+        cls, builder: Builder, parent: ua.NodeId, name: str, type_id: ua.NodeId, source: ua.NodeId, want: Wanted, rows: Rows,
+        about: str = "",
+    ) -> ConditionNodes:  # fmt: skip
+        """An instance below ``parent``, whose source refers to it; it shows ``rows``. ``about``: what it is an alarm of."""
         builder.shares_methods = True
         try:
             node_id = builder.instance(parent, HAS_COMPONENT, ua.QualifiedName(name, builder.namespace), type_id, want)
         finally:
             builder.shares_methods = False
         builder.references.add(source, HAS_CONDITION, node_id)
+        if about:
+            builder.describe(node_id, about)
         held: dict[str, AttributeValue] = {}
         for path in rows:
             steps = [f"{_PREFIXES.get(part, '0')}:{part}" for part in path.split("/")]

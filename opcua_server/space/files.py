@@ -96,6 +96,7 @@ class FileSpace:
         optional = wanted(("0:MimeType", "0:MaxByteStringLength", "0:LastModifiedTime"))
         qualified = ua.QualifiedName(name, self._namespace)
         builder, node_id = self._changes.add(self.directory, ORGANIZES, qualified, self._file_type, optional)
+        builder.describe(node_id, "An NC program")
         self._nodes[name] = node_id
         at = {
             part: builder.at(node_id, f"0:{part}") for part in ("Size", "Writable", "UserWritable", "OpenCount", "LastModifiedTime")

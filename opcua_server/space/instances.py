@@ -148,12 +148,14 @@ class Builder:
         name = self.types.attribute(target, _A.BrowseName)
         self.children.setdefault(source, {}).setdefault((name.NamespaceIndex, name.Name), target)
 
-    def types_as(self, node_id: ua.NodeId, data_type: ua.NodeId) -> None:
-        """Give a variable whose type leaves the kind of number open the data type that it has, with its neutral value."""
+    def types_as(self, node_id: ua.NodeId, data_type: ua.NodeId) -> AttributeValue:
+        """Give a variable whose type leaves the kind of number open the data type that it has, with its neutral value. The place of
+        its value."""
         attributes = self.aspace[node_id].attributes
         attributes[_A.DataType] = _held(data_type, _V.NodeId)
         value = self.neutral(data_type, attributes[_A.ValueRank].value.Value.Value)
-        attributes[_A.Value] = AttributeValue(ua.DataValue(value, SourceTimestamp=self.now, ServerTimestamp=self.now))
+        made = attributes[_A.Value] = AttributeValue(ua.DataValue(value, SourceTimestamp=self.now, ServerTimestamp=self.now))
+        return made
 
     def writable(self, node_id: ua.NodeId, *, means_something: bool = False) -> None:
         """``means_something``: a property whose value says what its owner is; the bit SemanticChange tells so."""

@@ -34,7 +34,7 @@ from opcua_server.alarms.registry import Registry
 from opcua_server.alarms.table import TABLE, LimitAlarm
 from opcua_server.engine.subscriptions.columns import Columns as LiveColumns
 from opcua_server.sources.source import Identity, SourceEvent, ToolState
-from opcua_server.space import energy, layout, nameplate
+from opcua_server.space import descriptions, energy, layout, nameplate
 from opcua_server.space.changes import ModelChanges
 from opcua_server.space.commands import Call, handlers
 from opcua_server.space.copies import Pattern
@@ -81,9 +81,8 @@ class MachineSpace:
     ``like``: machines of each shape, of the same ``table``; it is made as a copy of one, or is the one for those that follow.
 
     ``node_id``: the machine object. ``nodes``: where each catalogue signal lives (its first node). ``also``: further variables that
-    show just the same -> the signal. ``methods``: method name to
-    (object, method). ``result_nodes``: nodes that only the Analytics role may write. ``alarms``: its conditions. ``made``: all
-    nodes of this machine.
+    show just the same -> the signal. ``methods``: method name to (object, method). ``result_nodes``: nodes that only the Analytics
+    role may write. ``alarms``: its conditions. ``made``: all nodes of this machine.
     """
 
     def __init__(
@@ -144,6 +143,7 @@ class MachineSpace:
         self.files = FileSpace(builder, self.node_id, identity.machine_id, self._changes)
         self.alarms = self._alarms(server, builder, table, conditions)
         self.made: tuple[ua.NodeId, ...] = tuple(builder.made)
+        descriptions.describe(builder, self.node_id, identity, is_copy=pattern is not None)
         if like is not None and pattern is None:
             like[names] = Pattern(builder, self.node_id)
 
@@ -240,7 +240,7 @@ class MachineSpace:
         self._positions.follow(position(angle, ()), "Spindle/AnglePos", "Spindle/AnglePos", None)
         for name in layout.POSITIONS:
             path, letter = f"{layout.CHANNEL}/CNC:{name}", name[-1]
-            nameplate.position_units(builder, at(self.node_id, path), letter)
+            nameplate.position_units(builder, at(self.node_id, path), letter, shifts=True)
             tip = position(path, ("ActPos", "CmdPos", "RemDist"))
             if letter in AXES:
                 self._positions.follow_tip(tip, letter, work=name.startswith("PosTcpWcs"))
@@ -268,7 +268,7 @@ class MachineSpace:
         )
         for name, path, kind, factor in rows:
             node_id = builder.at(self.node_id, path if "/" in path else f"{layout.COUNTERS}/{path}")
-            held = builder.value(node_id)
+            held = builder.types_as(node_id, ua.NodeId(kind.value, 0))  # DI leaves open which integer counts cycles
             if factor == 1 and kind is KINDS[BY_NAME[name].type][0]:
                 self.also[node_id] = name
 

@@ -175,6 +175,7 @@ def constants(builder: Builder, machine: ua.NodeId, identity: Identity) -> None:
     for letter in AXES:
         rows[f"{layout.axis(letter)}/CNC:IsRotational"] = False
     for number, (name, colour) in enumerate(STACKLIGHT):
+        builder.types_as(builder.at(machine, f"{layout.lamp(name)}/0:NumberInList"), _UINT32)  # IA leaves open which integer it is
         rows[f"{layout.lamp(name)}/0:NumberInList"] = number
         rows[f"{layout.lamp(name)}/IA:SignalColor"] = colour
         rows[f"{layout.lamp(name)}/IA:SignalMode"] = 0
@@ -194,11 +195,14 @@ def required_namespaces() -> tuple[str, ...]:
     return tuple(uri for prefix, uri in URI.items() if prefix != "0")
 
 
-def position_units(builder: Builder, position: ua.NodeId, letter: str) -> None:
-    """Unit and range of a position structure and of its sub-variables that no signal gives one."""
+def position_units(builder: Builder, position: ua.NodeId, letter: str, *, shifts: bool = False) -> None:
+    """Unit and range of a position structure and of its sub-variables that no signal gives one. ``shifts``: its zero is elsewhere
+    than the machine's, by up to the whole travel: a work offset, or a tool's length."""
     linear = letter in TRAVEL_MM
     unit = units.MILLIMETRE if linear else units.DEGREE
     low, high = TRAVEL_MM[letter] if linear else (0.0, 360.0)
+    if shifts and linear:
+        low, high = low - (high - low), high + (high - low)
     set_unit(builder, position, unit, low, high)
     for member in ("ActPos", "CmdPos", "RemDist"):
         node_id = builder.at(position, f"CNC:{member}")
@@ -208,6 +212,7 @@ def position_units(builder: Builder, position: ua.NodeId, letter: str) -> None:
             set_unit(builder, node_id, unit, *limits)
 
 
+_DOUBLE, _UINT32 = ua.NodeId(11, 0), ua.NodeId(7, 0)
 LIMITS: Final[dict[str, tuple[float, str]]] = {
     "SpindleBearing": (20_000.0, "DI:TimeIndicationType"),
     "CoolantFilter": (100.0, "DI:BaseLifetimeIndicationType"),
@@ -228,6 +233,8 @@ def lifetime_counters(builder: Builder, blocks: ua.NodeId) -> None:
     )
     for name, (limit, kind) in LIMITS.items():
         counter = builder.at(counters, f"{{DI:LifetimeVariableType}}{name}")
+        for node_id in (counter, *(builder.at(counter, f"DI:{part}") for part in ("StartValue", "LimitValue", "WarningValues"))):
+            builder.types_as(node_id, _DOUBLE)  # the type leaves open which kind of number it is
         for part, value in (("StartValue", 0.0), ("LimitValue", limit), ("WarningValues", 0.9 * limit)):
             builder.set(builder.at(counter, f"DI:{part}"), value)
         builder.set(builder.at(counter, "DI:Indication"), builder.types.type_id(kind))

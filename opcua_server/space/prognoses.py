@@ -48,7 +48,8 @@ MOST_HOURS: Final = 24.0 * 3650.0
 class _Prognosis:
     """One of them, with what else its type asks for: text by name."""
 
-    def __init__(self, builder: Builder, machine: ua.NodeId, name: str, kind: str, changes: ModelChanges) -> None:
+    def __init__(self, builder: Builder, machine: ua.NodeId, name: str, kind: str, about: str, changes: ModelChanges) -> None:
+        self._about = about
         self._parent = builder.at(machine, layout.PROGNOSES)
         self._type = builder.types.type_id(kind)
         self._name = ua.QualifiedName(name, builder.namespace)
@@ -60,6 +61,7 @@ class _Prognosis:
         is_new = self._node is None
         if self._node is None:
             builder, self._node = self._changes.add(self._parent, HAS_COMPONENT, self._name, self._type, {})
+            builder.describe(self._node, self._about)
             self._held = {name: builder.value(builder.at(self._node, f"MT:{name}")) for name in ("PredictedTime", *texts)}
         if is_new or abs(predicted - self._held["PredictedTime"].value.Value.Value) >= STEP:
             put(self._held["PredictedTime"], shown(predicted, _V.DateTime, 0, moment, now))
@@ -74,8 +76,22 @@ class Prognoses:
     def __init__(self, builder: Builder, machine: ua.NodeId, changes: ModelChanges) -> None:
         self.job = ""
         self.runs_left = 0
-        self._end = _Prognosis(builder, machine, "CurrentJobEnd", "MT:ProductionJobEndPrognosisType", changes)
-        self._refill = _Prognosis(builder, machine, "CoolantRefill", "MT:UtilityChangePrognosisType", changes)
+        self._end = _Prognosis(
+            builder,
+            machine,
+            "CurrentJobEnd",
+            "MT:ProductionJobEndPrognosisType",
+            "When the run or the job order will be over",
+            changes,
+        )
+        self._refill = _Prognosis(
+            builder,
+            machine,
+            "CoolantRefill",
+            "MT:UtilityChangePrognosisType",
+            "When the coolant will have to be filled up",
+            changes,
+        )
         self._runs_of: str | None = None
         """Order whose end is predicted, empty for a run without one; None while nothing is under way."""
         self._levels: deque[tuple[datetime, float]] = deque(maxlen=WINDOW)

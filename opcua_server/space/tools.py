@@ -11,6 +11,7 @@ from asyncua import ua
 
 from cnctwin.reading import utc
 from nodesets import units
+from nodesets.paths import qname
 from nodesets.units import Unit
 from opcua_server.sources.source import ToolState
 from opcua_server.space import layout
@@ -28,10 +29,10 @@ _REASON_UNKNOWN, _REASON_BY_OPERATOR, _REASON_TOOL_BREAK, _REASON_TOOL_LIFE = 0,
 """MT:ToolLocked."""
 _TIME, _USAGES, _FEED_DISTANCE = 0, 2, 3
 """MT:ToolLifeIndication."""
-_LIVES: Final[dict[str, tuple[Unit, int, float | int]]] = {
-    "CuttingTime": (units.HOUR, _TIME, 0.0),
-    "Usages": (units.ONE, _USAGES, 0),
-    "CuttingDistance": (units.METRE, _FEED_DISTANCE, 0.0),
+_LIVES: Final[dict[str, tuple[Unit, int, float | int, str]]] = {
+    "CuttingTime": (units.HOUR, _TIME, 0.0, "Time in cut since it was new"),
+    "Usages": (units.ONE, _USAGES, 0, "How often it was changed into the spindle since it was new"),
+    "CuttingDistance": (units.METRE, _FEED_DISTANCE, 0.0, "Feed path in cut since it was new"),
 }
 CRITERION_MM, CLEARANCE_DEG = 0.3, 7.0
 """Flank wear at 100 % (ISO 8688-2), and the clearance angle of the edges: by how much a worn flank stands back."""
@@ -40,16 +41,16 @@ WARNING_SHARE: Final = 0.9
 NEVER: Final = datetime(1601, 1, 1, tzinfo=UTC)
 """The first moment that OPC UA knows: no such event yet."""
 
-_OWN: Final[tuple[tuple[str, ua.VariantType, Unit | None, float, float], ...]] = (
-    ("Kind", _V.String, None, 0, 0),
-    ("Teeth", _V.UInt32, None, 0, 0),
-    ("Diameter", _V.Double, units.MILLIMETRE, 0, 200),
-    ("Radius", _V.Double, units.MILLIMETRE, 0, 100),
-    ("Length", _V.Double, units.MILLIMETRE, 0, 400),
-    ("LengthWear", _V.Double, units.MILLIMETRE, 0, 1),
-    ("RadiusWear", _V.Double, units.MILLIMETRE, 0, 1),
-    ("WearPercent", _V.Double, units.PERCENT, 0, 200),
-    ("InSpindle", _V.Boolean, None, 0, 0),
+_OWN: Final[tuple[tuple[str, ua.VariantType, Unit | None, float, float, str], ...]] = (
+    ("Kind", _V.String, None, 0, 0, "Kind of the tool: end_mill, face_mill, drill, tap or boring_bar"),
+    ("Teeth", _V.UInt32, None, 0, 0, "Number of cutting edges"),
+    ("Diameter", _V.Double, units.MILLIMETRE, 0, 200, "Nominal diameter"),
+    ("Radius", _V.Double, units.MILLIMETRE, 0, 100, "Nominal radius"),
+    ("Length", _V.Double, units.MILLIMETRE, 0, 400, "Length from the gauge line of the taper to the tip"),
+    ("LengthWear", _V.Double, units.MILLIMETRE, 0, 1, "By how much the worn edge stands back at the tip"),
+    ("RadiusWear", _V.Double, units.MILLIMETRE, 0, 1, "By how much the worn edge stands back at the side"),
+    ("WearPercent", _V.Double, units.PERCENT, 0, 200, "Flank wear as last measured, of the criterion 0.3 mm (ISO 8688-2)"),
+    ("InSpindle", _V.Boolean, None, 0, 0, "Whether the tool is in the spindle"),
 )
 _LIFE: Final = "MT:ToolLife/{MT:ToolLifeType}"
 _SHOWN: Final = {
@@ -65,19 +66,23 @@ def _describe(builder: Builder, tool: ua.NodeId) -> None:
     builder.set(builder.at(tool, "MT:ControlIdentifierInterpretation"), 0)
     builder.set(builder.at(tool, "MT:Location/MT:Name"), "Magazine")
     builder.set(builder.at(tool, "MT:LastUsage"), NEVER)
-    for name, (unit, indication, start) in _LIVES.items():
+    for name, (unit, indication, start, doc) in _LIVES.items():
         life = builder.at(tool, _LIFE + name)
+        number = _TYPES[_V.UInt32 if name == "Usages" else _V.Double]  # the type leaves open which kind of number it is
+        for part in ("", "StartValue", "LimitValue", "WarningValue"):
+            if (found := builder.child(life, qname(f"MT:{part}")) if part else life) is not None:
+                builder.types_as(found, number)
+        builder.describe(life, doc)
         for part, value in (
             ("EngineeringUnits", unit_information(unit)), ("Indication", indication), ("IsCountingUp", True), ("StartValue", start),
         ):  # fmt: skip
             builder.set(builder.at(life, f"MT:{part}"), value)
-        if name != "CuttingTime":  # the type leaves open which kind of number it is
-            builder.types_as(life, _TYPES[_V.UInt32 if name == "Usages" else _V.Double])
-    for name, kind, own_unit, low, high in _OWN:
+    for name, kind, own_unit, low, high, doc in _OWN:
         type_id = _VARIABLE if own_unit is None else _ANALOG
         empty = {_V.Double: 0.0, _V.UInt32: 0, _V.Boolean: False, _V.String: ""}[kind]
         qualified = ua.QualifiedName(name, builder.types.index["X"])
         node = builder.variable(tool, HAS_COMPONENT, qualified, type_id, _TYPES[kind], empty)
+        builder.describe(node, doc)
         if own_unit is not None:
             set_unit(builder, node, own_unit, low, high)
 
@@ -86,6 +91,7 @@ def _number(builder: Builder, tool: ua.NodeId, number: int) -> None:
     """What a pocket is called by."""
     for path, value in (("ControlIdentifier1", number), ("Identifier", f"T{number}"), ("Location/MT:PlaceNumber", number)):
         builder.set(builder.at(tool, f"MT:{path}"), value)
+    builder.describe(tool, f"Pocket {number} of the magazine, and its tool")
 
 
 class Magazine:

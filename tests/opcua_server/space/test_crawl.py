@@ -12,7 +12,7 @@ from asyncua import Client, ua
 
 from cnctwin.reading import Columns
 from nodesets.binding import bind
-from nodesets.catalogue import SIGNALS
+from nodesets.catalogue import AXES, SIGNALS, TRAVEL_MM
 from nodesets.methods import METHODS
 from nodesets.states import MachineState
 from opcua_server.alarms.nodes import METHODS as CONDITION_METHODS
@@ -154,6 +154,8 @@ def graph(module_running: Any) -> Graph:
             graph.plate = set(space.plate.nodes)
             graph.nodes = graph.below(space.node_id)
             everything = list(graph.references)
+            for attribute in (A.BrowseName, A.DisplayName, A.Description):
+                graph.attributes[attribute] = await graph.read(graph.nodes, attribute)
             graph.attributes[A.NodeClass] = await graph.read(everything, A.NodeClass)
             for attribute in (A.Value, A.DataType, A.ValueRank, A.AccessLevel, A.UserAccessLevel, A.Historizing):
                 graph.attributes[attribute] = await graph.read(graph.variables, attribute)
@@ -206,6 +208,8 @@ def test_instances_of_placeholders_have_what_the_placeholder_makes_mandatory(gra
                 members = graph.declared([declared[0].NodeId])
                 for references in graph.children(node_id).values():
                     child = references[0]
+                    if child.NodeClass == ua.NodeClass.Method:
+                        continue  # no instance of a type
                     if child.ReferenceTypeId == declared[0].ReferenceTypeId and declared[0].TypeDefinition in graph.supertypes(
                         child.TypeDefinition
                     ):
@@ -261,8 +265,37 @@ def test_every_value_has_the_type_and_rank_that_its_node_promises(graph: Graph) 
         builtin = [t.Identifier for t in graph.supertypes(data_type) if t.NamespaceIndex == 0]
         if 29 in builtin:
             assert value.VariantType is ua.VariantType.Int32, said
-        elif builtin[0] not in (26, 27, 28):  # Number, Integer, UInteger: any of their subtypes
+        else:  # Number, Integer, UInteger are types that a type leaves open: an instance says which of them it has
+            assert builtin[0] not in (24, 26, 27, 28), said
             assert value.VariantType.value == next(i for i in builtin if i <= 25), said
+
+
+def test_everything_has_a_name_and_what_has_a_name_of_ours_says_what_it_is(graph: Graph) -> None:
+    silent: list[str] = []
+    for node_id in graph.nodes:
+        shown = graph.attributes[A.DisplayName][node_id].Value.Value
+        assert shown.Text, node_id
+        name = graph.attributes[A.BrowseName][node_id].Value.Value
+        if name.NamespaceIndex in (graph.machine.NamespaceIndex, graph.machine.NamespaceIndex - 1):
+            said = graph.attributes[A.Description][node_id]
+            if not said.StatusCode.is_good() or not said.Value.Value.Text or said.Value.Value.Locale != "en":
+                silent.append(str(node_id.Identifier))
+    assert silent == []
+
+
+def test_positions_lie_within_their_range_wherever_the_work_is(graph: Graph) -> None:
+    channel = ua.NodeId("CNC-001.CncInterface.CncChannelList.Channel1", graph.machine.NamespaceIndex)
+    for (_, name), (position, *_) in graph.children(channel).items():
+        if not name.startswith("PosTcp") or name[-1] not in AXES:
+            continue
+        low, high = TRAVEL_MM[name[-1]]
+        for (_, member), (part, *_) in graph.children(position.NodeId).items():
+            if member in ("ActPos", "CmdPos"):
+                ranges = [references[0] for (_, one), references in graph.children(part.NodeId).items() if one == "EURange"]
+                for one in ranges:
+                    shown = graph.attributes[A.Value][one.NodeId].Value.Value
+                    assert shown.Low <= low - high, f"{name}: the work's zero at the far end"
+                    assert shown.High >= high - low, name
 
 
 def test_every_measured_signal_has_the_catalogues_unit_and_range(graph: Graph) -> None:
