@@ -103,14 +103,14 @@ class Attributes:
 
     def _body(self, plan: Plan, request: Request) -> Any:
         """The response; a coroutine where much is worked out each time."""
-        is_told = request.answer.reasons is not NOT_ASKED
-        if is_told:
+        reasons = request.answer.reasons
+        if reasons is not NOT_ASKED:
             for place, (status, why) in plan.refused.items():
-                request.answer.reasons.note(place, status, why)
+                reasons.note(place, status, why)
         if not plan.special:
             return plan.body_for_all()
         make = plan.body if len(plan.special) <= SLICE else plan.body_in_slices
-        return make(lambda place, item: self._work_out(place, item, request), None if is_told else {})
+        return make(lambda place, item: self._work_out(place, item, request), reasons.same)
 
     def _read_new(self, request: Request, raw: bytes) -> Any:
         if len(raw) < 16:

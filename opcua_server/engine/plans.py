@@ -22,6 +22,8 @@ SLICE: Final = 250
 """Nodes that are looked up, or worked out, before others are served."""
 PLAN_OVERHEAD: Final = 200
 """About what one node of a plan costs in memory, beside the request's bytes."""
+Same = Callable[[int, int], None]
+"""(place, another place) of nodes that have the same answer."""
 WorkOut = Callable[[int, Any], Any]
 """(place among the nodes, (item, slot, bounds) of a plan) -> its DataValue."""
 
@@ -112,20 +114,20 @@ class Plan:
             self._body = b"".join(parts)
         return self._body
 
-    def body(self, work_out: WorkOut, made: dict[Any, bytes] | None) -> bytes:
-        """The response's parameters now. ``made``: to keep what was worked out; None where each node is to be told of alone."""
+    def body(self, work_out: WorkOut, same: Same) -> bytes:
+        """The response's parameters now."""
         parts = self._refreshed()
-        _fill(parts, self.special.items(), work_out, self.timestamps, made)
+        _fill(parts, self.special.items(), work_out, same, self.timestamps, {})
         return b"".join(parts)
 
-    async def body_in_slices(self, work_out: WorkOut, made: dict[Any, bytes] | None) -> bytes:
+    async def body_in_slices(self, work_out: WorkOut, same: Same) -> bytes:
         """The same where much is worked out each time. Others use the plan meanwhile, for other users: it fills a copy."""
-        parts = list(self._refreshed())
+        parts, made = list(self._refreshed()), dict[Any, tuple[bytes, int]]()
         waiting = list(self.special.items())
         for start in range(0, len(waiting), SLICE):
             if start:
                 await asyncio.sleep(0)
-            _fill(parts, waiting[start : start + SLICE], work_out, self.timestamps, made)
+            _fill(parts, waiting[start : start + SLICE], work_out, same, self.timestamps, made)
         return b"".join(parts)
 
     def _refreshed(self) -> list[bytes]:
@@ -147,15 +149,19 @@ class Plan:
 
 
 def _fill(
-    parts: list[bytes], special: Iterable[tuple[int, Any]], work_out: WorkOut, timestamps: int, made: dict[Any, bytes] | None
-) -> None:
-    """Put special items where they belong. ``made``: those worked out before; who asks twice for the same gets the same."""
+    parts: list[bytes], special: Iterable[tuple[int, Any]], work_out: WorkOut, same: Same, timestamps: int,
+    made: dict[Any, tuple[bytes, int]],
+) -> None:  # fmt: skip
+    """Put special items where they belong. ``made``: those worked out before, and where; who asks twice for the same gets the
+    same."""
     for place, planned in special:
         item, slot, _bounds = planned
         key = (id(slot), item.IndexRange)
-        encoded = made.get(key) if made is not None else None
-        if encoded is None:
+        known = made.get(key)
+        if known is None:
             encoded = without_times(encode_data_value(work_out(place - 1, planned)), timestamps)
-            if made is not None:
-                made[key] = encoded
+            made[key] = encoded, place - 1
+        else:
+            encoded = known[0]
+            same(known[1], place - 1)
         parts[place] = encoded

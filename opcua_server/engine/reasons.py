@@ -56,6 +56,9 @@ class NotAsked:
     def fault(self, place: int, fault: ServiceFault) -> None:
         self.note(place, fault.status, fault.text)
 
+    def same(self, place: int, other: int) -> None:
+        """``other`` was refused as ``place`` was, if it was."""
+
     def refuse(self, status: int, text: str = "") -> None:
         """The request as a whole was refused."""
 
@@ -95,6 +98,11 @@ class Reasons(NotAsked):
         if reason and self._asked & (_TEXT | _INFO):
             self._operations[place] = reason[:MOST]
 
+    def same(self, place: int, other: int) -> None:
+        reason = self._operations.get(place)
+        if reason is not None:
+            self._operations[other] = reason
+
     def refuse(self, status: int, text: str = "") -> None:
         self._operations, self._table = {}, {}
         if self._asked & (_SERVICE_TEXT | _SERVICE_INFO):
@@ -114,11 +122,12 @@ class Reasons(NotAsked):
         if not self._operations:
             return body
         (count,) = _COUNTED(body)
-        infos = [_COUNT(count)]
-        for place in range(count):
-            reason = self._operations.get(place)
-            infos.append(encode(self._info(reason, self._asked & _TEXT)) if reason is not None else _NOTHING)
-        return b"".join((body[:-4], *infos))
+        # Thousands of nodes are refused for a handful of reasons: each is encoded once.
+        known = {reason: encode(self._info(reason, self._asked & _TEXT)) for reason in dict.fromkeys(self._operations.values())}
+        infos = [_NOTHING] * count
+        for place, reason in self._operations.items():
+            infos[place] = known[reason]
+        return b"".join((body[:-4], _COUNT(count), *infos))
 
     def in_header(self) -> bytes:
         info = encode(self._info(self._service, self._asked & _SERVICE_TEXT)) if self._service else _NOTHING

@@ -9,7 +9,10 @@ import pytest
 from asyncua import ua
 from asyncua.ua.ua_binary import nodeid_from_binary, struct_from_binary
 
+from cnctwin.wire import encode
+from opcua_server.engine.plans import Plan
 from opcua_server.engine.reasons import MOST, NOT_ASKED, Reasons
+from opcua_server.engine.values import failed
 from tests.opcua_server.engine.conformance.past import FIVE, at, value_id
 from tests.opcua_server.engine.conformance.plant import Caller, Plant, V, calling, item, monitored, node, run
 from tests.opcua_server.engine.conformance.test_history import processed, raw
@@ -119,6 +122,33 @@ def test_who_asks_is_told_why_operations_were_refused(plant: Plant, service: str
                 assert (encoded, found, strings) == (plain_bytes, [], []), "as if nothing was asked"
 
     run(plant, act)
+
+
+def test_a_node_that_is_asked_for_many_times_is_worked_out_once_and_told_of_each_time(plant: Plant) -> None:
+    async def act(call: Caller) -> None:
+        many = [item("Array", index_range="99"), item("Hidden"), item("none"), item("Double")] * 100
+        done, _ = await answered(call, "Read", diagnostics=0x40, NodesToRead=many, TimestampsToReturn=BOTH)
+        strings = done.ResponseHeader.StringTable
+        found = [said(info, strings) for info in done.DiagnosticInfos]
+        assert found == [("en", "There is nothing in the range"), ("en", "It is not there to be read"), ("en", NO_NODE), None] * 100
+        assert len(strings) == 4
+
+    run(plant, act)
+    worked_out = []
+    plan = Plan(b"", 3)
+    for _ in range(5):
+        plan.add_special((item("Double"), "one slot", None))
+    plan.close()
+    reasons = Reasons(0x40)
+
+    def work_out(place: int, _planned: Any) -> Any:
+        worked_out.append(place)
+        reasons.note(place, ua.StatusCodes.BadNotReadable)
+        return failed(ua.StatusCodes.BadNotReadable)
+
+    body = reasons.whole(plan.body(work_out, reasons.same))
+    assert worked_out == [0]
+    assert body.endswith(b"\x05\0\0\0" + 5 * encode(ua.DiagnosticInfo(Locale=0, LocalizedText=1)))
 
 
 def test_who_asks_is_told_why_monitored_items_were_refused(plant: Plant) -> None:
