@@ -23,6 +23,8 @@ SIMPLE_MOTION = (0, 10, 20, 30)
 NO_POINT = frozenset("NMOHDLT")
 NO_MINUS = frozenset("NGMOHDLTFSQ")
 LENGTHS = frozenset("XYZIJKRQUVWABC")
+CORNERS = ("R", "C")
+"""Addresses that are others behind a comma."""
 POINTLESS = frozenset("PIJK")
 """Addresses where a number without a decimal point may be meant in thousandths: P of G4 and of cycles, factors of G51."""
 FLOW = re.compile(r"(IF|WHILE|GOTO|DO|END)(?=[\[#\d])")
@@ -188,7 +190,7 @@ class Parser:
         m: list[int] = []
         order: list[tuple[str, float | Code]] = []
         seen: set[str] = set(block.words)
-        length = len(text)
+        length, comma = len(text), ""
         while at < length:
             letter = text[at]
             if letter == "#":
@@ -203,10 +205,12 @@ class Parser:
                 continue
             if letter == "," and self.dialect.macro_b:
                 at += 1
+                comma = "," if text[at : at + 1] in CORNERS else ""
                 continue
             if not ("A" <= letter <= "Z" or (letter in "@^$" and self.dialect.o_words)):
                 raise BlockFault(_STRAY.get(letter, "PS0004" if letter.isdigit() else "PS0009"), letter)
             at += 1
+            name, comma = comma + letter, ""
             sign = text[at : at + 1]
             number = NUMBER.match(text, at + 1 if sign in ("-", "+") and sign else at)
             if number:
@@ -222,16 +226,16 @@ class Parser:
                     value *= self.dialect.increment_mm
                 if letter in POINTLESS and "." not in digits:
                     block.pointless += letter
-                order.append((letter, value))
+                order.append((name, value))
                 if letter == "G":
                     g.append(round(value * 10.0))
                 elif letter == "M":
                     m.append(int(value))
                 else:
-                    if letter in seen and not self._keep_last:
-                        raise BlockFault("PS5074", letter)
-                    seen.add(letter)
-                    block.words[letter] = value
+                    if name in seen and not self._keep_last:
+                        raise BlockFault("PS5074", name)
+                    seen.add(name)
+                    block.words[name] = value
                 continue
             if sign in ("-", "+") and sign and text[at + 1 : at + 2] in ("-", "+"):
                 raise BlockFault("PS0006", letter)
@@ -242,11 +246,11 @@ class Parser:
             if sign.isalpha() and sign and not re.match(r"[A-Z]{2,6}\[", text[at:]):
                 raise BlockFault("PS0005", letter)
             code, at = self.compiler.value(text, at)
-            if letter in seen and letter not in "GM" and not self._keep_last:
-                raise BlockFault("PS5074", letter)
-            seen.add(letter)
-            block.computed.append((letter, code))
-            order.append((letter, code))
+            if name in seen and name not in "GM" and not self._keep_last:
+                raise BlockFault("PS5074", name)
+            seen.add(name)
+            block.computed.append((name, code))
+            order.append((name, code))
         block.g = tuple(g)
         block.m = tuple(m)
         if 650 in g or 660 in g or 661 in g:

@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from opcua_server.machine.gcode.alarms import BlockFault
+from opcua_server.machine.gcode.meets import Vector, circle_circle, line_circle
 from opcua_server.machine.gcode.motion import sweep
 from opcua_server.machine.gcode.state import PLANES
 from opcua_server.machine.moves import Move, MoveKind, Point
@@ -33,7 +34,6 @@ from opcua_server.machine.moves import Move, MoveKind, Point
 if TYPE_CHECKING:
     from opcua_server.machine.gcode.state import State
 
-Vector = tuple[float, float]
 TANGENT_WITHIN_RAD = 0.05
 """Corners flatter than this get no arc, and no trim: the next offset point is reached directly."""
 NOTHING_MM = 1e-9
@@ -248,16 +248,16 @@ class Compensation:
                 corner[1] + self.radius * (a[1] + b[1]) / scale + self._astray[1],
             )
         if curve is not None and self._arc is not None:
-            places = _circle_circle(self._arc, curve)
+            places = circle_circle(self._arc, curve)
             left = (self.side * self._spin > 0.0) == (spin > 0.0)
             index = 0 if left else 1
         elif curve is not None:
             # Onto an arc: where the line first meets it from outside, or where it leaves through it from inside.
             begin = self._beside(self._on_circle(corner, curve), self._direction)
-            places = _line_circle(begin, self._direction, curve)
+            places = line_circle(begin, self._direction, curve)
             index = 1 if self.side * spin > 0.0 else 0
         elif self._arc is not None:
-            places = _line_circle(self._beside(corner, direction), direction, self._arc)
+            places = line_circle(self._beside(corner, direction), direction, self._arc)
             index = 0 if self.side * self._spin > 0.0 else 1
         if not places:
             raise BlockFault("PS0033")
@@ -402,26 +402,3 @@ def _entry_centre(start: Vector, goal: Vector, tangent: Vector) -> Vector:
         raise BlockFault("PS0034")
     distance = (across[0] ** 2 + across[1] ** 2) / (2.0 * reach)
     return (goal[0] + distance * normal[0], goal[1] + distance * normal[1])
-
-
-def _line_circle(point: Vector, direction: Vector, circle: tuple[Vector, float]) -> list[Vector]:
-    (a, b), radius = circle
-    across = (point[0] - a, point[1] - b)
-    middle = -(across[0] * direction[0] + across[1] * direction[1])
-    rest = middle * middle - (across[0] ** 2 + across[1] ** 2 - radius * radius)
-    if rest < 0.0:
-        return []
-    root = math.sqrt(rest)
-    return [(point[0] + s * direction[0], point[1] + s * direction[1]) for s in (middle - root, middle + root)]
-
-
-def _circle_circle(one: tuple[Vector, float], two: tuple[Vector, float]) -> list[Vector]:
-    (a, b), r = one
-    (c, d), s = two
-    distance = math.hypot(c - a, d - b)
-    if distance < 1e-12 or distance > r + s or distance < abs(r - s):
-        return []
-    along = (r * r - s * s + distance * distance) / (2.0 * distance)
-    height = math.sqrt(max(r * r - along * along, 0.0))
-    u, v = (c - a) / distance, (d - b) / distance
-    return [(a + along * u - side * height * v, b + along * v + side * height * u) for side in (1.0, -1.0)]

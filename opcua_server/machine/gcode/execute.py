@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from opcua_server.machine.gcode import coordinates, cycles, extended, motion, scaling
+from opcua_server.machine.gcode import coordinates, corners, cycles, extended, motion, scaling
 from opcua_server.machine.gcode.alarms import BlockFault
 from opcua_server.machine.gcode.blocks import Block
 from opcua_server.machine.gcode.codes import GROUPS
@@ -67,6 +67,9 @@ def execute(state: State, block: Block, words: dict[str, float], *, optional_sto
     if not unused.isdisjoint(words) and 40 not in once:
         raise BlockFault("PS0009", "".join(sorted(unused.intersection(words))))
     has_axes = not AXIS_WORDS.isdisjoint(words)
+    waiting = state.corner
+    if waiting is not None:
+        corners.check_next(state, words, groups, once, block.m)
     for message in block.messages:
         state.emit_still(out, "message", text=message)
     if "feed mode" in groups:
@@ -149,6 +152,8 @@ def execute(state: State, block: Block, words: dict[str, float], *, optional_sto
         state.exact_once = True
         state.changed()
     result = _act(state, block, words, groups, once, out, has_axes=has_axes)
+    if waiting is not None and state.corner is waiting and (block.g or words.keys() - {"N"}):
+        raise BlockFault("PS0051")
     if exact_once:
         state.exact_once = False
         state.changed()
@@ -248,7 +253,7 @@ def _act(
         if exit_place is not None and has_axes and not state.dialect.macro_b:
             raise BlockFault("PS0034", "the first move after G40 is straight")
         if has_axes or "I" in words or "J" in words or "K" in words:
-            motion.arc(state, out, words, clockwise=active == 20)
+            motion.arc(state, out, words, clockwise=active == 20, corner=corners.wanted(state, words))
         elif code >= 0 and not state.dialect.macro_b:
             raise BlockFault("PS0022")
         return None
@@ -264,7 +269,10 @@ def _act(
                     state.cycle[address] = words[address]
         return None
     if active in (0, 10):
-        motion.straight(state, out, rapid=active == 0, end=motion.target(state, words))
+        corner = corners.wanted(state, words)
+        if corner is not None and active == 0:
+            raise BlockFault("PS0009", ",R or ,C with G0")
+        motion.straight(state, out, rapid=active == 0, end=motion.target(state, words), corner=corner)
     elif active in cycles.CYCLES and (active != 760 or state.dialect.macro_b):
         if active == 870 and not state.dialect.macro_b:
             raise BlockFault("PS0010", "G87")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 
+from opcua_server.machine.gcode import corners
 from opcua_server.machine.gcode.alarms import BlockFault
 from opcua_server.machine.gcode.state import PLANES, State
 from opcua_server.machine.moves import Move, Point
@@ -86,10 +87,14 @@ def cutting_feed(state: State, length: float) -> float:
     return state.feed
 
 
-def straight(state: State, out: list[Move], *, rapid: bool, end: Point) -> None:
-    """Straight move to ``end`` in program coordinates."""
+def straight(state: State, out: list[Move], *, rapid: bool, end: Point, corner: tuple[float, bool] | None = None) -> None:
+    """Straight move to ``end`` in program coordinates. ``corner``: corners.wanted."""
     work = state.to_work(end)
-    if state.compensation is not None:
+    if not rapid and (corner is not None or state.corner is not None):
+        start = state.work_now()
+        feed = cutting_feed(state, math.dist(start, work))
+        corners.go(state, out, corners.Leg(start, work, feed, state.line, state.program, state.block_text), corner)
+    elif state.compensation is not None:
         start = state.work_now()
         feed = 0.0 if rapid else cutting_feed(state, math.dist(start, work))
         state.compensation.line(state, out, start, work, feed, rapid=rapid)
@@ -99,8 +104,10 @@ def straight(state: State, out: list[Move], *, rapid: bool, end: Point) -> None:
     state.x, state.y, state.z = end
 
 
-def arc(state: State, out: list[Move], words: dict[str, float], *, clockwise: bool) -> None:
-    """G2 and G3 with R or I, J, K; a helix when the third axis moves."""
+def arc(
+    state: State, out: list[Move], words: dict[str, float], *, clockwise: bool, corner: tuple[float, bool] | None = None
+) -> None:
+    """G2 and G3 with R or I, J, K; a helix when the third axis moves. ``corner``: corners.wanted."""
     first, second, third = PLANES[state.plane]
     start, goal = (state.x, state.y, state.z), target(state, words)
     end, along, across, is_even = goal, state.unit, state.unit, True
@@ -144,13 +151,16 @@ def arc(state: State, out: list[Move], words: dict[str, float], *, clockwise: bo
     if state.mirror is not None and state.mirror.turns_over(first, second):
         turns = -turns
     work_end, work_centre = state.scaled_to_work(to), state.scaled_to_work((centre[0], centre[1], centre[2]))
-    if state.compensation is not None:
+    if corner is not None or state.corner is not None:
+        block = state.line, state.program, state.block_text
+        corners.go(state, out, corners.Leg(state.work_now(), work_end, feed, *block, work_centre, turns), corner)
+    elif state.compensation is not None:
         state.compensation.arc(state, out, state.work_now(), work_end, work_centre, turns, feed)
     else:
         state.emit(out, "arc", work_end, feed, work_centre, turns)
     if rest > REST_MM:
-        if state.compensation is not None:
-            raise BlockFault("PS0020", "an arc scaled by two factors in cutter compensation")
+        if state.compensation is not None or corner is not None:
+            raise BlockFault("PS0020", "an arc scaled by two factors, in cutter compensation or with a corner")
         state.emit(out, "feed", state.scaled_to_work(end), feed)
     state.x, state.y, state.z = goal
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from opcua_server.machine.gcode.compensation import Compensation
+    from opcua_server.machine.gcode.corners import Corner
 
 PLANES = {170: (0, 1, 2), 180: (2, 0, 1), 190: (1, 2, 0)}
 """First, second and perpendicular axis; G18 is ZX, so that G2 is clockwise seen against +Y."""
@@ -38,6 +39,7 @@ class State:
         "block_text",
         "compensation",
         "control_points",
+        "corner",
         "cycle",
         "dialect",
         "diameter_mode",
@@ -149,6 +151,8 @@ class State:
         self.rigid_tap = False
         self.cycle: dict[str, float] = {}
         self.compensation: Compensation | None = None
+        self.corner: Corner | None = None
+        """A move that waits for the next one: ",R" and ",C"."""
         self.exit_place: Point | None = None
         """Programmed point at G40, program coordinates, until a move in the plane has gone there."""
         self.control_points: list[ControlPoint] = []
@@ -196,6 +200,7 @@ class State:
             and self.mirror is None
             and not self.polar
             and self.compensation is None
+            and self.corner is None
             and self.feed_mode == 940
             and not self.diameter_mode
             and self.exit_place is None

@@ -19,7 +19,7 @@ G0 G1 G2 G3 X1 Y-2.5 Z I5 R10 R-3 F100 G41 D3 G40 G81 #1=2 #1 [ ] G91 G68 G16 M9
 % ( ) / ; IF[#1EQ1]THEN G65P2A1 G10L2P1X5 G92X0 G43H1 o1|sub o1|call o1|while|[1] o1|endwhile #<a>=1 1 . - + G5.2P1
 G5.3 G33K1 G76 G83Q1 SIN[ ** MOD é EXISTS[#<a>] L9999 K9999 G72Q1 G18 G66P2 G38.2 S100 M29
 G71Q1 G70Q1P2 G72.1Q1D.5 M70 M72 M73 G68I1J1K0R30 G29X1 G5.1I1J1 T1 M6 M30 99999999999999999999
-G51P2000 G51I2.J-1. G50 G51.1X0 G50.1 G60
+G51P2000 G51I2.J-1. G50 G51.1X0 G50.1 G60 ,R2 ,C1 ,R#1 ,
 """
 pieces = st.sampled_from(PIECES.split()).map(lambda piece: piece.replace("|", " "))
 programs = st.lists(st.lists(pieces, max_size=8).map(" ".join), max_size=25).map("\n".join)
