@@ -88,6 +88,7 @@ EVERY_BLOCK: Final = (
     Channel.SPINDLE_POWER, Channel.CUT_VARIATION, Channel.COOLANT_FLOW, Channel.AUXILIARY_POWER, Channel.COLUMN_TEMPERATURE,
 )  # fmt: skip
 """Channels that a machine needs also when nobody looks."""
+_OFTEN: Final = max(EVERY_BLOCK) + 1
 
 
 class Noise:
@@ -103,11 +104,12 @@ class Noise:
         """Steps of the chunk of which all channels were asked for."""
         self._drawn = np.empty((0, 0))
         self._rows: list[list[float]] = []
+        """Of each step, as far as the last of ``EVERY_BLOCK``: numbers that nobody asks for are better not made objects."""
 
     def at(self, step: int) -> list[float]:
         """The numbers of a step, by ``Channel``."""
-        row = self._look(step)
-        return self._rows[row]
+        numbers: list[float] = self.row(step).tolist()
+        return numbers
 
     def row(self, step: int) -> Floats:
         """As ``at``, (channels,)."""
@@ -124,23 +126,27 @@ class Noise:
         return row
 
     def needed(self, step: int) -> list[float]:
-        """As ``at``, with no number for what is not among ``EVERY_BLOCK``, so that those who are not looked at draw less."""
+        """The numbers of ``EVERY_BLOCK``, by ``Channel``: those who are not looked at draw no more than these."""
         chunk, row = divmod(step, CHUNK)
         if chunk != self._chunk:
             often, self._looks = self._looks > CHUNK // 8, 0
             if often and chunk == self._whole + 1:
-                return self.at(step)
-            self._draw(chunk, EVERY_BLOCK)
+                self._look(step)
+            else:
+                self._draw(chunk, EVERY_BLOCK)
         return self._rows[row]
 
     def _draw(self, chunk: int, channels: tuple[Channel, ...]) -> None:
         drawn = np.full((len(Channel), CHUNK), np.nan)
+        fresh = _state(self._key, chunk * CHUNK)
+        counter = fresh["state"]["counter"]
         for channel in channels:
             # What ``generator`` makes, without making one: that would take three times as long as to draw the numbers.
-            self._source.state = _state(self._key, channel, chunk * CHUNK)
+            counter[2] = channel
+            self._source.state = fresh
             self._normal.standard_normal(out=drawn[channel])
         self._drawn = drawn.T.copy()
-        self._rows = self._drawn.tolist()
+        self._rows = self._drawn[:, :_OFTEN].tolist()
         self._chunk = chunk
 
 
@@ -148,11 +154,11 @@ def _key(seed: int, machine: int) -> npt.NDArray[np.uint64]:
     return np.array((seed & (2**64 - 1), machine), dtype=np.uint64)
 
 
-def _state(key: npt.NDArray[np.uint64], channel: int, step: int) -> Any:
-    """Of a Philox that has drawn nothing yet."""
+def _state(key: npt.NDArray[np.uint64], step: int) -> Any:
+    """Of a Philox that has drawn nothing yet, of channel 0."""
     return {
         "bit_generator": "Philox",
-        "state": {"counter": np.array((0, 0, channel, step), dtype=np.uint64), "key": key},
+        "state": {"counter": np.array((0, 0, 0, step), dtype=np.uint64), "key": key},
         "buffer": _NOTHING,
         "buffer_pos": len(_NOTHING),
         "has_uint32": 0,

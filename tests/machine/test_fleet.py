@@ -55,5 +55,6 @@ def test_machines_in_step_show_what_each_shows_alone(pieces: list[int], blocks: 
 
 def test_a_fleet_is_cut_into_groups_of_a_good_size() -> None:
     made = [Machine(number, 1, {}) for number in range(70)]
-    assert [len(group.machines) for group in groups(made)] == [64, 6]
-    assert [len(group.machines) for group in groups(made[:14], 10)] == [6, 6, 2]
+    assert [len(group.machines) for group in groups(made)] == [70]
+    assert [len(group.machines) for group in groups(made, 10)] == [32, 32, 6]
+    assert [len(group.machines) for group in groups(made[:2], 1000)] == [1, 1]

@@ -96,6 +96,21 @@ def test_a_machine_that_remembers_shows_what_one_shows_that_learns(monkeypatch: 
     assert shown(made(1)) == remembers
 
 
+def test_blocks_in_which_ways_meet_are_made_once_for_all_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracks, "_TRACKS", {})
+    machines = [Machine(number, 1, {"short.nc": SHORT}, "short.nc") for number in (1, 2)]
+    remembered = machines[0].controller.motion.tracks
+    made = []
+    for machine in machines:
+        machine.controller.start_program()
+        before = len(remembered.joins)
+        while not machine.controller.parts:
+            machine.run(5)
+        made.append(len(remembered.joins) - before)
+    assert made[0] > 5
+    assert made[1] <= made[0] // 4, "what is left is where the air or the spindle of the second takes another time"
+
+
 def test_what_is_remembered_of_paths_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracks, "_TRACKS", {})
     machine = Machine(1, 1, {"short.nc": SHORT}, "short.nc")
@@ -106,6 +121,7 @@ def test_what_is_remembered_of_paths_is_bounded(monkeypatch: pytest.MonkeyPatch)
     for _ in range(120):
         machine.run(5)
         most = max(most, remembered.samples)
+        assert len(remembered.joins) <= 3000 // tracks.PER_JOIN
     assert machine.controller.parts >= 2
     assert 0 < most <= 3000 + 2048
     assert listing.MOST >= 1000

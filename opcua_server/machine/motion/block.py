@@ -81,6 +81,10 @@ class MotionBlock:
             self._end = self._at(sample)
         return self._end
 
+    def with_events(self, events: Sequence[MotionEvent]) -> MotionBlock:
+        """The same way, with what else happened on it."""
+        return MotionBlock(self.rows, self.feed_mm_s, self.move_index, self.moves, self.goals, tuple(events), self.known)
+
     def know(self, key: Hashable, what: _Found) -> _Found:
         """Keep what was found out. Ways to come here that nobody takes again must not fill the memory: few are kept."""
         if len(self.known) >= KEPT:

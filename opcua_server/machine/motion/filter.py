@@ -29,9 +29,13 @@ class Average:
         """The means of the last ``count`` samples at each of the ``n`` new ones (rows, n)."""
         if self.count == 1 or raw.shape[1] == 0:
             return raw
-        full, means = self.ahead(raw)
-        self.history = full[:, raw.shape[1] :]
+        means, self.history = self.through(raw)
         return means
+
+    def through(self, raw: Floats) -> tuple[Floats, Floats]:
+        """(means at the ``n`` new samples, n > 0; what is then the ``history``), without moving on."""
+        full, means = self.ahead(raw)
+        return means, self.history if self.count == 1 else full[:, raw.shape[1] :].copy()
 
     def ahead(self, raw: Floats) -> tuple[Floats, Floats]:
         """(history and new samples, means at the new ones), without moving on: what was last is then the new ``history``.

@@ -23,15 +23,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from opcua_server.machine.motion.block import MotionBlock, MotionEvent, path_speed
+from opcua_server.machine.motion.block import MotionBlock, MotionEvent
 from opcua_server.machine.motion.filter import Average
+from opcua_server.machine.motion.joins import Piece, Stand
 from opcua_server.machine.motion.panel import Panel
 from opcua_server.machine.motion.profile import brake, plan
 from opcua_server.machine.motion.segment import Rules, Segment
 from opcua_server.machine.motion.span import Span, Still
 from opcua_server.machine.motion.track import Track
 from opcua_server.machine.motion.tracks import tracks_of
-from opcua_server.machine.motion.window import PATH, Window, block_end, same_block
+from opcua_server.machine.motion.window import Window, block_end, same_block
 from opcua_server.machine.moves import Move, NcAlarm, Point
 from opcua_server.machine.parameters import SAMPLE_S, MachineParameters
 
@@ -177,12 +178,9 @@ class Motion(Panel):
         if self._track is not None and self._sample + n <= self._track.samples and n:
             return self._within(self._track, n)
         self._catch_up()
-        raw = np.empty((6, n))
-        index = np.empty(n, dtype=np.int32)
-        moves: list[Move] = []
-        goals: list[Point] = []
+        pieces: list[Piece | Stand] = []
         self._events = events = []
-        i = stood = pieces = 0
+        i = stood = 0
         while i < n:
             track = self._track
             if track is not None:
@@ -190,17 +188,13 @@ class Motion(Panel):
                     self._end_track(track, i)
                     continue
                 m = min(n - i, track.samples - self._sample)
-                raw[:, i : i + m], segment = track.read(self._sample + 1, m)
+                piece = track.piece(self._sample + 1, m, self._segment)
                 if self._sample == 0 and not self._begun:
                     self._begun = True
                     events.append(MotionEvent(i, "begin", track.segments[self._segment].move))
-                base = len(moves) - self._segment
-                last = int(segment[-1])
-                moves.extend(one.move for one in track.segments[self._segment : last + 1])
-                goals.extend(track.ends[self._segment : last + 1])
-                index[i : i + m] = segment + base
-                if last != self._segment:
-                    self._pass(track, segment, i)
+                pieces.append(piece)
+                if piece.last != self._segment:
+                    self._pass(track, piece.segment, i)
                 self._sample += m
                 i += m
                 continue
@@ -216,25 +210,22 @@ class Motion(Panel):
             active, still = self.active, self._still
             if m == n and still is not None and not events and still.again(self._place, active, n):
                 return still.block
-            x, y, z = self._place
-            raw[0, i : i + m], raw[1, i : i + m], raw[2, i : i + m], raw[3:, i : i + m] = x, y, z, 0.0
-            index[i : i + m] = -1 if active is None else len(moves)
-            if active is not None:
-                moves.append(active)
-                goals.append(self._place if active.kind not in PATH else active.end)
+            pieces.append(Stand(self._place, active, m))
             i += m
             stood += m
-            pieces += 1
-        if n:
-            self._now = raw[:3, -1].copy()
-        before, self._still = self._still, None
-        smooth = self._filter.step(raw)
         self._stands = self._sample
-        block = MotionBlock(smooth, path_speed(smooth[3:]), index, tuple(moves), goals, tuple(events))
-        if stood == n and n:
+        before, self._still = self._still, None
+        if not n:
+            return MotionBlock(np.empty((6, 0)), np.empty(0), np.empty(0, np.int32), (), (), tuple(events))
+        join = self.tracks.joins.of(self._filter, pieces)
+        self._now, block = join.at, join.block
+        if events:
+            block = block.with_events(events)
+        if stood == n:
             # From the second block in one place on the filter has seen nothing else, and gives the same again.
             filled = before is not None and before.place == self._place and len(before.block) >= self._rules.filter_samples
-            self._still = Still(self._place, filled and pieces == 1 and not events, moves[0] if moves else None, block)
+            first = block.moves[0] if block.moves else None
+            self._still = Still(self._place, filled and len(pieces) == 1 and not events, first, block)
         return block
 
     def _within(self, track: Track, n: int) -> MotionBlock:

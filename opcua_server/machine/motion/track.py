@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 
 from opcua_server.machine.motion.block import Floats, MotionBlock, MotionEvent
 from opcua_server.machine.motion.filter import Average
+from opcua_server.machine.motion.joins import Piece
 from opcua_server.machine.motion.profile import Phase
 from opcua_server.machine.motion.segment import Curve, Segment
 from opcua_server.machine.motion.span import Cut, Span
 
 _SPAN = 2048
 """Samples worked out in one go; a replan throws away what was not used yet."""
+_KEPT = 16
+"""Pieces, and places at which a filter was made to stand, that are kept of one track."""
 
 
 class Track:
@@ -53,6 +56,8 @@ class Track:
         self.ends = [one.end for one in segments]
         """Programmed end points."""
         self._arcs = [(k, one.curve, one.length) for k, one in enumerate(segments) if one.curve is not None]
+        self._pieces: dict[tuple[int, int, int], Piece] = {}
+        self._seen: dict[int, Floats] = {}
         self.spans: list[Span] = []
         """What was worked out of it, for all that follow it."""
         self.on_span: Callable[[int], None] | None = None
@@ -82,13 +87,33 @@ class Track:
         """The samples ``first`` to ``first + n - 1``: positions and velocities X Y Z Vx Vy Vz in rows (6, n), segments (n,)."""
         return self._sample(np.arange(first, first + n))
 
+    def piece(self, first: int, n: int, before: int) -> Piece:
+        """The samples ``first`` to ``first + n - 1``, of a block that they do not fill; ``before``: segment of the one before."""
+        key = (first, n, before)
+        piece = self._pieces.get(key)
+        if piece is None:
+            raw, segment = self._sample(np.arange(first, first + n))
+            last = int(segment[-1]) + 1
+            moves = [one.move for one in self.segments[before:last]]
+            piece = Piece(raw, segment, before, moves, self.ends[before:last])
+            if len(self._pieces) >= _KEPT:
+                self._pieces.clear()
+            self._pieces[key] = piece
+        return piece
+
     def behind(self, sample: int, average: Average, stands: int) -> tuple[Floats, Floats]:
         """What the filter has seen last at a sample, when it stands behind ``stands``, one before it; the place there (3,)."""
-        keep = average.count - 1
-        first = max(stands, sample - max(keep, 1)) + 1
-        raw, _ = self.read(first, sample + 1 - first)
-        seen = np.concatenate((average.history, raw), axis=1)[:, -keep:] if keep else average.history
-        return seen, raw[:3, -1]
+        reach = max(average.count - 1, 1)
+        if sample - stands < reach:
+            raw, _ = self.read(stands + 1, sample - stands)
+            return np.concatenate((average.history, raw), axis=1)[:, -reach:], raw[:3, -1]
+        seen = self._seen.get(sample)
+        if seen is None:
+            seen, _ = self.read(sample + 1 - reach, reach)
+            if len(self._seen) >= _KEPT:
+                self._seen.clear()
+            self._seen[sample] = seen
+        return seen if average.count > 1 else average.history, seen[:3, -1]
 
     def span(self, first: int, n: int, average: Average) -> Span:
         """A span that has the samples ``first`` to ``first + n - 1`` behind the filter, as it stands."""

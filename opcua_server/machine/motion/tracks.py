@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Final
 
+from opcua_server.machine.motion.joins import Joins
 from opcua_server.machine.motion.segment import Segment
 from opcua_server.machine.motion.track import Track
 from opcua_server.machine.parameters import MachineParameters
@@ -20,15 +21,26 @@ MOST: Final = 800_000
 """Samples remembered for one machine that lives in real time, and for all others: 4 and 13 minutes of different paths, some 130
 bytes each. Contour and flange of the shipped programs need 185,000 and 253,000, all three 632,000 with every change from one to
 another. Beyond it what was followed longest ago is forgotten, and learnt anew."""
+PER_JOIN: Final = 400
+"""Samples for each of which a block is remembered in which tracks meet: some 15 kB each."""
 
 
 class Tracks:
-    """Of machines with the same limits. ``most``: how many samples they may hold."""
+    """Of machines with the same limits. ``most``: how many samples they may hold; ``joins``: where they meet."""
 
     def __init__(self, most: int) -> None:
+        self.joins = Joins(0)
         self.most = most
         self._known: dict[Hashable, Track] = {}
         self.samples = 0
+
+    @property
+    def most(self) -> int:
+        return self._most
+
+    @most.setter
+    def most(self, most: int) -> None:
+        self._most, self.joins.most = most, most // PER_JOIN
 
     def __len__(self) -> int:
         """Tracks remembered."""

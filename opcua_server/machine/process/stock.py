@@ -64,7 +64,8 @@ class Stock:
         self.blank = blank
         self._lattice = points = lattice(blank)
         self._cells: tuple[int, int] = (len(points.xs), len(points.xs[0]))
-        self._heights = np.full(len(points.xs) * len(points.xs[0]), blank.high[2], dtype=np.float64)
+        self._heights: Floats | None = None
+        """Made when somebody needs them: a megabyte of each machine, of which a fleet that cuts known parts needs none."""
         self._owed: list[Removal] = []
         """Known stamps that the heights have not seen: nobody needs them before a stamp that is new."""
         self._removals = removals
@@ -79,10 +80,14 @@ class Stock:
 
     def _settled(self) -> Floats:
         """All heights in a row, after all stamps that were only looked up."""
+        heights = self._heights
+        if heights is None:
+            nx, ny = self._cells
+            heights = self._heights = np.full(nx * ny, self.blank.high[2], dtype=np.float64)
         for known in self._owed:
-            self._heights[known.cells] = known.heights
+            heights[known.cells] = known.heights
         self._owed.clear()
-        return self._heights
+        return heights
 
     def stamp(self, path: Floats, radius_mm: float) -> tuple[Floats, Floats]:
         """Cut with the tool at each row of ``path: (n, 3)`` (x, y, z of the tip, mm, work coordinates) in turn.
