@@ -2,7 +2,7 @@
 
     settings, secrets, certificate --checked--> address space --built--> port --opened--> first tick --> ready
                                                                                             |
-              every period: schedule.take -> each machine: advance, columns, nodes, events  +-> checkpoints every few seconds
+              every period: schedule.take -> some: simulated; each: columns, nodes, events  +-> checkpoints every few seconds
                                              (the loop serves clients in between)
 
 Nothing listens before everything that can be wrong with the configuration was looked at.
@@ -58,6 +58,7 @@ from opcua_server.run.results import ResultsWatch
 from opcua_server.run.schedule import Schedule
 from opcua_server.security.roles import show_permissions, show_role_set
 from opcua_server.security.server import SecureServer, make
+from opcua_server.sources.in_step import AT_ONCE, InStep
 from opcua_server.sources.recording import ReplaySource, load
 from opcua_server.sources.simulated import SHIPPED, SimulatedSource, read_programs
 from opcua_server.sources.source import Source
@@ -156,6 +157,8 @@ class Plant:
 
     def __init__(self, settings: Settings, status: Status, clock: Clock, server: SecureServer, checkpoints: Checkpoints) -> None:
         self.machines: list[RunningMachine] = []
+        self._together: list[tuple[list[RunningMachine], InStep]] = []
+        """Those that are simulated at once."""
         self._server = server
         self.alarms = Keeper(Checkpoints(settings.data, "alarms"))
         self._settings = settings
@@ -195,6 +198,7 @@ class Plant:
             kept = functools.partial(plant.keep_now, machine_id)
             plant.machines.append(RunningMachine(machine_id, source, shown, remake, programs, states[machine_id], kept))
             offer_files(server, plant.machines[-1], shown, programs)
+        plant._together = [(plant.machines[k : k + AT_ONCE], InStep()) for k in range(0, len(plant.machines), AT_ONCE)]
         if settings.replay is None:  # what happened once is no state to go on from
             plant.alarms.restore({machine_id: shown.alarms for machine_id, shown in plant._spaces.items()})
         await show_role_set(server)
@@ -227,9 +231,12 @@ class Plant:
         tick = self._schedule.take(self._clock.steady_s(), self._clock.wall_ns())
         if tick.clock_stepped_ns:
             _logger.warning("the clock was set by %+.1f s; source times follow it", tick.clock_stepped_ns / 1e9)
-        for machine in self.machines:
-            await machine.step(self._dt_s, tick, self._clock.steady_s())
-            await asyncio.sleep(0)
+        for those, in_step in self._together:
+            in_step.ahead([source for machine in those if (source := machine.source) is not None], self._dt_s)
+            for machine in those:
+                await asyncio.sleep(0)
+                await machine.step(self._dt_s, tick, self._clock.steady_s())
+        await asyncio.sleep(0)
         for machine_id in self._results.lost(self._clock.steady_s()):
             self._spaces[machine_id].set_results_status(UNCERTAIN_LAST_USABLE)
         serverstate.show_service_level(self._server, [not machine.problem for machine in self.machines])

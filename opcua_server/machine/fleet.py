@@ -14,11 +14,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from struct import Struct
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from nodesets.catalogue import NUMERIC
 from opcua_server.machine.begun import Begun
 from opcua_server.machine.machine import SAMPLES, THERMAL_BLOCKS, Machine
 from opcua_server.machine.motion.axes import AxisBlock, Followed, as_read, drive, mean_load_percent, side_by_side, sums
@@ -27,22 +28,29 @@ from opcua_server.machine.parameters import VF2
 from opcua_server.machine.process.process import SAMPLES_PER_TICK
 from opcua_server.machine.process.ticks import Ticks
 from opcua_server.machine.sensing import LOOK, sense_all
-from opcua_server.machine.signals import BEGUN, View, numbers, of_begun, of_ended, table
-from opcua_server.machine.thermal import NODES, SCREWS
+from opcua_server.machine.signals import AFTER, BEGUN, View, numbers, of_begun, of_ended, table
+from opcua_server.machine.thermal import NODES, REFERENCE_C, SCREWS
 
 Floats = npt.NDArray[np.float64]
 
 COLUMNS: Final = 320
 """Blocks that are worked out together: as many as more columns still cost less than more calls."""
 _AXES: Final = 3
+_Noted = TypeVar("_Noted")
 _ROW: Final = Struct(f"{LOOK + BEGUN}d")
+_AFTER: Final = Struct(f"{AFTER}d")
+_NOTHING: Final = np.empty((0, len(NUMERIC)))
 
 
 class Group:
-    """Machines that go in step. While they are in it, each one's state of the axes is a window of the group's."""
+    """Machines that go in step. While they are in it, each one's state of the axes is a window of the group's.
 
-    def __init__(self, machines: Sequence[Machine]) -> None:
+    ``started``: block of each at which it was switched on for those who look; ``speed``: see ``signals.View``.
+    """
+
+    def __init__(self, machines: Sequence[Machine], started: Sequence[int] = (), speed: float = 1.0) -> None:
         self.machines = list(machines)
+        self._started, self._speed = list(started) or [0] * len(self.machines), speed
         self._state: Floats = np.concatenate([machine.axes.state for machine in self.machines], axis=1)
         for k, machine in enumerate(self.machines):
             machine.axes.state = self._state[:, _window(k)]
@@ -54,78 +62,125 @@ class Group:
 
     def run(self, blocks: int) -> Floats:
         """That many times the next 100 ms of all, and what all show at the end of each (blocks, machines, signals), in the order of
-        ``catalogue.NUMERIC``."""
-        shown, left = [], blocks
+        ``catalogue.NUMERIC``. Raises what a machine raises."""
+        those, shown, left = range(len(self.machines)), [], blocks
         while left:
-            # Temperatures move on by what the axes did: a machine cannot go on before it is known.
-            some = min(left, *(THERMAL_BLOCKS - machine.block % THERMAL_BLOCKS for machine in self.machines))
-            shown.append(self._some(some))
+            some = self._at_once(those, left)
+            rows = self._some(those, some, some)
+            for row in rows.values():
+                if isinstance(row, Exception):
+                    raise row
+            shown.append(np.array([rows[k] for k in those]).swapaxes(0, 1))
             left -= some
         return np.concatenate(shown)
 
-    def _some(self, blocks: int) -> Floats:
-        shown: dict[int, Floats] = {}
-        together, notes = [], Notes()
-        for k, machine in enumerate(self.machines):
-            own = Notes()
-            if own.begin(machine, blocks):
-                together.append(k)
-                notes.extend(own)
-            else:
-                shown[k] = self._by_itself(k, own, blocks)
-        if together:
-            shown.update(zip(together, self._end(together, notes), strict=True))
-        return np.array([shown[k] for k in range(len(self.machines))]).swapaxes(0, 1)
+    def advance(self, blocks: int) -> list[Floats | Exception]:
+        """That many times the next 100 ms of all, and what each shows at the end (signals,).
 
-    def _by_itself(self, k: int, notes: Notes, blocks: int) -> Floats:
+        What a machine raises is its alone, and comes instead of what it shows. It must not go on in the group then.
+        """
+        those: Sequence[int] = range(len(self.machines))
+        found: dict[int, Floats | Exception] = {}
+        left = blocks
+        while left and those:
+            some = self._at_once(those, left)
+            left -= some
+            found.update(self._some(those, some, 0 if left else 1))
+            those = [k for k in those if not isinstance(found[k], Exception)]
+        rows = (found[k] for k in range(len(self.machines)))
+        return [row if isinstance(row, Exception) else row[-1] for row in rows]
+
+    def _at_once(self, those: Sequence[int], left: int) -> int:
+        # Temperatures move on by what the axes did: a machine cannot go on before it is known.
+        return min(left, *(THERMAL_BLOCKS - self.machines[k].block % THERMAL_BLOCKS for k in those))
+
+    def _some(self, those: Sequence[int], blocks: int, noted: int) -> dict[int, Floats | Exception]:
+        """Blocks of some machines, and what each shows at the end of the last ``noted`` of them (noted, signals)."""
+        shown: dict[int, Floats | Exception] = {}
+        together, notes = [], Notes()
+        for k in those:
+            machine, own = self.machines[k], Notes()
+            try:
+                if own.begin(machine, blocks, self._started[k], self._speed, noted):
+                    together.append(k)
+                    notes.extend(own)
+                else:
+                    shown[k] = self._by_itself(k, own, blocks, noted)
+            except Exception as error:
+                shown[k] = error
+        if together:
+            shown.update(self._end(together, notes))
+        return shown
+
+    def _by_itself(self, k: int, notes: Notes, blocks: int, noted: int) -> Floats:
         """A machine whose last block has begun with axes that are not as they were built: that and all that are left."""
         machine, last = self.machines[k], notes.begun.pop()
-        rows = [*self._end([k], notes)[0]] if notes.begun else []
+        rows: list[Floats] = []
+        if notes.begun:
+            ended = self._end([k], notes)[k]
+            if isinstance(ended, Exception):
+                raise ended
+            rows.extend(ended)
         machine.end_alone(last)
-        rows.append(numbers(View(machine)))
-        while len(rows) < blocks:
-            machine.step()
-            rows.append(numbers(View(machine)))
-        return np.array(rows)
+        done = len(notes.begun) + 1
+        for each in range(done, blocks + 1):
+            if each > done:
+                machine.step()
+            if each > blocks - noted:
+                rows.append(numbers(View(machine, started_block=self._started[k], speed=self._speed)))
+        return np.array(rows) if rows else _NOTHING
 
-    def _end(self, those: Sequence[int], notes: Notes) -> Floats:
-        """Finish the same number of blocks of some machines, and what they show (machines, blocks, signals)."""
+    def _end(self, those: Sequence[int], notes: Notes) -> dict[int, Floats | Exception]:
+        """Finish the same number of blocks of some machines, and what each shows of those that were noted (noted, signals)."""
         machines, begun = [self.machines[k] for k in those], notes.begun
         count, blocks = len(machines), len(begun) // len(machines)
         p = _columns(count)
-        followed = self._follow(those, p, begun)
+        try:
+            followed = self._follow(those, p, begun)
+        except Exception as error:
+            if count == 1:
+                return {those[0]: error}
+            apart = (self._end([k], notes.of(at, count)) for at, k in enumerate(those))
+            return {k: row for one in apart for k, row in one.items()}
         (watts, ways), load = sums(followed, blocks), mean_load_percent(p, followed, blocks)
         servo_w, way, last_load = watts.T.tolist(), ways.T.tolist(), load[:, -1].tolist()
+        noted = notes.noted // count
         last = followed.part(slice(-SAMPLES, None)).copy()
-        ended, nodes = [], []
-        for k, machine in enumerate(machines):
-            own = _window(k)
-            for b, one in enumerate(begun[k * blocks : (k + 1) * blocks]):
-                machine.end(one, servo_w[b][own], way[b][own])
-                ended.append(of_ended(machine))
-                nodes.append(machine.thermal.nodes)
-            machine.look(one, AxisBlock(machine.axes.columns, last, servo_w[-1][own], last_load[own], own))
+        ended, failed = Ended(noted), {}
+        for at, machine in enumerate(machines):
+            own = _window(at)
+            try:
+                for b, one in enumerate(begun[at * blocks : (at + 1) * blocks]):
+                    machine.end(one, servo_w[b][own], way[b][own])
+                    if b >= blocks - noted:
+                        ended.add(machine, one)
+                if noted:
+                    machine.look(one, AxisBlock(machine.axes.columns, last, servo_w[-1][own], last_load[own], own))
+            except Exception as error:
+                failed[those[at]] = error
+            ended.fill(at + 1)
+        if not noted:
+            return {k: failed.get(k, _NOTHING) for k in those}
         looked, shown, normal = notes.rows()
-        tooth_n = [one.cut.tooth_force_n for one in begun]
-        warm = np.concatenate(nodes).reshape(-1, NODES)
-        said, vibration = sense_all(looked, tooth_n, warm, _by_axis(load, count), _by_axis(watts, count), normal)
-        for k, machine in enumerate(machines, 1):
-            machine.shown.read = said[:, k * blocks - 1]
-            machine.sensing.felt(vibration, k * blocks - 1)
-        screws_c = warm[:, SCREWS].reshape(count, blocks, _AXES).swapaxes(1, 2).reshape(-1, blocks)
-        at = as_read(p, followed.part(slice(SAMPLES - 1, None, SAMPLES)), screws_c)
-        at = at.reshape(6, count, _AXES, blocks).swapaxes(1, 2).reshape(6, _AXES, -1)
-        return table(shown, np.array(ended), said, at).reshape(count, blocks, -1)
+        warm, load, watts = ended.nodes(), _by_axis(load[:, -noted:], count), _by_axis(watts[:, -noted:], count)
+        said, vibration = sense_all(looked, ended.tooth_n, warm, load, watts, normal)
+        for at, machine in enumerate(machines, 1):
+            machine.shown.read = said[:, at * noted - 1]
+            machine.sensing.felt(vibration, at * noted - 1)
+        screws_c = warm[:, SCREWS].reshape(count, noted, _AXES).swapaxes(1, 2).reshape(-1, noted)
+        ends = slice(SAMPLES - 1, None, SAMPLES) if noted == blocks else slice(-1, None)
+        seen = as_read(p, followed.part(ends), screws_c)
+        seen = seen.reshape(6, count, _AXES, noted).swapaxes(1, 2).reshape(6, _AXES, -1)
+        rows = table(shown, ended.rows(), said, seen).reshape(count, noted, -1)
+        return {k: failed.get(k, row) for k, row in zip(those, rows, strict=True)}
 
     def _follow(self, those: Sequence[int], p: Columns, begun: Sequence[Begun]) -> Followed:
-        """What the axes of some machines do in their blocks."""
+        """What the axes of some machines do in their blocks. Where that fails they are as they were."""
         count = len(those)
         blocks = len(begun) // count
         Ticks.together([one.cut.ticks for one in begun])
         force = np.repeat(side_by_side([one.cut.force_n for one in begun], count), SAMPLES_PER_TICK, axis=1)
         motions = [[one.motion for one in begun[k * blocks : (k + 1) * blocks]] for k in range(count)]
-        if count == len(self.machines):
-            return drive(p, self._state, motions, force)
         axes = [axis for k in those for axis in range(k * _AXES, (k + 1) * _AXES)]
         state = self._state[:, axes]
         followed = drive(p, state, motions, force)
@@ -134,22 +189,29 @@ class Group:
 
 
 class Notes:
-    """Blocks that have begun, machine by machine, and what was to be seen of each when it had."""
+    """Blocks that have begun, machine by machine, and what was to be seen of the last of each machine when they had."""
 
     def __init__(self) -> None:
         self.begun: list[Begun] = []
         self._rows: list[bytes] = []
         self._normal: list[Floats] = []
 
-    def begin(self, machine: Machine, blocks: int) -> bool:
+    @property
+    def noted(self) -> int:
+        """Blocks of which there is something to be seen."""
+        return len(self._rows)
+
+    def begin(self, machine: Machine, blocks: int, started_block: int, speed: float, noted: int) -> bool:
         """Let a machine begin some blocks. False when the last that began has axes that are not as they were built."""
-        for _ in range(blocks):
+        for left in range(blocks, 0, -1):
             one = machine.begin()
             self.begun.append(one)
             if not machine.sound(one):
                 return False
-            self._rows.append(_ROW.pack(*machine.sensing.look(machine, one), *of_begun(View(machine, begun=one))))
-            self._normal.append(machine.noise.row(one.block - 1))
+            if left <= noted:
+                view = View(machine, SAMPLES - 1, started_block, speed, one)
+                self._rows.append(_ROW.pack(*machine.sensing.look(machine, one), *of_begun(view)))
+                self._normal.append(machine.noise.row(one.block - 1))
         return True
 
     def extend(self, other: Notes) -> None:
@@ -158,10 +220,50 @@ class Notes:
         self._rows += other._rows
         self._normal += other._normal
 
+    def of(self, at: int, machines: int) -> Notes:
+        """Those of one of so many machines."""
+        own = Notes()
+        own.begun = _share(self.begun, at, machines)
+        own._rows, own._normal = _share(self._rows, at, machines), _share(self._normal, at, machines)
+        return own
+
     def rows(self) -> tuple[Floats, Floats, Floats]:
         """What there is to be read (n, LOOK), what each block shows already (n, BEGUN), and the noise of each (n, channels)."""
         rows = np.frombuffer(b"".join(self._rows)).reshape(-1, LOOK + BEGUN)
         return rows[:, :LOOK], rows[:, LOOK:], np.concatenate(self._normal).reshape(len(rows), -1)
+
+
+class Ended:
+    """Blocks that have ended, machine by machine, ``blocks`` of each: what they show, temperatures, force of a tooth."""
+
+    def __init__(self, blocks: int) -> None:
+        self.tooth_n: list[float] = []
+        self._blocks = blocks
+        self._rows: list[bytes] = []
+        self._nodes: list[Floats] = []
+
+    def add(self, machine: Machine, one: Begun) -> None:
+        row, tooth_n = _AFTER.pack(*of_ended(machine)), one.cut.tooth_force_n
+        self._rows.append(row)
+        self._nodes.append(machine.thermal.nodes)
+        self.tooth_n.append(tooth_n)
+
+    def fill(self, machines: int) -> None:
+        """Let there be all of so many machines, also where one has failed on the way."""
+        missing = machines * self._blocks - len(self._rows)
+        if missing:
+            self._rows.extend([bytes(_AFTER.size)] * missing)
+            self._nodes.extend([np.full(NODES, REFERENCE_C)] * missing)
+            self.tooth_n.extend([0.0] * missing)
+
+    def rows(self) -> Floats:
+        """(n, AFTER)."""
+        return np.frombuffer(b"".join(self._rows)).reshape(-1, AFTER)
+
+    def nodes(self) -> Floats:
+        """(n, NODES)."""
+        nodes: Floats = np.concatenate(self._nodes).reshape(-1, NODES)
+        return nodes
 
 
 def groups(machines: Sequence[Machine], blocks: int = 1) -> list[Group]:
@@ -175,6 +277,12 @@ def _columns(machines: int) -> Columns:
     """Parameters of the axes of so many machines, with the memory that they are worked out in: it is the same for one group after
     another, so that it stays in the processor's caches."""
     return Columns(VF2.axes * machines)
+
+
+def _share(of: list[_Noted], at: int, machines: int) -> list[_Noted]:
+    """What is of one of so many machines, each of which has the same number."""
+    each = len(of) // machines
+    return of[at * each : (at + 1) * each]
 
 
 def _window(k: int) -> slice:

@@ -263,8 +263,11 @@ BEGUN: Final = 1 + len(_BEGUN) + len(WORKED_OUT)
 
 
 def of_ended(machine: Machine) -> tuple[float, ...]:
-    """What a block shows when it has ended: ``ENDED`` and ``MAINS``."""
+    """What a block shows when it has ended, ``AFTER`` values: ``ENDED`` and ``MAINS``."""
     return (*_of_ended(machine), *machine.mains.row())
+
+
+AFTER: Final = len(ENDED) + len(MAINS)
 
 
 def objects(v: View) -> dict[str, Value]:

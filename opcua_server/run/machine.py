@@ -102,6 +102,11 @@ class RunningMachine:
         except Exception as error:
             await self._fail(error, tick, steady_s)
 
+    @property
+    def source(self) -> Source | None:
+        """Of a machine that is in service."""
+        return None if self.problem else self._source
+
     def checkpoint(self) -> Mapping[str, object] | None:
         """What must survive; None when there is nothing, and while it is out of service: no state must replace a good one."""
         if self.problem:

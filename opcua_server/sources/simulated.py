@@ -20,6 +20,8 @@ from opcua_server.machine.signals import View, numbers, objects
 from opcua_server.machine.tools import Tool
 from opcua_server.sources.source import CommandRefused, Identity, SourceEvent, ToolState
 
+Floats = npt.NDArray[np.float64]
+
 BLOCK_NS: Final = round(BLOCK_S * 1e9)
 SAMPLE_NS: Final = BLOCK_NS // SAMPLES
 PROGRAM_SUFFIXES: Final = (".nc", ".ngc", ".gcode", ".tap", ".cnc", ".txt")
@@ -72,7 +74,10 @@ class SimulatedSource:
         if state is not None:
             self._machine.restore(state)
         self.speed = speed
-        self._started_block = self._machine.block
+        self.started_block = self._machine.block
+        """When the server started."""
+        self._ahead: Floats | Exception | None = None
+        """What the machine shows at the end of its last block, or failed with, where that was worked out in step with others."""
         self._due_ns = 0
         """Machine time that has passed since the start."""
         self._done_ns = 0
@@ -113,13 +118,25 @@ class SimulatedSource:
 
     def advance(self, dt_s: float, now_ns: int) -> None:
         """Let ``dt_s`` seconds of machine time pass. The machine is simulated in whole blocks of 100 ms, up to 100 ms ahead."""
+        blocks = self.due_blocks(dt_s)
         self._now_ns = now_ns
         self._due_ns += max(round(dt_s * 1e9), 0)
-        blocks = -((self._done_ns - self._due_ns) // BLOCK_NS)
+        if isinstance(self._ahead, Exception):
+            raise self._ahead
         if blocks > 0:
+            self._ahead = None
             self._machine.run(blocks)
             self._done_ns += blocks * BLOCK_NS
         self._collect()
+
+    def due_blocks(self, dt_s: float) -> int:
+        """Blocks that are left to be simulated when ``dt_s`` seconds more pass."""
+        return -((self._done_ns - self._due_ns - max(round(dt_s * 1e9), 0)) // BLOCK_NS)
+
+    def take(self, blocks: int, shown: Floats | Exception) -> None:
+        """So many blocks were simulated ahead of ``advance``: what the machine shows at their end, or what it raised."""
+        self._ahead = shown
+        self._done_ns += blocks * BLOCK_NS
 
     def columns(self) -> Columns:
         """While the line to the control is down: what was read last, with the time it had, marked as no longer current."""
@@ -128,14 +145,15 @@ class SimulatedSource:
             last = self._shown
             statuses = np.where(last.statuses == GOOD, UNCERTAIN_NO_COMMUNICATION, last.statuses).astype(np.uint32)
             return Columns(last.numbers, last.objects, statuses, last.source_time_ns)
-        view = self._view()
+        view, ahead = self._view(), self._ahead
         shown = objects(view)
         if not self._ground_truth:
             shown["Simulation/FaultSeverities"] = []
         late_ns = round(link.late_s * 1e9)
         if self._shown is not None and late_ns:
             late_ns = min(late_ns, max(self._now_ns - self._shown.source_time_ns, 0))  # stamps never go back
-        self._shown = Columns(numbers(view), shown, self._mark(), self._now_ns - late_ns)
+        row = ahead if view.sample == SAMPLES - 1 and isinstance(ahead, np.ndarray) else numbers(view)
+        self._shown = Columns(row, shown, self._mark(), self._now_ns - late_ns)
         return self._shown
 
     def _mark(self) -> npt.NDArray[np.uint32]:
@@ -150,7 +168,7 @@ class SimulatedSource:
 
     def _view(self) -> View:
         sample = (self._due_ns - (self._done_ns - BLOCK_NS)) // SAMPLE_NS - 1
-        return View(self._machine, min(max(sample, 0), SAMPLES - 1), self._started_block, self.speed)
+        return View(self._machine, min(max(sample, 0), SAMPLES - 1), self.started_block, self.speed)
 
     def tools(self) -> Sequence[ToolState]:
         controller = self._machine.controller
@@ -209,6 +227,8 @@ class SimulatedSource:
 
     def call(self, method: str, arguments: Sequence[Value]) -> None:
         """Carry out a method of ``nodesets.methods``; it acts from the next block of 100 ms on."""
+        if not isinstance(self._ahead, Exception):
+            self._ahead = None  # switches show at once how they stand
         self._machine.controller.call(method, arguments)
 
     def program(self, name: str) -> str:
@@ -226,6 +246,8 @@ class SimulatedSource:
         return list(self._machine.faults.record)
 
     def checkpoint(self) -> dict[str, object]:
+        if isinstance(self._ahead, Exception):
+            raise self._ahead  # what it left behind is no state to go on from
         return self._machine.save()
 
 

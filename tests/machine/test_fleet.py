@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import pytest
 
 from opcua_server.machine.fleet import Group, groups
 from opcua_server.machine.machine import Machine
+from opcua_server.machine.process.process import CutBlock
 from opcua_server.machine.signals import View, numbers, objects
 from opcua_server.sources.simulated import SHIPPED, read_programs
 
@@ -51,6 +53,57 @@ def test_machines_in_step_show_what_each_shows_alone(pieces: list[int], blocks: 
         one.step()
         other.run(1)
         assert one.save() == other.save()
+
+
+def test_what_machines_in_step_show_at_the_end_of_some_blocks_is_what_each_shows_alone() -> None:
+    together, alone = machines(), machines()
+    group = Group(together, started=[40] * len(together), speed=2.0)
+    for piece in (1, 1, 26, 10, 3, 60, 1, 90):
+        for one, row in zip(alone, group.advance(piece), strict=True):
+            one.run(piece)
+            assert isinstance(row, np.ndarray)
+            assert row.tobytes() == numbers(View(one, started_block=40, speed=2.0)).tobytes()
+    for one, other in zip(together, alone, strict=True):
+        assert objects(View(one)) == objects(View(other))
+        assert one.save() == other.save()
+
+
+@pytest.mark.parametrize("where", ["control", "cut", "meter"])
+def test_a_machine_that_fails_in_step_fails_alone(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before, among and after what is worked out for all at once."""
+    together, alone = machines(), machines()
+    group = Group(together)
+    group.advance(7)
+    bad = together[0]
+    if where == "control":
+        monkeypatch.setattr(bad.controller, "step", _broken)
+    elif where == "cut":
+        monkeypatch.setattr(bad, "_cut", lambda *_: CutBlock(ticks=_Crooked()))  # type: ignore[arg-type]
+    else:
+        monkeypatch.setattr(bad, "meter", None)
+    shown = group.advance(15)
+    assert isinstance(shown[0], Exception)
+    rest = Group(together[1:])
+    for row, after, one in zip(shown[1:], rest.advance(4), alone[1:], strict=True):
+        one.run(22)
+        assert isinstance(row, np.ndarray)
+        assert row.tobytes() == numbers(View(one)).tobytes()
+        one.run(4)
+        assert isinstance(after, np.ndarray)
+        assert after.tobytes() == numbers(View(one)).tobytes()
+    with pytest.raises((RuntimeError, ValueError, AttributeError)):
+        group.run(1)
+
+
+def _broken(*_: object) -> None:
+    raise RuntimeError("broken on purpose")
+
+
+class _Crooked:
+    """Ticks of a cut whose forces are none."""
+
+    _count, _power_w, tooth_n = 0, None, 0.0
+    force_n = np.zeros((3, 4))
 
 
 def test_a_fleet_is_cut_into_groups_of_a_good_size() -> None:

@@ -8,6 +8,7 @@ import json
 import logging
 import math
 import socket
+import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -20,7 +21,7 @@ from asyncua.ua.uaerrors import BadInvalidArgument, BadInvalidState, BadNotFound
 from cnctwin.errors import ConfigurationError, StartError
 from cnctwin.program import Status
 from cnctwin.settings import Settings
-from opcua_server.program import serve
+from opcua_server.program import serve, simulated
 from opcua_server.sources.source import SourceEvent
 from tests.harness import free_ports, wait_for
 from tests.opcua_server.bench import Bench, ScriptedSource, machine, running
@@ -46,8 +47,6 @@ def until_read(bench: Bench, name: str, is_right: Callable[[Any], bool], machine
 
 
 def test_simulated_machine_cuts_a_program_from_the_start_and_stores_programs(tmp_path: Path) -> None:
-    from opcua_server.program import simulated
-
     settings = Settings(data=tmp_path / "data", speed=10.0)
     with running(tmp_path, simulated(settings), machines=2, speed=10.0) as bench:
         assert (bench.status.facts["machines"], bench.status.facts["url"]) == (2, bench.settings.endpoint)
@@ -76,7 +75,6 @@ def test_simulated_machine_cuts_a_program_from_the_start_and_stores_programs(tmp
 
 
 def test_a_recording_is_served_as_if_it_were_the_machine_and_takes_no_commands(tmp_path: Path) -> None:
-    from opcua_server.program import simulated
     from opcua_server.sources.recording import record
     from opcua_server.sources.simulated import SimulatedSource
 
@@ -99,8 +97,6 @@ def test_a_recording_is_served_as_if_it_were_the_machine_and_takes_no_commands(t
 
 
 def test_without_ground_truth_severities_are_not_readable_and_names_still_are(tmp_path: Path) -> None:
-    from opcua_server.program import simulated
-
     with running(tmp_path, simulated(Settings(data=tmp_path / "data", ground_truth=False))) as bench:
         until_read(bench, "Simulation/FaultSeverities", lambda value: value.StatusCode.value == ua.StatusCodes.BadNotReadable)
         until_read(bench, "Simulation/FaultNames", lambda value: "coolant" in (value.Value.Value or []))
@@ -117,8 +113,6 @@ async def _when_allowed(mill: Any, method: str, *arguments: Any) -> None:
 
 
 def test_bad_program_puts_its_machine_into_alarm_and_leaves_the_server_up(tmp_path: Path) -> None:
-    from opcua_server.program import simulated
-
     program = tmp_path / "bad.nc"
     program.write_text("%\nO1\nG21 G90 G17\nG777 X1.\nM30\n%\n", "utf-8")
     settings = Settings(data=tmp_path / "data", program=program)
@@ -168,6 +162,36 @@ def test_machine_that_fails_goes_out_of_service_alone_and_comes_back(tmp_path: P
         bench.sources["CNC-001"].failure = None
         assert until_read(bench, "Axes/X/ActPos", lambda value: value.StatusCode.is_good()).Value.Value > 0
         wait_for(lambda: bench.status.state == "ready", "the server is whole again")
+
+
+def test_machine_that_fails_among_those_it_goes_in_step_with_goes_out_of_service_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opcua_server.run.machine.FIRST_RETRY_S", 0.2)
+    make, made, repaired = simulated(Settings(data=tmp_path / "data")), {}, threading.Event()
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("broken on purpose")
+
+    def make_source(machine_id: str, state: Any) -> Any:
+        if machine_id in made and not repaired.is_set():
+            fail()
+        made[machine_id] = source = make(machine_id, state)
+        return source
+
+    with running(tmp_path, make_source, machines=3) as bench:
+        wait_for(lambda: made["CNC-003"].machine.block > 5, "the machines go in step")
+        made["CNC-002"].machine.controller.step = fail
+        why = "CNC-002 is out of service: RuntimeError: broken on purpose"
+        wait_for(lambda: bench.status.state == "degraded" and why in bench.status.reason, "the server says so")
+        assert "CNC-001" not in bench.status.reason
+        assert "CNC-003" not in bench.status.reason
+        blocks = made["CNC-003"].machine.block
+        wait_for(lambda: made["CNC-003"].machine.block > blocks + 5, "the others go on")
+        repaired.set()
+        wait_for(lambda: "step" not in vars(made["CNC-002"].machine.controller), "another takes its place")
+        wait_for(lambda: made["CNC-002"].machine.block > 5, "it goes on")
+        wait_for(lambda: why not in bench.status.reason, "the server is whole again")
 
 
 def test_results_of_a_writer_that_left_are_uncertain(tmp_path: Path) -> None:
