@@ -62,6 +62,7 @@ class Diagnostics:
             self._live(f"{_SUMMARY}_{field}", lambda field=field: getattr(self.summary(), field), _V.UInt32)
         self._live(_SUMMARY, self.summary, _V.ExtensionObject)
         self._live(_PREFIX + "EnabledFlag", lambda: True, _V.Boolean)
+        self._read_only(_PREFIX + "EnabledFlag")
         for name, make in (
             (_SESSIONS + "SessionDiagnosticsArray", self.sessions),
             (_SESSIONS + "SessionSecurityDiagnosticsArray", self.security),
@@ -70,6 +71,14 @@ class Diagnostics:
         ):
             self._live(name, make, _V.ExtensionObject, is_array=True)
             self._core.rights.private.add(ua.NodeId(getattr(_O, name), 0))
+
+    def _read_only(self, name: str) -> None:
+        """Nobody switches diagnostics off, so the node does not say that somebody could."""
+        node = self._core.aspace.get(ua.NodeId(getattr(_O, name), 0))
+        if node is not None:
+            level = ua.DataValue(ua.Variant(int(ua.AccessLevel.CurrentRead.mask), _V.Byte))
+            for attribute in (ua.AttributeIds.AccessLevel, ua.AttributeIds.UserAccessLevel):
+                node.attributes[attribute].value = level
 
     def _live(self, name: str, make: Callable[[], Any], kind: Any, *, is_array: bool = False) -> None:
         node = self._core.aspace.get(ua.NodeId(getattr(_O, name), 0))

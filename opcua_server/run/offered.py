@@ -29,6 +29,7 @@ NOT_OFFERED: Final = (
     ("Server", "Resources"),
     ("Server", "ServerConfiguration", "UserManagement"),
     ("Server", "ServerCapabilities", "MaxInactiveLockTime"),
+    ("Server", "ServerCapabilities", "OperationLimits", "MaxNodesPerNodeManagement"),
     ("Server", "ServerCapabilities", "RoleSet", "SecurityKeyServerAdmin"),
     ("Server", "ServerCapabilities", "RoleSet", "SecurityKeyServerAccess"),
     ("Server", "ServerCapabilities", "RoleSet", "SecurityKeyServerPush"),

@@ -20,7 +20,9 @@ from opcua_server.space.zone import local_time
 PRODUCT: Final = "cnctwin server"
 MANUFACTURER: Final = "cnctwin"
 BUILD_DATE: Final = datetime(2026, 11, 24, tzinfo=UTC)
-PROFILES: Final = ("http://opcfoundation.org/UA-Profile/Server/MicroEmbeddedDevice2017",)
+PROFILES: Final = (
+    "http://opcfoundation.org/UA-Profile/Server/MicroEmbeddedDevice2017", "http://opcfoundation.org/UA-Profile/Server/EmbeddedUA2017",
+)  # fmt: skip
 """What is kept whole; larger profiles want services that are not there yet."""
 
 _A = ua.AttributeIds
@@ -56,7 +58,6 @@ def _values(limits: Limits, now: datetime) -> dict[str, tuple[Any, ua.VariantTyp
         "OperationLimits_MaxNodesPerHistoryReadEvents": limits.history_nodes,
         "OperationLimits_MaxNodesPerHistoryUpdateData": limits.history_nodes,
         "OperationLimits_MaxNodesPerHistoryUpdateEvents": limits.history_nodes,
-        "OperationLimits_MaxNodesPerNodeManagement": 0,
     }
     values: dict[str, tuple[Any, ua.VariantType, bool]] = {
         _CAPABILITIES + name: (number, _V.UInt32, False) for name, number in numbers.items()
@@ -69,7 +70,6 @@ def _values(limits: Limits, now: datetime) -> dict[str, tuple[Any, ua.VariantTyp
         _CAPABILITIES + "MinSupportedSampleRate": (revise.FASTEST_SAMPLING_MS, _V.Double, False),
         "Server_Auditing": (True, _V.Boolean, False),
         "Server_ServerRedundancy_RedundancySupport": (0, _V.Int32, False),
-        "Server_LocalTime": (local_time(now.timestamp()), _V.ExtensionObject, False),
         "Server_EstimatedReturnTime": (now, _V.DateTime, False),
         "Server_ServerStatus_SecondsTillShutdown": (0, _V.UInt32, False),
         "Server_ServerStatus_ShutdownReason": (ua.LocalizedText("", "en"), _V.LocalizedText, False),
@@ -86,9 +86,20 @@ async def describe(server: SecureServer, limits: Limits, now: datetime) -> None:
     await server.set_build_info(PRODUCT_URI, MANUFACTURER, PRODUCT, version, version, BUILD_DATE)
     for name, (value, kind, is_array) in _values(limits, now).items():
         _put(server, getattr(_O, name), ua.Variant(value, kind, is_array=is_array), now)
+    _show_local_time(server)
     for name, number in vars(_O).items():
         if name.startswith(("Server_", "HistoryServerCapabilities_", "OPCUANamespaceMetadata_")):
             _neutral(server, number, now)
+
+
+def _show_local_time(server: SecureServer) -> None:
+    """As of whenever somebody looks: the server may run over a change of the clocks."""
+
+    def now(_node: Any, _attribute: Any) -> ua.DataValue:
+        moment = datetime.now(UTC)
+        return ua.DataValue(ua.Variant(local_time(), _V.ExtensionObject), SourceTimestamp=moment, ServerTimestamp=moment)
+
+    server.iserver.aspace[ua.NodeId(_O.Server_LocalTime, 0)].attributes[_A.Value].value_callback = now
 
 
 def _put(server: SecureServer, number: int, variant: Any, now: datetime) -> None:

@@ -297,9 +297,16 @@ def test_server_says_what_it_is_and_leaves_nothing_null(tmp_path: Path) -> None:
                         value = await client.get_node(ua.NodeId(number)).read_data_value(raise_on_bad_status=False)
                         if value.StatusCode.is_good() and value.Value.Value is None:
                             empty.append(name)
+                flag = client.get_node(ua.NodeId(ua.ObjectIds.Server_ServerDiagnostics_EnabledFlag))
+                values["level"] = (await flag.read_attribute(ua.AttributeIds.AccessLevel)).Value.Value
+                zone = await client.get_node(ua.NodeId(ua.ObjectIds.Server_LocalTime)).read_value()
+                values["offset"] = zone.Offset
                 return {"product": build.ProductName, "maker": build.ManufacturerName, **values}, empty
 
         said, empty = run(look)
+        assert said["level"] == 1, "nobody switches diagnostics off"
+        assert said["offset"] == time.localtime().tm_gmtoff // 60
+        assert "MaxNodesPerNodeManagement" not in said, "nobody adds nodes"
         assert (said["product"], said["maker"]) == ("cnctwin server", "cnctwin")
         assert said["MaxNodesPerRead"] == 10_000
         assert empty == []
