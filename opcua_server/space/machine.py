@@ -59,7 +59,7 @@ _A = ua.AttributeIds
 _V = ua.VariantType
 _HAS_NOTIFIER: Final = ua.NodeId(48, 0)
 _SERVER: Final = ua.NodeId(2253, 0)
-_HEALTH: Final = "MA:Health"
+_HEALTH, _INTERFACE = "MA:Health", "CNC:CncInterface"
 _MS_PER_HOUR: Final = 3_600_000.0
 _PROCESS_VALUES: Final = (
     "Spindle/Temperature", "Spindle/VibrationVelocity", "Coolant/Pressure", "Coolant/Flow", "Coolant/Temperature",
@@ -132,7 +132,7 @@ class MachineSpace:
         commands = builder.at(self.node_id, "X:Commands")
         self.methods = {method.name: (commands, builder.at(self.node_id, f"X:Commands/X:{method.name}")) for method in METHODS}
         messages = builder.at(self.node_id, layout.MESSAGES)
-        self._events = Events(server, types, identity.machine_id, self.node_id, messages)
+        self._events = Events(server, types, identity.machine_id, self.node_id, messages, builder.at(self.node_id, _INTERFACE))
         self._changes = ModelChanges(server, self.node_id, identity.machine_id, lambda: _again(types, builder.namespace))
         self.jobs = JobSpace(server, builder, self.node_id, identity.machine_id, self._changes)
         self.results = ResultSpace(server, builder, self.node_id, identity.machine_id, self._changes)
@@ -185,7 +185,7 @@ class MachineSpace:
 
     def _notifiers(self, builder: Builder) -> None:
         messages = builder.at(self.node_id, layout.MESSAGES)
-        interface = builder.at(self.node_id, "CNC:CncInterface")
+        interface = builder.at(self.node_id, _INTERFACE)
         for node_id in (messages, interface):
             self._aspace[node_id].attributes[_A.EventNotifier].value = ua.DataValue(ua.Variant(1, _V.Byte))
         builder.references.add(_SERVER, _HAS_NOTIFIER, self.node_id)
@@ -306,7 +306,7 @@ class MachineSpace:
             parent=parent,
             machine=self.node_id,
             messages=at(self.node_id, layout.MESSAGES),
-            interface=at(self.node_id, "CNC:CncInterface"),
+            interface=at(self.node_id, _INTERFACE),
             server=_SERVER,
             device_health=self._health[0],
             health=self._health[1],

@@ -58,6 +58,32 @@ def test_an_alarm_reaches_server_machine_messages_and_cnc_interface(running: Any
     asyncio.run(session())
 
 
+def test_what_the_program_says_is_told_at_the_cnc_interface_too(running: Any) -> None:
+    """OPC 40502, 6.11: messages that are no alarms, such as those that a part program makes."""
+
+    async def session() -> None:
+        async with running() as run:
+            machine, client = run.spaces["CNC-001"], run.client
+            cnc = await client.get_namespace_index(URI["CNC"])
+            message = client.get_node(ua.NodeId(1011, cnc))
+            at_interface, at_messages = Handler(), Handler()
+            for name, handler, kind in (
+                ("CNC-001.CncInterface", at_interface, [message]), ("CNC-001.Notification.Messages", at_messages, []),
+            ):  # fmt: skip
+                subscription = await client.create_subscription(50, handler)
+                node = client.get_node(ua.NodeId(name, machine.node_id.NamespaceIndex))
+                await subscription.subscribe_events(node, *kind)
+            await machine.send_event(SourceEvent("tool_changed", time.time_ns(), 100, "T6", "Tool 6 in spindle"))
+            await machine.send_event(SourceEvent("message", time.time_ns(), 150, "2000", "TURN THE PART"))
+            there = await asyncio.wait_for(at_interface.events.get(), 10)
+            assert (there.EventType, there.Message.Text) == (message.nodeid, "TURN THE PART")
+            await asyncio.wait_for(at_messages.events.get(), 10)
+            assert (await asyncio.wait_for(at_messages.events.get(), 10)).EventId == there.EventId
+            assert at_interface.events.empty(), "a tool change is no message to the operator"
+
+    asyncio.run(session())
+
+
 def test_an_event_is_one_wherever_it_is_heard_and_says_when_it_was_there(running: Any) -> None:
     """By its EventId a client that listens at several nodes knows what it has seen (OPC 10000-5, 6.4.2)."""
 
