@@ -80,6 +80,8 @@ class OpenSession(Session):
     """Until when the person is vouched for, by the engine's clock: an issued token ends."""
     ephemeral: Ephemeral | None = None
     """With which the next password or token is encrypted, where the channel's keys are on a curve."""
+    key_is_used: bool = False
+    """A secret has been decrypted with the last of them."""
     logins: int = 0
     """ActivateSession requests under way."""
     requests: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
@@ -230,6 +232,8 @@ class Sessions:
             result = await self._activate(request, params)
         except ServiceFault as fault:
             self._audit.session_activated(request, channel, known, params.UserIdentityToken, [], fault.status)
+            if isinstance(known, OpenSession) and known.key_is_used and not known.is_closed:
+                self._give_key(request, known, channel)  # who mistyped a password may try again
             raise
         roles = roles_of(known.user, known.role) if known is not None else []
         self._audit.session_activated(request, channel, known, params.UserIdentityToken, roles)
@@ -295,7 +299,7 @@ class Sessions:
 
     def _give_key(self, request: Request, session: OpenSession, channel: Any) -> None:
         """A new ephemeral key for the next password, where the client asks for one (OPC 10000-6, 6.8.2)."""
-        session.ephemeral = None
+        session.ephemeral, session.key_is_used = None, False
         wanted = secret.wanted_policy(request.header.more)
         if wanted is None:
             return
@@ -330,6 +334,8 @@ class Sessions:
         policy, nonce, ephemeral = channel.policy, session.nonce, session.ephemeral
         own = channel.own
         is_curve = isinstance(policy, CurvePolicy)
+        if is_curve and ephemeral is not None:
+            session.ephemeral, session.key_is_used = None, True  # for one secret, whether it is the right one or not
         if not is_curve and (algorithm or not rsa_secret.is_one(sealed)):
             return partial(open_secret, sealed, algorithm, own.key, nonce, most)
 

@@ -5,10 +5,12 @@ open62541's client judges the same at the socket (test_o6.py).
 
 from __future__ import annotations
 
+import asyncio
 import os
 import struct
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,8 +22,11 @@ from certs.application import ensure_application, load_own
 from certs.kinds import CURVES, RSA, Kind
 from cnctwin.wire import decode
 from opcua_server.engine.channel import Channel, Own
+from opcua_server.engine.contract import ServiceFault
 from opcua_server.engine.frames import ProtocolError, follows, next_sequence
 from opcua_server.engine.policies import POLICIES, CurvePolicy, Ephemeral, secret
+from opcua_server.engine.sessions import OpenSession, Sessions
+from opcua_server.security.users import NotThem
 from tests.opcua_server.engine.curve_client import CurveClient, point
 
 C = ua.StatusCodes
@@ -209,3 +214,36 @@ def test_a_key_is_given_only_where_one_is_asked_for_and_is_signed(folder: Path) 
     client(folder, "nistP256").verify(pair.Value.Value.Signature, pair.Value.Value.PublicKey)
     (pair,) = decode(ua.ExtensionObject, secret.key_header(None, None, None)).Parameters
     assert pair.Value.Value.value == C.BadSecurityPolicyRejected
+
+
+def test_a_key_is_for_one_secret_and_who_is_refused_gets_another(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A password that was wrong once cannot be tried with the same key again, and whoever mistyped his own may go on."""
+    policy = POLICIES["http://opcfoundation.org/UA/SecurityPolicy#ECC_nistP256"]
+    assert isinstance(policy, CurvePolicy)
+    peer, session = client(folder, "nistP256"), OpenSession(1, "s", None, None, None, 1e5)
+    session.nonce, session.ephemeral = os.urandom(32), Ephemeral(policy.curve)
+    first, server = session.ephemeral, own(folder, CURVES["nistP256"])
+    channel: Any = SimpleNamespace(policy=policy, own=server, key=peer.key.public_key(), certificate=peer.certificate)
+    sealed = peer.secret(b"secret", session.nonce, first.public)
+    sessions: Any = Sessions.__new__(Sessions)
+    assert sessions._secret(sealed, None, channel, session, 64)() == b"secret"
+    assert session.ephemeral is None
+    with pytest.raises(NotThem):
+        sessions._secret(sealed, None, channel, session, 64)()
+
+    sessions.by_token, sessions._audit = {b"token": session}, SimpleNamespace(session_activated=lambda *_: None)
+
+    async def refuses(*_: Any) -> None:
+        raise ServiceFault(C.BadUserAccessDenied)
+
+    monkeypatch.setattr(sessions, "_activate", refuses)
+    asked = ua.AdditionalParametersType([ua.KeyValuePair(ua.QualifiedName("ECDHPolicyUri", 0), ua.Variant(policy.uri))])
+    answer = SimpleNamespace(connection=SimpleNamespace(channel=channel), more=b"")
+    request: Any = SimpleNamespace(answer=answer, header=SimpleNamespace(token=b"token", more=asked))
+    for _ in range(2):  # the second time no key was used, and the one there is stays
+        with pytest.raises(ServiceFault):
+            asyncio.run(sessions.activate(request, SimpleNamespace(UserIdentityToken=None)))
+        second: Any = session.ephemeral
+        (pair,) = decode(ua.ExtensionObject, answer.more).Parameters
+        assert pair.Value.Value.PublicKey == second.public != first.public
+    assert sessions._secret(peer.secret(b"again", session.nonce, second.public), None, channel, session, 64)() == b"again"
