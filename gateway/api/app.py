@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -74,7 +75,22 @@ def bare(title: str, description: str) -> FastAPI:
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type
-    return refusal(request.url.path, error.status_code, error.detail, dict(error.headers or {}))
+    path, allowed = request.url.path, _methods(request)
+    if error.status_code in (404, 405) and allowed and request.method not in allowed:
+        # What no route takes the page's files are asked for: they know nothing of it, and allow GET.
+        return refusal(path, 405, "Method Not Allowed", {"Allow": ", ".join(sorted(allowed))})
+    return refusal(path, error.status_code, error.detail, dict(error.headers or {}))
+
+
+def _methods(request: Request) -> set[str]:
+    """What the routes of a path take; none where there is no such route."""
+    found: set[str] = set()
+    for path, taken in request.app.openapi()["paths"].items():
+        # A signal's name is the one part with slashes in it.
+        parts = (".+" if part == "{name}" else "[^/]+" if part.startswith("{") else re.escape(part) for part in path.split("/"))
+        if re.fullmatch("/".join(parts), request.url.path):
+            found.update(method.upper() for method in taken)
+    return found | {"HEAD"} if "GET" in found else found
 
 
 async def _refused(request: Request, error: Exception) -> Response:

@@ -91,7 +91,8 @@ class Guard:
         if answer is None:
             answer, receive = await _read_body(scope, path, headers, receive)
         if answer is None:
-            await self._app(scope, receive, sender)
+            # HEAD is GET without the body (RFC 9110, 9.3.2), which the HTTP server leaves out; routes know GET alone.
+            await self._app({**scope, "method": "GET"} if scope["method"] == "HEAD" else scope, receive, sender)
         else:
             await answer(scope, receive, sender)
 

@@ -327,3 +327,21 @@ def test_it_ends_within_two_seconds_with_clients_on_it(tmp_path) -> None:
         began = time.monotonic()
         gate.stop()
         assert time.monotonic() - began < 2.0
+
+
+def test_every_path_that_is_read_answers_head_and_says_what_else_it_takes(gate: Gate) -> None:
+    paths = gate.http.get("/openapi.json").json()["paths"]
+    for path, taken in paths.items():
+        here = path.replace("{machine_id}", "CNC-001").replace("{name}", "Spindle/ActSpeed")
+        allowed = {method.upper() for method in taken} | ({"HEAD"} if "get" in taken else set())
+        if "get" in taken:
+            told, asked = gate.http.get(here), gate.http.head(here)
+            assert (asked.status_code, asked.headers["content-type"]) == (told.status_code, told.headers["content-type"]), here
+            assert asked.content == b""
+        refused = gate.http.delete(here)
+        assert refused.status_code == 405, here
+        assert set(refused.headers["allow"].split(", ")) == allowed, here
+        if "get" not in taken:
+            assert gate.http.get(here).status_code == 405, here
+    assert gate.http.head("/nothing").status_code == 404
+    assert gate.http.head("/").status_code == 200
