@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cnctwin.reading import Batch, Reading
+from gateway.api.replies import Refusal
+from gateway.api.v1.history import buckets
 from gateway.core import Peer
 from gateway.store import Store
 from gateway.store.reader import Reader
@@ -198,6 +201,30 @@ def test_history_comes_in_points_and_in_buckets(tmp_path: Path) -> None:
         for wrong in ({"start": "x"}, {"interval": "0s"}, {"interval": "x"}, {"start": asked["end"], "end": asked["start"]}):
             assert gate.http.get(HISTORY + "Spindle/ActSpeed", params={**asked, **wrong}).status_code == 422
         assert gate.http.get(HISTORY + "No/Signal").status_code == 404
+
+
+def test_buckets_of_more_than_a_question_brings_are_whole_and_say_where_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("gateway.store.reader", "gateway.api.v1.history"):
+        monkeypatch.setattr(f"{module}.POINTS", 25)
+    writer = writer_on(tmp_path / NAME)
+    writer._write([frame(second * 1_000_000, Spindle__ActSpeed=float(second)) for second in range(60)])
+    reader = Reader(tmp_path / NAME)
+    counts: list[int] = []
+    end_us: int | None = 60_000_000
+    rounds = 0
+    while end_us is not None:
+        told = buckets(reader, "CNC-001", "Spindle/ActSpeed", 0, end_us, 10)
+        counts += [bucket["count"] for bucket in told["buckets"]]
+        end_us = int(datetime.fromisoformat(told["next_end"]).timestamp()) * 1_000_000 if "next_end" in told else None
+        rounds += 1
+    assert counts == [10] * 6
+    assert rounds == 3
+    with pytest.raises(Refusal, match="interval"):
+        buckets(reader, "CNC-001", "Spindle/ActSpeed", 0, 60_000_000, 30)
+    reader.close()
+    writer._close()
 
 
 def test_a_clock_that_is_set_back_loses_nothing_and_the_future_is_not_the_latest(tmp_path: Path) -> None:

@@ -52,12 +52,15 @@ async def history(
     if not row.is_numeric or row.type == "Boolean":
         raise Refusal(422, f"{name} is no number: leave interval out")
     length_s = _length(interval)
-    buckets: list[dict[str, Any]] = await store.ask(lambda reader: _buckets(reader, machine_id, name, since, until, length_s), list)
-    return Json({"machine": machine_id, "signal": name, "interval_s": length_s, "buckets": buckets})
+    found: dict[str, Any] = await store.ask(lambda reader: buckets(reader, machine_id, name, since, until, length_s), dict)
+    return Json({"machine": machine_id, "signal": name, "interval_s": length_s, "buckets": [], **found})
 
 
-def _buckets(reader: Reader, machine: str, name: str, start_us: int, end_us: int, length_s: int) -> list[dict[str, Any]]:
-    """From the longest rollup that divides the length, else from the points themselves."""
+def buckets(reader: Reader, machine: str, name: str, start_us: int, end_us: int, length_s: int) -> dict[str, Any]:
+    """From the longest rollup that divides the length, else from the points; ``next_end`` where there may be more before.
+
+    Raises Refusal where one bucket alone is of more than one question brings.
+    """
     merged: dict[int, tuple[int, float, float, float]] = {}
 
     def add(at_us: int, count: int, low: float, high: float, total: float) -> None:
@@ -71,16 +74,30 @@ def _buckets(reader: Reader, machine: str, name: str, start_us: int, end_us: int
 
     fitting = [res for res in RESOLUTIONS.values() if length_s % res == 0]
     if fitting and name in ROLLED:
-        for at_us, count, low, high, average in reader.buckets(machine, [name], max(fitting), start_us, end_us):
+        rows = reader.buckets(machine, [name], max(fitting), start_us, end_us)
+        is_cut = len(rows) >= BUCKETS
+        for at_us, count, low, high, average in rows:
             add(at_us, count, low, high, average * count)
     else:
-        for at_us, value in reader.points(machine, name, start_us, end_us):
+        points = reader.points(machine, name, start_us, end_us)
+        is_cut = len(points) >= POINTS
+        for at_us, value in points:
             if isinstance(value, int | float):
                 add(at_us, 1, value, value, value)
-    return [
-        {"start": iso(at_us * 1000), "count": count, "min": low, "max": high, "avg": total / count}
-        for at_us, (count, low, high, total) in sorted(merged.items())
-    ][-BUCKETS:]
+    made = sorted(merged.items())
+    if is_cut and len(made) == 1:
+        raise Refusal(422, "interval: more than one question brings; ask for a shorter one, or for a multiple of 1min")
+    if is_cut:
+        made = made[1:]  # the oldest may have begun before what was read
+    told: dict[str, Any] = {
+        "buckets": [
+            {"start": iso(at_us * 1000), "count": count, "min": low, "max": high, "avg": total / count}
+            for at_us, (count, low, high, total) in made[-BUCKETS:]
+        ]
+    }
+    if told["buckets"] and (is_cut or len(made) > BUCKETS):
+        told["next_end"] = told["buckets"][0]["start"]
+    return told
 
 
 def _us(text: str, what: str) -> int:
