@@ -191,7 +191,7 @@ def test_a_program_of_ones_own_is_sent_and_loaded(watched: Watched, gate: Gate) 
 def test_a_narrow_window_shows_everything_without_scrolling_sideways(watched: Watched, gate: Gate) -> None:
     page = show(watched, gate)
     log_in(page, gate, "engineer")
-    for width in (360, 390, 820, 1180):
+    for width in (320, 360, 390, 820, 1180):
         page.set_viewport_size({"width": width, "height": 800})
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         cut = page.evaluate("[...document.querySelectorAll('.charts h2')].filter((h) => h.scrollWidth > h.clientWidth).length")
