@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 from nodesets.catalogue import SIGNALS, Signal
 from opcua_server.engine.contract import Core, Service
 from opcua_server.engine.subscriptions.columns import Column, ColumnSlot
-from opcua_server.history import nodes
+from opcua_server.history import event_nodes, nodes
 from opcua_server.history.archive import Archive, Tag
 from opcua_server.history.events import EventHistory
 from opcua_server.history.postgres import PostgresDatabase
@@ -91,7 +91,7 @@ class Historian:
         self.notifiers = [SERVER, *(space.node_id for space in spaces.values())]
         nodes.show(server.iserver.aspace, self.tags, lambda: self.writer.oldest)
         self.annotations = nodes.show_annotations(server.iserver.aspace, self.tags)
-        nodes.show_events(server.iserver.aspace, self.notifiers)
+        event_nodes.show_events(server.iserver.aspace, self.notifiers)
 
     def services(self, core: Core) -> list[Service]:
         """Room of the engine: HistoryRead and HistoryUpdate."""

@@ -1,4 +1,4 @@
-"""What the address space says of history (OPC 10000-11, 5): which variables have one, how it is kept, and what may be asked of it.
+"""What the address space says of the history of values (OPC 10000-11, 5): which have one, how it is kept, what may be asked of it.
 
 variable   Historizing, the HistoryRead bits, HasHistoricalConfiguration --> HA Configuration, shared by all that are kept alike
 Server     HistoryServerCapabilities, and AggregateFunctions in the three places where clients look for them
@@ -29,7 +29,7 @@ from opcua_server.space.types import HAS_PROPERTY, ORGANIZES, TypeSpace
 _A = ua.AttributeIds
 _O = ua.ObjectIds
 _V = ua.VariantType
-_HAS_CONFIGURATION: Final = ua.NodeId(_O.HasHistoricalConfiguration, 0)
+HAS_CONFIGURATION: Final = ua.NodeId(_O.HasHistoricalConfiguration, 0)
 _CONFIGURATION: Final = ua.NodeId(_O.HistoricalDataConfigurationType, 0)
 _FOLDERS: Final = (
     ua.NodeId(_O.HistoryServerCapabilities_AggregateFunctions, 0), ua.NodeId(_O.Server_ServerCapabilities_AggregateFunctions, 0),
@@ -43,7 +43,7 @@ HISTORY_WRITE: Final = 8
 """Of AccessLevel; of UserAccessLevel it is taken away from those who may not."""
 _CHANGERS: Final = frozenset(role_id for role, role_id in ROLE_IDS.items() if may_change_history(role))
 _PROPERTY_TYPE, _ANNOTATION = ua.NodeId(_O.PropertyType, 0), ua.NodeId(_O.Annotation, 0)
-_OURS: Final = 1
+OURS: Final = 1
 """Namespace of the server's own nodes."""
 
 
@@ -64,7 +64,7 @@ def show(aspace: Any, tags: Mapping[Any, Tag], oldest: Callable[[], int]) -> Non
         if key not in alike:
             alike[key] = _configuration(types, references, node_id, len(alike) + 1, tag, aggregates, oldest)
         else:
-            references.add(node_id, _HAS_CONFIGURATION, alike[key])
+            references.add(node_id, HAS_CONFIGURATION, alike[key])
     for folder in _FOLDERS:
         for aggregate in AGGREGATES:
             references.add(folder, ORGANIZES, ua.NodeId(aggregate.node_id, 0))
@@ -88,18 +88,8 @@ def show_annotations(aspace: Any, tags: Mapping[Any, Tag]) -> dict[Any, tuple[Ta
             attributes[attribute] = _held(1 | HISTORY_READ | HISTORY_WRITE, _V.Byte)
         of_tag[tag.number] = place
         made[place] = (tag, attributes[_A.Value])
-    _put(aspace, "InsertAnnotationCapability", bool(made), _V.Boolean)
+    capability(aspace, "InsertAnnotationCapability", bool(made), _V.Boolean)
     return made
-
-
-def show_events(aspace: Any, notifiers: Iterable[Any]) -> None:
-    """Let clients know that notifiers' events can be read later, and changed by those who may."""
-    for node_id in notifiers:
-        attributes = aspace[node_id].attributes
-        notifier = int(attributes[_A.EventNotifier].value.Value.Value) | HISTORY_READ | HISTORY_WRITE
-        attributes[_A.EventNotifier] = _held(notifier, _V.Byte)
-    for name in ("AccessHistoryEvents", "InsertEvent", "ReplaceEvent", "UpdateEvent", "DeleteEvent"):
-        _put(aspace, f"{name}Capability", True, _V.Boolean)
 
 
 def _permit(attributes: Any) -> None:
@@ -120,16 +110,16 @@ def _with_history(row: Any) -> Any:
     return permissions
 
 
-class _Builder(Builder):
-    """Names a configuration after its number, as it belongs to no variable more than to others."""
+class Configurations(Builder):
+    """Names a configuration after its number, or what it is of, as it belongs to no variable more than to others."""
 
-    def __init__(self, types: TypeSpace, references: References, number: int) -> None:
-        super().__init__(types, references, _OURS, {})
+    def __init__(self, types: TypeSpace, references: References, number: int | str) -> None:
+        super().__init__(types, references, OURS, {})
         self._number = number
 
     def _new_id(self, parent: ua.NodeId, name: ua.QualifiedName) -> ua.NodeId:
-        ours = parent.NamespaceIndex == _OURS
-        return super()._new_id(parent, name) if ours else ua.NodeId(f"History.Configuration{self._number}", _OURS)
+        ours = parent.NamespaceIndex == OURS
+        return super()._new_id(parent, name) if ours else ua.NodeId(f"History.Configuration{self._number}", OURS)
 
 
 def _configuration(
@@ -142,9 +132,9 @@ def _configuration(
     oldest: Callable[[], int],
 ) -> Any:
     """An "HA Configuration" of the variable, which others may share."""
-    builder = _Builder(types, references, number)
+    builder = Configurations(types, references, number)
     browse_name = ua.QualifiedName("HA Configuration", 0)
-    made = builder.instance(node_id, _HAS_CONFIGURATION, browse_name, _CONFIGURATION, wanted(f"0:{name}" for name in _OPTIONAL))
+    made = builder.instance(node_id, HAS_CONFIGURATION, browse_name, _CONFIGURATION, wanted(f"0:{name}" for name in _OPTIONAL))
     values = {
         "Stepped": tag.is_stepped,
         "Definition": "Changes, and how long the value before them had held",
@@ -175,15 +165,16 @@ def _configuration(
 
 
 def _capabilities(aspace: Any, *, has_data: bool) -> None:
-    _put(aspace, "AccessHistoryDataCapability", has_data, _V.Boolean)
-    _put(aspace, "MaxReturnDataValues", MOST_PER_NODE, _V.UInt32)
-    _put(aspace, "MaxReturnEventValues", MOST_PER_NODE, _V.UInt32)
-    _put(aspace, "ServerTimestampSupported", has_data, _V.Boolean)
+    capability(aspace, "AccessHistoryDataCapability", has_data, _V.Boolean)
+    capability(aspace, "MaxReturnDataValues", MOST_PER_NODE, _V.UInt32)
+    capability(aspace, "MaxReturnEventValues", MOST_PER_NODE, _V.UInt32)
+    capability(aspace, "ServerTimestampSupported", has_data, _V.Boolean)
     for name in ("InsertData", "ReplaceData", "UpdateData", "DeleteRaw", "DeleteAtTime"):
-        _put(aspace, f"{name}Capability", has_data, _V.Boolean)
+        capability(aspace, f"{name}Capability", has_data, _V.Boolean)
 
 
-def _put(aspace: Any, name: str, value: Any, kind: Any) -> None:
+def capability(aspace: Any, name: str, value: Any, kind: Any) -> None:
+    """Say something of HistoryServerCapabilities."""
     node = aspace.get(ua.NodeId(getattr(_O, f"HistoryServerCapabilities_{name}"), 0))
     now = datetime.now(UTC)
     if node is not None:

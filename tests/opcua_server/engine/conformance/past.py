@@ -21,7 +21,7 @@ from asyncua import ua
 
 from cnctwin.wire.encode import to_ticks
 from opcua_server.engine.contract import Core, Service
-from opcua_server.history import nodes
+from opcua_server.history import event_nodes, nodes
 from opcua_server.history.archive import Archive, Tag
 from opcua_server.history.events import EventHistory
 from opcua_server.history.series import TICKS_PER_S
@@ -86,7 +86,7 @@ class Past:
             tags = self.tags(node)
             nodes.show(core.aspace, tags, lambda: to_ticks(FIVE))
             events = EventHistory(self.archive, [SERVER], core.subscriptions.events)
-            nodes.show_events(core.aspace, [SERVER])
+            event_nodes.show_events(core.aspace, [SERVER])
             core.starting.append(events.start)
             said = nodes.show_annotations(core.aspace, tags)
             history = History(core, self.archive, tags, lambda: 0, lambda: to_ticks(datetime.now(UTC)), events, said)

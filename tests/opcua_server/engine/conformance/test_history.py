@@ -434,5 +434,22 @@ def test_events_are_read_again_with_a_filter_over_pages_and_backwards(plant: Pla
         assert statuses == ["BadEventFilterInvalid", "BadNodeIdUnknown", "BadHistoryOperationUnsupported"]
         (notifier,) = await call.read(ua.ReadValueId(SERVER, ua.AttributeIds.EventNotifier))
         assert notifier.Value.Value == 13
+        # What the node says of its history (OPC 10000-11, 5.4.2 and 5.4.3) is a filter that it takes.
+        description = ua.BrowseDescription(
+            NodeId=SERVER, BrowseDirection=ua.BrowseDirection.Forward, ReferenceTypeId=ua.NodeId(), IncludeSubtypes=True,
+            NodeClassMask=ua.NodeClass(0), ResultMask=ua.BrowseResultMask(63),
+        )  # fmt: skip
+        (browsed,) = (await call("Browse", NodesToBrowse=[description], View=ua.ViewDescription())).Results
+        there = {one.BrowseName.Name: one for one in browsed.References}
+        assert there["HE Configuration"].ReferenceTypeId == ua.NodeId(ua.ObjectIds.HasHistoricalConfiguration)
+        assert there["HE Configuration"].TypeDefinition == ua.NodeId(ua.ObjectIds.HistoricalEventConfigurationType)
+        (kept,) = await call.read(ua.ReadValueId(there["HistoricalEventFilter"].NodeId, ua.AttributeIds.Value))
+        clauses = kept.Value.Value.SelectClauses
+        assert not kept.Value.Value.WhereClause.Elements
+        details = ua.ReadEventDetails(NumValuesPerNode=0, StartTime=seconds[3], EndTime=seconds[4], Filter=kept.Value.Value)
+        (result,) = await read(call, details, server)
+        names = ["/".join(part.Name for part in clause.BrowsePath) for clause in clauses]
+        (fields,) = (dict(zip(names, one.EventFields, strict=True)) for one in result.HistoryData.Events)
+        assert (fields["Severity"].Value, fields["Message"].Value.Text, fields["AckedState/Id"].Value) == (600, "event 6", None)
 
     run(plant, act)
