@@ -321,12 +321,12 @@ class Connection(asyncio.Protocol):
             raise ProtocolError(error.status, f"a request that cannot be read: {error}") from error
         reply = Reply(self, request_id, header.handle, kind)
         try:
+            if header.return_diagnostics and (known := self.sessions.get(header.token)) is not None and known.is_activated:
+                reply.reasons = Reasons(header.return_diagnostics)
             row, session = self._row(kind, header)
             if session is not None:
                 reply.session = session
                 session.requests[kind] += 1
-                if header.return_diagnostics and session.is_activated:
-                    reply.reasons = Reasons(header.return_diagnostics)
             request = Request(header, session, reply, self.channel.mode, self.address)
             handler = row.service.handler
             if row.read is None:

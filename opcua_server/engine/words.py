@@ -51,6 +51,7 @@ _BY_NAME: Final = {
     "BadReferenceTypeIdInvalid": "There is no such type of references",
     "BadResourceUnavailable": "There is no room for more",
     "BadSequenceNumberUnknown": "There is no such message to acknowledge",
+    "BadServiceUnsupported": "This server does not have this service",
     "BadSubscriptionIdInvalid": "The session has no such subscription",
     "BadTimestampNotSupported": "What is worked out has no server timestamp of its own",
     "BadTimestampsToReturnInvalid": "The timestamps are source, server, both or neither",

@@ -209,6 +209,7 @@ def test_who_asks_is_told_why_a_request_as_a_whole_was_refused(plant: Plant) -> 
         ("Browse", {"NodesToBrowse": [described("Many")] * 301}, "301 are more than 300"),
         ("CreateMonitoredItems", {"SubscriptionId": 987_654, "TimestampsToReturn": BOTH}, NO_SUBSCRIPTION),
         ("HistoryRead", {"HistoryReadDetails": raw(FIVE, at(1)), "TimestampsToReturn": BOTH}, nothing),
+        ("QueryNext", {}, "This server does not have this service"),
     ]
 
     async def act(call: Caller) -> None:
