@@ -46,9 +46,9 @@ TYPES: Final = (
 """Types of events that machines and the Server object tell."""
 
 
-def show_events(aspace: Any, notifiers: Iterable[Any]) -> None:
+def show_events(aspace: Any, types: TypeSpace, notifiers: Iterable[Any]) -> None:
     """Let clients know that notifiers' events can be read later, what there is of them, and that they may be changed."""
-    references, types = References(aspace), TypeSpace(aspace)
+    references = References(aspace)
     kept = ua.EventFilter(list(_operands(types)), ua.ContentFilter())
     configuration: Any = None
     for node_id in notifiers:

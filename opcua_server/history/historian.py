@@ -26,6 +26,7 @@ from opcua_server.history.sqlite import SqliteDatabase
 from opcua_server.history.store import Database
 from opcua_server.history.writer import DAY_TICKS, Limits, Writer
 from opcua_server.security.audit import SERVER
+from opcua_server.space.types import TypeSpace
 
 STEPPED: Final = frozenset(
     {
@@ -89,9 +90,11 @@ class Historian:
                     self.tags.update({node_id: tag for node_id, shown in space.also.items() if shown == signal.name})
         self.tags.update(self._recorded)
         self.notifiers = [SERVER, *(space.node_id for space in spaces.values())]
-        nodes.show(server.iserver.aspace, self.tags, lambda: self.writer.oldest)
-        self.annotations = nodes.show_annotations(server.iserver.aspace, self.tags)
-        event_nodes.show_events(server.iserver.aspace, self.notifiers)
+        aspace = server.iserver.aspace
+        types = TypeSpace(aspace)
+        nodes.show(aspace, types, self.tags, lambda: self.writer.oldest)
+        self.annotations = nodes.show_annotations(aspace, types, self.tags)
+        event_nodes.show_events(aspace, types, self.notifiers)
 
     def services(self, core: Core) -> list[Service]:
         """Room of the engine: HistoryRead and HistoryUpdate."""

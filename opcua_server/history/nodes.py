@@ -47,10 +47,9 @@ OURS: Final = 1
 """Namespace of the server's own nodes."""
 
 
-def show(aspace: Any, tags: Mapping[Any, Tag], oldest: Callable[[], int]) -> None:
+def show(aspace: Any, types: TypeSpace, tags: Mapping[Any, Tag], oldest: Callable[[], int]) -> None:
     """``tags``: variable -> what is kept of it. ``oldest``: when the archive begins, 100 ns since 1601, 0 where it is empty."""
     references = References(aspace)
-    types = TypeSpace(aspace)
     alike: dict[tuple[Any, ...], Any] = {}
     for node_id, tag in tags.items():
         attributes = aspace[node_id].attributes
@@ -71,9 +70,9 @@ def show(aspace: Any, tags: Mapping[Any, Tag], oldest: Callable[[], int]) -> Non
     _capabilities(aspace, has_data=bool(tags))
 
 
-def show_annotations(aspace: Any, tags: Mapping[Any, Tag]) -> dict[Any, tuple[Tag, AttributeValue]]:
+def show_annotations(aspace: Any, types: TypeSpace, tags: Mapping[Any, Tag]) -> dict[Any, tuple[Tag, AttributeValue]]:
     """Give variables their Annotations property, one for all that show the same: property -> tag, and the place of its value."""
-    references, types = References(aspace), TypeSpace(aspace)
+    references = References(aspace)
     of_tag: dict[int, Any] = {}
     made: dict[Any, tuple[Tag, AttributeValue]] = {}
     for node_id, tag in tags.items():

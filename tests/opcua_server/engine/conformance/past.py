@@ -29,6 +29,7 @@ from opcua_server.history.service import History
 from opcua_server.history.sqlite import SqliteDatabase
 from opcua_server.history.writer import Limits, Writer
 from opcua_server.security.audit import SERVER
+from opcua_server.space.types import TypeSpace
 from tests.opcua_server.history import annex
 
 FIVE: Final = datetime(2026, 3, 1, 5, tzinfo=UTC)
@@ -83,12 +84,12 @@ class Past:
         """Room of the engine; ``node(name)`` is a variable's NodeId."""
 
         def services(core: Core) -> list[Service]:
-            tags = self.tags(node)
-            nodes.show(core.aspace, tags, lambda: to_ticks(FIVE))
+            tags, types = self.tags(node), TypeSpace(core.aspace)
+            nodes.show(core.aspace, types, tags, lambda: to_ticks(FIVE))
             events = EventHistory(self.archive, [SERVER], core.subscriptions.events)
-            event_nodes.show_events(core.aspace, [SERVER])
+            event_nodes.show_events(core.aspace, types, [SERVER])
             core.starting.append(events.start)
-            said = nodes.show_annotations(core.aspace, tags)
+            said = nodes.show_annotations(core.aspace, types, tags)
             history = History(core, self.archive, tags, lambda: 0, lambda: to_ticks(datetime.now(UTC)), events, said)
             core.stopping.append(history.close)
             return history.services()
