@@ -15,6 +15,7 @@ from asyncua.server.address_space import AttributeValue
 
 from cnctwin.wire.scalars import to_datetime
 from nodesets.space_access import References
+from opcua_server.history.aggregate_words import WORDS
 from opcua_server.history.aggregates import AGGREGATES
 from opcua_server.history.annotations import nothing_said
 from opcua_server.history.archive import Tag
@@ -64,6 +65,9 @@ def show(aspace: Any, types: TypeSpace, tags: Mapping[Any, Tag], oldest: Callabl
             alike[key] = _configuration(types, references, node_id, len(alike) + 1, tag, aggregates, oldest)
         else:
             references.add(node_id, HAS_CONFIGURATION, alike[key])
+    for aggregate in AGGREGATES:
+        said = _held(ua.LocalizedText(WORDS[aggregate.name], "en"), _V.LocalizedText)
+        aspace[ua.NodeId(aggregate.node_id, 0)].attributes[_A.Description] = said
     for folder in _FOLDERS:
         for aggregate in AGGREGATES:
             references.add(folder, ORGANIZES, ua.NodeId(aggregate.node_id, 0))

@@ -379,7 +379,12 @@ def test_the_address_space_says_what_has_a_history_and_how_it_is_kept(plant: Pla
         can |= {f"{verb}Event" for verb in ("Insert", "Replace", "Update", "Delete")}
         kinds = ("Insert", "Replace", "Update", "Delete")
         assert {name for name in shown if name.startswith(kinds) and shown[name]} == {f"{name}Capability" for name in can}
-        assert set(await below(capabilities["AggregateFunctions"], 35)) == {one.name for one in AGGREGATES}
+        offered = await below(capabilities["AggregateFunctions"], 35)
+        assert set(offered) == {one.name for one in AGGREGATES}
+        said = await call.read(*(ua.ReadValueId(node_id, ids.Description) for node_id in offered.values()))
+        texts = {one.Value.Value.Text for one in said}
+        assert len(texts) == len(AGGREGATES), "each says what it is (OPC 10000-13, 4.2.2.2)"
+        assert all(texts)
 
     run(plant, act)
 
