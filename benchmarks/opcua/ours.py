@@ -28,6 +28,7 @@ from opcua_server.engine.discovery import Application
 from opcua_server.engine.engine import Engine
 from opcua_server.engine.subscriptions.columns import Column, Columns
 from opcua_server.engine.subscriptions.service import services, ticks_now
+from opcua_server.run.schedule import Schedule
 from opcua_server.security.rights import Rights
 from opcua_server.security.users import Person, Users
 
@@ -125,13 +126,12 @@ def bench_engine(server: Any, columns: Columns, folder: Path, port: int, users: 
 
 
 async def ticking(source: Source, count: int, rate_hz: float) -> None:
-    """Ticks at a steady rate, half a period away from the moments at which the engine samples."""
-    period_s = 1.0 / rate_hz
-    due_s = (time.monotonic() // period_s + 1.5) * period_s
+    """Ticks as the product's machines have them: at a steady rate, shortly before the moments at which the engine samples."""
+    schedule = Schedule.before_publishing(1.0 / rate_hz, time.monotonic(), time.time_ns())
     while True:
-        await asyncio.sleep(max(0.0, due_s - time.monotonic()))
+        await asyncio.sleep(schedule.wait_s(time.monotonic()))
+        schedule.take(time.monotonic(), time.time_ns())
         source.write(count)
-        due_s += period_s
 
 
 async def main(folder: Path, variables: int, port: int) -> None:
