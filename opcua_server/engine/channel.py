@@ -355,7 +355,8 @@ class Channel:
         token = self._sending
         if token is None or token.ours is not None:
             return None
-        self._sent = sequence = frames.next_sequence(self._sent)
+        last = self._sent
+        self._sent = sequence = last + 1 if last <= frames.LAST_BEFORE_WRAP else frames.next_sequence(last)
         return _MSGF, 24 + size, self.number, token.number, sequence, request_id
 
     def _chunk(self, final: bytes, request_id: int, body: bytes) -> bytes:

@@ -83,6 +83,10 @@ class Answer(Protocol):
     def is_open(self) -> bool: ...
 
     @property
+    def is_ready(self) -> bool:
+        """Whether it is open to a peer that reads what is sent."""
+
+    @property
     def connection(self) -> Any:
         """What carries it, for those who ``expect`` more of its kind there."""
 

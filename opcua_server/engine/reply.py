@@ -45,6 +45,11 @@ class Reply:
         return not self._done and self.connection.is_open
 
     @property
+    def is_ready(self) -> bool:
+        connection = self.connection
+        return connection.is_open and not connection.is_backed_up and not self._done
+
+    @property
     def backlog(self) -> int:
         connection = self.connection
         return connection.backlog if connection.is_backed_up else 0
@@ -82,16 +87,18 @@ class Reply:
 
     def publish(self, subscription: int, sequence: int, ticks: int, elements: int, data: Bytes, results: bytes) -> None:
         """A PublishResponse with one message and nothing that waits: ``send`` of it, in one piece."""
+        connection, session = self.connection, self.session
         size = _PUBLISH_SIZE + len(data) + len(results)
-        frame = None if self._max_size else self._frame(size)
-        if frame is None:
-            head = _MESSAGE(subscription, 1, sequence, False, sequence, ticks, elements)
-            self.send(PUBLISH_RESPONSE, b"".join((head, data, results)))
-            return
-        self._done = True
-        told = (subscription, 1, sequence, False, sequence, ticks, elements)
-        head = _PUBLISH(*frame, 1, 0, PUBLISH_RESPONSE, ticks, self._handle, 0, 0, 0, *told)
-        self.connection.write(b"".join((head, data, results)))
+        if size <= connection.room and connection.is_open and (session is None or not session.max_response_size):
+            frame = connection.channel.frame_of_one(self._request_id, size)
+            if frame is not None:
+                self._done = True
+                told = (subscription, 1, sequence, False, sequence, ticks, elements)
+                head = _PUBLISH(*frame, 1, 0, PUBLISH_RESPONSE, ticks, self._handle, 0, 0, 0, *told)
+                connection.write(b"".join((head, data, results)))
+                return
+        head = _MESSAGE(subscription, 1, sequence, False, sequence, ticks, elements)
+        self.send(PUBLISH_RESPONSE, b"".join((head, data, results)))
 
     def expect(self, regular: Any) -> None:
         self.connection.regular = regular

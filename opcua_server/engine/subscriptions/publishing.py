@@ -36,7 +36,7 @@ Waiting = tuple[Any, float, bytes, int]
 class Desk:
     """A session's publish requests and subscriptions. ``session``: whose rights count for what its subscriptions tell."""
 
-    __slots__ = ("_late", "capacity", "notices", "requests", "session", "subscriptions")
+    __slots__ = ("capacity", "late", "notices", "requests", "session", "subscriptions")
 
     def __init__(self, capacity: int, session: Any = None) -> None:
         self.capacity = capacity
@@ -45,7 +45,8 @@ class Desk:
         self.subscriptions: dict[int, Subscription] = {}
         self.notices: deque[tuple[int, bytes]] = deque()
         """(subscription, last NotificationMessage) of subscriptions that ended or went elsewhere."""
-        self._late: dict[Subscription, None] = {}
+        self.late: dict[Subscription, None] = {}
+        """Those with something to say that no request was there for; who waits longest is first."""
 
     def add(self, subscription: Subscription) -> None:
         self.subscriptions[subscription.number] = subscription
@@ -53,7 +54,7 @@ class Desk:
 
     def remove(self, subscription: Subscription) -> None:
         self.subscriptions.pop(subscription.number, None)
-        self._late.pop(subscription, None)
+        self.late.pop(subscription, None)
         if not self.subscriptions and not self.notices:
             self.refuse(BAD_NO_SUBSCRIPTION)
 
@@ -73,12 +74,7 @@ class Desk:
         if len(self.requests) >= self.capacity:
             self.requests.popleft()[0].fault(BAD_TOO_MANY_PUBLISH_REQUESTS)
         self.wait(waiting)
-        return bool(self.notices or self._late)
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether a request that comes does more than wait."""
-        return bool(self.notices or self._late) or len(self.requests) >= self.capacity
+        return bool(self.notices or self.late)
 
     def wait(self, waiting: Waiting) -> None:
         self.requests.append(waiting)
@@ -131,12 +127,12 @@ class Desk:
             self.requests.popleft()
             number, message = self.notices.popleft()
             _send(waiting, number, (), False, (message,))
-        while self._late:
+        while self.late:
             waiting = self._next_request(now)
             if waiting is None:
                 return
-            first = max(self._late, key=lambda subscription: subscription.terms.priority)
-            del self._late[first]
+            first = max(self.late, key=lambda subscription: subscription.terms.priority)
+            del self.late[first]
             self._send_one(first, waiting, ticks)
         if not self.subscriptions:
             self.refuse(BAD_NO_SUBSCRIPTION)
@@ -145,44 +141,33 @@ class Desk:
         self.requests.popleft()
         more, message = subscription.message(ticks)
         if more:
-            self._late[subscription] = None  # behind those of its priority that wait already
+            self.late[subscription] = None  # behind those of its priority that wait already
         _send(waiting, subscription.number, subscription.sent, more, message)
 
     def cycle(self, subscription: Subscription, now: float, ticks: int) -> bool:
         """A publishing interval of a subscription has passed. False when its lifetime is over."""
-        if self._cycle_at_once(subscription, now, ticks):
-            return True
+        requests = self.requests
+        if requests and not self.late:
+            # The usual cycle: a request waits, nobody is late, and what is new goes out in one message.
+            answer, expires, results, _ = requests[0]
+            if expires > now and answer.is_ready and subscription.tell(answer, ticks, results or _NO_RESULTS):
+                requests.popleft()
+                return True
         waiting = self._next_request(now)
-        asked = subscription.cycle(waiting is not None, is_next=not self._late)
+        asked = subscription.cycle(waiting is not None, is_next=not self.late)
         if asked is Cycle.EXPIRED:
             return False
         if asked is Cycle.LATE:
-            self._late[subscription] = None
+            self.late[subscription] = None
             subscription.tally["LatePublishRequestCount"] += 1
         elif asked is Cycle.SEND and waiting is not None:
-            if self._late:
-                self._late[subscription] = None
+            if self.late:
+                self.late[subscription] = None
                 self.serve_waiting(now, ticks)
             else:
                 self._send_one(subscription, waiting, ticks)
-                if self._late:
+                if self.late:
                     self.serve_waiting(now, ticks)
-        return True
-
-    def _cycle_at_once(self, subscription: Subscription, now: float, ticks: int) -> bool:
-        """The usual cycle, in one go: a request waits, nobody is late, what is new is one message, and all before it is
-        acknowledged. False where it is otherwise; nothing has changed then."""
-        if self._late or not self.requests:
-            return False
-        answer, expires, results, _ = self.requests[0]
-        if expires <= now or not answer.is_open or answer.backlog:
-            return False
-        body = subscription.only_body()
-        if body is None:
-            return False
-        self.requests.popleft()
-        sequence = subscription.told(body, ticks)
-        answer.publish(subscription.number, sequence, ticks, body[1], body[2], results or _NO_RESULTS)
         return True
 
 

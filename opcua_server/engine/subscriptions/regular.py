@@ -13,7 +13,6 @@ from typing import Any, Final
 from opcua_server.engine.contract import Request
 from opcua_server.engine.reply import Reply
 from opcua_server.engine.subscriptions.publishing import ACKNOWLEDGED, NEVER_S, Desk
-from opcua_server.engine.subscriptions.subscription import Subscription
 
 PUBLISH_REQUEST: Final = 826
 _BODY: Final = struct.Struct("<43sqI19sII")
@@ -48,12 +47,7 @@ class Regular:
         start, token, number, request_id, who, _time, handle, between, subscription_id, sequence = _read_frame(frame)
         if start != self._start or who != self._who or between != self._between:
             return False
-        now_s = connection.engine.clock()
-        subscription = self._of(connection, subscription_id, sequence)
-        if subscription is None or not connection.channel.hears(token, number, now_s):
-            return False
-        self._serve(connection, request_id, handle, subscription, sequence, now_s)
-        return True
+        return self._serve(connection, request_id, handle, subscription_id, sequence, token, number)
 
     def take(self, connection: Any, request_id: int, body: bytes) -> bool:
         """Serve a request that is one of them; nothing has changed where it is not."""
@@ -62,27 +56,31 @@ class Regular:
         who, _time, handle, between, number, sequence = _read(body)
         if who != self._who or between != self._between:
             return False
-        subscription = self._of(connection, number, sequence)
-        if subscription is None:
-            return False
-        self._serve(connection, request_id, handle, subscription, sequence, connection.engine.clock())
-        return True
-
-    def _of(self, connection: Any, number: int, sequence: int) -> Subscription | None:
-        """The subscription, if it has such a message to acknowledge, and the request that does will only wait."""
-        session, desk = self._session, self._desk
-        if session.connection is not connection or session.is_closed or desk.is_busy:
-            return None
-        subscription = desk.subscriptions.get(number)
-        return subscription if subscription is not None and sequence in subscription.sent else None
+        return self._serve(connection, request_id, handle, number, sequence)
 
     def _serve(
-        self, connection: Any, request_id: int, handle: int, subscription: Subscription, sequence: int, now_s: float
-    ) -> None:
-        subscription.acknowledge(sequence)
-        session = self._session
+        self, connection: Any, request_id: int, handle: int, number: int, sequence: int, token: int = 0, frame: int = 0
+    ) -> bool:
+        """Let a request wait for its subscription, if that has such a message to acknowledge and the request will only wait.
+        ``token`` and sequence number of its ``frame``, where the channel has not checked them yet."""
+        session, desk = self._session, self._desk
+        if session.connection is not connection or session.is_closed:
+            return False
+        requests, subscriptions = desk.requests, desk.subscriptions
+        if desk.notices or desk.late or len(requests) >= desk.capacity:
+            return False
+        subscription = subscriptions.get(number)
+        if subscription is None or sequence not in subscription.sent:
+            return False
+        now_s = connection.engine.clock()
+        if token and not connection.channel.hears(token, frame, now_s):
+            return False
+        del subscription.sent[sequence]
         session.last_s = now_s
         session.regular += 1
         hint_s = self._hint_s
         answer = Reply(connection, request_id, handle, PUBLISH_REQUEST, session)
-        self._desk.wait((answer, now_s + hint_s if hint_s else NEVER_S, ACKNOWLEDGED, handle))
+        requests.append((answer, now_s + hint_s if hint_s else NEVER_S, ACKNOWLEDGED, handle))
+        for each in subscriptions.values():
+            each.without_request = 0
+        return True

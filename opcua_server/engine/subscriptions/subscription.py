@@ -48,8 +48,8 @@ class Subscription:
     # Hundreds of them are served in a tick, each with nothing of it in the processor's caches: in slots it lies together.
     __slots__ = (
         "_changes", "_cursor", "_fresh", "_has_sent", "_next", "_panel", "_panels", "_pending", "_quiet", "_retained",
-        "_without_request", "enabled", "items", "messages", "next_item", "notifications", "number", "owner", "promised", "ready",
-        "sent", "tally", "terms", "terms_of_filters",
+        "enabled", "items", "messages", "next_item", "notifications", "number", "owner", "promised", "ready",
+        "sent", "tally", "terms", "terms_of_filters", "without_request",
     )  # fmt: skip
 
     def __init__(self, number: int, terms: Terms, enabled: bool, changes: Changes, panels: Panels, retained: int) -> None:
@@ -81,7 +81,8 @@ class Subscription:
         self._next = 1
         self._has_sent = False
         self._quiet = 0
-        self._without_request = 0
+        self.without_request = 0
+        """Publishing cycles since the client has shown that it is there."""
 
     # Items -----------------------------------------------------------------------------------------------------------
 
@@ -182,12 +183,12 @@ class Subscription:
         """One publishing interval has passed. ``is_next``: nobody else takes the request that there is."""
         news = self.has_news(take=has_request and is_next)
         if has_request:
-            self._without_request = 0
+            self.without_request = 0
             if news or self._keep_alive_is_due():
                 return Cycle.SEND
             return Cycle.IDLE
-        self._without_request += 1
-        if self._without_request >= self.terms.lifetime:
+        self.without_request += 1
+        if self.without_request >= self.terms.lifetime:
             return Cycle.EXPIRED
         if news or self._keep_alive_is_due():
             return Cycle.LATE
@@ -199,11 +200,11 @@ class Subscription:
 
     def touch(self) -> None:
         """The client has shown that it is there."""
-        self._without_request = 0
+        self.without_request = 0
 
     def cycles(self) -> tuple[int, int]:
         """Publishing cycles since the last message, and without a request."""
-        return self._quiet, self._without_request
+        return self._quiet, self.without_request
 
     @property
     def next_number(self) -> int:
@@ -221,7 +222,7 @@ class Subscription:
         self._has_sent = True
         self.messages += 1
         self._quiet = 0
-        self._without_request = 0
+        self.without_request = 0
         if not self._pending or not self.enabled:
             return False, (_MESSAGE(self._next, now, 0),)
         count, elements, data = self._pending.popleft()
@@ -235,26 +236,27 @@ class Subscription:
         more = bool(self._pending)
         return more, (_MESSAGE(number, now, elements), data)
 
-    def only_body(self) -> Body | None:
-        """What is new, where it is one message, and no other waits to be sent or acknowledged. Nothing changes."""
+    def tell(self, answer: Any, now: int, results: bytes) -> bool:
+        """Serve a request with what is new, where that is one message and no other waits to be sent or acknowledged. False where
+        it is otherwise; nothing has changed then. ``answer``: contract.Answer, which is ready; ``now`` in 100 ns since 1601;
+        ``results``: of acknowledgements."""
         panel = self._panel
         if panel is None or self._fresh or self.ready or self._pending or self.sent or not (self.enabled and self._retained):
-            return None
+            return False
         bodies = panel.bodies(self._cursor, self.terms.limit)
-        return bodies[0] if len(bodies) == 1 else None
-
-    def told(self, body: Body, now: int) -> int:
-        """What ``only_body`` has found is sent; the number of its message. ``now`` in 100 ns since 1601."""
+        if len(bodies) != 1:
+            return False
+        count, elements, data = bodies[0]
         self._cursor = self._changes.number
         self._has_sent = True
-        self._quiet = self._without_request = 0
-        count, elements, data = body
+        self._quiet = self.without_request = 0
         self.messages += 1
         self.notifications += count
         number = self._next
         self._next = 1 if number == _LAST_SEQUENCE else number + 1
         self.sent[number] = (now, elements, data)
-        return number
+        answer.publish(self.number, number, now, elements, data, results)
+        return True
 
     def acknowledge(self, number: int) -> bool:
         return self.sent.pop(number, None) is not None

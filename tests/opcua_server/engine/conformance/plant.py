@@ -181,13 +181,13 @@ class Plant:
 
         def count() -> int:
             found = [self._hub().subscriptions[number] for number in numbers]
-            return sum(one in one.owner._late for one in found)
+            return sum(one in one.owner.late for one in found)
 
         return int(self.do(count))
 
     def cycles_without_request(self, number: int) -> int:
         """What is counted against a subscription's lifetime."""
-        return int(self.do(lambda: self._hub().subscriptions[number]._without_request))
+        return int(self.do(lambda: self._hub().subscriptions[number].without_request))
 
     def emit(self, severity: int, message: str, kind: int = 2041, **fields: tuple[Any, ua.VariantType]) -> None:
         """An event of the Server object."""

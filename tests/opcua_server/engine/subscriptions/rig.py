@@ -58,6 +58,10 @@ class Kept:
         self.body: bytes | None = None
         self.status: int | None = None
 
+    @property
+    def is_ready(self) -> bool:
+        return self.is_open and not self.backlog
+
     def send(self, response_type: int, body: Any, *, status: int = 0) -> None:
         assert self.body is None
         assert self.status is None

@@ -104,7 +104,7 @@ class Line:
             self.column.write([self.value] * 3, 0, 1, 1)
         with pytest.MonkeyPatch.context() as patch:
             if not self.short:
-                patch.setattr(Subscription, "only_body", lambda _self: None)
+                patch.setattr(Subscription, "tell", lambda *_: False)
             self.hub._publish([self.subscription])
 
     def round(self) -> None:
