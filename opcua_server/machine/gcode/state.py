@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from opcua_server.machine.gcode import modal
 from opcua_server.machine.gcode.alarms import BlockFault
 from opcua_server.machine.gcode.dialect import Dialect
 from opcua_server.machine.gcode.rotation import Rotation
@@ -304,7 +305,7 @@ class State:
         if cache is None:
             zero = self.from_zero()
             cache = self.modal_cache = Modal(
-                tuple(sorted(self.g_codes())),
+                tuple(sorted(modal.g_codes(self))),
                 self.m_codes,
                 self.system + 53 if self.system <= 6 else 54,
                 zero,
@@ -324,49 +325,6 @@ class State:
         x, y, z = self.to_machine(ZERO)
         tool = self.tool_offset
         return (x - tool[0], y - tool[1], z - tool[2])
-
-    def g_codes(self) -> list[int]:
-        codes = [
-            max(self.motion, 0) if self.motion >= 0 else 800,
-            self.plane,
-            900 if self.absolute else 910,
-            self.feed_mode,
-            210 if self.unit == 1.0 else 200,
-            980 if self.retract_initial else 990,
-        ]
-        codes.extend(self.groups.get(group, code) for group, code in DEFAULT_GROUPS)
-        return codes
-
-    def modal_variable(self, group: int) -> float:
-        """#4001 and on: the G code of a FANUC group, or the last word of an address."""
-        by_group = {
-            1: max(self.motion, 0) / 10.0,
-            2: self.plane / 10.0,
-            3: 90.0 if self.absolute else 91.0,
-            5: self.feed_mode / 10.0,
-            6: 21.0 if self.unit == 1.0 else 20.0,
-            7: self.groups.get("compensation", 400) / 10.0,
-            8: self.groups.get("length", 490) / 10.0,
-            9: self.motion / 10.0 if self.motion >= 730 else 80.0,
-            10: 98.0 if self.retract_initial else 99.0,
-            11: self.groups.get("scaling", 500) / 10.0,
-            12: self.groups.get("modal macro", 670) / 10.0,
-            13: self.groups.get("surface speed", 970) / 10.0,
-            14: self.groups.get("work", 540) / 10.0,
-            15: self.groups.get("path", 640) / 10.0,
-            16: self.groups.get("rotation", 690) / 10.0,
-            17: self.groups.get("polar", 150) / 10.0,
-            22: self.groups.get("mirror", 501) / 10.0,
-            107: float(self.offset_number or 0),
-            109: self.feed / self.unit,
-            111: float(self.h),
-            114: float(self.label_of("N")) if group == 114 else 0.0,
-            115: float(self.label_of("O")) if group == 115 else 0.0,
-            119: self.speed,
-            130: float(self.system - 100) if self.system > 100 else 0.0,
-            120: float(self.next_tool),
-        }
-        return by_group.get(group, 0.0)
 
     def emit(
         self,
@@ -441,17 +399,3 @@ class State:
                 raise BlockFault("OT0500", f"{axis} {value:.3f} > {high:.3f}")
             if value < low:
                 raise BlockFault("OT0501", f"{axis} {value:.3f} < {low:.3f}")
-
-
-DEFAULT_GROUPS = (
-    ("compensation", 400),
-    ("length", 490),
-    ("modal macro", 670),
-    ("surface speed", 970),
-    ("work", 540),
-    ("path", 640),
-    ("rotation", 690),
-    ("polar", 150),
-    ("scaling", 500),
-    ("mirror", 501),
-)

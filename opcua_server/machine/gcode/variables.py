@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from opcua_server.machine.gcode import modal
 from opcua_server.machine.gcode.alarms import BlockFault
 from opcua_server.machine.gcode.expressions import Value
 
@@ -125,7 +126,7 @@ class VariableStore:
         if 3001 <= index <= 3012 or index in (3901, 3902):
             return 0.0
         if 4001 <= index <= 4130:
-            return state.modal_variable(index - 4000)
+            return modal.variable(state, index - 4000)
         if 5001 <= index <= 5003 or 5041 <= index <= 5043:
             return state.work_now()[index % 20 - 1] / unit
         if 5021 <= index <= 5023:
