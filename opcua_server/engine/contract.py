@@ -97,6 +97,9 @@ class Answer(Protocol):
         """Answer with a PublishResponse of one message, all that waits for acknowledgement, behind which no other waits. ``ticks``:
         its PublishTime in 100 ns since 1601; ``elements`` and ``data``: its NotificationData; ``results``: of acknowledgements."""
 
+    def explained(self) -> Answer:
+        """What to keep instead, where something of a Publish request was refused and the client wants to know why."""
+
     def expect(self, regular: Any) -> None:
         """Show the connection's further requests to ``regular`` first: ``take_frame(connection, frame)`` while it is a frame, and
         ``take(connection, request_id, body)`` when it was opened. Both return False for those that they are not for."""

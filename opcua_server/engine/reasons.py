@@ -62,6 +62,10 @@ class NotAsked:
     def refuse(self, status: int, text: str = "") -> None:
         """The request as a whole was refused."""
 
+    def acknowledged(self, statuses: Sequence[int]) -> bool:
+        """The statuses of a Publish request's acknowledgements; whether there is something to say of them."""
+        return False
+
     def infos(self, statuses: Sequence[int]) -> list[Any]:
         """DiagnosticInfos for a list of operations that is not the only one of its response."""
         return []
@@ -85,10 +89,12 @@ class Reasons(NotAsked):
     who asked for nothing else.
     """
 
-    __slots__ = ("_asked", "_operations", "_service", "_table")
+    __slots__ = ("_asked", "_count", "_operations", "_service", "_table")
 
     def __init__(self, asked: int) -> None:
         self._asked = asked
+        self._count = 0
+        """Of the operations, where the response does not begin with it."""
         self._operations: dict[int, str] = {}
         self._service = ""
         self._table: dict[str, int] = {}
@@ -108,6 +114,12 @@ class Reasons(NotAsked):
         if self._asked & (_SERVICE_TEXT | _SERVICE_INFO):
             self._service = (text or WORDS.get(status, ""))[:MOST]
 
+    def acknowledged(self, statuses: Sequence[int]) -> bool:
+        self._count = len(statuses)
+        for place, status in enumerate(statuses):
+            self.note(place, status)
+        return bool(self._operations)
+
     def infos(self, statuses: Sequence[int]) -> list[Any]:
         reasons = [WORDS.get(status, "") for status in statuses]
         if not any(reasons) or not self._asked & (_TEXT | _INFO):
@@ -117,11 +129,11 @@ class Reasons(NotAsked):
     # On the wire ----------------------------------------------------------------------------------------------------------
 
     def whole(self, body: Bytes) -> Bytes:
-        """All bodies that have operations begin with the number of their results, and end with the list of DiagnosticInfos, empty
-        in ``body``."""
+        """All bodies that have operations end with the list of DiagnosticInfos, empty in ``body``, and all but those of Publish
+        begin with the number of their results."""
         if not self._operations:
             return body
-        (count,) = _COUNTED(body)
+        count = self._count or _COUNTED(body)[0]
         # Thousands of nodes are refused for a handful of reasons: each is encoded once.
         known = {reason: encode(self._info(reason, self._asked & _TEXT)) for reason in dict.fromkeys(self._operations.values())}
         infos = [_NOTHING] * count

@@ -41,7 +41,7 @@ def ticks_now() -> int:
 
 
 def acknowledged(statuses: list[int]) -> bytes:
-    """Results of a Publish request, and no DiagnosticInfos: they wait for the message that they go out with."""
+    """Results of a Publish request, and no DiagnosticInfos, which come when it is answered."""
     return struct.pack(f"<i{len(statuses)}Ii", len(statuses), *statuses, 0)
 
 
@@ -278,22 +278,27 @@ class Hub:
     def publish(self, request: Request, raw: Any) -> None:
         """The answer comes with the next notification. The parameters are read here, without objects: it is the most frequent
         request there is."""
-        desk = self.desk(request)
+        desk, answer = self.desk(request), request.answer
         told = b""
         if len(raw) == _ONE_SIZE and raw[:4] == _ONE:
             status = self._acknowledge(desk, *_PAIR(raw, 4))
-            request.answer.expect(Regular(request, desk))
+            answer.expect(Regular(request, desk))
             told = acknowledged([status]) if status else ACKNOWLEDGED
+            if status and answer.reasons.acknowledged([status]):
+                answer = answer.explained()
         else:
             (count,) = struct.unpack_from("<i", raw, 0) if len(raw) >= 4 else (1,)
             if count > 0:
                 if count * 8 + 4 > len(raw):
                     raise DecodingError(f"{count} acknowledgements in {len(raw)} bytes")
                 pairs = struct.unpack_from(f"<{2 * count}I", raw, 4)
-                told = acknowledged([self._acknowledge(desk, *pairs[i : i + 2]) for i in range(0, 2 * count, 2)])
+                statuses = [self._acknowledge(desk, *pairs[i : i + 2]) for i in range(0, 2 * count, 2)]
+                told = acknowledged(statuses)
+                if any(statuses) and answer.reasons.acknowledged(statuses):
+                    answer = answer.explained()
         now = time.monotonic()
         hint = request.header.timeout_hint
-        if desk.request((request.answer, now + hint / 1000 if hint else NEVER_S, told, request.header.handle)):
+        if desk.request((answer, now + hint / 1000 if hint else NEVER_S, told, request.header.handle)):
             desk.serve_waiting(now, ticks_now())
 
     @staticmethod

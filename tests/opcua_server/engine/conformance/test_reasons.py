@@ -177,6 +177,32 @@ def test_who_asks_is_told_why_monitored_items_were_refused(plant: Plant) -> None
     run(plant, act)
 
 
+def test_who_asks_is_told_why_a_message_could_not_be_acknowledged(plant: Plant) -> None:
+    async def act(call: Caller) -> None:
+        made = await call.subscribe(RequestedMaxKeepAliveCount=1)
+        await call.monitor(made, monitored("Double"))
+        first = await call.publish()
+        number, sequence = made.SubscriptionId, first.NotificationMessage.SequenceNumber
+
+        async def said_of(*acks: tuple[int, int], asked: int = 0x40) -> tuple[list[Any], list[str]]:
+            given = [ua.SubscriptionAcknowledgement(*one) for one in acks]
+            plant.show("Double", 2.5, 1.5)
+            done, _ = await answered(call, "Publish", diagnostics=asked, SubscriptionAcknowledgements=given)
+            strings = done.ResponseHeader.StringTable or []
+            found = told(done)
+            return [said(info, strings) for info in found.DiagnosticInfos or []], [one.name for one in found.Results]
+
+        no_message = ("en", "There is no such message to acknowledge")
+        assert await said_of((number, 987_654)) == ([no_message], ["BadSequenceNumberUnknown"])
+        assert await said_of((number, sequence), (987_654, 1)) == (
+            [None, ("en", NO_SUBSCRIPTION)], ["Good", "BadSubscriptionIdInvalid"],
+        )  # fmt: skip
+        assert await said_of((number, 987_654), asked=0) == ([], ["BadSequenceNumberUnknown"])
+        assert await said_of((number, 987_654), asked=0x80) == ([no_message[1]], ["BadSequenceNumberUnknown"])
+
+    run(plant, act)
+
+
 def test_who_asks_is_told_why_the_history_is_not_worked_out_or_changed(plant: Plant) -> None:
     async def act(call: Caller) -> None:
         async def infos(service: str, **parameters: Any) -> list[Any]:
