@@ -144,12 +144,14 @@ class ResultSpace:
             "ResultId": _V.String, "HasTransferableDataOnFile": _V.Boolean, "IsPartial": _V.Boolean, "IsSimulated": _V.Boolean,
             "ResultState": _V.Int32, "PartId": _V.String, "ExternalRecipeId": _V.String, "JobId": _V.String,
             "CreationTime": _V.DateTime, "ProcessingTimes": _V.ExtensionObject, "ResultEvaluation": _V.Int32,
-            "ResultEvaluationDetails": _V.LocalizedText,
+            "ResultEvaluationDetails": _V.LocalizedText, "FileFormat": _V.String,
         }  # fmt: skip
         for name, kind in kinds.items():
             value = getattr(meta, name)
             if value is not None:
-                made[f"Result/ResultMetaData/{name}"] = (value, kind)
+                made[f"Result/ResultMetaData/{name}"] = (
+                    ua.Variant(value, kind, is_array=True) if isinstance(value, list) else value, kind,
+                )  # fmt: skip
         return made
 
     def show(self, result: RunResult) -> None:

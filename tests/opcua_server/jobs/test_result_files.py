@@ -79,6 +79,8 @@ def test_a_result_is_generated_read_and_gone(tmp_path: Path, modules: Path) -> N
         await p.until(lambda: len(p.machine._results.book.results) == 1)
         meta = (await p.node("MachineryBuildingBlocks", "ResultManagement", "Results", "LatestResult").read_value()).ResultMetaData
         assert (meta.HasTransferableDataOnFile, meta.FileFormat) == (True, ["JSON"])
+        told = p.shown.results.fields(p.machine._results.book.results[1])["Result/ResultMetaData/FileFormat"]
+        assert (told[0].Value, told[0].is_array) == (["JSON"], True), "what its event says"
         transfer = p.node(*TRANSFER)
         assert await (await transfer.get_child("0:ClientProcessingTimeout")).read_value() == PROCESSING_TIMEOUT_S * 1000.0
         declared = await (await transfer.get_child(["0:GenerateFileForRead", "0:InputArguments"])).read_value()
