@@ -80,7 +80,8 @@ def count(window: Window) -> Point:
 
 
 def annotation_count(window: Window) -> Point:
-    return window.point(len(window.said))
+    """A.18 shows it without the Partial bit, where data begin within the interval and where it is cut."""
+    return Point(window.start, len(window.said), status_with(0, CALCULATED))
 
 
 def _edge(place: int) -> Aggregator:

@@ -28,6 +28,8 @@ _CONFIGURATIONS: Final = {
     3: Configuration(stepped=True, percent_good=50, percent_bad=50),
     4: Configuration(stepped=True),
 }
+SAID: Final = {1: (40, 40, 50, 70)}
+"""Seconds that the annotations of each history are about."""
 BEGIN: Final = {1: 10, 2: 2, 3: 2, 4: 2}
 """Seconds at which the first value of each history lies."""
 
@@ -129,6 +131,9 @@ TABLES: Final[dict[tuple[str, int], tuple[int, str]]] = {
     ("StartBound", 1): (16, "0:00 - p | 0:16 16 G i | 0:32 30 U i | 0:48 - | 1:04 64 U i | 1:20 80 G p | 1:36 -"),
     ("StartBound", 2): (16, "0:00 - p | 0:16 16.087 G i | 0:32 26.818 G i | 0:48 40 G | 1:04 56 G i | 1:20 - p | 1:36 -"),
     ("StartBound", 3): (16, "0:00 - p | 0:16 10 G i | 0:32 25 G i | 0:48 40 G | 1:04 50 G i | 1:20 - p | 1:36 -"),
+    # A.18
+    ("AnnotationCount", 1): (60, "0:00 3 G c | 1:00 1 G c"),
+    ("AnnotationCount", 2): (60, "0:00 0 G c | 1:00 0 G c"),
     # A.29 - A.32
     ("DurationGood", 1): (16, """
         0:00 6000 G cp | 0:16 16000 G c | 0:32 0 G c | 0:48 14000 G c | 1:04 0 G c | 1:20 10001 G cp | 1:36 -"""),

@@ -79,7 +79,7 @@ def test_what_was_said_of_an_interval_is_counted() -> None:
         found = (shown(point) for point in process(samples, cells, BY_NAME["AnnotationCount"], begin, said))
         return [f"{time} {value:.0f} {status}" if value is not None else f"{time} {status}" for time, value, status in found]
 
-    assert counted(0, 100) == ["0:00 4 G cp", "0:20 3 G c", "0:40 0 G c", "1:00 0 G c", "1:20 1 G cp"]
+    assert counted(0, 100) == ["0:00 4 G c", "0:20 3 G c", "0:40 0 G c", "1:00 0 G c", "1:20 1 G c"]
     assert counted(60, 20) == ["1:00 0 G c", "0:40 1 G c"], "of the ends of an interval its start is part of it"
     assert counted(100, 120) == ["1:40 -"]
 

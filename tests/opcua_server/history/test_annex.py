@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from opcua_server.history.aggregates import BY_NAME, process
@@ -35,7 +36,8 @@ def test_an_aggregate_is_what_the_specification_works_out(name: str, number: int
     aggregate = BY_NAME[name]
     samples = annex.samples(number, stepped=False if aggregate.is_sloped else None)
     intervals = generate(annex.ticks(0), annex.ticks(100), seconds * TICKS_PER_S)
-    found = [shown(point) for point in process(samples, intervals, aggregate, annex.ticks(annex.BEGIN[number]))]
+    said = np.array([annex.ticks(second) for second in annex.SAID.get(number, ())], np.int64)
+    found = [shown(point) for point in process(samples, intervals, aggregate, annex.ticks(annex.BEGIN[number]), said)]
     assert len(found) == -(-100 // seconds)
     cells = table.split("|")
     assert len(cells) <= len(found)
