@@ -26,9 +26,10 @@ _UNION: Final = ua.NodeId(12756, 0)
 
 @dataclass(slots=True)
 class DataType:
-    """One UADataType as read: ``parent`` is its supertype, ``binary`` its Default Binary encoding (Null without one)."""
+    """One UADataType as read: ``parent`` is its supertype, ``binary`` its Default Binary encoding (Null without one).
+    ``file``: None where it comes with its definition."""
 
-    file: NodesetFile
+    file: NodesetFile | None
     element: Any
     node_id: ua.NodeId
     name: str
@@ -43,6 +44,8 @@ class DataTypes:
     def __init__(self) -> None:
         self.rows: dict[ua.NodeId, DataType] = {}
         self.by_encoding: dict[ua.NodeId, ua.NodeId] = {}
+        self.parents: Mapping[ua.NodeId, ua.NodeId] = {}
+        """Data type -> its supertype, of all that are there, once they are registered."""
 
     def add(self, row: DataType) -> None:
         self.rows[row.node_id] = row
@@ -83,6 +86,7 @@ class DataTypes:
 
     def register(self, parents: Mapping[ua.NodeId, ua.NodeId]) -> None:
         """Make Python classes for all rows, each after the ones that it uses."""
+        self.parents = parents
         done: set[ua.NodeId] = set()
         logger = logging.getLogger("asyncua.ua.uatypes")
         level = logger.level

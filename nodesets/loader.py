@@ -24,7 +24,7 @@ from nodesets.metadata import add_metadata
 from nodesets.model_file import check_loaded
 from nodesets.namespaces import URI
 from nodesets.nodeset_xml import BASE_URI, NODE_CLASSES, NODESET, NodesetError, NodesetFile, open_nodeset, text
-from nodesets.sharing import SharedValues
+from nodesets.sharing import FixedValue, OwnNodeId, SharedValues
 from nodesets.space_access import References, namespace_array, set_namespace_array
 from nodesets.values import ValueReader
 
@@ -48,11 +48,12 @@ class Loaded:
     references: int
     unresolved: tuple[tuple[str, str, str], ...]
     seconds: float
+    types: DataTypes | None = None
 
 
 class _Loader:
-    def __init__(self, server: Server) -> None:
-        self.aspace: AddressSpace = server.iserver.aspace
+    def __init__(self, aspace: AddressSpace) -> None:
+        self.aspace = aspace
         self.uris = namespace_array(self.aspace)
         self.references = References(self.aspace)
         self.types = DataTypes()
@@ -126,7 +127,7 @@ class _Loader:
         if node_id in self.aspace:
             raise ValueError("this NodeId exists already")
         node = NodeData(node_id)
-        node.attributes[_A.NodeId] = self._shared.own(node_id, _V.NodeId)
+        node.attributes[_A.NodeId] = OwnNodeId(node_id)
         self._attribute(node, _A.NodeClass, ua.NodeClass(NODE_CLASSES[kind]), _V.Int32)
         browse_name = self._browse_name(file, element)
         self._attribute(node, _A.BrowseName, browse_name, _V.QualifiedName)
@@ -169,7 +170,7 @@ class _Loader:
             self._attribute(node, _A.ValueRank, int(get("ValueRank", "-1")), _V.Int32)
             dimensions = [int(size) for size in get("ArrayDimensions", "").split(",") if size]
             if dimensions:
-                node.attributes[_A.ArrayDimensions] = AttributeValue(ua.DataValue(ua.Variant(dimensions, _V.UInt32, is_array=True)))
+                node.attributes[_A.ArrayDimensions] = FixedValue(ua.DataValue(ua.Variant(dimensions, _V.UInt32, is_array=True)))
             node.attributes[_A.Value] = AttributeValue(ua.DataValue(ua.Variant(), SourceTimestamp=self.now))
             value = element.find(NODESET + "Value")
             if value is not None:
@@ -234,7 +235,7 @@ class _Loader:
         for row in self.types.rows.values():
             if row.definition is not None:
                 value = ua.DataValue(ua.Variant(row.definition, _V.ExtensionObject))
-                self.aspace[row.node_id].attributes[_A.DataTypeDefinition] = AttributeValue(value)
+                self.aspace[row.node_id].attributes[_A.DataTypeDefinition] = FixedValue(value)
 
     def _class_of(self, encoding: ua.NodeId, name: str) -> type | None:
         data_type = self.types.by_encoding.get(encoding)
@@ -267,11 +268,11 @@ class _Loader:
             node.attributes[_A.Value].value = ua.DataValue(variant, SourceTimestamp=self.now)
 
 
-def load_files(server: Server, files: Sequence[NodesetFile], strict: Sequence[NodesetFile] = ()) -> Loaded:
+def load_files(aspace: AddressSpace, files: Sequence[NodesetFile], strict: Sequence[NodesetFile] = ()) -> Loaded:
     """Load opened files together, in any order. Raises NodesetError; the address space is then not to be used. ``strict``: those
     in which every name must be one of a node that exists, and every node be led to."""
     begun = time.perf_counter()
-    loader = _Loader(server)
+    loader = _Loader(aspace)
     before = len(loader.uris)
     for file in files:
         loader.number(file)
@@ -288,7 +289,7 @@ def load_files(server: Server, files: Sequence[NodesetFile], strict: Sequence[No
     for file in files:
         loader.nodes += add_metadata(loader.aspace, loader.references, file, loader.uris)
     seconds = time.perf_counter() - begun
-    return Loaded(tuple(loader.uris[before:]), loader.nodes, loader.references.count, tuple(unresolved), seconds)
+    return Loaded(tuple(loader.uris[before:]), loader.nodes, loader.references.count, tuple(unresolved), seconds, loader.types)
 
 
 def standard_namespaces() -> tuple[str, ...]:
@@ -303,12 +304,23 @@ def load(
     own: bool = True,
     more: Iterable[NodesetFile] = (),
 ) -> Loaded:
-    """Load the official NodeSets ``uris`` and (``own``) ours into an initialised server; what is loaded already is left out.
+    """Load the official NodeSets ``uris`` and (``own``) ours into an initialised server; what is there already is left out.
 
     ``folder``: the user's NodeSet folder. ``more``: further files that the user names. The numbers of namespaces follow
     the order of the files, so they are the same at every start. Raises NodesetError or OfficialNodesetMissing.
     """
-    present = set(namespace_array(server.iserver.aspace))
+    return load_into(server.iserver.aspace, uris, folder, own, more)
+
+
+def load_into(
+    aspace: AddressSpace,
+    uris: Iterable[str] = official.NEEDED,
+    folder: Path | None = None,
+    own: bool = True,
+    more: Iterable[NodesetFile] = (),
+) -> Loaded:
+    """The same into an address space that has namespace 0 and a NamespaceArray."""
+    present = set(namespace_array(aspace))
     files = [official.find(uri, folder) for uri in uris if uri not in present]
     if own:
         opened = open_nodeset(OWN_NODESET.name, OWN_NODESET.read_bytes())
@@ -318,7 +330,7 @@ def load(
     files += users
     if not files:
         return Loaded((), 0, 0, (), 0.0)
-    return load_files(server, files, users)
+    return load_files(aspace, files, users)
 
 
 __all__ = ["BASE_URI", "Loaded", "NodesetError", "load", "load_files", "standard_namespaces"]

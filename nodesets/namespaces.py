@@ -22,6 +22,13 @@ URI: Final[dict[str, str]] = {
 }
 """X holds our own types; each machine's instances live in a namespace of their own, ``instance_uri(machine_id)``."""
 
+_INSTANCES: Final = "urn:cnctwin:machine:"
+
 
 def instance_uri(machine_id: str) -> str:
-    return f"urn:cnctwin:machine:{machine_id}"
+    return f"{_INSTANCES}{machine_id}"
+
+
+def is_instance_uri(uri: str) -> bool:
+    """Whether a namespace is that of one machine's nodes."""
+    return uri.startswith(_INSTANCES)

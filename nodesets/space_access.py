@@ -56,6 +56,20 @@ class References:
         if kind not in ONE_WAY:
             self._add(target, kind, source, False)
 
+    def add_new(self, source: ua.NodeId, kind: ua.NodeId, target: ua.NodeId, forward: bool) -> None:
+        """At ``source`` alone, a reference that is known not to be there."""
+        self.append(source, self._description((kind, target, forward)))
+
+    def append(self, source: ua.NodeId, description: ua.ReferenceDescription) -> None:
+        """The same, as it reads."""
+        self._aspace[source].references.append(description)
+        if (known := self._known.get(source)) is not None:
+            known.add((description.ReferenceTypeId, description.NodeId, description.IsForward))
+
+    def describe(self, kind: ua.NodeId, target: ua.NodeId, forward: bool) -> ua.ReferenceDescription:
+        """How a reference to ``target`` reads."""
+        return self._description((kind, target, forward))
+
     def _add(self, source: ua.NodeId, kind: ua.NodeId, target: ua.NodeId, forward: bool) -> bool:
         node = self._aspace[source]
         known = self._known.get(source)
@@ -65,11 +79,14 @@ class References:
         if key in known:
             return False
         known.add(key)
+        node.references.append(self._description(key))
+        return True
+
+    def _description(self, key: tuple[ua.NodeId, ua.NodeId, bool]) -> ua.ReferenceDescription:
         description = self._descriptions.get(key)
         if description is None:
-            description = self._descriptions[key] = self._describe(kind, target, forward)
-        node.references.append(description)
-        return True
+            description = self._descriptions[key] = self._describe(*key)
+        return description
 
     def _describe(self, kind: ua.NodeId, target: ua.NodeId, forward: bool) -> ua.ReferenceDescription:
         node = self._aspace[target]

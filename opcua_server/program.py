@@ -95,7 +95,7 @@ async def serve(settings: Settings, status: Status, *, clock: Clock | None = Non
     checkpoints, programs = _folders(settings)
     table = limits_file.read(settings.data)
     with space.without_collector():
-        server = await _make_server(settings)
+        server = await _begin_server(settings)
         try:
             plant = await Plant.build(settings, status, clock, server, make_source, checkpoints, programs, table)
             engine = make_front(server, plant.historian(server))
@@ -201,6 +201,7 @@ class Plant:
         plant._together = [(plant.machines[k : k + AT_ONCE], InStep()) for k in range(0, len(plant.machines), AT_ONCE)]
         if settings.replay is None:  # what happened once is no state to go on from
             plant.alarms.restore({machine_id: shown.alarms for machine_id, shown in plant._spaces.items()})
+        await server.guard()
         await show_role_set(server)
         configuration.claim(server)
         show_permissions(server.iserver.aspace, server.rights)
@@ -331,10 +332,20 @@ def _folders(settings: Settings) -> tuple[Checkpoints, ProgramFolder]:
 
 
 async def _make_server(settings: Settings) -> SecureServer:
+    server = await _begin_server(settings)
+    await server.guard()
+    return server
+
+
+async def _begin_server(settings: Settings) -> SecureServer:
+    """One whose secrets are still being made."""
     vault = Vault(settings.data)
     uri = application_uri("server", settings.data / "pki" / "server")
     secrets = asyncio.get_running_loop().run_in_executor(None, _make_secrets, settings, vault, uri)  # begins now
-    server = await make(settings, vault, uri, secrets)
+    try:
+        server = await make(settings, vault, uri, secrets)
+    except (NodesetError, OfficialNodesetMissing) as error:
+        raise ConfigurationError([f"NodeSets: {error}"]) from error
     await serverinfo.describe(server, LIMITS, datetime.now(UTC))
     return server
 

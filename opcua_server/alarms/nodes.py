@@ -7,6 +7,7 @@ finds who goes by the type (OPC 10000-9, 5.7.3).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -72,9 +73,8 @@ class ConditionNodes:
             builder.describe(node_id, about)
         held: dict[str, AttributeValue] = {}
         for path in rows:
-            steps = [f"{_PREFIXES.get(part, '0')}:{part}" for part in path.split("/")]
             try:
-                held[path] = builder.value(builder.at(node_id, "/".join(steps)))
+                held[path] = builder.value(builder.at(node_id, _qualified(path)))
             except KeyError:
                 continue  # an event field without a node, such as the time of a confirmation
         return cls(node_id, builder.child(node_id, qname("0:ShelvingState")), held)
@@ -107,6 +107,11 @@ class ConditionNodes:
                 moment,
                 server_time,
             )
+
+
+@functools.cache
+def _qualified(path: str) -> str:
+    return "/".join(f"{_PREFIXES.get(part, '0')}:{part}" for part in path.split("/"))
 
 
 def _of(type_name: str, *names: str) -> dict[str, tuple[int, ...]]:

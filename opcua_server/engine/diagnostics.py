@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from cnctwin.wire import encode
 from cnctwin.wire.scalars import ua
+from nodesets.sharing import FixedValue
 from opcua_server.engine.contract import Core, Service
 from opcua_server.engine.discovery import BINARY
 from opcua_server.engine.policies import NONE
@@ -76,9 +77,9 @@ class Diagnostics:
         """Nobody switches diagnostics off, so the node does not say that somebody could."""
         node = self._core.aspace.get(ua.NodeId(getattr(_O, name), 0))
         if node is not None:
-            level = ua.DataValue(ua.Variant(int(ua.AccessLevel.CurrentRead.mask), _V.Byte))
+            level = FixedValue(ua.DataValue(ua.Variant(int(ua.AccessLevel.CurrentRead.mask), _V.Byte)))
             for attribute in (ua.AttributeIds.AccessLevel, ua.AttributeIds.UserAccessLevel):
-                node.attributes[attribute].value = level
+                node.attributes[attribute] = level
 
     def _live(self, name: str, make: Callable[[], Any], kind: Any, *, is_array: bool = False) -> None:
         node = self._core.aspace.get(ua.NodeId(getattr(_O, name), 0))

@@ -13,7 +13,7 @@ from typing import Any, Final
 from asyncua import ua
 
 from nodesets.space_access import References
-from opcua_server.history.nodes import HAS_CONFIGURATION, HISTORY_READ, HISTORY_WRITE, OURS, Configurations, capability
+from opcua_server.history.nodes import HAS_CONFIGURATION, HISTORY_READ, HISTORY_WRITE, OURS, Configurations, capability, held
 from opcua_server.space.instances import Builder
 from opcua_server.space.types import HAS_PROPERTY, ORGANIZES, TypeSpace
 
@@ -54,7 +54,7 @@ def show_events(aspace: Any, types: TypeSpace, notifiers: Iterable[Any]) -> None
     for node_id in notifiers:
         attributes = aspace[node_id].attributes
         notifier = int(attributes[_A.EventNotifier].value.Value.Value) | HISTORY_READ | HISTORY_WRITE
-        attributes[_A.EventNotifier].value = ua.DataValue(ua.Variant(notifier, ua.VariantType.Byte))
+        attributes[_A.EventNotifier] = held(notifier, ua.VariantType.Byte)
         builder = Builder(types, references, node_id.NamespaceIndex or OURS, {})
         name = ua.QualifiedName("HistoricalEventFilter", 0)
         builder.variable(node_id, HAS_PROPERTY, name, _PROPERTY_TYPE, _EVENT_FILTER, kept)

@@ -91,7 +91,7 @@ class Historian:
         self.tags.update(self._recorded)
         self.notifiers = [SERVER, *(space.node_id for space in spaces.values())]
         aspace = server.iserver.aspace
-        types = TypeSpace(aspace)
+        types = TypeSpace.of(aspace)
         nodes.show(aspace, types, self.tags, lambda: self.writer.oldest)
         self.annotations = nodes.show_annotations(aspace, types, self.tags)
         event_nodes.show_events(aspace, types, self.notifiers)

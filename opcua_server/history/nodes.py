@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from asyncua import ua
-from asyncua.server.address_space import AttributeValue
+from asyncua.server.address_space import AttributeValue, NodeData
 
 from cnctwin.wire.scalars import to_datetime
+from nodesets.sharing import FixedValue, OwnNodeId, SharedValues
 from nodesets.space_access import References
 from opcua_server.history.aggregate_words import WORDS
 from opcua_server.history.aggregates import AGGREGATES
@@ -43,6 +44,7 @@ HISTORY_READ: Final = 4
 HISTORY_WRITE: Final = 8
 """Of AccessLevel; of UserAccessLevel it is taken away from those who may not."""
 _CHANGERS: Final = frozenset(role_id for role, role_id in ROLE_IDS.items() if may_change_history(role))
+_ANNOTATIONS: Final = "Annotations"
 _PROPERTY_TYPE, _ANNOTATION = ua.NodeId(_O.PropertyType, 0), ua.NodeId(_O.Annotation, 0)
 OURS: Final = 1
 """Namespace of the server's own nodes."""
@@ -52,21 +54,27 @@ def show(aspace: Any, types: TypeSpace, tags: Mapping[Any, Tag], oldest: Callabl
     """``tags``: variable -> what is kept of it. ``oldest``: when the archive begins, 100 ns since 1601, 0 where it is empty."""
     references = References(aspace)
     alike: dict[tuple[Any, ...], Any] = {}
+    of_kind: dict[tuple[str, bool], Any] = {}
+    permitted: dict[Any, FixedValue] = {}
     for node_id, tag in tags.items():
         attributes = aspace[node_id].attributes
         for attribute in (_A.AccessLevel, _A.UserAccessLevel):
             level = int(attributes[attribute].value.Value.Value) | HISTORY_READ | HISTORY_WRITE
-            attributes[attribute] = _held(level, _V.Byte)
-        attributes[_A.Historizing] = _held(True, _V.Boolean)
-        _permit(attributes)
-        aggregates = tuple(one.node_id for one in AGGREGATES if takes(one, tag))
-        key = (tag.is_stepped, aggregates)
-        if key not in alike:
-            alike[key] = _configuration(types, references, node_id, len(alike) + 1, tag, aggregates, oldest)
-        else:
-            references.add(node_id, HAS_CONFIGURATION, alike[key])
+            attributes[attribute] = held(level, _V.Byte)
+        attributes[_A.Historizing] = held(True, _V.Boolean)
+        _permit(attributes, permitted)
+        kind = (tag.kind, tag.is_stepped)
+        if kind not in of_kind:
+            aggregates = tuple(one.node_id for one in AGGREGATES if takes(one, tag))
+            key = (tag.is_stepped, aggregates)
+            if key not in alike:
+                alike[key] = of_kind[kind] = _configuration(types, references, node_id, len(alike) + 1, tag, aggregates, oldest)
+                continue
+            of_kind[kind] = alike[key]
+        references.add_new(node_id, HAS_CONFIGURATION, of_kind[kind], True)
+        references.add_new(of_kind[kind], HAS_CONFIGURATION, node_id, False)
     for aggregate in AGGREGATES:
-        said = _held(ua.LocalizedText(WORDS[aggregate.name], "en"), _V.LocalizedText)
+        said = held(ua.LocalizedText(WORDS[aggregate.name], "en"), _V.LocalizedText)
         aspace[ua.NodeId(aggregate.node_id, 0)].attributes[_A.Description] = said
     for folder in _FOLDERS:
         for aggregate in AGGREGATES:
@@ -79,29 +87,56 @@ def show_annotations(aspace: Any, types: TypeSpace, tags: Mapping[Any, Tag]) -> 
     references = References(aspace)
     of_tag: dict[int, Any] = {}
     made: dict[Any, tuple[Tag, AttributeValue]] = {}
+    first = None
     for node_id, tag in tags.items():
-        if (known := of_tag.get(tag.number)) is not None:
-            references.add(node_id, HAS_PROPERTY, known)
-            continue
-        builder = Builder(types, references, node_id.NamespaceIndex, {})
-        name = ua.QualifiedName("Annotations", 0)
-        place = builder.variable(node_id, HAS_PROPERTY, name, _PROPERTY_TYPE, _ANNOTATION, nothing_said())
-        attributes = aspace[place].attributes
-        for attribute in (_A.AccessLevel, _A.UserAccessLevel):
-            attributes[attribute] = _held(1 | HISTORY_READ | HISTORY_WRITE, _V.Byte)
-        of_tag[tag.number] = place
-        made[place] = (tag, attributes[_A.Value])
+        if (known := of_tag.get(tag.number)) is None:
+            if first is None:
+                known = first = _annotations(aspace, types, references, node_id)
+            else:
+                known = _more_annotations(aspace, references, node_id, first)
+            of_tag[tag.number] = known
+            made[known] = (tag, aspace[known].attributes[_A.Value])
+        else:
+            references.add_new(node_id, HAS_PROPERTY, known, True)
+            references.add_new(known, HAS_PROPERTY, node_id, False)
     capability(aspace, "InsertAnnotationCapability", bool(made), _V.Boolean)
     return made
 
 
-def _permit(attributes: Any) -> None:
-    """Where permissions are shown, whoever may read may read what was, and who may change it is told so."""
+def _annotations(aspace: Any, types: TypeSpace, references: References, node_id: Any) -> Any:
+    builder = Builder(types, references, node_id.NamespaceIndex, {})
+    place = builder.variable(node_id, HAS_PROPERTY, ua.QualifiedName(_ANNOTATIONS, 0), _PROPERTY_TYPE, _ANNOTATION, nothing_said())
+    attributes = aspace[place].attributes
+    for attribute in (_A.AccessLevel, _A.UserAccessLevel):
+        attributes[attribute] = held(1 | HISTORY_READ | HISTORY_WRITE, _V.Byte)
+    return place
+
+
+def _more_annotations(aspace: Any, references: References, node_id: Any, first: Any) -> Any:
+    """A property like the first one, which says nothing of its own yet."""
+    place = ua.NodeId(f"{node_id.Identifier}.{_ANNOTATIONS}", node_id.NamespaceIndex)
+    node, like = NodeData(place), aspace[first]
+    attributes = node.attributes = like.attributes.copy()
+    attributes[_A.NodeId] = OwnNodeId(place)
+    attributes[_A.Value] = AttributeValue(like.attributes[_A.Value].value)
+    node.references = [one for one in like.references if one.IsForward]
+    aspace[place] = node
+    references.add_new(node_id, HAS_PROPERTY, place, True)
+    references.add_new(place, HAS_PROPERTY, node_id, False)
+    return place
+
+
+def _permit(attributes: Any, known: dict[Any, FixedValue]) -> None:
+    """Where permissions are shown, whoever may read may read what was, and who may change it is told so. ``known``: what was
+    shown -> what is shown then."""
     for attribute in (_A.RolePermissions, _A.UserRolePermissions):
         held = attributes.get(attribute)
-        if held is not None:
+        if held is None:
+            continue
+        if held not in known:
             rows = [ua.RolePermissionType(row.RoleId, _with_history(row)) for row in held.value.Value.Value]
-            attributes[attribute] = AttributeValue(ua.DataValue(ua.Variant(rows, _V.ExtensionObject, is_array=True)))
+            known[held] = FixedValue(ua.DataValue(ua.Variant(rows, _V.ExtensionObject, is_array=True)))
+        attributes[attribute] = known[held]
 
 
 def _with_history(row: Any) -> Any:
@@ -184,5 +219,4 @@ def capability(aspace: Any, name: str, value: Any, kind: Any) -> None:
         node.attributes[_A.Value].value = ua.DataValue(ua.Variant(value, kind), SourceTimestamp=now, ServerTimestamp=now)
 
 
-def _held(value: Any, kind: Any) -> AttributeValue:
-    return AttributeValue(ua.DataValue(ua.Variant(value, kind)))
+held: Final = SharedValues().attribute

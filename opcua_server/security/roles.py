@@ -17,10 +17,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, Final, get_args
 
-from asyncua.server.address_space import AttributeValue
-
 from cnctwin.secrets import Role
 from cnctwin.wire.scalars import ua
+from nodesets.sharing import FixedValue
 from opcua_server.security.access import may_call, may_configure, may_operate, may_write, may_write_results
 from opcua_server.security.rights import Rights
 
@@ -63,7 +62,11 @@ def _row(role_id: Any, allowed: Any) -> Any:
     return ua.RolePermissionType(role_id, _P(int(allowed)))
 
 
-def _rows(extra: Any) -> list[Any]:
+def _shown(rows: list[Any]) -> FixedValue:
+    return FixedValue(ua.DataValue(ua.Variant(rows, _V.ExtensionObject, is_array=True)))
+
+
+def _rows(extra: Any) -> FixedValue:
     """RolePermissions of a node: what everybody may, and what ``extra(role)`` adds to it."""
     roles: tuple[Role, ...] = get_args(Role)
     rows = []
@@ -72,13 +75,16 @@ def _rows(extra: Any) -> list[Any]:
         if may_configure(role):
             allowed |= _P.ReadRolePermissions
         rows.append(_row(ROLE_IDS[role], allowed))
-    return rows
+    return _shown(rows)
 
 
 def show_permissions(aspace: Any, rights: Rights) -> None:
     """Give commands, methods of alarms, results, and what is for administrators the attributes that say so."""
+    of_method: dict[Any, FixedValue] = {}  # machines have the same ones
     for (_object, method_id), (_machine, method) in rights.methods.items():
-        _attach(aspace, method_id, _rows(lambda role, method=method: _P.Call if may_call(role, method) else 0))
+        if (held := of_method.get(method)) is None:
+            held = of_method[method] = _rows(lambda role, method=method: _P.Call if may_call(role, method) else 0)
+        _attach(aspace, method_id, held)
     operating = _rows(lambda role: _P.Call if may_operate(role) else 0)
     for node_id in rights.operator_methods:
         _attach(aspace, node_id, operating)
@@ -89,19 +95,17 @@ def show_permissions(aspace: Any, rights: Rights) -> None:
     for node_id in rights.plate:
         _attach(aspace, node_id, plate)
     allowed = _P.Browse | _P.Read | _P.ReadRolePermissions
+    private, admin = (_shown([_row(ROLE_IDS["Admin"], rows)]) for rows in (allowed, allowed | _P.Call))
     for node_id in rights.private:
-        _attach(aspace, node_id, [_row(ROLE_IDS["Admin"], allowed)])
+        _attach(aspace, node_id, private)
     for node_id in rights.admin_methods:
-        _attach(aspace, node_id, [_row(ROLE_IDS["Admin"], allowed | _P.Call)])
+        _attach(aspace, node_id, admin)
 
 
-def _attach(aspace: Any, node_id: Any, rows: list[Any]) -> None:
+def _attach(aspace: Any, node_id: Any, rows: FixedValue) -> None:
     node = aspace.get(node_id)
-    if node is None:
-        return
-    value = ua.DataValue(ua.Variant(rows, _V.ExtensionObject, is_array=True))
-    for attribute in (_A.RolePermissions, _A.UserRolePermissions):
-        node.attributes[attribute] = AttributeValue(value)
+    if node is not None:
+        node.attributes[_A.RolePermissions] = node.attributes[_A.UserRolePermissions] = rows
 
 
 # The RoleSet ----------------------------------------------------------------------------------------------------------

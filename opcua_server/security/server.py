@@ -2,17 +2,17 @@
 
 server = await make(settings, vault, uri, secrets)            # nothing listens, now or later
 spaces = space.build(server, identities); server.rights.add_machine(...)
+await server.guard()                                          # secrets that a first start makes are there
 engine = Engine.of(server, rooms=[...]); await engine.start() # the port is the engine's
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from asyncua import Server, ua
-from asyncua.server.internal_server import InternalServer
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.application import has_own, load_certificate, load_key, load_own
@@ -21,6 +21,7 @@ from certs.pki import Trust
 from certs.users import UserCertificates
 from cnctwin.secrets import Vault
 from cnctwin.settings import Settings
+from nodesets.typed import TypedServer
 from opcua_server.alarms.registry import Registry
 from opcua_server.engine.channel import Own
 from opcua_server.engine.subscriptions.columns import Columns
@@ -35,7 +36,8 @@ class SecureServer(Server):
     """asyncua's server for its address space, its nodes and its events; the sockets are the engine's.
 
     ``own``: certificate and key. ``address``: host and port to listen on. ``columns``: live variables. ``files``: NC programs.
-    ``conditions``: alarms by ConditionId. ``strict``: trusted certificates and named users only.
+    ``conditions``: alarms by ConditionId. ``strict``: trusted certificates and named users only. ``guard``: waits for certificate,
+    key, trust and users, once; raises CertificateProblem, ConfigurationError or StartError.
     """
 
     own: Own
@@ -47,6 +49,7 @@ class SecureServer(Server):
     conditions: Registry
     strict: bool
     address: tuple[str, int]
+    guard: Callable[[], Awaitable[None]]
 
     @property
     def application_uri(self) -> str:
@@ -71,21 +74,33 @@ def _own(folder: Path, kind: Kind) -> Own:
 
 
 async def make(settings: Settings, vault: Vault, uri: str, secrets: Awaitable[tuple[Path, Path]]) -> SecureServer:
-    """An initialised server. Trust, users, and certificates for curves are those of the data folder of ``settings``.
+    """An initialised server that has no doors before its ``guard`` was awaited. Trust, users, and certificates for curves are those
+    of the data folder of ``settings``.
 
     ``secrets``: waits until all of these are there, and has the paths of certificate and key. On a first start they are made
-    meanwhile, as the address space takes longer. Raises CertificateProblem, ConfigurationError, and what ``secrets`` does.
+    while the address space is. Raises NodesetError or OfficialNodesetMissing.
     """
-    server = SecureServer(iserver=InternalServer())
-    await server.init()
+    server = SecureServer(iserver=TypedServer())
     try:
-        certificate, key = await secrets
-        _guard(server, settings, vault, certificate, key, uri)
+        await server.init()
     except BaseException:
         server.iserver.method_service.stop()
         raise
     server.application_type = ua.ApplicationType.Server
     await server.set_application_uri(uri)
+    server.rights = Rights()
+    server.columns = Columns()
+    server.files = Files()
+    server.conditions = Registry()
+    server.strict = settings.is_strict
+    server.address = (settings.host, settings.opcua_port)
+
+    async def guard() -> None:
+        certificate, key = await secrets
+        if not hasattr(server, "own"):
+            _guard(server, settings, vault, certificate, key, uri)
+
+    server.guard = guard
     return server
 
 
@@ -98,9 +113,3 @@ def _guard(server: SecureServer, settings: Settings, vault: Vault, certificate: 
     anonymous = ANONYMOUS_INSECURE if settings.insecure else None if settings.is_strict else ANONYMOUS
     certificates, issuer = UserCertificates(pki / "server" / "users"), Issuer.of(settings, uri)
     server.users = Users(vault, anonymous, certificates=certificates, issuer=issuer)
-    server.rights = Rights()
-    server.columns = Columns()
-    server.files = Files()
-    server.conditions = Registry()
-    server.strict = settings.is_strict
-    server.address = (settings.host, settings.opcua_port)

@@ -40,7 +40,7 @@ def build(
     """
     with without_collector():
         loader.load(server, folder=nodeset_folder, more=more)
-        types = TypeSpace(server.iserver.aspace)
+        types = TypeSpace.of(server.iserver.aspace)
         tables = state_machine_tables(types)
         live = live or Columns()
         conditions = getattr(server, "conditions", None)

@@ -15,6 +15,7 @@ from typing import Any, Final
 from asyncua import Server, ua
 
 from nodesets.space_access import take_away
+from opcua_server.space.copies import Pattern
 from opcua_server.space.instances import Builder, Wanted
 from opcua_server.space.notify import SERVER, Notifier
 from opcua_server.space.publish import put, shown
@@ -60,9 +61,30 @@ class ModelChanges:
         builder = self._make_builder()
         builder.shares_methods = True
         node_id = builder.instance(parent, reference, name, type_id, want)
+        self._came(builder, parent, node_id, type_id)
+        return builder, node_id
+
+    def add_alike(
+        self, parent: ua.NodeId, reference: ua.NodeId, name: ua.QualifiedName, type_id: ua.NodeId, want: Wanted
+    ) -> tuple[Builder, ua.NodeId]:
+        """The same where all that come are alike, at all machines: those after the first are copies of what it was when it came."""
+        builder = self._make_builder()
+        builder.shares_methods = True
+        key = ModelChanges, type_id, reference
+        pattern: Pattern | None = builder.types.worked_out.get(key)
+        if pattern is not None and pattern.fits(builder, str(name.Name), parent):
+            node_id = builder.copy(pattern, str(name.Name), parent)
+            builder.date()
+        else:
+            node_id = builder.instance(parent, reference, name, type_id, want)
+            if pattern is None:
+                builder.types.worked_out[key] = Pattern(builder, node_id)
+        self._came(builder, parent, node_id, type_id)
+        return builder, node_id
+
+    def _came(self, builder: Builder, parent: ua.NodeId, node_id: ua.NodeId, type_id: ua.NodeId) -> None:
         self._made[node_id] = (parent, list(builder.made))
         self._note(parent, node_id, type_id, _ADDED)
-        return builder, node_id
 
     def remove(self, node_id: ua.NodeId) -> None:
         """Take an instance away that ``add`` made."""

@@ -103,7 +103,7 @@ def consumption(builder: Builder, monitoring: ua.NodeId, writer: SignalWriter) -
             builder.implement(meter, types.type_id(interface), wanted(f"ECM:{one.name}" for one in point.values))
         for one in point.values:
             node_id = builder.at(meter, f"ECM:{one.name}")
-            if node_id not in builder.copied:
+            if not builder.is_copied(node_id):
                 _describe(builder, node_id, point, one)
             if one.signal:
                 _follow(builder, node_id, one, writer)

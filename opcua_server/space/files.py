@@ -95,7 +95,7 @@ class FileSpace:
     def _add(self, name: str) -> None:
         optional = wanted(("0:MimeType", "0:MaxByteStringLength", "0:LastModifiedTime"))
         qualified = ua.QualifiedName(name, self._namespace)
-        builder, node_id = self._changes.add(self.directory, ORGANIZES, qualified, self._file_type, optional)
+        builder, node_id = self._changes.add_alike(self.directory, ORGANIZES, qualified, self._file_type, optional)
         builder.describe(node_id, "An NC program")
         self._nodes[name] = node_id
         at = {

@@ -12,6 +12,7 @@ Children are made when mandatory or wanted; placeholders only when wanted. A dec
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -19,9 +20,9 @@ from asyncua import ua
 from asyncua.server.address_space import AttributeValue, NodeData
 
 from nodesets.paths import Path, QName, Step, parse
-from nodesets.sharing import SharedValues
+from nodesets.sharing import FixedValue, OwnNodeId, SharedValues
 from nodesets.space_access import References
-from opcua_server.space.copies import Key
+from opcua_server.space.copies import Children, CopiedReferences, Copy, Key, Pattern
 from opcua_server.space.types import HAS_INTERFACE, HAS_PROPERTY, HAS_TYPE_DEFINITION, Declaration, TypeSpace
 
 _A = ua.AttributeIds
@@ -65,26 +66,43 @@ class Builder:
         self.shares_methods = False
         """Whether instances refer to the methods of their types instead of having copies."""
         self._concrete = concrete
-        self.children: dict[ua.NodeId, dict[Key, ua.NodeId]] = {}
+        self.children: dict[ua.NodeId, Children] = {}
         """Parent -> namespace and name -> node."""
-        self.copied: set[ua.NodeId] = set()
-        """Nodes that came as copies: who asks to make them gets them as they are."""
+        self.walked: dict[tuple[ua.NodeId, str], ua.NodeId] = {}
+        """Node and path below it -> what is there, as far as it was asked for."""
+        self._copy: Copy | None = None
         self._prefix = {index: prefix for prefix, index in types.index.items()}
 
     # Finding --------------------------------------------------------------------------------------------------------
 
     def child(self, parent: ua.NodeId, name: QName | Step) -> ua.NodeId | None:
-        return self.children.get(parent, {}).get(self._key(name))
+        return self._below(parent).get(self._key(name))
 
     def at(self, root: ua.NodeId, path: str | Path) -> ua.NodeId:
         """The node at a path below ``root``. Raises KeyError."""
+        if self._copy is not None and isinstance(path, str) and (known := self._copy.at(root, path)) is not None:
+            return known
         node_id = root
         for step in parse(path) if isinstance(path, str) else path:
             found = self.child(node_id, step)
             if found is None:
                 raise KeyError(f"{root.to_string()} has no {path}: {step} is missing")
             node_id = found
+        if isinstance(path, str):
+            self.walked[root, path] = node_id
         return node_id
+
+    def is_copied(self, node_id: ua.NodeId) -> bool:
+        """Whether a node came as a copy: who asks to make it gets it as it is."""
+        return self._copy is not None and self._copy.row(node_id) is not None
+
+    def _below(self, parent: ua.NodeId) -> Children:
+        """The children of a node. Those of a copy are told apart when somebody asks."""
+        found = self.children.get(parent)
+        if found is None:
+            row = None if self._copy is None else self._copy.row(parent)
+            found = self.children[parent] = {} if row is None or self._copy is None else self._copy.children(row)
+        return found
 
     def value(self, node_id: ua.NodeId) -> AttributeValue:
         return self.aspace[node_id].attributes[_A.Value]
@@ -96,6 +114,12 @@ class Builder:
 
     # Making ---------------------------------------------------------------------------------------------------------
 
+    def copy(self, pattern: Pattern, name: str, parent: ua.NodeId | None = None) -> ua.NodeId:
+        """All of something like another one; what is asked for from now on is found there."""
+        self._copy = pattern.make(self, name, parent)
+        self.references = CopiedReferences(self.aspace, self._copy)
+        return self._copy.root
+
     def instance(
         self,
         parent: ua.NodeId,
@@ -106,8 +130,8 @@ class Builder:
         event_notifier: int = 0,
     ) -> ua.NodeId:
         """An instance of a type below ``parent``, with all that is mandatory and what is wanted."""
-        there = self.children.get(parent, {}).get((name.NamespaceIndex, name.Name))
-        if there is not None and there in self.copied:
+        there = self._below(parent).get((name.NamespaceIndex, name.Name))
+        if there is not None and self.is_copied(there):
             return there
         is_object = self.types.attribute(type_id, _A.NodeClass) == ua.NodeClass.ObjectType
         declared = None if is_object else type_id
@@ -137,16 +161,27 @@ class Builder:
 
     def set(self, node_id: ua.NodeId, value: Any) -> None:
         """Set a value by the node's data type, Good and as of now."""
-        data_type = self.types.attribute(node_id, _A.DataType)
-        rank = self.types.attribute(node_id, _A.ValueRank)
-        variant = ua.Variant(value, self.types.builtin(data_type), is_array=isinstance(value, list) and rank != -1)
-        self.value(node_id).value = ua.DataValue(variant, SourceTimestamp=self.now, ServerTimestamp=self.now)
+        attributes = self.aspace[node_id].attributes
+        held = attributes[_A.Value]
+        if self._copy is not None and held.value is not None and held.value.Value.Value == value:
+            return  # the pattern has said it, moments ago
+        kind = self.types.builtin(attributes[_A.DataType].value.Value.Value)
+        rank = attributes[_A.ValueRank].value.Value.Value
+        variant = ua.Variant(value, kind, is_array=isinstance(value, list) and rank != -1)
+        held.value = ua.DataValue(variant, SourceTimestamp=self.now, ServerTimestamp=self.now)
+
+    def date(self) -> None:
+        """Let all that was made say what it says as of now."""
+        for node_id in self.made:
+            held = self.aspace[node_id].attributes.get(_A.Value)
+            if held is not None and held.value is not None and held.value.SourceTimestamp is not None:
+                held.value = replace(held.value, SourceTimestamp=self.now, ServerTimestamp=self.now)
 
     def link(self, source: ua.NodeId, reference: ua.NodeId, target: ua.NodeId) -> None:
         """A further reference to a node that exists."""
         self.references.add(source, reference, target)
         name = self.types.attribute(target, _A.BrowseName)
-        self.children.setdefault(source, {}).setdefault((name.NamespaceIndex, name.Name), target)
+        self._below(source).setdefault((name.NamespaceIndex, name.Name), target)
 
     def types_as(self, node_id: ua.NodeId, data_type: ua.NodeId) -> AttributeValue:
         """Give a variable whose type leaves the kind of number open the data type that it has, with its neutral value. The place of
@@ -163,6 +198,10 @@ class Builder:
         attributes = self.aspace[node_id].attributes
         attributes[_A.AccessLevel] = _held(level, _V.Byte)
         attributes[_A.UserAccessLevel] = _held(level, _V.Byte)
+
+    def notifies(self, node_id: ua.NodeId) -> None:
+        """Let an object be one whose events can be subscribed to."""
+        self.aspace[node_id].attributes[_A.EventNotifier] = _held(1, _V.Byte)
 
     def describe(self, node_id: ua.NodeId, text: str) -> None:
         self.aspace[node_id].attributes[_A.Description] = _held(ua.LocalizedText(text, "en"), _V.LocalizedText)
@@ -185,25 +224,25 @@ class Builder:
         node_id = self._new_id(parent, name)
         node = NodeData(node_id)
         attributes = node.attributes
-        attributes[_A.NodeId] = _shared.own(node_id, _V.NodeId)
+        attributes[_A.NodeId] = OwnNodeId(node_id)
         attributes[_A.NodeClass] = _held(node_class, _V.Int32)
         attributes[_A.BrowseName] = _held(name, _V.QualifiedName)
         attributes[_A.DisplayName] = _held(ua.LocalizedText(name.Name, "en"), _V.LocalizedText)
-        attributes[_A.WriteMask] = AttributeValue(_NO_MASK)
-        attributes[_A.UserWriteMask] = AttributeValue(_NO_MASK)
+        attributes[_A.WriteMask] = _NO_MASK
+        attributes[_A.UserWriteMask] = _NO_MASK
         if declared is not None:
             source = self.aspace[declared].attributes
             for attribute in _COPIED:
                 if (held := source.get(attribute)) is not None:
-                    attributes[attribute] = AttributeValue(held.value)
+                    attributes[attribute] = held if isinstance(held, FixedValue) else FixedValue(held.value)
             event_notifier |= self.types.attribute(declared, _A.EventNotifier) or 0
         if node_class == ua.NodeClass.Object:
             attributes[_A.EventNotifier] = _held(event_notifier, _V.Byte)
         elif node_class == ua.NodeClass.Variable:
-            attributes[_A.AccessLevel] = AttributeValue(_READ)
-            attributes[_A.UserAccessLevel] = AttributeValue(_READ)
-            attributes[_A.Historizing] = AttributeValue(_FALSE)
-            attributes[_A.MinimumSamplingInterval] = AttributeValue(_ALWAYS)
+            attributes[_A.AccessLevel] = _READ
+            attributes[_A.UserAccessLevel] = _READ
+            attributes[_A.Historizing] = _FALSE
+            attributes[_A.MinimumSamplingInterval] = _ALWAYS
             attributes[_A.Value] = AttributeValue(self._initial(node, declared))
         elif node_class == ua.NodeClass.Method:
             attributes[_A.UserExecutable] = _held(True, _V.Boolean)
@@ -211,7 +250,7 @@ class Builder:
         if type_id is not None:
             self.references.add(node_id, HAS_TYPE_DEFINITION, type_id)
         self.references.add(parent, reference, node_id)
-        self.children.setdefault(parent, {})[name.NamespaceIndex, name.Name] = node_id
+        self._below(parent)[name.NamespaceIndex, name.Name] = node_id
         self.made.append(node_id)
         return node_id
 
@@ -251,7 +290,7 @@ class Builder:
 
     def implement(self, node_id: ua.NodeId, interface: ua.NodeId, want: Wanted) -> None:
         """Let an instance that exists have an interface that its type does not have, with what is mandatory in it and wanted."""
-        if node_id in self.copied:
+        if self.is_copied(node_id):
             return
         self.references.add(node_id, HAS_INTERFACE, interface)
         context: Context = {}
@@ -290,7 +329,7 @@ class Builder:
     ) -> None:
         first = declarations[0][0]
         type_id = self._type_of([declaration for declaration, _ in declarations])
-        existing = self.children.get(parent, {}).get(key)
+        existing = self._below(parent).get(key)
         if existing is None:
             shared = (context.get(declaration.node_id) for declaration, context in declarations)
             existing = next((node_id for node_id in shared if node_id is not None), None)
@@ -349,7 +388,7 @@ class Builder:
 
 _shared: Final = SharedValues()
 _held: Final = _shared.attribute
-_NO_MASK: Final = _shared.constant(0, _V.UInt32)
-_READ: Final = _shared.constant(1, _V.Byte)
-_FALSE: Final = _shared.constant(False, _V.Boolean)
-_ALWAYS: Final = _shared.constant(0.0, _V.Double)
+_NO_MASK: Final = _held(0, _V.UInt32)
+_READ: Final = _held(1, _V.Byte)
+_FALSE: Final = _held(False, _V.Boolean)
+_ALWAYS: Final = _held(0.0, _V.Double)

@@ -25,7 +25,6 @@ from opcua_server.space.publish import put, shown
 from opcua_server.space.statemachines import StateMachine, StateMachineTable, state_name
 from opcua_server.space.types import HAS_ADD_IN, HAS_COMPONENT, HAS_ORDERED_COMPONENT
 
-_A = ua.AttributeIds
 _V = ua.VariantType
 METHODS: Final = (
     "Store", "StoreAndStart", "Update", "Start", "RevokeStart", "Pause", "Resume", "Stop", "Abort", "Cancel", "Clear",
@@ -81,8 +80,8 @@ class JobSpace:
         self._namespace = builder.namespace
         self._machine = machine
         self._plan_type = types.type_id("MT:ProductionJobType")
-        self._plan_states = StateMachineTable(types, types.type_id("MT:ProductionJobStateMachineType"))
-        self._job_states = StateMachineTable(types, types.type_id("JC:ISA95JobOrderReceiverObjectType"))
+        self._plan_states = StateMachineTable.of(types, "MT:ProductionJobStateMachineType")
+        self._job_states = StateMachineTable.of(types, "JC:ISA95JobOrderReceiverObjectType")
         self._event_type = types.type_id("JC:ISA95JobOrderStatusEventType")
         control, results = self._build(builder, machine)
         self._results = results
@@ -119,7 +118,7 @@ class JobSpace:
         )
         builder.shares_methods = False
         results = builder.at(management, "MJ:JobOrderResults")
-        builder.aspace[results].attributes[_A.EventNotifier].value = ua.DataValue(ua.Variant(1, _V.Byte))
+        builder.notifies(results)
         builder.references.add(machine, _HAS_NOTIFIER, results)
         return builder.at(management, "MJ:JobOrderControl"), results
 

@@ -95,7 +95,7 @@ class MachineSpace:
         names = tuple(name for name, _, _ in identity.components)
         pattern = None if like is None else like.get(names)
         if pattern is not None:
-            self.node_id = pattern.make(builder, identity.machine_id)
+            self.node_id = builder.copy(pattern, identity.machine_id)
         else:
             self.node_id = builder.instance(
                 ua.NodeId(1001, types.index["MA"]),
@@ -184,15 +184,15 @@ class MachineSpace:
         return monitoring
 
     def _notifiers(self, builder: Builder) -> None:
-        messages = builder.at(self.node_id, layout.MESSAGES)
-        interface = builder.at(self.node_id, _INTERFACE)
+        messages, interface = (builder.at(self.node_id, path) for path in (layout.MESSAGES, _INTERFACE))
         for node_id in (messages, interface):
-            self._aspace[node_id].attributes[_A.EventNotifier].value = ua.DataValue(ua.Variant(1, _V.Byte))
+            builder.notifies(node_id)
         builder.references.add(_SERVER, _HAS_NOTIFIER, self.node_id)
         builder.references.add(self.node_id, _HAS_NOTIFIER, messages)
         builder.references.add(self.node_id, _HAS_NOTIFIER, interface)
 
     def _signals(self, builder: Builder) -> None:
+        types = builder.types
         for signal in SIGNALS:
             group = "X:Signals/" + "/".join(f"X:{step}" for step in signal.group.split("/"))
             if signal.nodes:
@@ -204,7 +204,7 @@ class MachineSpace:
             self.also.update(dict.fromkeys(found[1:], signal.name))
             kind = KINDS[signal.type.removesuffix("[]")][0]
             for node_id in found:
-                actual = builder.types.builtin(builder.types.attribute(node_id, _A.DataType))
+                actual = kind if builder.is_copied(node_id) else types.builtin(types.attribute(node_id, _A.DataType))
                 if actual is not kind:
                     raise TypeError(f"{signal.name} is {kind.name}, but {node_id.to_string()} is {actual.name}")
                 if signal.access != "result":
@@ -296,7 +296,7 @@ class MachineSpace:
             for name in {row.source for row in table}
         }
         for node_id in groups.values():
-            self._aspace[node_id].attributes[_A.EventNotifier].value = ua.DataValue(ua.Variant(1, _V.Byte))
+            builder.notifies(node_id)
             builder.references.add(self.node_id, _HAS_NOTIFIER, node_id)
         places = Places(
             # What is raised for the first time while the server runs needs a builder too; this one is not kept for that.
@@ -441,7 +441,7 @@ def state_machine_tables(types: TypeSpace) -> dict[str, StateMachineTable]:
         "MT:MaintenanceModeStateMachineType",
     )
     paths = (*layout.STATE_MACHINES, layout.MAINTENANCE_MODE)
-    return {path: StateMachineTable(types, types.type_id(kind)) for path, kind in zip(paths, kinds, strict=True)}
+    return {path: StateMachineTable.of(types, kind) for path, kind in zip(paths, kinds, strict=True)}
 
 
 def blank_columns(source_time_ns: int) -> Columns:

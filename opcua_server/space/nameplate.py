@@ -46,7 +46,7 @@ def _range(low: float, high: float) -> ua.Range:
 def set_unit(builder: Builder, node_id: ua.NodeId, unit: Unit, low: float, high: float) -> None:
     """EngineeringUnits and EURange in namespace 0, made where the type has none, and in CNC's where its file put them. A copy has
     those of its pattern."""
-    if node_id in builder.copied:
+    if builder.is_copied(node_id):
         return
     values: dict[str, Any] = {"EngineeringUnits": unit_information(unit), "EURange": _range(low, high)}
     for name, data_type in _UNITS:

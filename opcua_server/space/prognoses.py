@@ -60,7 +60,7 @@ class _Prognosis:
     def say(self, predicted: datetime, texts: Mapping[str, str], moment: datetime, now: datetime) -> None:
         is_new = self._node is None
         if self._node is None:
-            builder, self._node = self._changes.add(self._parent, HAS_COMPONENT, self._name, self._type, {})
+            builder, self._node = self._changes.add_alike(self._parent, HAS_COMPONENT, self._name, self._type, {})
             builder.describe(self._node, self._about)
             self._held = {name: builder.value(builder.at(self._node, f"MT:{name}")) for name in ("PredictedTime", *texts)}
         if is_new or abs(predicted - self._held["PredictedTime"].value.Value.Value) >= STEP:

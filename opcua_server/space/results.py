@@ -25,7 +25,6 @@ from opcua_server.space.notify import SERVER, Notifier
 from opcua_server.space.publish import put, shown
 from opcua_server.space.types import HAS_ADD_IN, HAS_COMPONENT
 
-_A: Final = ua.AttributeIds
 _V: Final = ua.VariantType
 _HAS_NOTIFIER: Final = ua.NodeId(48, 0)
 _COMPLETED, _ABORTED = 1, 3
@@ -81,7 +80,7 @@ class ResultSpace:
             wanted([*(f"MR:{method}" for method in RESULT_METHODS), "MR:Results", "MR:ResultTransfer"]),
         )
         builder.shares_methods = False
-        builder.aspace[management].attributes[_A.EventNotifier].value = ua.DataValue(ua.Variant(1, _V.Byte))
+        builder.notifies(management)
         builder.references.add(machine, _HAS_NOTIFIER, management)
         return management
 

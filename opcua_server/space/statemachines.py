@@ -51,6 +51,15 @@ class StateMachineTable:
                             edge = self._edges.setdefault(types.attribute(begin, _A.BrowseName).Name, {})
                             edge.setdefault(types.attribute(end, _A.BrowseName).Name, transition)
 
+    @classmethod
+    def of(cls, types: TypeSpace, name: str) -> StateMachineTable:
+        """That of the type with a name such as ``MT:ToolType``, one for all machines."""
+        key = cls, name
+        if key not in types.worked_out:
+            types.worked_out[key] = cls(types, types.type_id(name))
+        made: StateMachineTable = types.worked_out[key]
+        return made
+
     @staticmethod
     def _number(types: TypeSpace, node_id: ua.NodeId) -> int:
         for child in types.targets(node_id, HAS_PROPERTY):

@@ -100,11 +100,11 @@ class Magazine:
     def __init__(self, builder: Builder, machine: ua.NodeId) -> None:
         self._seen: dict[int, ToolState] = {}
         first = builder.at(machine, layout.tool(1))
-        if first not in builder.copied:
+        if not builder.is_copied(first):
             _describe(builder, first)
             pattern = Pattern(builder, first)
             for number in range(2, layout.TOOL_COUNT + 1):
-                pattern.make(builder, f"T{number}")
+                builder.children.update(pattern.make(builder, f"T{number}").families())
             for number in range(1, layout.TOOL_COUNT + 1):
                 _number(builder, builder.at(machine, layout.tool(number)), number)
         paths = {**_SHOWN, **{name: f"X:{name}" for name, *_ in _OWN}}

@@ -6,12 +6,13 @@ Built once per server after the NodeSets are loaded; every machine is instantiat
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 from asyncua import ua
 from asyncua.server.address_space import AddressSpace
 
-from nodesets.namespaces import URI
+from nodesets.namespaces import URI, is_instance_uri
 from nodesets.paths import QName, qname
 from nodesets.space_access import namespace_array
 
@@ -52,20 +53,54 @@ class TypeSpace:
         self.aspace = aspace
         uris = namespace_array(aspace)
         self.index: dict[str, int] = {prefix: uris.index(uri) for prefix, uri in URI.items() if uri in uris}
-        self._types: dict[tuple[int, str], ua.NodeId] = {}
-        for node_id in list(aspace.keys()):
-            attributes = aspace[node_id].attributes
-            if attributes[_A.NodeClass].value.Value.Value in _TYPE_CLASSES:
-                name = attributes[_A.BrowseName].value.Value.Value
-                self._types[name.NamespaceIndex, name.Name] = node_id
-        statistics = self._types.get((self.index.get("IA", -1), "HasStatisticComponent"))
-        self._hangs = _CHILD if statistics is None else _CHILD | {statistics}
+        self._models = _models(aspace)
+        self.worked_out: dict[Any, Any] = {}
+        """What others have made of the types and want to find again, such as a pattern to copy; by keys of theirs."""
         self._children: dict[ua.NodeId, tuple[Declaration, ...]] = {}
         self._sources: dict[ua.NodeId, tuple[ua.NodeId, ...]] = {}
         self._builtin: dict[ua.NodeId, ua.VariantType] = {}
         self._supertypes: dict[ua.NodeId, tuple[ua.NodeId, ...]] = {}
         self._interfaces: dict[ua.NodeId, tuple[ua.NodeId, ...]] = {}
         self._definitions: dict[ua.NodeId, ua.NodeId] = {}
+
+    @classmethod
+    def of(cls, aspace: AddressSpace) -> TypeSpace:
+        """The one that there is for an address space, until another model is loaded into it."""
+        known: TypeSpace | None = aspace.__dict__.get("types")
+        if known is None or known._models != _models(aspace):
+            known = aspace.__dict__["types"] = cls(aspace)
+        return known
+
+    @cached_property
+    def _types(self) -> dict[tuple[int, str], ua.NodeId]:
+        """Namespace and name of a type -> the type. Looked for when the first is asked for by its name."""
+        found: dict[tuple[int, str], ua.NodeId] = {}
+        classes: dict[Any, bool] = {}  # most nodes share one of these attributes
+        for node_id in list(self.aspace.keys()):
+            attributes = self.aspace[node_id].attributes
+            node_class = attributes[_A.NodeClass]
+            is_type = classes.get(node_class)
+            if is_type is None:
+                is_type = classes[node_class] = node_class.value.Value.Value in _TYPE_CLASSES
+            if is_type:
+                name = attributes[_A.BrowseName].value.Value.Value
+                found[name.NamespaceIndex, name.Name] = node_id
+        return found
+
+    @cached_property
+    def _hangs(self) -> frozenset[ua.NodeId]:
+        """Types of the references by which a type prescribes its children."""
+        statistics = next(iter(self._subtypes(HAS_COMPONENT, self.index.get("IA", -1), "HasStatisticComponent")), None)
+        return _CHILD if statistics is None else _CHILD | {statistics}
+
+    def _subtypes(self, above: ua.NodeId, namespace: int, name: str) -> list[ua.NodeId]:
+        found = []
+        for reference in self.aspace[above].references:
+            if reference.IsForward and reference.ReferenceTypeId == HAS_SUBTYPE:
+                if (reference.BrowseName.NamespaceIndex, reference.BrowseName.Name) == (namespace, name):
+                    found.append(reference.NodeId)
+                found += self._subtypes(reference.NodeId, namespace, name)
+        return found
 
     def qualified(self, name: QName) -> ua.QualifiedName:
         return ua.QualifiedName(name.name, self.index[name.prefix])
@@ -157,3 +192,8 @@ class TypeSpace:
                     break
             known = self._builtin[data_type] = ua.VariantType(kind)
         return known
+
+
+def _models(aspace: AddressSpace) -> list[str]:
+    """Namespaces that types may be in."""
+    return [uri for uri in namespace_array(aspace) if not is_instance_uri(uri)]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gzip
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -80,10 +82,27 @@ def test_equal_constants_of_nodes_are_one_object_and_values_are_not(loaded: tupl
     attributes = [aspace[node_id].attributes for node_id in aspace.keys()]  # noqa: SIM118
     for attribute in (A.NodeClass, A.DataType, A.WriteMask):
         held = [node[attribute] for node in attributes if attribute in node]
-        assert len({id(one.value) for one in held}) < len(held) / 10, attribute
-        assert len({id(one) for one in held}) == len(held)
-    values = [node[A.Value].value for node in attributes if A.Value in node]
+        assert len({id(one) for one in held}) < len(held) / 10, attribute
+    values = [node[A.Value] for node in attributes if A.Value in node]
     assert len({id(one) for one in values}) == len(values)
+    assert len({id(one.value) for one in values}) == len(values)
+
+
+def test_what_nodes_share_cannot_be_written_in_place(loaded: tuple[Server, loader.Loaded]) -> None:
+    aspace = loaded[0].iserver.aspace
+    attributes = aspace[ua.NodeId(ua.ObjectIds.Server, 0)].attributes
+    for attribute in (A.NodeClass, A.NodeId):
+        before = attributes[attribute].value
+        with pytest.raises(TypeError, match="others share"):
+            attributes[attribute].value = ua.DataValue(ua.Variant(0))
+        assert attributes[attribute].value is before
+    attributes[A.NodeClass].value = replace(attributes[A.NodeClass].value, ServerTimestamp=datetime.now(UTC))
+
+
+def test_each_node_says_its_own_node_id(loaded: tuple[Server, loader.Loaded]) -> None:
+    aspace = loaded[0].iserver.aspace
+    for node_id in aspace.keys():  # noqa: SIM118
+        assert aspace[node_id].attributes[A.NodeId].value.Value.Value == node_id
 
 
 def test_loading_again_changes_nothing(loaded: tuple[Server, loader.Loaded]) -> None:
@@ -167,7 +186,7 @@ BROKEN = {
 def test_a_bad_file_is_one_error_with_file_line_and_reason(bare: Server, name: str) -> None:
     content, line, reason = BROKEN[name]
     with pytest.raises(NodesetError) as caught:
-        loader.load_files(bare, [open_nodeset("user.xml", content)])
+        loader.load_files(bare.iserver.aspace, [open_nodeset("user.xml", content)])
     assert caught.value.file == "user.xml"
     assert caught.value.line == line
     assert reason in str(caught.value)
@@ -181,7 +200,7 @@ def test_a_users_own_model_is_loaded_beside_ours(bare: Server) -> None:
 
 
 def test_a_dangling_reference_is_reported(bare: Server) -> None:
-    report = loader.load_files(bare, [open_nodeset("user.xml", user_file(GOOD_OBJECT.replace("i=85", "ns=1;i=99")))])
+    report = loader.load_files(bare.iserver.aspace, [open_nodeset("user.xml", user_file(GOOD_OBJECT.replace("i=85", "ns=1;i=99")))])
     assert [target for _, _, target in report.unresolved] == ["ns=2;i=99"]
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import is_dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from asyncua import Server, ua
 
 from opcua_server import space
 from opcua_server.sources.source import Identity
+from opcua_server.space.files import Program
 
 _A = ua.AttributeIds
 
@@ -110,3 +112,51 @@ def test_machines_with_other_components_are_not_copied_from_each_other(
     less = replace(less, components=less.components[:2])
     several = space.build(server, [full, less])
     assert len(several["CNC-907"].made) < len(several["CNC-906"].made)
+
+
+SIZE = Program(size=7)
+
+
+def test_files_of_all_machines_are_alike_and_each_is_as_of_when_it_came(server: Server, machine: space.MachineSpace) -> None:
+    several = space.build(server, [replace(machine.identity, machine_id=f"CNC-90{number}") for number in (8, 9)])
+    aspace = server.iserver.aspace
+    facts = []
+    for shown in several.values():
+        begun = datetime.now(UTC)
+        asyncio.run(shown.files.show({"a.nc": SIZE, "b.nc": SIZE}))
+        for name in ("a.nc", "b.nc"):
+            one = Facts(server, shown)
+            made = [ua.NodeId(node_id, shown.node_id.NamespaceIndex) for node_id in _below(aspace, shown.files.node_of(name))]
+            one.nodes = {str(one._plain(node_id)).replace(name, "FILE"): aspace[node_id] for node_id in made}
+            rows = {node: (one.attributes(node), one.references(node)) for node in one.nodes}
+            facts.append(str(rows).replace(name, "FILE"))
+            stamps = [held.value.SourceTimestamp for node in one.nodes.values() if (held := node.attributes.get(_A.Value))]
+            assert min(stamps) >= begun  # type: ignore[type-var]
+            assert len(stamps) > 5
+    assert len(set(facts)) == 1
+
+
+def test_a_file_with_the_name_of_another_ones_part_has_a_node_of_its_own(server: Server, machine: space.MachineSpace) -> None:
+    shown = space.build(server, [replace(machine.identity, machine_id="CNC-910")])["CNC-910"]
+    aspace = server.iserver.aspace
+    asyncio.run(shown.files.show({"first.nc": SIZE, "a": SIZE}))
+    part = ua.NodeId(f"{shown.files.node_of('a').Identifier}.Size", shown.node_id.NamespaceIndex)
+    before = aspace[part]
+    asyncio.run(shown.files.show({"first.nc": SIZE, "a": SIZE, "a.Size": SIZE}))
+    assert aspace[part] is before
+    assert shown.files.node_of("a.Size") not in (part, shown.files.node_of("a"))
+    assert aspace[shown.files.node_of("a.Size")].attributes[_A.BrowseName].value.Value.Value.Name == "a.Size"  # type: ignore[union-attr]
+
+
+def _below(aspace: Any, root: ua.NodeId) -> list[str]:
+    """Texts of the NodeIds of a node and of what hangs below it."""
+    found, waiting = [], [root]
+    while waiting:
+        node_id = waiting.pop()
+        found.append(str(node_id.Identifier))
+        waiting += [
+            r.NodeId
+            for r in aspace[node_id].references
+            if r.IsForward and r.NodeId.NamespaceIndex == root.NamespaceIndex and r.NodeId.Identifier.startswith(found[-1])
+        ]
+    return found
