@@ -58,7 +58,7 @@ from opcua_server.run.results import ResultsWatch
 from opcua_server.run.schedule import Schedule
 from opcua_server.security.roles import show_permissions, show_role_set
 from opcua_server.security.server import SecureServer, make
-from opcua_server.sources.in_step import AT_ONCE, InStep
+from opcua_server.sources.in_step import InStep, at_once
 from opcua_server.sources.recording import ReplaySource, load
 from opcua_server.sources.simulated import SHIPPED, SimulatedSource, read_programs
 from opcua_server.sources.source import Source
@@ -198,7 +198,8 @@ class Plant:
             kept = functools.partial(plant.keep_now, machine_id)
             plant.machines.append(RunningMachine(machine_id, source, shown, remake, programs, states[machine_id], kept))
             offer_files(server, plant.machines[-1], shown, programs)
-        plant._together = [(plant.machines[k : k + AT_ONCE], InStep()) for k in range(0, len(plant.machines), AT_ONCE)]
+        count = at_once(plant._dt_s)
+        plant._together = [(plant.machines[k : k + count], InStep()) for k in range(0, len(plant.machines), count)]
         if settings.replay is None:  # what happened once is no state to go on from
             plant.alarms.restore({machine_id: shown.alarms for machine_id, shown in plant._spaces.items()})
         await server.guard()

@@ -73,22 +73,18 @@ def generator(seed: int, machine: int, channel: int, step: int = 0) -> np.random
     return np.random.Generator(np.random.Philox(key=_key(seed, machine), counter=[0, 0, channel, step]))
 
 
-class Index:
-    """Channels of every block as plain numbers: a list is indexed with them three times as fast as with members of an
-    enumeration."""
-
-    SPINDLE_POWER = int(Channel.SPINDLE_POWER)
-    CUT_VARIATION = int(Channel.CUT_VARIATION)
-    COOLANT_FLOW = int(Channel.COOLANT_FLOW)
-    AUXILIARY_POWER = int(Channel.AUXILIARY_POWER)
-    COLUMN_TEMPERATURE = int(Channel.COLUMN_TEMPERATURE)
-
-
 EVERY_BLOCK: Final = (
     Channel.SPINDLE_POWER, Channel.CUT_VARIATION, Channel.COOLANT_FLOW, Channel.AUXILIARY_POWER, Channel.COLUMN_TEMPERATURE,
 )  # fmt: skip
 """Channels that a machine needs also when nobody looks."""
-_OFTEN: Final = max(EVERY_BLOCK) + 1
+_THESE: Final = [int(channel) for channel in EVERY_BLOCK]
+
+
+class Index:
+    """Places of ``EVERY_BLOCK`` as plain numbers: a list is indexed with them three times as fast as with members of an
+    enumeration."""
+
+    SPINDLE_POWER, CUT_VARIATION, COOLANT_FLOW, AUXILIARY_POWER, COLUMN_TEMPERATURE = range(len(EVERY_BLOCK))
 
 
 class Noise:
@@ -104,7 +100,7 @@ class Noise:
         """Steps of the chunk of which all channels were asked for."""
         self._drawn = np.empty((0, 0))
         self._rows: list[list[float]] = []
-        """Of each step, as far as the last of ``EVERY_BLOCK``: numbers that nobody asks for are better not made objects."""
+        """Those of ``EVERY_BLOCK``, of each step: numbers that nobody asks for are better not made objects."""
 
     def at(self, step: int) -> list[float]:
         """The numbers of a step, by ``Channel``."""
@@ -126,7 +122,7 @@ class Noise:
         return row
 
     def needed(self, step: int) -> list[float]:
-        """The numbers of ``EVERY_BLOCK``, by ``Channel``: those who are not looked at draw no more than these."""
+        """The numbers of ``EVERY_BLOCK``, by ``Index``: those who are not looked at draw no more than these."""
         chunk, row = divmod(step, CHUNK)
         if chunk != self._chunk:
             often, self._looks = self._looks > CHUNK // 8, 0
@@ -146,7 +142,7 @@ class Noise:
             self._source.state = fresh
             self._normal.standard_normal(out=drawn[channel])
         self._drawn = drawn.T.copy()
-        self._rows = self._drawn[:, :_OFTEN].tolist()
+        self._rows = self._drawn[:, _THESE].tolist()
         self._chunk = chunk
 
 

@@ -12,11 +12,17 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from opcua_server.machine.fleet import Floats, Group
+from opcua_server.machine.machine import BLOCK_S
 from opcua_server.sources.simulated import SimulatedSource
 from opcua_server.sources.source import Source
 
 AT_ONCE: Final = 32
-"""Machines after whose blocks a server looks at its clients again: some 5 ms."""
+"""Blocks after which a server looks at its clients again: some 5 ms."""
+
+
+def at_once(dt_s: float) -> int:
+    """How many machines go in step that advance by ``dt_s`` at a time."""
+    return max(round(AT_ONCE * BLOCK_S / max(dt_s, BLOCK_S)), 1)
 
 
 class InStep:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nodesets.states import MachineState
-from opcua_server.sources.in_step import InStep
+from opcua_server.sources.in_step import InStep, at_once
 from opcua_server.sources.simulated import SimulatedSource
 
 from .running import DEMOS, now
@@ -46,6 +46,10 @@ def test_sources_in_step_show_what_each_shows_alone(dt_s: float, ticks: int) -> 
             assert shown(one) == shown(other)
     for one, other in zip(together, alone, strict=True):
         assert one.checkpoint() == other.checkpoint()
+
+
+def test_a_server_in_haste_has_fewer_machines_in_step_so_that_clients_wait_no_longer() -> None:
+    assert [at_once(dt_s) for dt_s in (0.02, 0.1, 0.2, 1.6, 100.0)] == [32, 32, 16, 2, 1]
 
 
 def test_commands_that_come_while_others_are_shown_are_seen_at_once_and_act_from_the_next_block_on() -> None:

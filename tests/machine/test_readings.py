@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opcua_server.machine.noise import CHUNK, EVERY_BLOCK, Channel, Noise, generator
+from opcua_server.machine.noise import CHUNK, EVERY_BLOCK, Channel, Index, Noise, generator
 from opcua_server.machine.readings import READ, ROWS, SENSORS, read
 
 
@@ -39,6 +39,7 @@ def test_noise_is_that_of_the_streams_keyed_by_seed_machine_channel_and_step(see
     expected = np.array([generator(seed, machine, channel, begin).standard_normal(CHUNK) for channel in Channel])
     for step in (CHUNK - 1, 0, 17):
         assert looked.at(begin + step) == looked.row(begin + step).tolist() == expected[:, step].tolist()
-        needed = hidden.needed(begin + step)
-        assert [needed[channel] for channel in EVERY_BLOCK] == [expected[channel, step] for channel in EVERY_BLOCK]
+        assert hidden.needed(begin + step) == [expected[channel, step] for channel in EVERY_BLOCK]
     assert hidden.row(begin + 5).tolist() == expected[:, 5].tolist()
+    for index, channel in vars(Index).items():
+        assert index.startswith("_") or EVERY_BLOCK[channel] is Channel[index]
