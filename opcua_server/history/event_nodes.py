@@ -1,7 +1,7 @@
 """What the address space says of the history of events (OPC 10000-11, 5.4): whose can be read, and what there is to ask for.
 
 notifier   HistoryRead and HistoryWrite bits of EventNotifier, HistoricalEventFilter,
-           HasHistoricalConfiguration --> HE Configuration, one for all, with the types of events that are told
+           HasHistoricalConfiguration --> HE Configuration, one for all
 Server     HistoryServerCapabilities
 """
 
@@ -15,7 +15,7 @@ from asyncua import ua
 from nodesets.space_access import References
 from opcua_server.history.nodes import HAS_CONFIGURATION, HISTORY_READ, HISTORY_WRITE, OURS, Configurations, capability, held
 from opcua_server.space.instances import Builder
-from opcua_server.space.types import HAS_PROPERTY, ORGANIZES, TypeSpace
+from opcua_server.space.types import HAS_PROPERTY, TypeSpace
 
 _A: Final = ua.AttributeIds
 _O: Final = ua.ObjectIds
@@ -37,13 +37,6 @@ FIELDS: Final = {
     "MR:ResultReadyEventType": ("Result",),
 }  # fmt: skip
 """Type -> the fields of it that most are asked for; all that an event had is kept."""
-TYPES: Final = (
-    "0:BaseEventType", "0:GeneralModelChangeEventType", "0:SemanticChangeEventType", "0:ExclusiveLevelAlarmType",
-    "0:DialogConditionType", "DI:FailureAlarmType", "DI:CheckFunctionAlarmType", "DI:OffSpecAlarmType",
-    "DI:MaintenanceRequiredAlarmType", "MT:NotificationEventType", "MT:AlertType", "JC:ISA95JobOrderStatusEventType",
-    "MR:ResultReadyEventType",
-)  # fmt: skip
-"""Types of events that machines and the Server object tell."""
 
 
 def show_events(aspace: Any, types: TypeSpace, notifiers: Iterable[Any]) -> None:
@@ -75,14 +68,13 @@ def _operands(types: TypeSpace) -> Iterable[Any]:
 
 
 def _configuration(types: TypeSpace, references: References, node_id: Any) -> Any:
-    """The "HE Configuration" of a notifier, which others share."""
+    """The "HE Configuration" of a notifier, which others share.
+
+    Its folder EventTypes stays empty: types below Objects would lead whoever looks at all values there on to what types declare,
+    which has none. HistoricalEventFilter names the types.
+    """
     builder = Configurations(types, references, "Events")
-    made = builder.instance(node_id, HAS_CONFIGURATION, ua.QualifiedName("HE Configuration", 0), _CONFIGURATION)
-    folder = builder.at(made, "0:EventTypes")
-    for kind in TYPES:
-        if _is_there(types, kind):
-            references.add(folder, ORGANIZES, types.type_id(kind))
-    return made
+    return builder.instance(node_id, HAS_CONFIGURATION, ua.QualifiedName("HE Configuration", 0), _CONFIGURATION)
 
 
 def _is_there(types: TypeSpace, kind: str) -> bool:

@@ -17,8 +17,6 @@ from cnctwin.check.services import SERVER
 BATCH: Final = 200
 MOST_NODES: Final = 200_000
 _VARIABLE, _OBJECT, _METHOD = int(ua.NodeClass.Variable), int(ua.NodeClass.Object), int(ua.NodeClass.Method)
-_TYPES: Final = frozenset({8, 16, 32, 64})
-"""NodeClasses of types."""
 _NEEDED: Final = {  # name -> NodeId of what is read as a value
     "NamespaceArray": 2255, "ServerArray": 2254, "ServiceLevel": 2267, "ServerProfileArray": 2269, "LocaleIdArray": 2271,
     "MinSupportedSampleRate": 2272, "MaxBrowseContinuationPoints": 2735, "MaxArrayLength": 11702, "MaxStringLength": 11703,
@@ -122,8 +120,7 @@ async def crawl(server: Caller) -> Crawl:
                 made.classes[node_id] = int(one.NodeClass)
                 made.names[node_id] = str(one.BrowseName.Name)
                 made.types[node_id] = one.TypeDefinition
-                if made.classes[node_id] not in _TYPES:  # a history of events lists types, and what they declare has no values
-                    waiting.append(node_id)
+                waiting.append(node_id)
     variables = [node for node, kind in made.classes.items() if kind == _VARIABLE]
     for start in range(0, len(variables), BATCH):
         await _read(server, variables[start : start + BATCH], made)

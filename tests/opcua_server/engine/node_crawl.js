@@ -5,7 +5,6 @@ const { OPCUAClient, MessageSecurityMode, SecurityPolicy, UserTokenType } = requ
 const { DataType } = require("node-opcua-variant");
 const [endpoint, folder, user, password] = process.argv.slice(2);
 const BATCH = 100, VALUE = 13, OBJECT = 1, VARIABLE = 2;
-const TYPES = new Set([8, 16, 32, 64]); // what a type declares has no values, also where a history lists the types of its events
 const ANALOG = new Set(["ns=0;i=2368", "ns=0;i=17570"]);
 
 async function references(session, nodes, referenceTypeId) {
@@ -56,11 +55,7 @@ async function main() {
   const children = new Map();
   const keys = [...nodes.keys()];
   (await references(session, keys, "i=33")).forEach((all, at) => children.set(keys[at], all.map((one) => one.nodeId.toString())));
-  while (waiting.length) {
-    for (const key of children.get(waiting.pop()) || []) {
-      if (!below.has(key) && !TYPES.has(nodes.get(key).nodeClass)) { below.add(key); waiting.push(key); }
-    }
-  }
+  while (waiting.length) for (const key of children.get(waiting.pop()) || []) if (!below.has(key)) { below.add(key); waiting.push(key); }
   const bad = [], uncertain = [], untyped = [], nulls = [], analogs = [];
   const asked = keys.flatMap((nodeId) => Array.from({ length: 22 }, (_, at) => ({ nodeId, attributeId: at + 1 })));
   (await read(session, asked)).forEach((value, at) => {
