@@ -25,6 +25,9 @@ Kind = Literal["as_is", "log", "lag", "lost_motion", "rate"]
 
 RATE_WINDOW_NS: Final = 60_000_000_000
 SLOW_ROWS: Final = 120.0
+LOST_MOTION_MM: Final = 0.002
+"""A screw that has warmed by three kelvin makes 10 um of 300 mm of travel, and where the axis stood in the last minute decides
+which part of it the slow mean has taken off."""
 MOVING_MM_MIN: Final = 300.0
 _NS_PER_MIN: Final = 60e9
 
@@ -59,7 +62,7 @@ FEATURES: Final[tuple[Feature, ...]] = (
     Feature("Spindle/VibrationKurtosis", "log", 0.1, 1),
     *(_as_is(f"Axes/{axis}/ActLoad", 0.02, 1) for axis in AXES),
     *(Feature(f"Axes/{axis}/FollowingError", "lag", 0.5, 1) for axis in AXES),
-    *(Feature(f"Axes/{axis}/MotorPos", "lost_motion", 0.0015, 1) for axis in AXES),
+    *(Feature(f"Axes/{axis}/MotorPos", "lost_motion", LOST_MOTION_MM, 1) for axis in AXES),
     # A filter fills with chips for hours and is then flushed: a fifth of the flow comes and goes on a healthy machine.
     _as_is("Coolant/Flow", 0.04, -1),
     _as_is("Coolant/Pressure", 0.015, -1),

@@ -75,16 +75,16 @@ class Detector(Protocol):
 class Threshold:
     """Turns a raw level into a score by what it was while all was well: 0 at the median, 1 at median + MARGIN (q99 - median).
 
-    The threshold is taken from rows the model has not learned from. While few rows stand behind it it is wider by (1 + YOUNG / n),
+    The threshold is taken from rows the model has not learned from. While few rows stand behind it it is wider by (1 + young / n),
     because a quantile of few rows lies too low; it goes on learning from normal rows up to ``size``.
     """
 
     MARGIN: Final = 3.0
-    YOUNG: Final = 300.0
 
-    def __init__(self, size: int, need: int, least: float) -> None:
+    def __init__(self, size: int, need: int, least: float, young: float = 300.0) -> None:
         self.need = need
         self.least = least
+        self.young = young
         self.count = 0
         self._levels: deque[float] = deque(maxlen=size)
         self._made: tuple[int, float, float] | None = None
@@ -109,7 +109,7 @@ class Threshold:
         if self._made is None or self.count - self._made[0] >= 50:
             levels = np.array(self._levels)
             middle, high = np.quantile(levels, (0.5, 0.99))
-            width = max(self.MARGIN * (high - middle), self.least) * (1.0 + self.YOUNG / self.count)
+            width = max(self.MARGIN * (high - middle), self.least) * (1.0 + self.young / self.count)
             self._made = (self.count, float(middle), float(width))
         _, middle, width = self._made
         return min(max((level - middle) / width, 0.0), MAX_SCORE)

@@ -26,6 +26,9 @@ from analytics.frames import Row
 SMOOTH: Final = 24.0
 ROWS_OF_A_MEAN: Final = 2.0 * SMOOTH - 1.0
 """Independent rows whose plain mean spreads as much as theirs of weight 1 / SMOOTH."""
+YOUNG: Final = 20.0 * ROWS_OF_A_MEAN
+"""Rows by which the threshold is young: as a spread of n rows is taken (1 + 20 / n) times as wide, so is one of n means that know
+nothing of each other. A program that was run once has shown each of its cuts in a mean or two."""
 WARM_UP: Final = 120
 ROW_CLIP: Final = 8.0
 LEAST_USUAL: Final = 0.5
@@ -54,7 +57,7 @@ class ZScoreDetector:
         self._waiting: deque[npt.NDArray[np.float32]] = deque()
         self._learned = 0
         self._usual: Row = np.full(n_features, LEAST_USUAL)
-        self._threshold = Threshold(size=KEEP, need=1, least=LEAST_WIDTH)
+        self._threshold = Threshold(size=KEEP, need=1, least=LEAST_WIDTH, young=YOUNG)
 
     def learn_one(self, sample: Sample) -> None:
         if not (sample.known and sample.settled):

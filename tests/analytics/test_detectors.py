@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -143,15 +144,35 @@ def test_the_first_rows_of_what_is_seen_seldom_weigh_less_and_many_of_them_are_f
     scores = {}
     for when in range(960):
         now = sample(rng, when)
-        # The axis moves for the first time after five minutes, once in three seconds, and lags by two spreads.
+        # The axis moves for the first time after five minutes, once in three seconds, and lags by three spreads.
         moves = when >= 600 and when % 6 == 0
-        now.valid[seldom], now.residuals[seldom] = moves, 2.0 * moves
+        now.valid[seldom], now.residuals[seldom] = moves, 3.0 * moves
         score = detector.score_one(now)
         scores[when] = score.value if score is not None else 0.0
         if scores[when] < 0.7:
             detector.learn_one(now)
     assert max(score for when, score in scores.items() if when < 600 + 6 * 8) < 0.7
     assert scores[959] > 1.0
+
+
+def test_what_minutes_have_taught_counts_less_against_a_rougher_cut_than_what_an_hour_has() -> None:
+    detector = DETECTORS["zscore"](N, 1)
+    rng = np.random.default_rng(3)
+
+    def highest(when: int) -> float:
+        """Of a cut of twenty seconds whose rows are off by one and a half spreads."""
+        cut = deepcopy(detector)
+        scores = [cut.score_one(sample(np.random.default_rng(row), when + row, 1.5)) for row in range(40)]
+        return max(score.value for score in scores if score is not None)
+
+    found = {}
+    for when in range(3601):
+        if when in (900, 3600):
+            found[when] = highest(when)
+        now = sample(rng, when)
+        detector.score_one(now)
+        detector.learn_one(now)
+    assert found[900] < 1.0 < found[3600]
 
 
 def test_limits_need_their_condition_and_a_moment() -> None:
