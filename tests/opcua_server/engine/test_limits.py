@@ -17,6 +17,7 @@ import pytest
 from asyncua import Client, ua
 from asyncua.ua.ua_binary import struct_from_binary
 
+from nodesets.sharing import FixedValue
 from opcua_server.engine import turns
 from opcua_server.engine.configuration import room as configuration
 from opcua_server.engine.contract import Limits
@@ -167,13 +168,13 @@ def test_what_may_not_be_read_or_executed_is_refused_to_everybody(bench: Bench, 
                 (signal.nodeid, ua.AttributeIds.AccessLevel, ua.Variant(0, ua.VariantType.Byte)),
                 (hold.nodeid, ua.AttributeIds.Executable, ua.Variant(False, ua.VariantType.Boolean)),
             ):
-                held = aspace.get(node_id).attributes[attribute]
-                before, held.value = held.value, ua.DataValue(value)
+                attributes = aspace.get(node_id).attributes
+                before, attributes[attribute] = attributes[attribute], FixedValue(ua.DataValue(value))
                 try:
                     with pytest.raises((ua.uaerrors.BadNotReadable, ua.uaerrors.BadNotExecutable)):
                         await (signal.read_value() if node_id == signal.nodeid else mill.call("Hold"))
                 finally:
-                    held.value = before
+                    attributes[attribute] = before
             await mill.call("Hold")
 
     run(session)
