@@ -49,6 +49,7 @@ from opcua_server.engine.subscriptions import service as subscriptions
 from opcua_server.files import room as files
 from opcua_server.files.transfer import TRANSFER_METHODS, Offer
 from opcua_server.history.historian import Historian, database_of, limits_of
+from opcua_server.history.nodes import show_aggregates
 from opcua_server.run import memory, offered, serverinfo, serverstate
 from opcua_server.run.checkpoints import Checkpoints
 from opcua_server.run.machine import RunningMachine
@@ -98,6 +99,7 @@ async def serve(settings: Settings, status: Status, *, clock: Clock | None = Non
         server = await _begin_server(settings)
         try:
             plant = await Plant.build(settings, status, clock, server, make_source, checkpoints, programs, table)
+            show_aggregates(server.iserver.aspace)
             engine = make_front(server, plant.historian(server))
             offered.take_out(server.iserver.aspace, {*engine.methods, *(method for _, method in server.rights.methods)})
             await _listen(engine, settings)

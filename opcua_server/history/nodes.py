@@ -20,9 +20,10 @@ from opcua_server.history.aggregate_words import WORDS
 from opcua_server.history.aggregates import AGGREGATES
 from opcua_server.history.annotations import nothing_said
 from opcua_server.history.archive import Tag
+from opcua_server.history.asked import DEFAULTS, takes
 from opcua_server.history.recorder import REFRESH
 from opcua_server.history.series import TICKS_PER_MS
-from opcua_server.history.service import DEFAULTS, MOST_PER_NODE, takes
+from opcua_server.history.service import MOST_PER_NODE
 from opcua_server.security.access import may_change_history
 from opcua_server.security.roles import ROLE_IDS
 from opcua_server.space.instances import Builder, wanted
@@ -33,9 +34,8 @@ _O = ua.ObjectIds
 _V = ua.VariantType
 HAS_CONFIGURATION: Final = ua.NodeId(_O.HasHistoricalConfiguration, 0)
 _CONFIGURATION: Final = ua.NodeId(_O.HistoricalDataConfigurationType, 0)
-_FOLDERS: Final = (
-    ua.NodeId(_O.HistoryServerCapabilities_AggregateFunctions, 0), ua.NodeId(_O.Server_ServerCapabilities_AggregateFunctions, 0),
-)  # fmt: skip
+_OF_HISTORIES: Final = ua.NodeId(_O.HistoryServerCapabilities_AggregateFunctions, 0)
+_OF_ALL: Final = ua.NodeId(_O.Server_ServerCapabilities_AggregateFunctions, 0)
 _OPTIONAL: Final = (
     "AggregateFunctions", "Definition", "MaxTimeInterval", "StartOfArchive", "StartOfOnlineArchive", "ServerTimestampSupported",
 )  # fmt: skip
@@ -65,7 +65,7 @@ def show(aspace: Any, types: TypeSpace, tags: Mapping[Any, Tag], oldest: Callabl
         _permit(attributes, permitted)
         kind = (tag.kind, tag.is_stepped)
         if kind not in of_kind:
-            aggregates = tuple(one.node_id for one in AGGREGATES if takes(one, tag))
+            aggregates = tuple(one.node_id for one in AGGREGATES if takes(one, tag.kind))
             key = (tag.is_stepped, aggregates)
             if key not in alike:
                 alike[key] = of_kind[kind] = _configuration(types, references, node_id, len(alike) + 1, tag, aggregates, oldest)
@@ -74,12 +74,17 @@ def show(aspace: Any, types: TypeSpace, tags: Mapping[Any, Tag], oldest: Callabl
         references.add_new(node_id, HAS_CONFIGURATION, of_kind[kind], True)
         references.add_new(of_kind[kind], HAS_CONFIGURATION, node_id, False)
     for aggregate in AGGREGATES:
-        said = held(ua.LocalizedText(WORDS[aggregate.name], "en"), _V.LocalizedText)
-        aspace[ua.NodeId(aggregate.node_id, 0)].attributes[_A.Description] = said
-    for folder in _FOLDERS:
-        for aggregate in AGGREGATES:
-            references.add(folder, ORGANIZES, ua.NodeId(aggregate.node_id, 0))
+        references.add(_OF_HISTORIES, ORGANIZES, ua.NodeId(aggregate.node_id, 0))
     _capabilities(aspace, has_data=bool(tags))
+
+
+def show_aggregates(aspace: Any) -> None:
+    """Say what is worked out, if not of a history then of monitored items."""
+    references = References(aspace)
+    for aggregate in AGGREGATES:
+        node_id = ua.NodeId(aggregate.node_id, 0)
+        aspace[node_id].attributes[_A.Description] = held(ua.LocalizedText(WORDS[aggregate.name], "en"), _V.LocalizedText)
+        references.add(_OF_ALL, ORGANIZES, node_id)
 
 
 def show_annotations(aspace: Any, types: TypeSpace, tags: Mapping[Any, Tag]) -> dict[Any, tuple[Tag, AttributeValue]]:

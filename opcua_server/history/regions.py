@@ -143,7 +143,7 @@ def _class_of(bound: Bound) -> int:
 
 
 def _number(bound: Bound | None) -> float:
-    return 0.0 if bound is None or bound.value is None or isinstance(bound.value, str) else float(bound.value)
+    return float(bound.value) if bound is not None and isinstance(bound.value, int | float) else 0.0
 
 
 def _numbers(values: NDArray[Any]) -> NDArray[np.float64]:

@@ -25,11 +25,11 @@ from cnctwin.wire.scalars import ua
 from opcua_server.engine import ranges
 from opcua_server.engine.contract import Core, Request, Service, ServiceFault
 from opcua_server.history import encoding, intervals, raw
-from opcua_server.history.aggregates import ANNOTATION_COUNT, BY_NODE, Aggregate
+from opcua_server.history.aggregates import ANNOTATION_COUNT
 from opcua_server.history.annotations import Annotations, tag_of_annotations
 from opcua_server.history.archive import Archive, Tag
+from opcua_server.history.asked import DEFAULTS, aggregate_of, configuration_of
 from opcua_server.history.blocks import BlockError
-from opcua_server.history.bounds import Configuration
 from opcua_server.history.changes import Changes, Outcome
 from opcua_server.history.event_changes import EventChanges
 from opcua_server.history.events import EventHistory
@@ -45,8 +45,6 @@ MOST_PER_NODE: Final = 10_000
 """Values of one node in a response, where the client sets no limit."""
 MOST_PER_RESPONSE: Final = 100_000
 """Values of all nodes together, in 3 MB."""
-_NUMBERS: Final = frozenset({"Double", "Int32", "UInt16", "UInt32", "Byte"})
-DEFAULTS: Final = Configuration()
 Result = tuple[int, bytes, Job | None]
 
 
@@ -225,31 +223,18 @@ class History:
         return RawJob(tag, asked, count, left, timestamps, bounds)
 
     def _processed(self, tag: Tag, details: Any, kind: Any, timestamps: int) -> Job:
-        aggregate = BY_NODE.get(kind.Identifier) if kind.NamespaceIndex == 0 else None
-        if aggregate is None:
-            raise ServiceFault(_C.BadAggregateNotSupported, "There is no such aggregate")
-        if not takes(aggregate, tag):
-            raise ServiceFault(_C.BadAggregateNotSupported, f"There is no {aggregate.name} of values of type {tag.kind}")
+        aggregate = aggregate_of(kind, tag.kind)
         start, end = to_ticks(details.StartTime), to_ticks(details.EndTime)
         length_ms = float(details.ProcessingInterval)
         if start == end or not 0 <= length_ms < math.inf or 0 < length_ms < 1:
             raise ServiceFault(_C.BadInvalidArgument, "Start and end differ, and a ProcessingInterval is 0, or 1 ms and more")
         length = round(min(length_ms * TICKS_PER_MS, 1 << 62))
-        configuration = self._configuration(details.AggregateConfiguration)
+        configuration = configuration_of(details.AggregateConfiguration)
         configuration = replace(configuration, stepped=tag.is_stepped and not aggregate.is_sloped)
         if not intervals.count(start, end, length):
             raise ServiceFault(_C.BadInvalidArgument)
         said = tag_of_annotations(tag) if aggregate.node_id == ANNOTATION_COUNT else None
         return ProcessedJob(tag, aggregate, start, end, length, configuration, self._seen(), self._now(), timestamps, said)
-
-    @staticmethod
-    def _configuration(given: Any) -> Configuration:
-        if given is None or given.UseServerCapabilitiesDefaults:
-            return DEFAULTS
-        good, bad = int(given.PercentDataGood), int(given.PercentDataBad)
-        if good > 100 or bad > 100 or good < 100 - bad:
-            raise ServiceFault(_C.BadAggregateConfigurationRejected)
-        return Configuration(bool(given.TreatUncertainAsBad), bad, good, bool(given.UseSlopedExtrapolation))
 
     # Update -------------------------------------------------------------------------------------------------------------
 
@@ -297,13 +282,6 @@ class History:
         except (StoreError, BlockError) as error:
             _logger.warning("history %s: cannot be changed: %s", self._archive.database.name, error)
             raise ServiceFault(_C.BadDataUnavailable) from error
-
-
-def takes(aggregate: Aggregate, tag: Tag) -> bool:
-    """Whether an aggregate makes sense of a tag's type."""
-    if aggregate.takes == "all":
-        return True
-    return tag.kind in _NUMBERS or (aggregate.takes == "states" and tag.kind == "Boolean")
 
 
 def _results(results: list[tuple[int, bytes, bytes]]) -> bytes:

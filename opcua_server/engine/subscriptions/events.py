@@ -22,7 +22,10 @@ from opcua_server.security.audit import SERVER
 _logger = logging.getLogger(__name__)
 _HAS_SUBTYPE: Final = ua.NodeId(45, 0)
 _HAS_PROPERTY: Final = ua.NodeId(46, 0)
+_HAS_CONFIGURATION: Final = ua.NodeId(56, 0)
 _NUMBER: Final = ua.NodeId(26, 0)
+_SIMPLE: Final = frozenset(range(1, 16))
+"""Built-in types that a variable may have as its data type, from Boolean to ByteString."""
 _BASE_EVENT: Final = ua.NodeId(2041, 0)
 _AUDIT_EVENT: Final = ua.NodeId(2052, 0)
 AT_ONCE: Final = 100
@@ -145,11 +148,32 @@ class EventHub:
     def is_numeric(self, node_id: Any) -> bool:
         return self.is_subtype(self._attribute(node_id, ua.AttributeIds.DataType), _NUMBER)
 
+    def scalar_type(self, slot: Any) -> Any:
+        """VariantType of the single values that a variable has; None where it has others, or of different types."""
+        variant = slot.value.Value
+        if variant is not None and variant.VariantType.value:
+            return None if isinstance(variant.Value, list | tuple) else variant.VariantType
+        kind, rank = (self._attribute(slot.node_id, one) for one in (ua.AttributeIds.DataType, ua.AttributeIds.ValueRank))
+        is_built_in = kind is not None and not kind.NamespaceIndex and kind.Identifier in _SIMPLE
+        return ua.VariantType(kind.Identifier) if is_built_in and rank == -1 else None
+
+    def is_stepped(self, node_id: Any, kind: Any) -> bool:
+        """Whether a value holds until the next one: as its historical configuration says, otherwise when it is no floating point
+        number."""
+        for reference in self._references(node_id, _HAS_CONFIGURATION):
+            for child in self._references(reference.NodeId, _HAS_PROPERTY):
+                if child.BrowseName.Name == "Stepped":
+                    return bool(self._attribute(child.NodeId, ua.AttributeIds.Value))
+        return kind not in (ua.VariantType.Double, ua.VariantType.Float)
+
+    def _references(self, node_id: Any, kind: Any) -> Iterable[Any]:
+        node = self._core.aspace.get(node_id)
+        return [r for r in node.references if r.IsForward and r.ReferenceTypeId == kind] if node is not None else []
+
     def range_of(self, node_id: Any) -> tuple[float, float] | None:
         """EURange of an AnalogItem, in its unit; None where it has none that makes a deadband."""
-        node = self._core.aspace.get(node_id)
-        for reference in node.references if node is not None else ():
-            if reference.IsForward and reference.ReferenceTypeId == _HAS_PROPERTY and reference.BrowseName.Name == "EURange":
+        for reference in self._references(node_id, _HAS_PROPERTY):
+            if reference.BrowseName.Name == "EURange":
                 value = self._attribute(reference.NodeId, ua.AttributeIds.Value)
                 if isinstance(value, ua.Range) and value.High > value.Low:
                     return float(value.Low), float(value.High)

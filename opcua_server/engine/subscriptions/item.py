@@ -2,7 +2,8 @@
 
 plain     Reporting, queue of one, no filter, no links: no state of its own but "not yet told"; the panel does the rest
           on a column also with a longer queue: what is older than the column's value is in a backlog (backlog.py)
-queued    everything else that watches values: filter and queue of its own, fed by the shared feed
+queued    everything else that watches values: filter and queue of its own, fed by the shared feed; where the filter is an
+          aggregate, it keeps the samples, and what is queued is worked out of them (aggregated.py)
 events    queue of encoded event fields
 """
 
@@ -66,7 +67,8 @@ class Item:
         self.interval_ms = 0.0
         self.queue_size = 1
         self.discard_oldest = True
-        self.change = UNFILTERED
+        self.change: Any = UNFILTERED
+        """DataChange, or Aggregation."""
         self.query: EventQuery | None = None
         self.sampler: Sampler | None = None
         self.feed: Feed | None = None
@@ -135,6 +137,7 @@ class Item:
 
     def detach(self) -> None:
         """Stop, and forget what was queued."""
+        self.change.stop()
         if self.feed is not None and self.sampler is not None:
             self.feed.listeners.pop(self, None)
             self.sampler.release(self.feed)
@@ -168,6 +171,12 @@ class Item:
         if self.queue is not None and self.change.passes(value):
             # Encoded now: the feed holds these bytes for everybody until its next change.
             self.queue.put((value, feed.encoded(self.timestamps)))
+            self._told()
+
+    def offer_worked_out(self, value: Any, encoded: bytes) -> None:
+        """The value of an aggregate."""
+        if self.queue is not None:
+            self.queue.put((value, encoded))
             self._told()
 
     def offer_event(self, content: bytes, is_condition: bool = False) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import struct
 from typing import Any, Final
 
@@ -12,23 +11,17 @@ from opcua_server.engine.attributes import may_read
 from opcua_server.engine.contract import Request, ServiceFault
 from opcua_server.engine.ranges import parse
 from opcua_server.engine.subscriptions import revise
-from opcua_server.engine.subscriptions.filters import EventQuery, check
 from opcua_server.engine.subscriptions.item import DISABLED, NO_LINKS, REPORTING, SAMPLING, Item
 from opcua_server.engine.subscriptions.personal import PersonalSlot
-from opcua_server.engine.subscriptions.queues import UNFILTERED, DataChange, percent_deadband
+from opcua_server.engine.subscriptions.queues import UNFILTERED
 from opcua_server.engine.subscriptions.ranged import RangedSlot
 from opcua_server.engine.subscriptions.subscription import Subscription
+from opcua_server.engine.subscriptions.wanted import EVENT_NOTIFIER, VALUE, size_of, wanted
 from opcua_server.engine.turns import Turn
 
 _C: Final = ua.StatusCodes
-_DataChangeFilter: Final = ua.uaprotocol_auto.DataChangeFilter  # what is decoded; ua.DataChangeFilter is derived from it
-_EVENT_NOTIFIER, _VALUE = 12, 13
 _QUEUED_PER_SESSION: Final = 200_000
 """Entries that all queues of a session may promise together."""
-_FILTER_TERMS_PER_SESSION: Final = 20_000
-"""Fields and operands of the event filters of all its items together, a kilobyte each."""
-_NUMBERS: Final = frozenset(range(2, 12))
-"""Built-in types a deadband can be applied to."""
 
 
 class ItemServices:
@@ -44,12 +37,12 @@ class ItemServices:
         timestamps = _timestamps(asked.TimestampsToReturn)
         subscription.touch()
         made, turn = [], Turn()
-        for wanted in asked.ItemsToCreate:
+        for one in asked.ItemsToCreate:
             if turn.is_over:
                 await turn.rest()
                 subscription = hub.owned(request, asked.SubscriptionId)
             try:
-                result = self._create(request, subscription, wanted, timestamps)
+                result = self._create(request, subscription, one, timestamps)
             except ServiceFault as fault:
                 request.answer.reasons.fault(len(made), fault)
                 result = _made(ua.MonitoredItemCreateResult, fault.status, result=getattr(fault, "result", None))
@@ -57,16 +50,16 @@ class ItemServices:
         subscription.changed_items()
         return _all_of(made)
 
-    def _create(self, request: Request, subscription: Subscription, wanted: Any, timestamps: int) -> Any:
+    def _create(self, request: Request, subscription: Subscription, asked: Any, timestamps: int) -> Any:
         hub = self._hub
         if subscription.owner.item_count() >= hub.limits.items_per_session:
             raise ServiceFault(_C.BadTooManyMonitoredItems)
-        mode = _mode(wanted.MonitoringMode)
-        target, parameters = wanted.ItemToMonitor, wanted.RequestedParameters
+        mode = _mode(asked.MonitoringMode)
+        target, parameters = asked.ItemToMonitor, asked.RequestedParameters
         role = request.session.role if request.session is not None else None
         if not may_read(hub.core.rights, target.NodeId, target.AttributeId, role):
             raise ServiceFault(_C.BadUserAccessDenied)
-        is_event = target.AttributeId == _EVENT_NOTIFIER
+        is_event = target.AttributeId == EVENT_NOTIFIER
         slot = self._slot(request, subscription, target, is_event)
         item = Item(subscription, subscription.next_item, slot, parameters.ClientHandle, mode, timestamps)
         result = self._apply(item, parameters)
@@ -81,7 +74,7 @@ class ItemServices:
         hub = self._hub
         encoding = target.DataEncoding
         if encoding is not None and encoding.Name:
-            if target.AttributeId != _VALUE:
+            if target.AttributeId != VALUE:
                 raise ServiceFault(_C.BadDataEncodingInvalid)
             if encoding.NamespaceIndex != 0 or encoding.Name != "Default Binary":
                 raise ServiceFault(_C.BadDataEncodingUnsupported)
@@ -100,79 +93,21 @@ class ItemServices:
     def _apply(self, item: Item, parameters: Any) -> Any:
         """Take over the requested parameters; the filter result, or None. Raises ServiceFault before anything is changed."""
         hub = self._hub
-        is_event = item.slot.attribute == _EVENT_NOTIFIER
-        wanted = parameters.Filter
-        result: Any = None
-        query, change = None, UNFILTERED
-        if is_event:
-            if not isinstance(wanted, ua.EventFilter):
-                raise ServiceFault(_C.BadEventFilterInvalid)
-            status, result = check(wanted, hub.events.has_type)
-            if status:
-                fault = ServiceFault(status)
-                fault.result = result  # type: ignore[attr-defined]
-                raise fault
-            query = EventQuery(wanted, hub.events.is_subtype)
-            self._bound_filters(item, query)
-        elif isinstance(wanted, _DataChangeFilter):
-            change = self._data_change(item.slot, wanted)
-        elif wanted is not None and not _is_null(wanted):
-            if isinstance(wanted, ua.AggregateFilter):
-                raise ServiceFault(_C.BadMonitoredItemFilterUnsupported)
-            raise ServiceFault(_C.BadFilterNotAllowed if isinstance(wanted, ua.EventFilter) else _C.BadMonitoredItemFilterInvalid)
-        publishing_ms = item.subscription.terms.interval_ms
-        interval = 0.0 if is_event else revise.sampling_interval(parameters.SamplingInterval, publishing_ms)
-        if interval == 0 and getattr(item.slot, "is_live", False):
-            interval = 100.0  # a value that is made when it is asked for has to be asked
+        is_event = item.slot.attribute == EVENT_NOTIFIER
+        found = wanted(hub, item, parameters)
         is_known = item.number in item.subscription.items
         before = item.queue_size if is_known else 0
         left = _QUEUED_PER_SESSION - sum(one.promised for one in item.subscription.owner.subscriptions.values()) + before
-        item.subscription.terms_of_filters += _size(query) - (_size(item.query) if is_known else 0)
+        item.subscription.terms_of_filters += found.size - (size_of(item) if is_known else 0)
         item.handle = parameters.ClientHandle
-        item.query, item.change = query, change if item.queue is None else change.anew()
-        item.interval_ms = interval
+        item.change.stop()
+        item.query, item.change = found.query, found.change if item.queue is None else found.change.anew()
+        item.interval_ms = found.interval_ms
         item.queue_size = revise.queue_size(parameters.QueueSize, is_event, left)
         item.subscription.promised += item.queue_size - before
         item.discard_oldest = bool(parameters.DiscardOldest)
-        item.sampler = None if is_event else hub.sampler(interval)
-        return result
-
-    @staticmethod
-    def _bound_filters(item: Item, query: EventQuery) -> None:
-        """Filters of a session are bounded all together: each of ten thousand items could have a long one."""
-        held = sum(one.terms_of_filters for one in item.subscription.owner.subscriptions.values())
-        if item.number in item.subscription.items:
-            held -= _size(item.query)
-        if held + query.size > _FILTER_TERMS_PER_SESSION:
-            raise ServiceFault(_C.BadTooManyMonitoredItems)
-
-    def _data_change(self, slot: Any, wanted: Any) -> DataChange:
-        trigger = wanted.Trigger
-        if int(trigger) not in (0, 1, 2):
-            raise ServiceFault(_C.BadMonitoredItemFilterInvalid)
-        if wanted.DeadbandType == 0:
-            return DataChange(int(trigger))
-        if wanted.DeadbandType not in (1, 2):
-            raise ServiceFault(_C.BadDeadbandFilterInvalid)
-        if slot.attribute != _VALUE:
-            raise ServiceFault(_C.BadFilterNotAllowed)
-        value = wanted.DeadbandValue
-        if not math.isfinite(value) or value < 0 or (wanted.DeadbandType == 2 and value > 100):
-            raise ServiceFault(_C.BadDeadbandFilterInvalid)
-        if not self._is_number(slot):
-            raise ServiceFault(_C.BadFilterNotAllowed)
-        if wanted.DeadbandType == 2:
-            low_high = self._hub.events.range_of(slot.node_id)
-            if low_high is None:
-                raise ServiceFault(_C.BadMonitoredItemFilterUnsupported)
-            value = percent_deadband(value, *low_high)
-        return DataChange(int(trigger), value)
-
-    def _is_number(self, slot: Any) -> bool:
-        variant = slot.value.Value
-        if variant is not None and variant.VariantType.value:
-            return variant.VariantType.value in _NUMBERS
-        return bool(self._hub.events.is_numeric(slot.node_id))
+        item.sampler = None if is_event else hub.sampler(found.interval_ms)
+        return found.result
 
     # Modify, mode, triggering, delete --------------------------------------------------------------------------------
 
@@ -182,17 +117,17 @@ class ItemServices:
         timestamps = _timestamps(asked.TimestampsToReturn)
         subscription.touch()
         made, turn = [], Turn()
-        for wanted in asked.ItemsToModify:
+        for one in asked.ItemsToModify:
             if turn.is_over:
                 await turn.rest()
                 subscription = self._hub.owned(request, asked.SubscriptionId)
-            item = subscription.items.get(wanted.MonitoredItemId)
+            item = subscription.items.get(one.MonitoredItemId)
             if item is None:
                 request.answer.reasons.note(len(made), _C.BadMonitoredItemIdInvalid)
                 made.append(encode(_made(ua.MonitoredItemModifyResult, _C.BadMonitoredItemIdInvalid)))
                 continue
             try:
-                result = self._modify(item, wanted.RequestedParameters, timestamps)
+                result = self._modify(item, one.RequestedParameters, timestamps)
             except ServiceFault as fault:
                 request.answer.reasons.fault(len(made), fault)
                 result = _made(ua.MonitoredItemModifyResult, fault.status, result=getattr(fault, "result", None))
@@ -346,7 +281,8 @@ class ItemServices:
             self._hub.events.remove(item)
         item.subscription.items.pop(item.number, None)
         item.subscription.promised -= item.queue_size
-        item.subscription.terms_of_filters -= _size(item.query)
+        item.subscription.terms_of_filters -= size_of(item)
+        item.change = UNFILTERED
         item.subscription.removed(item)
 
     def _bound(self, operations: Any) -> None:
@@ -402,14 +338,10 @@ def _mode(mode: Any) -> int:
     return int(mode)
 
 
-def _timestamps(wanted: Any) -> int:
-    if int(wanted) not in (0, 1, 2, 3):
+def _timestamps(asked: Any) -> int:
+    if int(asked) not in (0, 1, 2, 3):
         raise ServiceFault(_C.BadTimestampsToReturnInvalid)
-    return int(wanted)
-
-
-def _is_null(wanted: Any) -> bool:
-    return isinstance(wanted, ua.ExtensionObject) and wanted.TypeId.is_null()
+    return int(asked)
 
 
 def _made(kind: Any, status: int, item: Item | None = None, result: Any = None) -> Any:
@@ -427,10 +359,6 @@ def _made(kind: Any, status: int, item: Item | None = None, result: Any = None) 
 def _all_of(made: list[bytes]) -> bytes:
     """Results, encoded, and no DiagnosticInfos, as both services answer."""
     return b"".join((struct.pack("<i", len(made)), *made, struct.pack("<i", 0)))
-
-
-def _size(query: EventQuery | None) -> int:
-    return query.size if query is not None else 0
 
 
 def results(request: Request, statuses: list[int]) -> bytes:

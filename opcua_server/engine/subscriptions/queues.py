@@ -88,9 +88,17 @@ class DataChange:
     deadband: float | None = None
     last: Any = None
 
+    @property
+    def size(self) -> int:
+        """As a term of the filters of a session: none that counts."""
+        return 0
+
     def anew(self) -> DataChange:
         """The same filter, for an item that judges by it: it has seen nothing."""
         return DataChange(self.trigger, self.deadband)
+
+    def stop(self) -> None:
+        """Its item watches no longer. Nothing is under way here."""
 
     def passes(self, value: Any) -> bool:
         """Whether a sample is a change against the last one that passed; it is then the last one."""

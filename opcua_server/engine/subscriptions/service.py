@@ -17,6 +17,7 @@ from cnctwin.wire import DecodingError
 from cnctwin.wire.scalars import ua
 from opcua_server.engine.contract import Core, Handover, Request, Service, ServiceFault, Session
 from opcua_server.engine.subscriptions import calls, revise
+from opcua_server.engine.subscriptions.calculations import BEAT_MS, Calculations
 from opcua_server.engine.subscriptions.events import EventHub
 from opcua_server.engine.subscriptions.feeds import Sampler
 from opcua_server.engine.subscriptions.items import ItemServices, results
@@ -64,6 +65,7 @@ class Hub:
         self.samplers: dict[float, Sampler] = {}
         self.events = EventHub(core)
         self.items = ItemServices(self)
+        self.calculations = Calculations(ticks_now, self._calculate)
         self._rhythm: Rhythm[Any] = Rhythm()
         self._timer: asyncio.TimerHandle | None = None
         self._armed_us = 0
@@ -127,6 +129,14 @@ class Hub:
                 self._rhythm.add(found, round(interval_ms * 1000), _SAMPLE, _now_us())
                 self._arm()
         return found
+
+    def _calculate(self, is_needed: bool) -> None:
+        beat_us = round(BEAT_MS * 1000)
+        if is_needed:
+            self._rhythm.add(self.calculations, beat_us, _SAMPLE, _now_us())
+            self._arm()
+        else:
+            self._rhythm.remove(self.calculations, beat_us, _SAMPLE)
 
     def settle(self) -> None:
         """Give up samplers that nobody uses any more."""

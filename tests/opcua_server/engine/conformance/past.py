@@ -85,6 +85,7 @@ class Past:
 
         def services(core: Core) -> list[Service]:
             tags, types = self.tags(node), TypeSpace(core.aspace)
+            nodes.show_aggregates(core.aspace)
             nodes.show(core.aspace, types, tags, lambda: to_ticks(FIVE))
             events = EventHistory(self.archive, [SERVER], core.subscriptions.events)
             event_nodes.show_events(core.aspace, types, [SERVER])

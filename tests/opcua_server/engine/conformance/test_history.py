@@ -381,6 +381,8 @@ def test_the_address_space_says_what_has_a_history_and_how_it_is_kept(plant: Pla
         assert {name for name in shown if name.startswith(kinds) and shown[name]} == {f"{name}Capability" for name in can}
         offered = await below(capabilities["AggregateFunctions"], 35)
         assert set(offered) == {one.name for one in AGGREGATES}
+        everywhere = await below(ua.NodeId(ua.ObjectIds.Server_ServerCapabilities_AggregateFunctions), 35)
+        assert everywhere == offered, "also where there is no history: monitored items have them too"
         said = await call.read(*(ua.ReadValueId(node_id, ids.Description) for node_id in offered.values()))
         texts = {one.Value.Value.Text for one in said}
         assert len(texts) == len(AGGREGATES), "each says what it is (OPC 10000-13, 4.2.2.2)"

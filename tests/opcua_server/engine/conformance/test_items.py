@@ -174,7 +174,6 @@ def test_what_stays_within_a_deadband_is_not_told(
         ("Double", 13, data_change(1, ABSOLUTE, float("nan")), "BadDeadbandFilterInvalid"),
         ("Double", 13, data_change(1, 9, 1.0), "BadDeadbandFilterInvalid"),
         ("Double", 13, ua.EventFilter(), "BadFilterNotAllowed"),
-        ("Double", 13, ua.AggregateFilter(), "BadMonitoredItemFilterUnsupported"),
     ],
 )
 def test_filters_that_cannot_be_are_refused(plant: Plant, name: str, attribute: int, wanted: Any, status: str) -> None:

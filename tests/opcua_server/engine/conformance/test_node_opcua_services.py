@@ -283,6 +283,32 @@ def test_subscriptions_are_revised_and_published(node: NodeOpcua) -> None:
     assert node.ask("Publish", subscriptionAcknowledgements=[]) == "BadNoSubscription"
 
 
+def test_aggregates_of_monitored_items(node: NodeOpcua, plant: Plant) -> None:
+    defaults = {"$": "AggregateConfiguration", "useServerCapabilitiesDefaults": True}
+
+    def asked(number: int, ms: float) -> dict[str, Any]:
+        given = {"aggregateType": {"$node": f"i={number}"}, "processingInterval": ms, "aggregateConfiguration": defaults}
+        return {"$": "AggregateFilter", "startTime": when(0), **given}
+
+    number = subscribe(node)
+    results = monitor(
+        node, number,
+        (read_id("Count"), {"clientHandle": 1, "queueSize": 20, "filter": asked(2347, 200)}),
+        (read_id("Count"), {"clientHandle": 2, "filter": asked(2345, 200)}),
+        (read_id("Count"), {"clientHandle": 3, "filter": asked(2342, -1)}),
+        (read_id("Text"), {"clientHandle": 4, "filter": asked(2342, 200)}),
+    )  # fmt: skip
+    assert statuses(results) == ["Good", "BadAggregateNotSupported", "BadMonitoredItemFilterInvalid", "BadAggregateNotSupported"]
+    revised = results[0]["filterResult"]
+    assert (revised["revisedProcessingInterval"], revised["revisedAggregateConfiguration"]["percentDataGood"]) == (200, 100)
+    plant.show("Count", 3, 12, 7)
+    seen: list[tuple[int, Any, str]] = []
+    while (1, 12) not in [one[:2] for one in seen]:
+        seen += gather(node, 1)
+    assert {one[0] for one in seen} == {1}
+    end(node, number)
+
+
 def test_items_queue_filter_and_trigger(node: NodeOpcua, plant: Plant) -> None:
     number = subscribe(node, requestedMaxKeepAliveCount=1)
     ten_percent = {"$": "DataChangeFilter", "trigger": 1, "deadbandType": 2, "deadbandValue": 10}
