@@ -226,7 +226,7 @@ class Plant:
     async def run(self) -> None:
         """Step all machines for ever, every period."""
         while True:
-            await asyncio.sleep(self._schedule.wait_s(self._clock.steady_s()))
+            await self._server.columns.ticks.pause(self._schedule.wait_s(self._clock.steady_s()))
             await self.tick()
             self._tell()
 
@@ -235,11 +235,12 @@ class Plant:
         tick = self._schedule.take(self._clock.steady_s(), self._clock.wall_ns())
         if tick.clock_stepped_ns:
             _logger.warning("the clock was set by %+.1f s; source times follow it", tick.clock_stepped_ns / 1e9)
-        for those, in_step in self._together:
-            in_step.ahead([source for machine in those if (source := machine.source) is not None], self._dt_s)
-            for machine in those:
-                await asyncio.sleep(0)
-                await machine.step(self._dt_s, tick, self._clock.steady_s())
+        with self._server.columns.ticks.one():
+            for those, in_step in self._together:
+                in_step.ahead([source for machine in those if (source := machine.source) is not None], self._dt_s)
+                for machine in those:
+                    await asyncio.sleep(0)
+                    await machine.step(self._dt_s, tick, self._clock.steady_s())
         await asyncio.sleep(0)
         for machine_id in self._results.lost(self._clock.steady_s()):
             self._spaces[machine_id].set_results_status(UNCERTAIN_LAST_USABLE)

@@ -125,13 +125,14 @@ def bench_engine(server: Any, columns: Columns, folder: Path, port: int, users: 
     return engine_of(server, columns, port, LIMITS, own=_own(pki, "urn:bench"), trust=trust, users=users, rights=rights())
 
 
-async def ticking(source: Source, count: int, rate_hz: float) -> None:
+async def ticking(source: Source, columns: Columns, count: int, rate_hz: float) -> None:
     """Ticks as the product's machines have them: at a steady rate, shortly before the moments at which the engine samples."""
     schedule = Schedule.before_publishing(1.0 / rate_hz, time.monotonic(), time.time_ns())
     while True:
-        await asyncio.sleep(schedule.wait_s(time.monotonic()))
+        await columns.ticks.pause(schedule.wait_s(time.monotonic()))
         schedule.take(time.monotonic(), time.time_ns())
-        source.write(count)
+        with columns.ticks.one():
+            source.write(count)
 
 
 async def main(folder: Path, variables: int, port: int) -> None:
@@ -154,7 +155,7 @@ async def main(folder: Path, variables: int, port: int) -> None:
         if order == "role":
             users.role = "Analytics" if words[0] == "Analytics" else "Engineer"
         elif order == "tick":
-            ticks = asyncio.create_task(ticking(source, int(words[0]), float(words[1])))
+            ticks = asyncio.create_task(ticking(source, columns, int(words[0]), float(words[1])))
         say("ok")
     await engine.stop()
 

@@ -15,8 +15,9 @@ CLOCK_STEP_NS: Final = 1_000_000_000
 """The wall clock was set when it is this far from where it should be; slower changes are followed by both clocks."""
 
 LEAD: Final = 0.25
-LEAD_S: Final = 0.025
-"""How long before: this share of a period, and no more than this. Hundreds of machines take a while to step."""
+LEAD_S: Final = 0.005
+"""How long before the moments of subscriptions: this share of a period, and no more than this, which is more than clocks of
+event loops are wrong by. They wait for a tick that takes longer (subscriptions/ticks.py)."""
 
 
 @dataclass(frozen=True, slots=True)

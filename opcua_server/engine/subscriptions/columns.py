@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from cnctwin.wire import encode
 from cnctwin.wire.scalars import to_datetime, ua
 from opcua_server.engine.subscriptions.backlog import Keeper
+from opcua_server.engine.subscriptions.ticks import Ticks
 
 SOURCE, SERVER, BOTH, NEITHER = range(4)
 """TimestampsToReturn (OPC 10000-4, 7.40)."""
@@ -267,6 +268,7 @@ class Columns:
 
     def __init__(self) -> None:
         self.changes = Changes()
+        self.ticks = Ticks()
         self._places: dict[Any, tuple[Column, int]] = {}
 
     def add(self, kind: ua.VariantType, node_ids: Sequence[Any]) -> Column:

@@ -17,6 +17,7 @@ from cnctwin.wire import DecodingError
 from cnctwin.wire.scalars import ua
 from opcua_server.engine.contract import Core, Handover, Request, Service, ServiceFault, Session
 from opcua_server.engine.subscriptions import calls, revise
+from opcua_server.engine.subscriptions.beat import Beat
 from opcua_server.engine.subscriptions.calculations import BEAT_MS, Calculations
 from opcua_server.engine.subscriptions.events import EventHub
 from opcua_server.engine.subscriptions.feeds import Sampler
@@ -25,7 +26,6 @@ from opcua_server.engine.subscriptions.panel import Panels
 from opcua_server.engine.subscriptions.personal import look_again
 from opcua_server.engine.subscriptions.publishing import ACKNOWLEDGED, BAD_SESSION_CLOSED, NEVER_S, Desk
 from opcua_server.engine.subscriptions.regular import Regular
-from opcua_server.engine.subscriptions.rhythm import Rhythm
 from opcua_server.engine.subscriptions.subscription import Subscription
 from opcua_server.security.access import may_configure
 
@@ -66,9 +66,7 @@ class Hub:
         self.events = EventHub(core)
         self.items = ItemServices(self)
         self.calculations = Calculations(ticks_now, self._calculate)
-        self._rhythm: Rhythm[Any] = Rhythm()
-        self._timer: asyncio.TimerHandle | None = None
-        self._armed_us = 0
+        self._beat = Beat(core.columns.ticks, self._serve)
         self._next_id = 1
         self.made = 0
         """How many subscriptions there were."""
@@ -77,41 +75,25 @@ class Hub:
 
     def start(self) -> None:
         self.events.start()
-        self._rhythm.add("requests", 1_000_000, _SWEEP, _now_us())
-        self._arm()
+        self._beat.add("requests", 1_000_000, _SWEEP)
+        self._beat.start(asyncio.get_running_loop())
 
     def stop(self) -> None:
         self.events.stop()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._beat.stop()
         for subscription in list(self.subscriptions.values()):
             self.delete(subscription)
 
-    def _arm(self) -> None:
-        due = self._rhythm.next_us
-        if due is None or (self._timer is not None and self._armed_us <= due):
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        loop = asyncio.get_running_loop()
-        self._armed_us = due
-        # Whole ms, up: loops count in them, and one that is woken a moment too early would ask again and again until it is time.
-        self._timer = loop.call_later(max(0, -((_now_us() - due) // 1_000)) / 1_000, self._beat)
-
-    def _beat(self) -> None:
-        self._timer = None
-        for order, keys in self._rhythm.due(_now_us()):
-            if order == _SAMPLE:
-                for sampler in keys:
-                    sampler.sample()
-            elif order == _PUBLISH:
-                self._publish(keys)
-            else:
-                now = time.monotonic()
-                for desk in self.desks.values():
-                    desk.expire(now)
-        self._arm()
+    def _serve(self, order: int, keys: list[Any]) -> None:
+        if order == _SAMPLE:
+            for sampler in keys:
+                sampler.sample()
+        elif order == _PUBLISH:
+            self._publish(keys)
+        else:
+            now = time.monotonic()
+            for desk in self.desks.values():
+                desk.expire(now)
 
     def _publish(self, subscriptions: list[Subscription]) -> None:
         now, ticks = time.monotonic(), ticks_now()
@@ -126,17 +108,15 @@ class Hub:
         if found is None:
             found = self.samplers[interval_ms] = Sampler(interval_ms, self.changes)
             if interval_ms:
-                self._rhythm.add(found, round(interval_ms * 1000), _SAMPLE, _now_us())
-                self._arm()
+                self._beat.add(found, round(interval_ms * 1000), _SAMPLE)
         return found
 
     def _calculate(self, is_needed: bool) -> None:
         beat_us = round(BEAT_MS * 1000)
         if is_needed:
-            self._rhythm.add(self.calculations, beat_us, _SAMPLE, _now_us())
-            self._arm()
+            self._beat.add(self.calculations, beat_us, _SAMPLE)
         else:
-            self._rhythm.remove(self.calculations, beat_us, _SAMPLE)
+            self._beat.remove(self.calculations, beat_us, _SAMPLE)
 
     def settle(self) -> None:
         """Give up samplers that nobody uses any more."""
@@ -144,7 +124,7 @@ class Hub:
             if sampler.is_idle:
                 del self.samplers[interval]
                 if interval:
-                    self._rhythm.remove(sampler, round(interval * 1000), _SAMPLE)
+                    self._beat.remove(sampler, round(interval * 1000), _SAMPLE)
 
     # Sessions --------------------------------------------------------------------------------------------------------
 
@@ -210,7 +190,7 @@ class Hub:
             self.items.drop(item)
         self.subscriptions.pop(subscription.number, None)
         self.owners.pop(subscription.number, None)
-        self._rhythm.remove(subscription, round(subscription.terms.interval_ms * 1000), _PUBLISH)
+        self._beat.remove(subscription, round(subscription.terms.interval_ms * 1000), _PUBLISH)
         subscription.owner.remove(subscription)
         self.settle()
 
@@ -232,8 +212,7 @@ class Hub:
         self.owners[number] = _identity(request)
         desk.add(made)
         self.made += 1
-        self._rhythm.add(made, round(terms.interval_ms * 1000), _PUBLISH, _now_us())
-        self._arm()
+        self._beat.add(made, round(terms.interval_ms * 1000), _PUBLISH)
         return ua.CreateSubscriptionResult(number, terms.interval_ms, terms.lifetime, terms.keep_alive)
 
     def _terms(self, request: Request, asked: Any) -> Any:
@@ -247,12 +226,11 @@ class Hub:
 
     def modify(self, request: Request, asked: Any) -> Any:
         found = self.owned(request, asked.SubscriptionId)
-        self._rhythm.remove(found, round(found.terms.interval_ms * 1000), _PUBLISH)
+        self._beat.remove(found, round(found.terms.interval_ms * 1000), _PUBLISH)
         found.terms = terms = self._terms(request, asked)
         found.tally["ModifyCount"] += 1
-        self._rhythm.add(found, round(terms.interval_ms * 1000), _PUBLISH, _now_us())
+        self._beat.add(found, round(terms.interval_ms * 1000), _PUBLISH)
         found.touch()
-        self._arm()
         return ua.ModifySubscriptionResult(terms.interval_ms, terms.lifetime, terms.keep_alive)
 
     def set_publishing_mode(self, request: Request, asked: Any) -> bytes:
@@ -376,10 +354,6 @@ def _identity(request: Request) -> tuple[Any, ...]:
     """Who owns a subscription. An anonymous client without a certificate is nobody, and can take over nothing."""
     session = request.session
     return (None, None) if session is None else (session.user, session.certificate)
-
-
-def _now_us() -> int:
-    return time.monotonic_ns() // 1000
 
 
 def services(core: Core) -> list[Service]:
