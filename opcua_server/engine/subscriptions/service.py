@@ -6,7 +6,6 @@ services(core)  ->  rows of the table;  one Hub per engine:  desks (per session)
 from __future__ import annotations
 
 import asyncio
-import operator
 import struct
 import time
 from collections import Counter
@@ -26,13 +25,15 @@ from opcua_server.engine.subscriptions.panel import Panels
 from opcua_server.engine.subscriptions.personal import look_again
 from opcua_server.engine.subscriptions.publishing import ACKNOWLEDGED, BAD_SESSION_CLOSED, NEVER_S, Desk
 from opcua_server.engine.subscriptions.regular import Regular
-from opcua_server.engine.subscriptions.subscription import Subscription
+from opcua_server.engine.subscriptions.subscription import Subscription, Terms
 from opcua_server.security.access import may_configure
 
 _C: Final = ua.StatusCodes
-_SAMPLE, _PUBLISH, _SWEEP = range(3)
+_SAMPLE: Final = 0
+_PUBLISH: Final = range(1, 257)
+"""The order of what is due at one moment: a publishing cycle comes by its priority, the highest of 255 first."""
+_SWEEP: Final = 257
 _KEY: Final = "subscriptions"
-_priority: Final = operator.attrgetter("terms.priority")
 _EPOCH_TICKS: Final = 116_444_736_000_000_000
 
 
@@ -88,7 +89,7 @@ class Hub:
         if order == _SAMPLE:
             for sampler in keys:
                 sampler.sample()
-        elif order == _PUBLISH:
+        elif order in _PUBLISH:
             self._publish(keys)
         else:
             now = time.monotonic()
@@ -97,9 +98,9 @@ class Hub:
 
     def _publish(self, subscriptions: list[Subscription]) -> None:
         now, ticks = time.monotonic(), ticks_now()
-        for subscription in sorted(subscriptions, key=_priority, reverse=True):
+        for subscription in subscriptions:
             desk: Desk = subscription.owner
-            if subscription.number in self.subscriptions and not desk.cycle(subscription, now, ticks):
+            if not subscription.is_deleted and not desk.cycle(subscription, now, ticks):
                 desk.notices.append((subscription.number, subscription.close_with(_C.BadTimeout, ticks)))
                 self.delete(subscription)
 
@@ -188,9 +189,10 @@ class Hub:
     def delete(self, subscription: Subscription) -> None:
         for item in list(subscription.items.values()):
             self.items.drop(item)
+        subscription.is_deleted = True
         self.subscriptions.pop(subscription.number, None)
         self.owners.pop(subscription.number, None)
-        self._beat.remove(subscription, round(subscription.terms.interval_ms * 1000), _PUBLISH)
+        self._beat.remove(subscription, *_cycles(subscription.terms))
         subscription.owner.remove(subscription)
         self.settle()
 
@@ -212,7 +214,7 @@ class Hub:
         self.owners[number] = _identity(request)
         desk.add(made)
         self.made += 1
-        self._beat.add(made, round(terms.interval_ms * 1000), _PUBLISH)
+        self._beat.add(made, *_cycles(terms))
         return ua.CreateSubscriptionResult(number, terms.interval_ms, terms.lifetime, terms.keep_alive)
 
     def _terms(self, request: Request, asked: Any) -> Any:
@@ -226,10 +228,10 @@ class Hub:
 
     def modify(self, request: Request, asked: Any) -> Any:
         found = self.owned(request, asked.SubscriptionId)
-        self._beat.remove(found, round(found.terms.interval_ms * 1000), _PUBLISH)
+        self._beat.remove(found, *_cycles(found.terms))
         found.terms = terms = self._terms(request, asked)
         found.tally["ModifyCount"] += 1
-        self._beat.add(found, round(terms.interval_ms * 1000), _PUBLISH)
+        self._beat.add(found, *_cycles(terms))
         found.touch()
         return ua.ModifySubscriptionResult(terms.interval_ms, terms.lifetime, terms.keep_alive)
 
@@ -348,6 +350,11 @@ class Hub:
         count = self.desk(request).cancel(asked.RequestHandle)
         self.core.audit.cancelled(request, asked.RequestHandle)
         return ua.CancelResult(count)
+
+
+def _cycles(terms: Terms) -> tuple[int, int]:
+    """Interval in us and order of publishing cycles."""
+    return round(terms.interval_ms * 1000), _PUBLISH[-1] - terms.priority
 
 
 def _identity(request: Request) -> tuple[Any, ...]:

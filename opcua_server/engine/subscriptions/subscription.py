@@ -48,7 +48,7 @@ class Subscription:
     # Hundreds of them are served in a tick, each with nothing of it in the processor's caches: in slots it lies together.
     __slots__ = (
         "_changes", "_cursor", "_fresh", "_has_sent", "_next", "_panel", "_panels", "_pending", "_quiet", "_retained",
-        "enabled", "items", "messages", "next_item", "notifications", "number", "owner", "promised", "ready",
+        "enabled", "is_deleted", "items", "messages", "next_item", "notifications", "number", "owner", "promised", "ready",
         "sent", "tally", "terms", "terms_of_filters", "without_request",
     )  # fmt: skip
 
@@ -56,6 +56,7 @@ class Subscription:
         self.number = number
         self.terms = terms
         self.enabled = enabled
+        self.is_deleted = False
         self.items: dict[int, Item] = {}
         self.ready: dict[Item, None] = {}
         """Queued items with something to report."""

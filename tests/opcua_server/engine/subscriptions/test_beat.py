@@ -13,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opcua_server.engine.subscriptions.beat import EARLY_US, PATIENCE_S, Beat
+from opcua_server.engine.subscriptions.service import _cycles
+from opcua_server.engine.subscriptions.subscription import Terms
 from opcua_server.engine.subscriptions.ticks import Ticks
 
 PERIOD_US = 100_000
@@ -72,6 +74,19 @@ def test_without_ticks_groups_are_served_at_their_moments(hand: Hand) -> None:
     hand.beat.add("slow", 3 * PERIOD_US, 0)
     hand.go_to(3 * PERIOD_US + 1)
     assert hand.served == [(100_000, "one"), (200_000, "one"), (300_000, "slow"), (300_000, "one")]
+
+
+def test_at_one_moment_the_higher_priority_goes_first_whatever_the_interval(hand: Hand) -> None:
+    def order(priority: int) -> int:
+        return _cycles(Terms(100.0, 50, 5, 0, priority))[1]
+
+    hand.beat.add("highest", 2 * PERIOD_US, order(255))
+    hand.beat.add("lowest", 2 * PERIOD_US, order(0))
+    hand.beat.add("high", PERIOD_US, order(200))
+    hand.beat.add("sampler", 2 * PERIOD_US, 0)
+    hand.beat.remove("one", PERIOD_US, 1)
+    hand.go_to(2 * PERIOD_US)
+    assert [key for moment, key in hand.served if moment == 2 * PERIOD_US] == ["sampler", "highest", "high", "lowest"]
 
 
 def test_a_tick_serves_what_is_due_next_to_it_and_the_timer_does_not_wake_for_it_again(hand: Hand) -> None:
