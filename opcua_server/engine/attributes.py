@@ -205,6 +205,8 @@ class Attributes:
         role = session.role if session is not None else None
         if not may_read(self._rights, node_id, attribute, role):
             return failed(_C.BadUserAccessDenied)
+        if getattr(slot, "is_passing", False) and self._values.passing.hides(node_id, session):
+            return failed(_C.BadUserAccessDenied)
         value = slot.value
         if value is None:
             return failed(_C.BadAttributeIdInvalid)
@@ -225,7 +227,8 @@ class Attributes:
         elif attribute == int(_A.UserAccessLevel):
             if node_id in self._rights.private and not may_configure(role):
                 return ua.Variant(0, variant.VariantType)
-            if not self._is_writable(node_id) or not may_write(role, node_id in self._rights.results):
+            may = may_configure(role) if node_id in self._rights.switches else may_write(role, node_id in self._rights.results)
+            if not may or not (self._is_writable(node_id) or node_id in self._rights.switches):
                 value = int(value) & ~(1 << int(ua.AccessLevel.CurrentWrite))
             if not may_change_history(role):
                 value = int(value) & ~(1 << int(ua.AccessLevel.HistoryWrite))
@@ -280,6 +283,20 @@ class Attributes:
             self._rewrites.learn(raw, items)
         return struct.pack(f"<i{len(statuses)}Ii", len(statuses), *statuses, 0)
 
+    def _switch(self, request: Request, node: Any, held: Any, item: Any, now: datetime) -> int:
+        """What administrators turn on and off."""
+        session = request.session
+        if session is None or not may_configure(session.role):
+            _audit.warning("write %s by %s: refused", item.NodeId.to_string(), request.peer)
+            raise ServiceFault(_C.BadUserAccessDenied)
+        if item.IndexRange:
+            raise ServiceFault(_C.BadIndexRangeNoData)
+        if item.Value.StatusCode is not None and not item.Value.StatusCode.is_good():
+            raise ServiceFault(_C.BadWriteNotSupported)
+        self._fits.check(node, item.Value.Value)
+        put(held, ua.DataValue(item.Value.Value, ua.StatusCode(), now, now))
+        return int(_C.Good)
+
     def _tell_of_results(self, request: Request, machines: set[str]) -> None:
         if self._rights.on_results is not None:
             for machine_id in machines:
@@ -290,7 +307,8 @@ class Attributes:
 
     def _before(self, item: Any) -> Any:
         """The DataValue of what may be written before it is, for the audit."""
-        node = self._aspace.get(item.NodeId) if self._is_writable(item.NodeId) else None
+        may_be = self._is_writable(item.NodeId) or item.NodeId in self._rights.switches
+        node = self._aspace.get(item.NodeId) if may_be else None
         held = node.attributes.get(ATTRIBUTES.get(item.AttributeId)) if node is not None else None
         return held.value if held is not None else None
 
@@ -305,6 +323,8 @@ class Attributes:
         if item.AttributeId != VALUE:
             raise ServiceFault(_C.BadNotWritable, "Of a node, its value at most is written")
         is_result = item.NodeId in self._rights.results
+        if item.NodeId in self._rights.switches:
+            return self._switch(request, node, held, item, now)
         if not self._is_writable(item.NodeId):
             level = node.attributes[_A.AccessLevel].value.Value.Value
             raise ServiceFault(_C.BadUserAccessDenied if int(level) & 2 else _C.BadNotWritable)

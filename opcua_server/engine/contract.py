@@ -220,6 +220,8 @@ class Core(Protocol):
     """Closes the channels of clients whose certificates no longer get in."""
     sessions: dict[bytes, Session]
     """By encoded authentication token; activated or not."""
+    sessions_by_id: dict[Any, Session]
+    """The same by the UUID of their SessionId."""
     tally: Any
     """Tally: what is counted for diagnostics."""
     clock: Callable[[], float]

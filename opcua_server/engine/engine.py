@@ -107,13 +107,14 @@ class Engine:
             users, self.limits, discovery, clock, self.complain, self.audit, strict=strict, certificate_user=certificate_user
         )
         self.sessions: dict[bytes, Session] = self._sessions.by_token
+        self.sessions_by_id: dict[Any, Session] = self._sessions.by_id
         self.tally = self._sessions.tally
         self.attributes = Attributes(self.values, rights, self.limits, self.methods, self.audit)
         rows = [
             *discovery.services(),
             *self._sessions.services(),
             *self.attributes.services(),
-            *View(self.aspace, self.limits).services(),
+            *View(self.values, self.limits).services(),
             *Methods(self.aspace, rights, self.limits, self.methods, self.audit).services(),
         ]
         for room in rooms:

@@ -12,6 +12,7 @@ from cnctwin.wire.scalars import ua
 from opcua_server.engine import services
 from opcua_server.engine.contract import Bytes
 from opcua_server.engine.reasons import NOT_ASKED, NotAsked
+from opcua_server.engine.tally import SECURITY
 
 _C = ua.StatusCodes
 EPOCH_TICKS: Final = 116_444_736_000_000_000
@@ -115,6 +116,7 @@ class Reply:
             self.connection.engine.tally.refused(self.kind, status)
             if self.session is not None:
                 self.session.refusals[self.kind] += 1
+                self.session.unauthorized += status in SECURITY
         self.send(services.SERVICE_FAULT, b"", status=status)
 
 

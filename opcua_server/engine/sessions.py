@@ -88,6 +88,8 @@ class OpenSession(Session):
     """Request type -> how many there were, without those in ``regular``."""
     refusals: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
     """Request type -> how many were answered with a ServiceFault."""
+    unauthorized: int = 0
+    """Requests that were answered with a ServiceFault for what the client is or may not."""
     regular: int = 0
     """Publish requests that came as the one before."""
 
@@ -102,7 +104,7 @@ def _uris(certificate: bytes) -> tuple[str, ...]:
 
 
 class Sessions:
-    """All sessions. ``by_token``: encoded AuthenticationToken -> session."""
+    """All sessions. ``by_token``: encoded AuthenticationToken -> session; ``by_id``: UUID of the SessionId -> session."""
 
     def __init__(
         self,
@@ -117,6 +119,7 @@ class Sessions:
         certificate_user: CertificateUser | None = None,
     ) -> None:
         self.by_token: dict[bytes, Session] = {}
+        self.by_id: dict[Any, Session] = {}
         self._users = users
         self._limits = limits
         self._discovery = discovery
@@ -191,6 +194,7 @@ class Sessions:
             result.ServerSignature.Signature = channel.policy.sign(channel.own.key, signed)
         result.MaxRequestMessageSize = self._limits.message_bytes
         self.by_token[session.token] = session
+        self.by_id[session.session_id.Identifier] = session
         connection.sessions[session.token] = session
         return session, result
 
@@ -390,6 +394,7 @@ class Sessions:
             return
         session.is_closed = True
         self.by_token.pop(session.token, None)
+        self.by_id.pop(session.session_id.Identifier, None)
         self._audit.session_ended(session, why)
         if session.connection is not None:
             session.connection.sessions.pop(session.token, None)

@@ -9,7 +9,7 @@ from cnctwin.wire.scalars import ua
 _C = ua.StatusCodes
 _OPENING: Final = frozenset({461, 467})
 """CreateSession, ActivateSession."""
-_SECURITY: Final = frozenset(
+SECURITY: Final = frozenset(
     int(code)
     for code in (
         _C.BadUserAccessDenied, _C.BadIdentityTokenRejected, _C.BadIdentityTokenInvalid, _C.BadUserSignatureInvalid,
@@ -37,7 +37,7 @@ class Tally:
         """A request was answered with a ServiceFault."""
         if request_type in _OPENING:
             self.rejected_sessions += 1
-            self.security_rejected_sessions += status in _SECURITY
+            self.security_rejected_sessions += status in SECURITY
         else:
             self.rejected_requests += 1
-            self.security_rejected_requests += status in _SECURITY
+            self.security_rejected_requests += status in SECURITY

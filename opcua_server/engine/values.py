@@ -19,6 +19,7 @@ from cnctwin.wire import encoder
 from cnctwin.wire.encode import to_ticks
 from cnctwin.wire.scalars import ua
 from opcua_server.engine.contract import ServiceFault
+from opcua_server.engine.passing import NOTHING, Passing
 from opcua_server.engine.subscriptions.columns import Columns, ColumnSlot
 
 _C = ua.StatusCodes
@@ -123,6 +124,13 @@ class AttributeSlot:
             self.held.__dict__.pop("slot", None)
 
 
+class PassingSlot(AttributeSlot):
+    """Of a node that comes and goes; everybody has one of their own."""
+
+    __slots__ = ()
+    is_passing = True
+
+
 class Values:
     """Slots of an address space, made when they are first asked for."""
 
@@ -130,13 +138,15 @@ class Values:
         """``columns``: the live variables that are rows of numpy columns."""
         self.aspace = aspace
         self.columns = columns or Columns()
+        self.passing: Passing = NOTHING
+        """Nodes that are not in the address space, as they come and go."""
         self._slots: dict[tuple[Any, int], AttributeSlot] = {}
 
     def slot(self, node_id: Any, attribute: int = VALUE) -> AttributeSlot | ColumnSlot:
         """The slot of a readable attribute. Raises ServiceFault: BadNodeIdUnknown, BadAttributeIdInvalid, BadNotReadable."""
         node = self.aspace.get(node_id)
         if node is None:
-            raise ServiceFault(_C.BadNodeIdUnknown)
+            return self._passing(node_id, attribute)
         held = node.attributes.get(ATTRIBUTES.get(attribute))
         if held is None or (held.value is None and held.value_callback is None):
             raise ServiceFault(_C.BadAttributeIdInvalid)
@@ -157,6 +167,15 @@ class Values:
                 held.value = stamped(held.value)  # a constant that was never written is known to be so from now on
             known = self._slots[(node.nodeid, attribute)] = AttributeSlot(node.nodeid, attribute, held)
         return known
+
+    def _passing(self, node_id: Any, attribute: int) -> AttributeSlot:
+        node = self.passing.node(node_id)
+        if node is None:
+            raise ServiceFault(_C.BadNodeIdUnknown)
+        held = node.attributes.get(ATTRIBUTES.get(attribute))
+        if held is None:
+            raise ServiceFault(_C.BadAttributeIdInvalid)
+        return PassingSlot(node_id, attribute, held)
 
 
 def failed(status: int) -> Any:

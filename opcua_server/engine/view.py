@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import secrets
 import struct
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from cnctwin.wire import encoder
 from cnctwin.wire.encode import node_id_bytes
 from cnctwin.wire.scalars import ua
-from opcua_server.engine.contract import Limits, Request, Service, ServiceFault
+from opcua_server.engine.contract import Limits, Request, Service, ServiceFault, Session
 from opcua_server.engine.turns import Turn
+from opcua_server.engine.values import Values
 
 _C = ua.StatusCodes
 _NULL_STRING: Final = b"\xff\xff\xff\xff"
@@ -59,10 +61,11 @@ class ReferenceTypes:
 
 
 class View:
-    """The view services over one address space."""
+    """The view services over one address space, and over the nodes that come and go beside it."""
 
-    def __init__(self, aspace: Any, limits: Limits) -> None:
-        self._aspace = aspace
+    def __init__(self, values: Values, limits: Limits) -> None:
+        self._values = values
+        self._aspace = aspace = values.aspace
         self._limits = limits
         self._types = ReferenceTypes(aspace)
         self._answers: dict[tuple[Any, ...], tuple[Any, int, list[bytes]]] = {}
@@ -106,7 +109,7 @@ class View:
 
     def _result(self, request: Request, place: int, one: Any, limit: int, made: set[bytes]) -> bytes:
         try:
-            references = self._references(one)
+            references = self._references(one, request.session)
         except ServiceFault as fault:
             request.answer.reasons.fault(place, fault)
             return struct.pack("<IiI", fault.status, -1, 0)
@@ -135,25 +138,44 @@ class View:
         shown = references[start:end]
         return b"".join([struct.pack("<Ii", 0, len(point)), point, _COUNT(len(shown)), *shown])
 
-    def _references(self, one: Any) -> list[bytes]:
+    def _references(self, one: Any, session: Session | None) -> list[bytes]:
         """The encoded references of a node that a BrowseDescription asks for. Raises ServiceFault."""
         node = self._aspace.get(one.NodeId)
         if node is None:
-            raise ServiceFault(_C.BadNodeIdUnknown)
+            return self._chosen(one, self._passing(one.NodeId, session))
         direction = int(one.BrowseDirection)
         if direction not in (0, 1, 2):
             raise ServiceFault(_C.BadBrowseDirectionInvalid)
         key = (one.NodeId, direction, one.ReferenceTypeId, one.IncludeSubtypes, int(one.NodeClassMask), int(one.ResultMask))
         known = self._answers.get(key)
-        if known is not None and known[0] is node.references and known[1] == len(node.references):
-            return known[2]
+        if known is None or known[0] is not node.references or known[1] != len(node.references):
+            if len(self._answers) >= MAX_ANSWERS:
+                self._answers.clear()
+            known = self._answers[key] = (node.references, len(node.references), self._chosen(one, node.references))
+        if one.NodeId in self._values.passing.places:
+            return known[2] + self._chosen(one, self._values.passing.more(one.NodeId, session))
+        return known[2]
+
+    def _passing(self, node_id: Any, session: Session | None) -> list[Any]:
+        """References of a node that comes and goes. Raises ServiceFault where it does not, or is not for who asks."""
+        passing = self._values.passing
+        node = passing.node(node_id)
+        if node is None or passing.hides(node_id, session):
+            raise ServiceFault(_C.BadNodeIdUnknown)
+        return [one for one in node.references if one.NodeId in self._aspace or not passing.hides(one.NodeId, session)]
+
+    def _chosen(self, one: Any, references: Iterable[Any]) -> list[bytes]:
+        """Those that a BrowseDescription asks for, encoded. Raises ServiceFault."""
+        direction = int(one.BrowseDirection)
+        if direction not in (0, 1, 2):
+            raise ServiceFault(_C.BadBrowseDirectionInvalid)
         kinds: frozenset[Any] | None = None
         if not one.ReferenceTypeId.is_null():
             below = self._types.below(one.ReferenceTypeId)
             kinds = below if one.IncludeSubtypes else frozenset((one.ReferenceTypeId,))
         classes, mask = int(one.NodeClassMask), int(one.ResultMask)
         found = []
-        for reference in node.references:
+        for reference in references:
             if direction != 2 and reference.IsForward != (direction == 0):
                 continue
             if kinds is not None and reference.ReferenceTypeId not in kinds:
@@ -161,9 +183,6 @@ class View:
             if classes and not classes & int(reference.NodeClass):
                 continue
             found.append(encode_reference(reference, mask))
-        if len(self._answers) >= MAX_ANSWERS:
-            self._answers.clear()
-        self._answers[key] = (node.references, len(node.references), found)
         return found
 
     def browse_next(self, request: Request, params: Any) -> bytes:
@@ -195,7 +214,7 @@ class View:
             if turn.is_over:
                 await turn.rest()
             try:
-                targets = self._follow(path)
+                targets = self._follow(path, request.session)
                 parts.append(struct.pack("<Ii", 0, len(targets)))
                 for node_id in targets:
                     parts += (node_id_bytes(node_id), b"\xff\xff\xff\xff")
@@ -205,10 +224,9 @@ class View:
         parts.append(_COUNT(0))
         return b"".join(parts)
 
-    def _follow(self, path: Any) -> list[Any]:
+    def _follow(self, path: Any, session: Session | None) -> list[Any]:
         elements = path.RelativePath.Elements
-        if path.StartingNode not in self._aspace:
-            raise ServiceFault(_C.BadNodeIdUnknown)
+        self._all_references(path.StartingNode, session)
         if not elements:
             raise ServiceFault(_C.BadNothingToDo, "The path is empty")
         if len(elements) > MAX_ELEMENTS:
@@ -224,8 +242,7 @@ class View:
                 kinds = below if element.IncludeSubtypes else frozenset((element.ReferenceTypeId,))
             found: dict[Any, None] = {}
             for node_id in here:
-                node = self._aspace.get(node_id)
-                for reference in node.references if node is not None else ():
+                for reference in self._all_references(node_id, session):
                     if (
                         reference.BrowseName.Name == name.Name
                         and reference.BrowseName.NamespaceIndex == name.NamespaceIndex
@@ -240,12 +257,22 @@ class View:
             here = list(found)
         return here
 
-    def register(self, _request: Request, params: Any) -> bytes:
+    def _all_references(self, node_id: Any, session: Session | None) -> Sequence[Any]:
+        """Raises ServiceFault where there is no such node."""
+        node = self._aspace.get(node_id)
+        if node is None:
+            return self._passing(node_id, session)
+        if node_id in self._values.passing.places:
+            return [*node.references, *self._values.passing.more(node_id, session)]
+        return node.references  # type: ignore[no-any-return]
+
+    def register(self, request: Request, params: Any) -> bytes:
         """The ids as they are: a lookup by any of them costs the same."""
         nodes = params.NodesToRegister
         self._bounded(nodes, self._limits.nodes_per_read)
-        if any(node_id not in self._aspace for node_id in nodes):
-            raise ServiceFault(_C.BadNodeIdUnknown)
+        for node_id in nodes:
+            if node_id not in self._aspace:
+                self._passing(node_id, request.session)
         return b"".join([_COUNT(len(nodes)), *(node_id_bytes(node_id) for node_id in nodes)])
 
     def unregister(self, _request: Request, params: Any) -> bytes:

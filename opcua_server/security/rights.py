@@ -34,6 +34,8 @@ class Rights:
     user_writable: set[ua.NodeId] = field(default_factory=set)
     """UserWritable of NC programs: false for those who may not change them."""
     operator_methods: set[ua.NodeId] = field(default_factory=set)
+    switches: set[ua.NodeId] = field(default_factory=set)
+    """What administrators turn on and off."""
 
     def add_machine(
         self, machine_id: str, methods: Mapping[Method, tuple[ua.NodeId, ua.NodeId]], results: Iterable[ua.NodeId]

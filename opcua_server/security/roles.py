@@ -94,6 +94,9 @@ def show_permissions(aspace: Any, rights: Rights) -> None:
     plate = _rows(lambda role: _P.Write if may_write(role, is_result=False) else 0)
     for node_id in rights.plate:
         _attach(aspace, node_id, plate)
+    switches = _rows(lambda role: _P.Write if may_configure(role) else 0)
+    for node_id in rights.switches:
+        _attach(aspace, node_id, switches)
     allowed = _P.Browse | _P.Read | _P.ReadRolePermissions
     private, admin = (_shown([_row(ROLE_IDS["Admin"], rows)]) for rows in (allowed, allowed | _P.Call))
     for node_id in rights.private:

@@ -26,12 +26,13 @@ if TYPE_CHECKING:
 class Backlog:
     """Encoded values of one item that are older than the one in its column; ``size`` is the item's queue without that one."""
 
-    __slots__ = ("entries", "size")
+    __slots__ = ("entries", "overflows", "size")
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.entries: deque[tuple[bytes, bool]] = deque()
         """With whether values before it were lost."""
+        self.overflows = 0
 
     def put(self, encoded: bytes) -> None:
         self.entries.append((encoded, False))
@@ -49,6 +50,7 @@ class Backlog:
     def _shorten(self) -> None:
         entries = self.entries
         while len(entries) > self.size:
+            self.overflows += 1
             entries.popleft()
             if entries:
                 entries[0] = (entries[0][0], True)

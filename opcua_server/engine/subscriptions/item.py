@@ -112,6 +112,18 @@ class Item:
             return self.rows, self.slot.row, self.handle, self.timestamps
         return self.feed, -1, self.handle, self.timestamps
 
+    @property
+    def overflows(self) -> int:
+        """How often values were lost since it was attached; events have a counter of their own."""
+        if self.query is not None:
+            return 0
+        return (self.queue.overflows if self.queue is not None else 0) + (self.backlog.overflows if self.backlog is not None else 0)
+
+    def forget_overflows(self) -> None:
+        for one in (self.queue, self.backlog):
+            if one is not None and self.query is None:
+                one.overflows = 0
+
     def attach(self) -> None:
         """Start to watch. The current value is the first notification (OPC 10000-4, 5.13.1.2)."""
         if self.mode == DISABLED:
@@ -137,6 +149,8 @@ class Item:
 
     def detach(self) -> None:
         """Stop, and forget what was queued."""
+        if self.overflows:
+            self.subscription.tally["MonitoringQueueOverflowCount"] += self.overflows
         self.change.stop()
         if self.feed is not None and self.sampler is not None:
             self.feed.listeners.pop(self, None)
@@ -152,6 +166,7 @@ class Item:
         """Have a backlog of the queue's size, or none where one value is all there is."""
         if self.queue_size == 1:
             if self.backlog is not None:
+                self.subscription.tally["MonitoringQueueOverflowCount"] += self.backlog.overflows
                 self.rows.keeper.remove(self)
                 self.backlog = None
         elif self.backlog is None:

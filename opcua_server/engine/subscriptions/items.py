@@ -79,7 +79,9 @@ class ItemServices:
             if encoding.NamespaceIndex != 0 or encoding.Name != "Default Binary":
                 raise ServiceFault(_C.BadDataEncodingUnsupported)
         slot = hub.core.values.slot(target.NodeId, target.AttributeId)
-        if hub.core.attributes.depends_on_user(target.NodeId, target.AttributeId):
+        if getattr(slot, "is_passing", False) and hub.core.values.passing.hides(target.NodeId, request.session):
+            raise ServiceFault(_C.BadUserAccessDenied)
+        if getattr(slot, "is_passing", False) or hub.core.attributes.depends_on_user(target.NodeId, target.AttributeId):
             slot = PersonalSlot(slot, subscription, hub.core, request.security)
         if is_event:
             notifier = slot.value.Value.Value if slot.value.Value is not None else 0

@@ -199,6 +199,13 @@ class Subscription:
         self._quiet += 1
         return not self._has_sent or self._quiet >= self.terms.keep_alive
 
+    def count_anew(self) -> None:
+        """Its counters begin at 0."""
+        self.tally.clear()
+        self.messages = self.notifications = 0
+        for item in self.items.values():
+            item.forget_overflows()
+
     def touch(self) -> None:
         """The client has shown that it is there."""
         self.without_request = 0

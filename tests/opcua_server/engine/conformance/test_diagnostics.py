@@ -105,3 +105,159 @@ def test_nobody_else_sees_who_is_connected(plant: Plant) -> None:
             assert len(plant.engine.sessions) >= 2
 
     run(plant, act, "Engineer")
+
+
+# Objects of sessions -------------------------------------------------------------------------------------------------
+
+SESSIONS_SUMMARY = ua.NodeId(3706)
+SESSION_TYPE, HIERARCHICAL, HAS_COMPONENT = ua.NodeId(2029), ua.NodeId(33), ua.NodeId(47)
+
+
+async def below(call: Caller, node_id: ua.NodeId, direction: int = 0) -> dict[str, Any]:
+    """Browse name -> reference, hierarchical ones."""
+    wanted = ua.BrowseDescription(node_id, ua.BrowseDirection(direction), HIERARCHICAL, True, 0, 63)
+    done = await call("Browse", NodesToBrowse=[wanted], View=ua.ViewDescription())
+    (result,) = done if isinstance(done, list) else done.Results
+    result.StatusCode.check()
+    return {one.BrowseName.Name: one for one in result.References}
+
+
+async def objects(call: Caller) -> dict[str, Any]:
+    found = await below(call, SESSIONS_SUMMARY)
+    return {name: one for name, one in found.items() if one.TypeDefinition == SESSION_TYPE}
+
+
+async def follow(call: Caller, node_id: ua.NodeId, *names: str) -> Any:
+    elements = [ua.RelativePathElement(HIERARCHICAL, False, True, ua.QualifiedName(name, 0)) for name in names]
+    done = await call("TranslateBrowsePathsToNodeIds", BrowsePaths=[ua.BrowsePath(node_id, ua.RelativePath(elements))])
+    (result,) = done if isinstance(done, list) else done.Results
+    return result.Targets[0].TargetId if result.StatusCode.is_good() else result.StatusCode.name
+
+
+def test_each_session_has_an_object_as_long_as_it_is_there(plant: Plant) -> None:
+    async def act(call: Caller) -> None:
+        nodes = plant.do(lambda: len(plant.engine.aspace._nodes))
+        async with calling(plant, "Viewer") as other:
+            made = await other.subscribe(50.0, Priority=9)
+            await other.monitor(made, monitored("Count"))
+            await other.read(item("Count"))
+            (name,) = [one for one in await objects(call) if one.startswith("Viewer")]
+            reference = (await objects(call))[name]
+            children = await below(call, reference.NodeId)
+            assert set(children) == {
+                "SessionDiagnostics", "SessionSecurityDiagnostics", "SubscriptionDiagnosticsArray", "CurrentRoleIds",
+            }  # fmt: skip
+            assert set(await below(call, reference.NodeId, 1)) == {"SessionsDiagnosticsSummary"}
+            assert await value(call, children["CurrentRoleIds"].NodeId) == [ua.NodeId(15656), ua.NodeId(15668)]
+            whole = await value(call, children["SessionDiagnostics"].NodeId)
+            assert (whole.SessionId, whole.SessionName) == (reference.NodeId, name)
+            fields = await below(call, children["SessionDiagnostics"].NodeId)
+            assert set(fields) == set(ua.SessionDiagnosticsDataType.__dataclass_fields__) - {"data_type"}
+            assert (await value(call, fields["ReadCount"].NodeId)).TotalCount == whole.ReadCount.TotalCount == 1
+            assert await value(call, fields["CurrentMonitoredItemsCount"].NodeId) == 1
+            security = await below(call, children["SessionSecurityDiagnostics"].NodeId)
+            assert await value(call, security["ClientUserIdOfSession"].NodeId) == "Viewer"
+            assert await value(call, security["SecurityMode"].NodeId) == 1
+            path = ("SubscriptionDiagnosticsArray", str(made.SubscriptionId), "Priority")
+            priority = await follow(call, reference.NodeId, *path)
+            assert await value(call, priority) == 9
+            (whole,) = await value(call, children["SubscriptionDiagnosticsArray"].NodeId)
+            assert (whole.SubscriptionId, whole.SessionId) == (made.SubscriptionId, reference.NodeId)
+            # The arrays of the server refer to the same variables.
+            arrays = [await below(call, array) for array in (SESSIONS, SECURITY, SUBSCRIPTIONS)]
+            assert children["SessionDiagnostics"].NodeId in {one.NodeId for one in arrays[0].values()}
+            assert "SessionSecurityDiagnostics" in arrays[1]
+            assert str(made.SubscriptionId) in arrays[2]
+            nowhere = ua.NodeId(f"{reference.NodeId.Identifier}/SessionDiagnostics/Nothing", 1)
+            assert (await call.read(item(nowhere)))[0].StatusCode.name == "BadNodeIdUnknown"
+            (watching,) = await call.monitor(await call.subscribe(), monitored(fields["ReadCount"].NodeId, 5, sampling_ms=50.0))
+            assert watching.StatusCode.is_good()
+            assert (await call.gather(1))[0][0] == 5
+            for one in (*fields.values(), *security.values()):  # none is Null
+                (read,) = await call.read(item(one.NodeId))
+                assert read.Value.Value is not None, one.BrowseName
+                assert one.TypeDefinition == ua.NodeId(63)
+                assert [kind.Value.Value for kind in await call.read(*(item(one.NodeId, n) for n in (2, 3, 17)))] == [
+                    ua.NodeClass.Variable, one.BrowseName, 1,
+                ]  # fmt: skip
+        assert name not in await objects(call)
+        for gone in (reference.NodeId, priority, fields["ReadCount"].NodeId):
+            for attribute in (3, 13):
+                expected = "BadAttributeIdInvalid" if gone == reference.NodeId and attribute == 13 else "BadNodeIdUnknown"
+                (read,) = await call.read(item(gone, attribute))
+                assert read.StatusCode.name in (expected, "BadNodeIdUnknown")
+        statuses = []
+        while ua.StatusCodes.BadNodeIdUnknown not in statuses:
+            statuses += [status for _, _, status in await call.gather(1)]
+        assert plant.do(lambda: len(plant.engine.aspace._nodes)) == nodes
+
+    run(plant, act, "Admin")
+
+
+def test_a_session_sees_itself_and_nobody_else(plant: Plant) -> None:
+    async def act(call: Caller) -> None:
+        async with calling(plant, "Admin") as admin:
+            others = {name: one.NodeId for name, one in (await objects(admin)).items()}
+            (own,) = (await objects(call)).values()
+            assert set(await below(call, own.NodeId)) == {"SessionDiagnostics", "SubscriptionDiagnosticsArray", "CurrentRoleIds"}
+            assert (await value(call, await follow(call, own.NodeId, "SessionDiagnostics"))).SessionId == own.NodeId
+            security = await follow(admin, own.NodeId, "SessionSecurityDiagnostics")
+            for node_id in (security, *(one for one in others.values() if one != own.NodeId)):
+                (read,) = await call.read(item(node_id, 4))
+                assert read.StatusCode.name == "BadUserAccessDenied"
+                assert await follow(call, node_id, "SessionDiagnostics") == "BadNodeIdUnknown"
+                (one,) = await call.monitor(await call.subscribe(), monitored(node_id, attribute=4))
+                assert one.StatusCode.name == "BadUserAccessDenied"
+            assert not await below(call, SESSIONS)
+
+    run(plant, act, "Engineer")
+
+
+def test_diagnostics_are_switched_off_and_begin_anew_when_they_are_switched_on(plant: Plant) -> None:
+    async def switch(call: Caller, on: Any) -> str:
+        written = ua.WriteValue(ENABLED, 13, None, ua.DataValue(ua.Variant(on)))
+        done = await call("Write", NodesToWrite=[written])
+        (status,) = done if isinstance(done, list) else done.Results
+        return str(status.name)
+
+    async def act(call: Caller) -> None:
+        async with calling(plant, "Engineer") as other:
+            assert await switch(other, False) == "BadUserAccessDenied"
+            assert [one.Value.Value for one in await other.read(item(ENABLED, 17), item(ENABLED, 18))] == [3, 1]
+            assert [one.Value.Value for one in await call.read(item(ENABLED, 17), item(ENABLED, 18))] == [3, 3]
+            assert await switch(call, 1) == "BadTypeMismatch"
+            await other.refused("Browse", NodesToBrowse=[])
+            assert len(await objects(call)) >= 2
+            try:
+                assert await switch(call, False) == "Good"
+                assert await value(call, ENABLED) is False
+                for node_id in (*PRIVATE, SUMMARY, CURRENT_SESSIONS):
+                    assert (await call.read(item(node_id)))[0].StatusCode.name == "BadNotReadable"
+                assert not await objects(call)
+                (own,) = [one.session_id for one in plant.engine.sessions_by_id.values() if one.name.startswith("Engineer")]
+                assert (await call.read(item(own, 3)))[0].StatusCode.name == "BadNodeIdUnknown"
+            finally:
+                assert await switch(call, True) == "Good"
+            now = await value(call, SUMMARY)
+            assert now.CumulatedSessionCount == now.CurrentSessionCount
+            assert (now.RejectedRequestsCount, now.CumulatedSubscriptionCount) == (0, now.CurrentSubscriptionCount)
+            engineer = next(one for one in await value(call, SESSIONS) if one.SessionName.startswith("Engineer"))
+            assert (engineer.BrowseCount.TotalCount, engineer.TotalRequestCount.ErrorCount) == (0, 0)
+            await other.read(item("Count"))
+            engineer = next(one for one in await value(call, SESSIONS) if one.SessionName.startswith("Engineer"))
+            assert engineer.ReadCount.TotalCount == 1
+
+    run(plant, act, "Admin")
+
+
+def test_lost_values_are_counted_at_their_subscription(plant: Plant) -> None:
+    async def act(call: Caller) -> None:
+        async with calling(plant, "Viewer") as other:
+            made = await other.subscribe(10_000.0)
+            await other.monitor(made, monitored("Count", queue=2))
+            for number in range(5):
+                plant.show("Count", 900 + number)
+            one = next(one for one in await value(call, SUBSCRIPTIONS) if one.SubscriptionId == made.SubscriptionId)
+            assert one.MonitoringQueueOverflowCount == 4
+
+    run(plant, act, "Admin")

@@ -449,6 +449,37 @@ def test_diagnostics(node: NodeOpcua) -> None:
     end(node, number, session="Operator.seen")
 
 
+def test_session_objects(node: NodeOpcua) -> None:
+    """As a diagnostics view does it: browse, then read what is there."""
+
+    def below(target: str) -> dict[str, str]:
+        given = {
+            "nodeId": target,
+            "referenceTypeId": {"$node": "i=47"},
+            "includeSubtypes": True,
+            "nodeClassMask": 0,
+            "resultMask": 63,
+        }
+        (result,) = node.ask("Browse", "Admin", nodesToBrowse=[given])["results"]
+        return {one["browseName"]["name"]: one["nodeId"] for one in result["references"]}
+
+    found = below("i=3706")
+    shown = {name: one for name, one in found.items() if not name.endswith("Array")}
+    assert shown
+    for name, session in shown.items():
+        parts = below(session)
+        assert set(parts) >= {"SessionDiagnostics", "SessionSecurityDiagnostics", "SubscriptionDiagnosticsArray"}
+        ids = [session for one in ("SessionDiagnostics", "SessionSecurityDiagnostics") for session in below(parts[one]).values()]
+        results = node.ask("Read", "Admin", timestampsToReturn=2, nodesToRead=[{"nodeId": one, "attributeId": 13} for one in ids])
+        assert set(statuses(results["results"])) == {"Good"}
+        whole, secured = node.ask(
+            "Read", "Admin", timestampsToReturn=2,
+            nodesToRead=[{"nodeId": parts[f"Session{one}Diagnostics"], "attributeId": 13} for one in ("", "Security")],
+        )["results"]  # fmt: skip
+        assert whole["value"]["value"]["sessionName"] == name
+        assert secured["value"]["value"]["sessionId"] == session
+
+
 # History -------------------------------------------------------------------------------------------------------------
 
 
