@@ -22,8 +22,9 @@ MANUFACTURER: Final = "cnctwin"
 BUILD_DATE: Final = datetime(2026, 11, 24, tzinfo=UTC)
 PROFILES: Final = (
     "http://opcfoundation.org/UA-Profile/Server/MicroEmbeddedDevice2017", "http://opcfoundation.org/UA-Profile/Server/EmbeddedUA2017",
+    "http://opcfoundation.org/UA-Profile/Server/StandardUA2017", "http://opcfoundation.org/UA-Profile/Server/AggregateSubscription",
 )  # fmt: skip
-"""What is kept whole; larger profiles want services that are not there yet."""
+"""What is kept whole (OPC 10000-7, 6.6). Some clients ask for a deadband only where they find the standard one."""
 
 _A = ua.AttributeIds
 _O = ua.ObjectIds
