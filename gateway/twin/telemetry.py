@@ -1,8 +1,8 @@
 """The telemetry document of the first REST and MQTT surface, derived from signals by a table.
 
 Its fields, types and ranges are kept for existing clients: speeds in r/min, loads in %, temperatures in °C, positions in mm
-(machine coordinates), feeds in mm/min, powers in kW, times in minutes and whole seconds. A field whose signal is Bad is null;
-nothing is made up. Numbers are clipped to the ranges those clients were promised and otherwise untouched, so that they equal
+(machine coordinates), feeds in mm/min, powers in kW, times in minutes and whole seconds. A field whose signal is Bad is null, and so
+is one that was true once, beside others that are live; nothing is made up. Numbers are clipped to the ranges those clients were promised and otherwise untouched, so that they equal
 what OPC UA shows at the same source time.
 """
 
@@ -13,14 +13,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cnctwin.reading import Reading, Value, iso
+from cnctwin.reading import UNCERTAIN_LAST_USABLE, UNCERTAIN_NO_COMMUNICATION, Reading, Value, iso
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
     """One telemetry document. ``data`` holds spindle, axes, tool, coolant, power, status; ``quality`` is the worst of them all.
 
-    ``is_current`` is False when any of its signals is Uncertain: a lost link, a value that was true once.
+    ``is_current`` is False when what is known of it was true once and nothing is live: a lost link. One sensor of a foreign machine
+    may be Uncertain for ever, and says nothing against the others.
     """
 
     machine_id: str
@@ -111,13 +112,15 @@ FIELDS: Final[tuple[tuple[str, str, Callable[[Value], Any]], ...]] = (
 
 TELEMETRY_SIGNALS: Final = frozenset(signal for _, signal, _ in FIELDS)
 SIGNAL_OF_FIELD: Final[dict[str, str]] = {field: signal for field, signal, _ in FIELDS}
+_TRUE_ONCE: Final = frozenset(status >> 16 for status in (UNCERTAIN_LAST_USABLE, UNCERTAIN_NO_COMMUNICATION))
 
 
 def document(machine_id: str, source_time_ns: int, readings: Mapping[str, Reading]) -> Document:
     """The document of these readings at ``source_time_ns``."""
     data: dict[str, Any] = {}
     worst = 0
-    current = True
+    live = False
+    old: list[tuple[dict[str, Any], str]] = []
     for path, signal, tell in FIELDS:
         reading = readings.get(signal)
         *sections, leaf = path.split(".")
@@ -131,8 +134,14 @@ def document(machine_id: str, source_time_ns: int, readings: Mapping[str, Readin
         place[leaf] = tell(reading.value)
         severity = min(reading.status >> 30, 2)
         worst = max(worst, severity)
-        current = current and severity != 1
-    return Document(machine_id, source_time_ns, data, ("Good", "Uncertain", "Bad")[worst], current)
+        if reading.status >> 16 in _TRUE_ONCE:
+            old.append((place, leaf))
+        else:
+            live = True
+    if live:
+        for place, leaf in old:
+            place[leaf] = None
+    return Document(machine_id, source_time_ns, data, ("Good", "Uncertain", "Bad")[worst], live or not old)
 
 
 def document_of_values(machine_id: str, source_time_ns: int, values: Mapping[str, Value]) -> Document:

@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnctwin.reading import BAD_SENSOR_FAILURE, GOOD, UNCERTAIN_NO_COMMUNICATION, Batch, Reading
+from cnctwin.reading import BAD_SENSOR_FAILURE, GOOD, UNCERTAIN_LAST_USABLE, UNCERTAIN_NO_COMMUNICATION, Batch, Reading
 from gateway.twin import Recent, Twin, document
 from gateway.twin.results import Results, severity
 from gateway.twin.telemetry import FIELDS, document_of_values
 from nodesets import catalogue
 
 SECOND = 1_000_000_000
+UNCERTAIN_SENSOR_NOT_ACCURATE = 0x40930000
 NAMES = st.sampled_from([row.name for row in catalogue.MACHINE if row.type == "Double"])
 READINGS = st.builds(
     lambda name, value, status, time: Reading(name, value, status, time, time),
@@ -150,11 +151,24 @@ def test_a_bad_signal_is_null_and_the_rest_stays() -> None:
     assert (told.quality, told.is_current) == ("Bad", True)
 
 
-def test_an_uncertain_signal_keeps_its_value_but_the_document_is_not_current() -> None:
-    readings = whole() | {"Spindle/ActSpeed": reading("Spindle/ActSpeed", 5.0, status=UNCERTAIN_NO_COMMUNICATION)}
+def test_a_lost_link_keeps_the_values_but_the_document_is_not_current() -> None:
+    readings = {name: item.degraded(UNCERTAIN_NO_COMMUNICATION) for name, item in whole().items()}
+    readings["Spindle/ActSpeed"] = reading("Spindle/ActSpeed", 5.0, status=UNCERTAIN_NO_COMMUNICATION)
+    readings["Spindle/Temperature"] = reading("Spindle/Temperature", None, status=BAD_SENSOR_FAILURE)
     told = document("A", 1, readings)
     assert told.data["spindle"]["rpm"] == 5.0
-    assert (told.quality, told.is_current) == ("Uncertain", False)
+    assert (told.quality, told.is_current) == ("Bad", False)
+
+
+@pytest.mark.parametrize(
+    ("status", "shown"),
+    [(UNCERTAIN_NO_COMMUNICATION, None), (UNCERTAIN_LAST_USABLE, None), (UNCERTAIN_SENSOR_NOT_ACCURATE, 5.0)],
+)
+def test_one_sensor_that_is_uncertain_for_ever_does_not_end_the_telemetry_of_its_machine(status: int, shown: float | None) -> None:
+    told = document("A", 1, whole() | {"Spindle/ActSpeed": reading("Spindle/ActSpeed", 5.0, status=status)})
+    assert told.data["spindle"]["rpm"] == shown
+    assert told.data["coolant"]["flow_rate_lpm"] == 0.0
+    assert (told.quality, told.is_current) == ("Uncertain", True)
 
 
 @pytest.mark.parametrize(("mode", "shown"), [(0, "AUTO"), (1, "MDI"), (2, "JOG"), (3, "JOG"), (4, "JOG"), (6, "REF")])
