@@ -24,6 +24,7 @@ from analytics.features import SIGNALS, TEXTS
 from analytics.watcher import Watcher
 from cnctwin.link import Link, LinkSettings, MethodFailed
 from cnctwin.link.mapping import binding
+from cnctwin.link.readers import BatchReader
 from cnctwin.program import Status
 from cnctwin.reading import BAD_WAITING_FOR_INITIAL_DATA, Reading
 from cnctwin.results_file import ResultsFile
@@ -41,6 +42,8 @@ QUEUE: Final = 240
 """Batches of a machine that may wait, about a minute: they take some 15 kB each. Older rows would say what nobody can act on."""
 BEHIND_S: Final = 10.0
 """Age of what is waiting that is told: results are as old as the rows they are made of."""
+BEHIND: Final = 10
+"""Batches that wait then, at the least."""
 _SUBSCRIBED: Final = frozenset((*SIGNALS, *TEXTS))
 
 
@@ -72,6 +75,7 @@ class _Analytics:
         self._seed = seed
         self._status = status
         self._watchers: dict[str, Watcher] = {}
+        self._readers: dict[str, BatchReader] = {}
         self._refused: dict[str, str] = {}
         self._saved: dict[str, float] = {}
         self._frame_ms = 0.0
@@ -124,6 +128,7 @@ class _Analytics:
             "frame_ms": round(self._frame_ms, 3),
             "anomalous": sorted(name for name, w in self._watchers.items() if w.fused is not None and w.fused.anomalous),
         }
+        remarks = tuple(map(str, link.remarks))
         if link.state != "connected":
             self._status.degraded(link.reason or "connecting", **facts)
         elif link.reason or self._refused:
@@ -131,10 +136,13 @@ class _Analytics:
         elif behind := [text for watcher in self._watchers.values() if (text := self._behind(watcher))]:
             self._status.degraded("; ".join(behind), **facts)
         else:
-            self._status.ready(**facts)
+            self._status.ready("; ".join(remarks), **facts)
 
     def _behind(self, watcher: Watcher) -> str:
-        """Empty while the watcher keeps up with its machine."""
+        """Empty while the watcher keeps up with its machine; a clock that jumps leaves nothing waiting."""
+        reader = self._readers.get(watcher.machine_id)
+        if reader is None or reader.waiting < BEHIND:
+            return ""
         newest_ns = max((item.source_time_ns for item in self._link.latest(watcher.machine_id).values()), default=0)
         behind_s = (newest_ns - watcher.time_ns) / 1e9
         if watcher.rows == 0 or behind_s < BEHIND_S:
@@ -143,7 +151,8 @@ class _Analytics:
         return f"{watcher.machine_id}: {behind_s // 10 * 10:.0f} s behind, this computer is too slow for its analytics"
 
     async def _follow(self, watcher: Watcher) -> None:
-        async for batch in self._link.batches(watcher.machine_id, _SUBSCRIBED):
+        reader = self._readers[watcher.machine_id] = self._link.batches(watcher.machine_id, _SUBSCRIBED)
+        async for batch in reader:
             began = time.perf_counter()
             rows = watcher.rows
             for pending in watcher.add(batch):

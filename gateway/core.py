@@ -16,7 +16,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from cnctwin.link import Handling, LinkAlarm, LinkCondition, LinkState, Machine
+from cnctwin.link import Handling, LinkAlarm, LinkCondition, LinkState, Machine, Remark
 from cnctwin.reading import Batch, Value
 from cnctwin.settings import Settings
 from gateway.feed import DocumentFeed, Streams
@@ -33,6 +33,7 @@ class OpcUa(Protocol):
 
     state: LinkState
     reason: str
+    remarks: tuple[Remark, ...]
     machines: dict[str, Machine]
     dropped: int
 

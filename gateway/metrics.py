@@ -20,6 +20,7 @@ class Metrics:
         )
         self.alerts = Counter("alerts", "Alerts by what became of them", ("status",), registry=registry)
         self.link_up = Gauge("cnctwin_link_up", "1 while the OPC UA link is connected", registry=registry)
+        self.remarks = Gauge("cnctwin_link_remarks", "What is the matter with the OPC UA server that is there", registry=registry)
         self.link_dropped = Gauge(
             "cnctwin_link_dropped_batches", "Batches the link dropped: this reader was slow", registry=registry
         )

@@ -157,7 +157,7 @@ def _compat_ports(settings: Settings) -> range:
 async def _watch(parts: Parts, status: Status) -> None:
     """See to it that a lost link shows at once, and tell the supervisor which peers are away."""
     gateway = parts.gateway
-    told: tuple[str, ...] | None = None
+    told: tuple[tuple[str, ...], tuple[str, ...]] | None = None
     before = gateway.link.state
     while True:
         state = gateway.link.state
@@ -169,18 +169,20 @@ async def _watch(parts: Parts, status: Status) -> None:
         parts.store.check()
         _measure(gateway, parts.store)
         missing = tuple(f"{peer.name}: {peer.reason}" for peer in gateway.peers if not peer.up)
-        if missing != told:
-            told = missing
+        remarks = tuple(map(str, gateway.link.remarks))
+        if (missing, remarks) != told:
+            told = missing, remarks
             if missing:
-                status.degraded("; ".join(missing))
+                status.degraded("; ".join(missing + remarks))
             else:
-                status.ready(http=gateway.settings.http_port, machines=len(gateway.twin.machines))
+                status.ready("; ".join(remarks), http=gateway.settings.http_port, machines=len(gateway.twin.machines))
         await asyncio.sleep(WATCH_S)
 
 
 def _measure(gateway: Gateway, store: Store) -> None:
     metrics = gateway.metrics
     metrics.link_up.set(gateway.link.state == "connected")
+    metrics.remarks.set(len(gateway.link.remarks))
     metrics.link_dropped.set(gateway.link.dropped)
     metrics.gaps.set(gateway.twin.gaps)
     metrics.broker_up.set(gateway.broker.up)

@@ -49,7 +49,8 @@ Told = Callable[[Any], Any]
 @dataclass(frozen=True, slots=True)
 class Bound:
     """One machine as a client sees it. ``nodes``: signal name to NodeId; ``methods``: command to (object, method); ``told``: how
-    the values of signals are read that are not taken as they are."""
+    the values of signals are read that are not taken as they are; ``absent``: nodes that somebody named and the server does not
+    have."""
 
     machine_id: str
     node_id: ua.NodeId
@@ -60,6 +61,7 @@ class Bound:
     nodes: dict[str, ua.NodeId] = field(default_factory=dict)
     methods: dict[str, tuple[ua.NodeId, ua.NodeId]] = field(default_factory=dict)
     told: dict[str, Told] = field(default_factory=dict)
+    absent: dict[str, ua.NodeId] = field(default_factory=dict)
 
     @property
     def missing(self) -> list[str]:

@@ -94,6 +94,7 @@ ANSWERS: Final[dict[tuple[str, str], Any]] = {
         {
             "id": "CNC-001", "manufacturer": "cnctwin", "model": "VMC 762 simulated", "serial_number": "CNCTWIN-000001",
             "location": "N 51.257315 E 6.740885", "state": "RUNNING", "quality": "Good",
+            "remarks": ["the server's clock is 7200 s ahead of ours: its times are shown as they are"],
         }
     ],
     ("get", "/api/v1/catalogue"): {

@@ -24,9 +24,9 @@ class Bridge:
         self._events = events
         self._sinks: list[Sink] = [sink(settings, gateway.twin) for sink in SINKS]
         self._sink = ""
-        self.connection = Connection(
-            address_of(settings), StatusWords(f"{settings.site}/gateway/status"), self._came_up, self._changed, self._dropped
-        )
+        self._words = StatusWords(f"{settings.site}/gateway/status", self._remarks)
+        self._remarked: list[str] = []
+        self.connection = Connection(address_of(settings), self._words, self._came_up, self._changed, self._dropped)
         gateway.broker.reason = f"{self.connection.address}: not connected yet"
         gateway.listeners.updates.append(self.update)
 
@@ -48,7 +48,13 @@ class Bridge:
             now = time.monotonic()
             for sink in self._sinks:
                 self._publish(sink, sink.tick(now))
+            if self._remarked != self._remarks():
+                self._remarked = self._remarks()
+                self.connection.publish_all(self._words.hello())
         self._metrics.mqtt_waiting.set(self.connection.waiting)
+
+    def _remarks(self) -> list[str]:
+        return [str(remark) for remark in self._gateway.link.remarks]
 
     def _publish(self, sink: Sink, messages: Iterable[Message]) -> None:
         self._sink = sink.name
@@ -58,6 +64,7 @@ class Bridge:
 
     def _came_up(self) -> None:
         now = time.monotonic()
+        self._remarked = self._remarks()  # said by the connection's first words
         for sink in self._sinks:
             self._publish(sink, sink.everything(now))
         self._sink = "events"

@@ -71,10 +71,11 @@ class Words(Protocol):
 
 
 class StatusWords:
-    """A retained topic that says online or offline."""
+    """A retained topic that says online or offline, and while online what ``remarks`` there are."""
 
-    def __init__(self, topic: str) -> None:
+    def __init__(self, topic: str, remarks: Callable[[], list[str]] = list) -> None:
         self._topic = topic
+        self._remarks = remarks
 
     def will(self) -> Message:
         return self._status("offline")
@@ -86,7 +87,8 @@ class StatusWords:
         return (self._status("offline"),)
 
     def _status(self, state: str) -> Message:
-        payload = orjson.dumps({"state": state, "timestamp": iso(time.time_ns())})
+        told = {"state": state, "timestamp": iso(time.time_ns())}
+        payload = orjson.dumps({**told, "remarks": self._remarks()} if state == "online" else told)
         return Message(self._topic, payload, retain=True, qos=1)
 
 

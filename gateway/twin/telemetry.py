@@ -1,9 +1,9 @@
 """The telemetry document of the first REST and MQTT surface, derived from signals by a table.
 
 Its fields, types and ranges are kept for existing clients: speeds in r/min, loads in %, temperatures in °C, positions in mm
-(machine coordinates), feeds in mm/min, powers in kW, times in minutes and whole seconds. A field whose signal is Bad is null, and so
-is one that was true once, beside others that are live; nothing is made up. Numbers are clipped to the ranges those clients were promised and otherwise untouched, so that they equal
-what OPC UA shows at the same source time.
+(machine coordinates), feeds in mm/min, powers in kW, times in minutes and whole seconds. A field whose signal is Bad is null, and
+so is one that was true once, beside others that are live; nothing is made up. Numbers are clipped to the ranges those clients
+were promised and otherwise untouched, so that they equal what OPC UA shows at the same source time.
 """
 
 from __future__ import annotations

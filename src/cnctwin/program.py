@@ -48,8 +48,9 @@ class Status:
     facts: dict[str, Any] = field(default_factory=dict)
     _fd: int | None = None
 
-    def ready(self, **facts: Any) -> None:
-        self._tell("ready", "", facts)
+    def ready(self, reason: str = "", **facts: Any) -> None:
+        """``reason``: what the operator should know all the same, one line."""
+        self._tell("ready", reason, facts)
 
     def degraded(self, reason: str, **facts: Any) -> None:
         """Still serving, but not all of it: a peer is away. ``reason`` is one line for the operator."""
@@ -73,7 +74,8 @@ class Status:
     def _tell(self, state: State, reason: str, facts: dict[str, Any]) -> None:
         self.facts.update(facts)
         if self._fd is None and (state, reason) != (self.state, self.reason):  # nobody but the log hears of it
-            where = ", ".join(f"{name} {value}" for name, value in facts.items() if name in SHOWN) if state == "ready" else reason
+            shown = [f"{name} {value}" for name, value in facts.items() if name in SHOWN] if state == "ready" else []
+            where = ", ".join([*shown, reason] if reason else shown)
             logging.getLogger(f"cnctwin.{self.program}").info("%s%s", state, f": {where}" if where else "")
         if (state, reason) != (self.state, self.reason) or facts:
             self.state, self.reason = state, reason

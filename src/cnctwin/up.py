@@ -128,7 +128,7 @@ class _Session:
             self.spinner.stop()
         self.console.print(panel(self.settings, self.first, time.monotonic() - self.began))
         for child in children:
-            if child.state != "ready":
+            if child.reason:
                 self.console.print(f"{child.name} {child.state}: {child.reason}", soft_wrap=True)
 
     async def _report(self) -> None:

@@ -13,9 +13,10 @@ from typing import cast
 from asyncua import Client, ua
 
 from analytics import memory
-from analytics.program import _Analytics, watch
+from analytics.program import QUEUE, _Analytics, watch
 from analytics.watcher import Watcher
-from cnctwin.link import Link, LinkSettings
+from cnctwin.link import Link, LinkSettings, Remark
+from cnctwin.link.readers import BatchReader
 from cnctwin.program import Status
 from cnctwin.reading import Batch, Reading
 from cnctwin.results_file import ResultsFile
@@ -91,12 +92,22 @@ def test_results_that_are_older_than_what_the_link_knows_are_told_as_behind(tmp_
         return Reading("Spindle/ActSpeed", 1.0, 0, when_s * 10**9, when_s * 10**9)
 
     newest = reading(170)
-    link = SimpleNamespace(state="connected", reason="", dropped=7, reconnects=0, latest=lambda _: {newest.signal: newest})
+    link = SimpleNamespace(
+        state="connected", reason="", remarks=(), dropped=7, reconnects=0, latest=lambda _: {newest.signal: newest}
+    )
     status = Status("analytics")
     program = _Analytics(cast(Link, link), tmp_path, 1, status)
     watcher = program._watchers["M1"] = Watcher("M1", 1)
+    reader = program._readers["M1"] = BatchReader(QUEUE, None, None)
     for when_s in range(100, 112):
         assert not list(watcher.add(Batch("M1", when_s * 10**9, (reading(when_s),))))
+    program._tell()
+    assert status.state == "ready", "nothing waits: a clock that has jumped, not a slow computer"
+    link.remarks = (Remark("", "the server's clock is 60 s ahead of ours"),)
+    program._tell()
+    assert (status.state, status.reason) == ("ready", "the server's clock is 60 s ahead of ours")
+    for when_s in range(112, 170):
+        reader.offer(Batch("M1", when_s * 10**9, (reading(when_s),)))
     program._tell()
     assert (status.state, status.reason) == ("degraded", "M1: 50 s behind, this computer is too slow for its analytics")
     newest = reading(112)

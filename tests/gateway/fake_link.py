@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from cnctwin.link import Handling, LinkAlarm, LinkCondition, LinkState, Machine, MethodFailed
+from cnctwin.link import Handling, LinkAlarm, LinkCondition, LinkState, Machine, MethodFailed, Remark
 from cnctwin.reading import UNCERTAIN_NO_COMMUNICATION, Batch, Reading, Value
 from nodesets import catalogue, methods
 from nodesets.states import MachineState
@@ -37,6 +37,7 @@ class FakeLink:
     def __init__(self, machine_ids: Sequence[str] = ("CNC-001",), period_s: float | None = 0.1) -> None:
         self.state: LinkState = "connecting"
         self.reason = ""
+        self.remarks: tuple[Remark, ...] = ()
         self.dropped = 0
         self.period_s = period_s
         self.calls: list[tuple[str, str, tuple[Value, ...]]] = []

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tls_files import make_certificates
 
-from cnctwin.link import LinkAlarm
+from cnctwin.link import LinkAlarm, Remark
 from cnctwin.reading import UNCERTAIN_NO_COMMUNICATION, Batch, Reading
 from cnctwin.settings import Settings
 from gateway.mqtt.keeping import address_of
@@ -122,6 +122,11 @@ def test_the_whole_bridge_with_a_real_broker(tmp_path: Path, broker: Broker) -> 
             assert (shown["quality"], shown["unit"]) == ("Good", "r/min")
             assert len([topic for topic in listener.heard if topic.startswith(f"{SITE}/CNC-001/")]) > 100
             assert json.loads(listener.of(STATUS)[-1].payload)["state"] == "online"
+            link.remarks = (Remark("CNC-001", "the server has no node for Tool/Number"), Remark("CNC-009", "another's"))
+            until(lambda: json.loads(listener.of(STATUS)[-1].payload)["remarks"] == [str(one) for one in link.remarks])
+            assert gate.http.get("/api/v1/machines").json()[0]["remarks"] == ["the server has no node for Tool/Number"]
+            assert gate.bare.get("/ready").json() == {"status": "ready"}
+            until(lambda: (gate.status.state, gate.status.reason) == ("ready", "; ".join(map(str, link.remarks))))
             gate.do(lambda: link.raise_alarm(LinkAlarm("CNC-001", 1_000_000_000, 900, "EX1", "door", True)))
             until(lambda: listener.of(f"{SITE}/CNC-001/alarms"))
             alarm = json.loads(listener.of(f"{SITE}/CNC-001/alarms")[0].payload)

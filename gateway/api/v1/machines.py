@@ -28,6 +28,7 @@ async def list_machines(gateway: TheGateway) -> Response:
                 "location": machine.location,
                 "state": _state(machine.readings.get("Machine/State")),
                 "quality": machine.quality,
+                "remarks": [one.text for one in gateway.link.remarks if one.machine_id in ("", machine.machine_id)],
             }
             for machine in gateway.twin.machines.values()
         ]

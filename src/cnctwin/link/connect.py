@@ -147,15 +147,17 @@ async def keep_channel(client: Client) -> None:
         client.uaclient.revolve_security_token()
 
 
-async def clock_off(client: Client) -> str:
-    """By how much the server's clock differs from ours, such as "3600 s behind ours"; empty where it does not, or is not told."""
+async def clock_ahead_s(client: Client) -> float | None:
+    """By how much the server's clock is ahead of ours; None where it is not told."""
     try:
         told = await client.get_node(ua.NodeId(ua.ObjectIds.Server_ServerStatus_CurrentTime)).read_value()
     except ua.UaStatusCodeError:
-        return ""
-    if not isinstance(told, datetime):
-        return ""
-    ahead_s = (told.replace(tzinfo=UTC) - datetime.now(UTC)).total_seconds()
+        return None
+    return (told.replace(tzinfo=UTC) - datetime.now(UTC)).total_seconds() if isinstance(told, datetime) else None
+
+
+def clock_off(ahead_s: float) -> str:
+    """In words, such as "3600 s behind ours"; empty where clocks agree."""
     return "" if abs(ahead_s) < CLOCK_OFF_S else f"{abs(ahead_s):.0f} s {'ahead of' if ahead_s > 0.0 else 'behind'} ours"
 
 

@@ -74,6 +74,17 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True)
+class Remark:
+    """What is the matter with a server that is there, or with one of its machines; ``machine_id``: empty where with all of it."""
+
+    machine_id: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.machine_id}: {self.text}" if self.machine_id else self.text
+
+
+@dataclass(frozen=True, slots=True)
 class LinkAlarm:
     """An event of a machine: an alarm (severity above 333), its end, or a message."""
 

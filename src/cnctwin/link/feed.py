@@ -20,7 +20,7 @@ from typing import Any, Final, TypeVar
 from asyncua import Client, ua
 
 from cnctwin.link.state import MachineState
-from cnctwin.link.values import BAD_NO_DATA, from_ticks, quality, reading
+from cnctwin.link.values import BAD_NO_DATA, from_ticks, quality, reading, usable
 from cnctwin.reading import BAD_WAITING_FOR_INITIAL_DATA, UNCERTAIN_INITIAL_VALUE, Batch, Reading
 from cnctwin.wire.notifications import Message, Numbers, Published, read_published, read_republished
 
@@ -39,7 +39,8 @@ EventFields = Callable[[Sequence[ua.Variant]], Awaitable[None]]
 
 
 class Feed:
-    """The subscription. ``handed`` receives every batch; ``heard`` is when the server last answered (loop clock, s)."""
+    """The subscription. ``handed`` receives every batch; ``heard`` is when the server last answered (loop clock, s);
+    ``max_age_s``: how long it may be silent and still be there, given what it made of our periods."""
 
     def __init__(
         self,
@@ -58,7 +59,7 @@ class Feed:
         self._handed = handed
         self._interval_s = interval_s
         self._sampling_s = sampling_s
-        self._max_age_s = max_age_s
+        self._max_age_s = self.max_age_s = max_age_s
         self._items: dict[int, tuple[MachineState, str]] = {}
         self._events: dict[int, EventFields] = {}
         self._id = 0
@@ -77,6 +78,7 @@ class Feed:
         parameters.PublishingEnabled = True
         result = await self.client.uaclient.create_subscription(parameters, _nothing)
         self._id = result.SubscriptionId
+        await self._agree(result.RevisedPublishingInterval, result.RevisedMaxKeepAliveCount)
         for machine_id, signals in nodes.items():
             self.machines[machine_id].expect(signals)
         wanted = [
@@ -84,6 +86,23 @@ class Feed:
         ]
         for some in chunks(wanted, await self._per_call()):
             await self._create(some)
+
+    async def _agree(self, interval_ms: float, keep_alive: int) -> None:
+        """Live with what the server made of our periods: one that publishes more slowly speaks less often than we asked, and what
+        is late there is no loss. It is asked for keep-alives that are as frequent as they can be first."""
+        spoken_s = interval_ms / 1000 * keep_alive
+        if spoken_s > self._max_age_s / 3 and keep_alive > 1:
+            parameters = ua.ModifySubscriptionParameters()
+            parameters.SubscriptionId = self._id
+            parameters.RequestedPublishingInterval = interval_ms
+            parameters.RequestedMaxKeepAliveCount = max(1, int(self._max_age_s / 3 / (interval_ms / 1000)))
+            parameters.RequestedLifetimeCount = max(3 * parameters.RequestedMaxKeepAliveCount, int(LIFETIME_S * 1000 / interval_ms))
+            with contextlib.suppress(ua.UaStatusCodeError):
+                result = await self.client.uaclient.modify_subscription(parameters)
+                spoken_s = result.RevisedPublishingInterval / 1000 * result.RevisedMaxKeepAliveCount
+        self.max_age_s = max(self._max_age_s, 3 * spoken_s)
+        if self.max_age_s > self._max_age_s:
+            log.info("the server speaks every %.1f s at the least: data is old after %.1f s", spoken_s, self.max_age_s)
 
     async def subscribe_events(self, node: ua.NodeId, event_filter: ua.EventFilter, receive: EventFields) -> None:
         """Add an item for events of a node; raises the server's refusal."""
@@ -188,7 +207,7 @@ class Feed:
         received_ns = time.time_ns()
         for data in message.parts:
             if isinstance(data, Numbers):
-                self._put_numbers(data)
+                self._put_numbers(data, received_ns)
             elif isinstance(data, ua.MonitoredItemNotification):
                 self._put(data.ClientHandle, data.Value, received_ns)
             elif isinstance(data, ua.EventNotificationList):
@@ -199,7 +218,7 @@ class Feed:
             elif isinstance(data, ua.StatusChangeNotification):
                 data.Status.check()
 
-    def _put_numbers(self, run: Numbers) -> None:
+    def _put_numbers(self, run: Numbers, received_ns: int) -> None:
         """A run of numbers with all their times. One without a value, or with a time before all times, is read as it is alone."""
         values = run.values.tolist() if run.values is not None else [None] * len(run.handles)
         rows = zip(run.handles.tolist(), values, run.statuses.tolist(), run.sources.tolist(), run.servers.tolist(), strict=True)
@@ -217,7 +236,8 @@ class Feed:
                 value = None
             elif value is None:
                 status = BAD_NO_DATA
-            machine.add(Reading(name, value, status, from_ticks(source), from_ticks(server)))
+            server_ns = usable(from_ticks(server), received_ns)
+            machine.add(Reading(name, value, status, usable(from_ticks(source), server_ns), server_ns))
 
     def _put(self, handle: int, data: ua.DataValue, received_ns: int) -> None:
         place = self._items.get(handle)

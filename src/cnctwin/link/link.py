@@ -32,10 +32,13 @@ from cnctwin.link.contract import (
     LinkState,
     Machine,
     MethodFailed,
+    Remark,
 )
 from cnctwin.link.events import Alarms
 from cnctwin.link.feed import Feed
+from cnctwin.link.lookout import Lookout
 from cnctwin.link.readers import BatchReader, Reader
+from cnctwin.link.remarks import Remarks, named
 from cnctwin.link.state import MachineState
 from cnctwin.reading import Batch, Reading, Value
 from nodesets.binding import Bound, bind
@@ -63,6 +66,8 @@ class Link:
         self.state: LinkState = "connecting"
         self.reason = ""
         """Why the link is not connected, one line for the operator; empty when it is."""
+        self.remarks: tuple[Remark, ...] = ()
+        """What is the matter with the server while the link is connected."""
         self.machines: dict[str, Machine] = {}
         self.dropped = 0
         """Batches dropped because a reader was slow."""
@@ -79,6 +84,10 @@ class Link:
         self._client: Client | None = None
         self._bound: Mapping[str, Bound] = {}
         self._changed = asyncio.Event()
+        self._lookout: Lookout | None = None
+        self._remarks = Remarks(settings.url)
+        self._absent: dict[str, frozenset[str]] = {}
+        """Of each machine, the signals that were there, or are in a map, and have no node."""
         self._sessions = 0
 
     async def run(self) -> None:
@@ -106,7 +115,7 @@ class Link:
             # Jitter, so that many clients of one server do not come back at once.
             await asyncio.sleep(wait * random.uniform(0.75, 1.0))  # noqa: S311 - spreads load, hides nothing
 
-    def batches(self, machine_id: str | None = None, signals: Iterable[str] | None = None) -> AsyncIterator[Batch]:
+    def batches(self, machine_id: str | None = None, signals: Iterable[str] | None = None) -> BatchReader:
         """A new reader of the data of one or all machines; the first batch of each machine holds all its signals."""
         reader = BatchReader(self.settings.queue, machine_id, None if signals is None else frozenset(signals))
         for state in self._states.values():
@@ -160,22 +169,26 @@ class Link:
             while True:
                 self._changed.clear()
                 async with asyncio.timeout(SETUP_S):
-                    feed = await self._subscribe(client)
+                    feed, lookout = await self._subscribe(client)
                 try:
                     await _first(
                         feed.publish(),
                         connect.keep_channel(client),
                         self._watch(feed),
                         self._wait_for_change(),
+                        lookout.run(),
                     )
                 except _ModelChanged:
                     log.info("the server's model has changed: binding again")
                     await feed.delete()
+                    for state in self._states.values():
+                        state.mark_gap("bound anew: the server's model has changed")
 
-    async def _subscribe(self, client: Client) -> Feed:
+    async def _subscribe(self, client: Client) -> tuple[Feed, Lookout]:
         bound = dict(await self._bind(client))
         for gone in set(self._states) - set(bound):
-            del self._states[gone]
+            for batch in self._states.pop(gone).lose():
+                self._hand_out(batch)
             self.machines.pop(gone, None)
         for machine_id, machine in bound.items():
             self._states.setdefault(machine_id, MachineState(machine_id)).told = machine.told
@@ -195,6 +208,10 @@ class Link:
             for machine_id, machine in bound.items()
         }
         await feed.subscribe(nodes)
+        self._absent = {
+            machine_id: frozenset(machine.absent) | (self._states[machine_id].latest.keys() - machine.nodes.keys())
+            for machine_id, machine in bound.items()
+        }
         await self._subscribe_events(client, feed, bound)
         self._sessions += 1
         self.reconnects = self._sessions - 1
@@ -202,9 +219,9 @@ class Link:
         if not bound:
             self.reason = f"{own.url}: the server shows no machine"
         log.info("%s: %d machines, %d signals", own.url, len(bound), sum(map(len, nodes.values())))
-        if off := await connect.clock_off(client):
-            log.warning("%s: the server's clock is %s: its times are shown as they are", own.url, off)
-        return feed
+        lookout = self._lookout = Lookout(client, self._bind, bound, self._changed.set)
+        await lookout.look_at_the_clock()
+        return feed, lookout
 
     async def _subscribe_events(self, client: Client, feed: Feed, bound: Mapping[str, Bound]) -> None:
         roots = {machine.node_id: machine_id for machine_id, machine in bound.items()}
@@ -235,12 +252,28 @@ class Link:
             await asyncio.sleep(step)
             now = loop.time()
             self.messages = feed.messages
+            self.remarks = self._remarks.take(self._matters(), now)
             if snapshot_due and now - began > SNAPSHOT_S:
                 snapshot_due = False
                 feed.complete()
             # When this process itself stood still, what has come meanwhile waits to be read: look again first.
-            if now - asked < step + 0.5 and now - feed.heard > self.settings.max_age:
+            if now - asked < step + 0.5 and now - feed.heard > feed.max_age_s:
                 raise TimeoutError(f"no word from the server for {now - feed.heard:.1f} s")
+
+    def _matters(self) -> dict[tuple[str, str], str]:
+        """What is found now that the operator should know: machine and what it is about -> in words."""
+        found = {}
+        if self._lookout is not None and self._lookout.clock:
+            found["", "clock"] = f"the server's clock is {self._lookout.clock}: its times are shown as they are"
+        for machine_id, state in self._states.items():
+            if state.unfit:
+                name, shown = min(state.unfit.items())
+                found[machine_id, "values"] = f"values that do not fit are Bad: {named(state.unfit)} ({name}: {shown[:40]})"
+            if still := state.still:
+                found[machine_id, "times"] = f"source times stand still, the server's hold: {named(still)}"
+            if absent := self._absent.get(machine_id):
+                found[machine_id, "nodes"] = f"the server has no node for {named(absent)}"
+        return found
 
     async def _wait_for_change(self) -> None:
         await self._changed.wait()
@@ -269,6 +302,7 @@ class Link:
 
     def _lose(self, reason: str) -> None:
         self._client = None
+        self.remarks = ()
         self._forget_conditions()
         if self.reason != reason:
             log.warning("%s", reason)
@@ -314,4 +348,4 @@ def _reason(url: str, error: Exception) -> str:
     return f"{url}: {str(error) or type(error).__name__}".replace("\n", " ")
 
 
-__all__ = ["Handling", "Link", "LinkAlarm", "LinkCondition", "LinkSettings", "LinkState", "Machine", "MethodFailed"]
+__all__ = ["Handling", "Link", "LinkAlarm", "LinkCondition", "LinkSettings", "LinkState", "Machine", "MethodFailed", "Remark"]

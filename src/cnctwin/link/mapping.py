@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import difflib
 import logging
-import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -32,6 +31,8 @@ from asyncua import Client, ua
 from cnctwin.errors import ConfigurationError
 from cnctwin.link.connect import Refused
 from cnctwin.link.contract import Bind
+from cnctwin.link.fitting import fitted
+from cnctwin.link.lookout import that_exist
 from cnctwin.reading import Value
 from nodesets.binding import Bound, Told, bind
 from nodesets.catalogue import MACHINE
@@ -132,15 +133,15 @@ def _told(kind: str, at: Mapping[str, Any]) -> Told:
         raise ValueError("factor and offset must be numbers")
     if (factor, offset) != (1.0, 0.0) and kind != "Double":
         raise ValueError(f"factor and offset are for numbers with a fraction; this signal is a {kind}")
-    if values is not None and (not isinstance(values, dict) or any(_fitted(kind, value) is None for value in values.values())):
+    if values is not None and (not isinstance(values, dict) or any(fitted(kind, value) is None for value in values.values())):
         raise ValueError(f"values must be a table of the server's values, as text, and of values of type {kind}")
     if values is not None:
-        table = {key: _fitted(kind, value) for key, value in values.items()}
+        table = {key: fitted(kind, value) for key, value in values.items()}
         return lambda value: table.get(_key(value))
 
     def told(value: Value) -> Value | None:
-        number = _fitted(kind, value)
-        return number * factor + offset if isinstance(number, float) else number
+        number = fitted(kind, value)
+        return fitted(kind, number * factor + offset) if isinstance(number, float) else number  # type: ignore[no-any-return]
 
     return told
 
@@ -148,19 +149,6 @@ def _told(kind: str, at: Mapping[str, Any]) -> Told:
 def _key(value: Value) -> str:
     """A value as a key of ``values``: 1 for true and for 1.0 too."""
     return f"{float(value):g}" if isinstance(value, bool | float) else str(value)
-
-
-def _fitted(kind: str, value: Any) -> Value | None:
-    """The value as one of this type; None where it is none."""
-    if kind == "String":
-        return value.Text or "" if isinstance(value, ua.LocalizedText) else str(value)
-    if kind.endswith("]"):
-        return value if isinstance(value, list) else None
-    if not isinstance(value, bool | int | float) or not math.isfinite(value):
-        return None
-    if kind == "Boolean":
-        return bool(value)
-    return float(value) if kind == "Double" else round(value)
 
 
 def binding(path: Path | None) -> Bind:
@@ -177,7 +165,7 @@ def binding(path: Path | None) -> Bind:
             raise Refused(f"{path}: the server has no namespace {', '.join(missing)}; it has {', '.join(uris)}")
         for name, machine in machines.items():
             nodes = {signal: _node_id(place, uris) for signal, place in machine.signals.items()}
-            there = await _that_exist(client, nodes)
+            there = await that_exist(client, nodes)
             if lost := sorted(set(nodes) - there):
                 told = ", ".join(f"{signal} ({machine.signals[signal].identifier})" for signal in lost)
                 log.warning("%s: %s: the server has no such node: %s", path, name, told)
@@ -186,6 +174,7 @@ def binding(path: Path | None) -> Bind:
                 known,
                 nodes={**known.nodes, **{signal: nodes[signal] for signal in nodes if signal in there}},
                 told={signal: place.told for signal, place in machine.signals.items()},
+                absent={signal: nodes[signal] for signal in lost},
                 **machine.plate,
             )
         return found
@@ -196,10 +185,3 @@ def binding(path: Path | None) -> Bind:
 def _node_id(place: Place, uris: list[str]) -> ua.NodeId:
     bare = ua.NodeId.from_string(place.identifier)
     return ua.NodeId(bare.Identifier, uris.index(place.uri), bare.NodeIdType)
-
-
-async def _that_exist(client: Client, nodes: Mapping[str, ua.NodeId]) -> set[str]:
-    parameters = ua.ReadParameters()
-    parameters.NodesToRead = [ua.ReadValueId(NodeId=node, AttributeId=ua.AttributeIds.NodeClass) for node in nodes.values()]
-    found = await client.uaclient.read(parameters)
-    return {signal for signal, value in zip(nodes, found, strict=True) if value.StatusCode is None or value.StatusCode.is_good()}

@@ -29,6 +29,10 @@ class Reader(Generic[T]):
         self._there = asyncio.Event()
         self._closed = False
 
+    @property
+    def waiting(self) -> int:
+        return len(self._items)
+
     def put(self, item: T) -> None:
         """Never waits: a slow reader costs itself data, not others."""
         self._items.append(item)

@@ -4,17 +4,46 @@
 
 The first batch of a machine after (re)subscribing is a snapshot: it waits until every signal has spoken once, or until
 ``complete`` is called because one of them never did. Pure: no sockets, no clock.
+
+A value that is none of its signal is Bad. A source time that stands still while the value changes is none: once it has for
+STILL_NS, the server's time holds.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Final
 
+from cnctwin.link.fitting import fits
 from cnctwin.link.readers import in_order, join
-from cnctwin.reading import BAD_TYPE_MISMATCH, BAD_WAITING_FOR_INITIAL_DATA, UNCERTAIN_NO_COMMUNICATION, Batch, Reading
+from cnctwin.reading import (
+    BAD_NODE_ID_UNKNOWN,
+    BAD_TYPE_MISMATCH,
+    BAD_WAITING_FOR_INITIAL_DATA,
+    UNCERTAIN_NO_COMMUNICATION,
+    Batch,
+    Reading,
+)
 from nodesets.binding import Told
+
+STILL_NS: Final = 10_000_000_000
+STILL_CHANGES: Final = 3
+"""Values under one source time, over so long: a source that counts whole seconds has many of them, too."""
+
+
+@dataclass(slots=True)
+class _Still:
+    """A source time that was said again, with another value; ``since_ns``: by the server's time."""
+
+    source_ns: int
+    since_ns: int
+    changes: int = 0
+
+    @property
+    def is_none(self) -> bool:
+        return self.changes >= STILL_CHANGES
 
 
 class MachineState:
@@ -25,28 +54,66 @@ class MachineState:
         self.told: Mapping[str, Told] = {}
         """How the server's values are read, of signals whose values are not taken as they are."""
         self.latest: dict[str, Reading] = {}
+        self.unfit: dict[str, str] = {}
+        """What the server shows last for signals whose values are none of theirs, as text."""
+        self._still: dict[str, _Still] = {}
         self._waiting: set[str] = set()
         self._snapshot = False
         self._pending: dict[int, dict[str, Reading]] = {}
         self._gap: str | None = None
 
     def expect(self, signals: Iterable[str]) -> None:
-        """A new subscription: every signal will speak once. What is no longer there is forgotten."""
+        """A new subscription: every signal will speak once. One that is no longer there is Bad from now on."""
         self._waiting = set(signals)
         self._snapshot = True
         self._pending.clear()
-        self.latest = {name: item for name, item in self.latest.items() if name in self._waiting}
+        self.unfit.clear()
+        self._still.clear()
+        self.latest = {
+            name: item if name in self._waiting else replace(item, value=None, status=BAD_NODE_ID_UNKNOWN)
+            for name, item in self.latest.items()
+        }
+
+    @property
+    def still(self) -> tuple[str, ...]:
+        """Signals whose source times stand still."""
+        return tuple(name for name, still in self._still.items() if still.is_none)
 
     def add(self, item: Reading) -> None:
-        if item.signal in self.told and item.value is not None:
-            value = self.told[item.signal](item.value)
-            item = replace(item, value=value, status=BAD_TYPE_MISMATCH if value is None else item.status)
+        if item.value is not None:
+            item = self._fitted(item)
+        before = self.latest.get(item.signal)
+        if before is not None and (before.source_time_ns == item.source_time_ns or item.signal in self._still):
+            item = self._moving(item, before)
         if self._snapshot:
             self.latest[item.signal] = item
             self._waiting.discard(item.signal)
             return
         at_time = self._pending.setdefault(item.source_time_ns, {})
         at_time[item.signal] = item
+
+    def _fitted(self, item: Reading) -> Reading:
+        told = self.told.get(item.signal)
+        value = fits(item.signal, item.value) if told is None else told(item.value)  # type: ignore[arg-type]
+        if value is None:
+            self.unfit[item.signal] = str(item.value)
+            return replace(item, value=None, status=BAD_TYPE_MISMATCH)
+        if self.unfit:
+            self.unfit.pop(item.signal, None)
+        return item if value is item.value else replace(item, value=value)
+
+    def _moving(self, item: Reading, before: Reading) -> Reading:
+        """The reading with a time that moves."""
+        still = self._still.get(item.signal)
+        if still is None or still.source_ns != item.source_time_ns:
+            self._still.pop(item.signal, None)
+            if before.source_time_ns == item.source_time_ns:
+                self._still[item.signal] = _Still(item.source_time_ns, item.server_time_ns)
+            return item
+        if not still.is_none and item.server_time_ns - still.since_ns < STILL_NS:
+            return item
+        still.changes += item.value is not None and before.value is not None and item.value != before.value
+        return replace(item, source_time_ns=item.server_time_ns) if still.is_none else item
 
     def mark_gap(self, why: str) -> None:
         """Data before the next batch was lost."""

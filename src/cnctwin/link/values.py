@@ -18,6 +18,8 @@ from nodesets.catalogue import BY_NAME
 
 BAD_NO_DATA: Final = 0x809B0000
 _EPOCH_TICKS: Final = 116_444_736_000_000_000
+LAST_NS: Final = 9_214_646_400_000_000_000
+"""The first moment of 2262: what comes after 2262-04-11 does not fit into 64 bits of nanoseconds."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _INFO_TYPE: Final = 0x0C00
 _DATA_VALUE: Final = 0x0400
@@ -64,6 +66,12 @@ def from_ticks(ticks: int) -> int:
     return (ticks - _EPOCH_TICKS) * 100
 
 
+def usable(time_ns: int, otherwise_ns: int) -> int:
+    """A time that is one; the other in place of those before 1970 and after 2261, which say that there is none: servers give the
+    first and the last moment that the protocol knows."""
+    return time_ns if 0 < time_ns < LAST_NS else otherwise_ns
+
+
 def reading(signal: str, data: ua.DataValue, received_ns: int) -> tuple[Reading, bool]:
     """The reading of a DataValue, and whether the server's queue has overflowed before it.
 
@@ -82,8 +90,8 @@ def reading(signal: str, data: ua.DataValue, received_ns: int) -> tuple[Reading,
         value = _EMPTY.get(row.type) if row is not None else None
         if value is None:
             status = BAD_NO_DATA
-    server_ns = nanoseconds(data.ServerTimestamp) if data.ServerTimestamp is not None else received_ns
-    source_ns = nanoseconds(data.SourceTimestamp) if data.SourceTimestamp is not None else server_ns
+    server_ns = usable(nanoseconds(data.ServerTimestamp), received_ns) if data.ServerTimestamp is not None else received_ns
+    source_ns = usable(nanoseconds(data.SourceTimestamp), server_ns) if data.SourceTimestamp is not None else server_ns
     return Reading(signal, value, status, source_ns, server_ns), overflow
 
 

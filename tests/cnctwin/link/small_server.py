@@ -3,7 +3,8 @@
     python small_server.py PORT FOLDER [--shift N] [--none] [--machines M1,M2] [--encrypted] [--password P]
 
 It prints "ready" once it listens, and obeys lines on standard input: ``set <machine> <signal> <number> [<status>]``,
-``event <machine> <text>``, ``add <machine>``, ``changed``, ``hang <seconds>`` (answers nobody, as a stopped process does), ``end``.
+``event <machine> <text>``, ``add <machine>``, ``remove <machine> <signal>``, ``return <machine> <signal>``, ``changed``,
+``hang <seconds>`` (answers nobody, as a stopped process does), ``end``.
 """
 
 from __future__ import annotations
@@ -128,6 +129,11 @@ async def main() -> None:
                     alarms.event.SourceNode = ua.NodeId(name, index)
                     alarms.event.Severity = 700
                     await alarms.trigger(message=text)
+                case ["remove", name, signal]:
+                    await server.delete_nodes([nodes[name, signal][0]])
+                case ["return", name, signal]:
+                    machine = server.get_node(ua.NodeId(name, index))
+                    await machine.add_variable(ua.NodeId(f"{name}.{signal}", index), ua.QualifiedName(signal, index), 44.0)
                 case ["add", name]:
                     await add_machine(server, folder, index, name, nodes)
                 case ["changed"]:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from asyncua import ua
 from asyncua.ua.ua_binary import struct_to_binary
 
@@ -22,8 +23,8 @@ SIGNALS = ("Spindle/ActSpeed", "Spindle/Temperature", "Tool/Number")
 class Scripted:
     """Answers Publish with the messages it is given, then keeps silent; hands out what Republish is asked for."""
 
-    def __init__(self, limit: int = 0, refuse: frozenset[int] = frozenset()) -> None:
-        self.limit, self.refuse = limit, refuse
+    def __init__(self, limit: int = 0, refuse: frozenset[int] = frozenset(), revised: tuple[float, int] = (100.0, 10)) -> None:
+        self.limit, self.refuse, self.revised = limit, refuse, revised
         self.answers: asyncio.Queue[ua.PublishResponse] = asyncio.Queue()
         self.kept: dict[int, ua.NotificationMessage] = {}
         self.acknowledged: list[int] = []
@@ -32,7 +33,15 @@ class Scripted:
         self.session = SimpleNamespace(_send_request=self.send_request)
 
     async def create_subscription(self, parameters: Any, callback: Any) -> Any:
-        return SimpleNamespace(SubscriptionId=7)
+        return self._revised(parameters)
+
+    async def modify_subscription(self, parameters: Any) -> Any:
+        return self._revised(parameters)
+
+    def _revised(self, parameters: Any) -> Any:
+        interval_ms, least = self.revised
+        keep_alive = max(parameters.RequestedMaxKeepAliveCount, least)
+        return SimpleNamespace(SubscriptionId=7, RevisedPublishingInterval=interval_ms, RevisedMaxKeepAliveCount=keep_alive)
 
     async def create_monitored_items(self, parameters: Any) -> list[ua.MonitoredItemCreateResult]:
         self.batches_of_items.append(len(parameters.ItemsToCreate))
@@ -196,3 +205,33 @@ def test_a_signal_that_never_speaks_does_not_hold_up_the_others() -> None:
     state.expect(SIGNALS)
     (batch,) = state.complete(5)
     assert {item.status for item in batch} == {BAD_WAITING_FOR_INITIAL_DATA}
+
+
+@pytest.mark.parametrize(
+    ("revised", "max_age_s"),
+    [((100.0, 1), 3.0), ((1000.0, 1), 3.0), ((1000.0, 4), 12.0), ((5000.0, 1), 15.0)],
+    ids=["as asked", "slower, but as often", "seldom", "slow"],
+)
+def test_a_server_that_publishes_more_slowly_than_it_was_asked_to_is_not_taken_for_silent(
+    revised: tuple[float, int], max_age_s: float
+) -> None:
+    async def scenario() -> float:
+        fake = Scripted(revised=revised)
+        feed = Feed(SimpleNamespace(uaclient=fake), {}, lambda _: None, interval_s=0.1, sampling_s=0.1, max_age_s=3.0)  # type: ignore[arg-type]
+        await feed.subscribe({})
+        return feed.max_age_s
+
+    assert asyncio.run(scenario()) == pytest.approx(max_age_s)
+
+
+def test_times_that_are_none_do_not_reach_anybody() -> None:
+    def script(server: Scripted) -> None:
+        first(server)
+        server.say(2, (1, 120.0, 200))
+        run = server.answers._queue[1].Parameters.NotificationMessage.NotificationData[0].MonitoredItems  # type: ignore[attr-defined]
+        for item, when in zip([*run, *run], (datetime.max, datetime.min), strict=True):
+            item.Value.SourceTimestamp = when
+            item.Value.ServerTimestamp = START
+
+    seen, _ = run(script, 2)
+    assert [batch.source_time_ns for batch in seen][1] == int(START.timestamp() * 1e9)

@@ -14,7 +14,7 @@ import pytest
 from asyncua import Client
 
 from cnctwin.link import Link, LinkAlarm, LinkSettings, MethodFailed
-from cnctwin.link.connect import clock_off
+from cnctwin.link.connect import clock_ahead_s, clock_off
 from cnctwin.reading import BAD_SENSOR_FAILURE, BAD_WAITING_FOR_INITIAL_DATA, UNCERTAIN_NO_COMMUNICATION, Batch, Reading
 from cnctwin.secrets import Vault
 from cnctwin.settings import Settings
@@ -243,7 +243,7 @@ def test_a_clock_that_is_off_is_told(ahead_s: float, said: str) -> None:
         async def read_value(self) -> datetime:
             return datetime.now(UTC).replace(tzinfo=None) + timedelta(seconds=ahead_s)
 
-    found = asyncio.run(clock_off(Server()))  # type: ignore[arg-type]
+    found = clock_off(asyncio.run(clock_ahead_s(Server())) or 0.0)  # type: ignore[arg-type]
     assert (found == "") == (said == "")
     assert found[-8:] == said[-8:]
     assert not found or abs(int(found.split()[0]) - 3600) < 60

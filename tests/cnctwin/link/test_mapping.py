@@ -11,10 +11,10 @@ import pytest
 from asyncua import ua
 
 from cnctwin.errors import ConfigurationError
-from cnctwin.link import Link, LinkSettings
+from cnctwin.link import Link, LinkSettings, lookout
 from cnctwin.link.mapping import binding, read
 from cnctwin.link.state import MachineState
-from cnctwin.reading import BAD_TYPE_MISMATCH, Reading
+from cnctwin.reading import BAD_NODE_ID_UNKNOWN, BAD_TYPE_MISMATCH, Reading
 
 MAP = """
 [namespaces]
@@ -105,6 +105,32 @@ def test_a_value_is_read_as_the_map_says_and_what_does_not_fit_is_bad(
     assert found.value == (pytest.approx(read_as) if isinstance(read_as, float) else read_as)
     assert type(found.value) is type(read_as)
     assert found.status == (BAD_TYPE_MISMATCH if read_as is None else 0)
+
+
+def test_nodes_that_go_and_come_without_a_word_are_noticed(
+    small: Any, eventually: Callable[..., Awaitable[Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookout, "LOOK_S", 0.1)
+    small.start()
+    path = written(tmp_path, MAP.format(lost="M1.Spindle/Temperature"))
+    link = Link(LinkSettings(small.url, "test", tmp_path, insecure=True, publishing_interval=0.05), bind=binding(path))
+
+    async def scenario() -> None:
+        running = asyncio.create_task(link.run())
+        try:
+            await eventually(lambda: "MILL-7" in link.machines and len(link.latest("MILL-7")) == 4)
+            small.tell("remove M1 Spindle/Temperature")
+            await eventually(lambda: link.latest("MILL-7")["Coolant/Flow"].status == BAD_NODE_ID_UNKNOWN)
+            await eventually(lambda: [str(one) for one in link.remarks] == ["MILL-7: the server has no node for Coolant/Flow"])
+            assert link.latest("MILL-7")["Spindle/ActSpeed"].is_good
+            small.tell("return M1 Spindle/Temperature")
+            await eventually(lambda: link.latest("MILL-7")["Coolant/Flow"].value == 44.0)
+            assert link.reconnects == 2, "bound anew, without a loss of the session"
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(scenario())
 
 
 def test_a_server_of_another_model_is_a_machine_through_its_map_and_what_it_does_not_have_is_told(

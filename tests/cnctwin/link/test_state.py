@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from typing import Any
 
+import pytest
 from asyncua import ua
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cnctwin.link.readers import SLOW, BatchReader
-from cnctwin.link.state import MachineState
-from cnctwin.link.values import BAD_NO_DATA, nanoseconds, reading, timestamp
-from cnctwin.reading import BAD_WAITING_FOR_INITIAL_DATA, Batch, Reading
+from cnctwin.link.remarks import HOLD_S, Remarks, named
+from cnctwin.link.state import STILL_NS, MachineState
+from cnctwin.link.values import BAD_NO_DATA, LAST_NS, nanoseconds, reading, timestamp
+from cnctwin.reading import BAD_NODE_ID_UNKNOWN, BAD_TYPE_MISMATCH, BAD_WAITING_FOR_INITIAL_DATA, Batch, Reading
 
 NAMES = ("Spindle/ActSpeed", "Spindle/Temperature", "Tool/Number")
 
@@ -133,3 +136,107 @@ def test_an_overflow_of_the_servers_queue_is_seen_and_does_not_stay_in_the_statu
 @given(st.integers(0, 4_000_000_000_000_000))
 def test_times_survive_the_way_to_the_server_and_back(microseconds: int) -> None:
     assert nanoseconds(timestamp(microseconds * 1000)) == microseconds * 1000
+
+
+@pytest.mark.parametrize(
+    ("signal", "value", "shown"),
+    [
+        ("Spindle/ActSpeed", float("nan"), None),
+        ("Spindle/ActSpeed", float("-inf"), None),
+        ("Spindle/ActSpeed", "fast", None),
+        ("Spindle/ActSpeed", [1.0], None),
+        ("Spindle/ActSpeed", 7, 7.0),
+        ("Tool/Number", 1e300, None),
+        ("Tool/Number", 2**63, None),
+        ("Tool/Number", -1, None),
+        ("Tool/Number", 3.0, 3),
+        ("Coolant/IsOn", 1, True),
+        ("Channel/ActProgramName", ["O1", "O2"], None),
+        ("Channel/ActProgramName", 17, "17"),
+        ("Channel/ActGFunctions", [10, float("nan")], None),
+        ("Channel/ActGFunctions", [10.0, 20], [10, 20]),
+        ("Channel/ActGFunctions", 10, None),
+    ],
+)
+def test_what_does_not_fit_its_signal_is_bad_and_told_until_it_fits_again(signal: str, value: Any, shown: Any) -> None:
+    state = ready()
+    state.add(Reading(signal, value, 0, 2, 2))
+    (batch,) = state.flush()
+    (found,) = batch
+    assert (found.value, type(found.value)) == (shown, type(shown))
+    assert found.status == (BAD_TYPE_MISMATCH if shown is None else 0)
+    assert set(state.unfit) == ({signal} if shown is None else set())
+    state.add(
+        Reading(signal, shown if shown is not None else {"Tool/Number": 3, "Spindle/ActSpeed": 1.0}.get(signal, "x"), 0, 3, 3)
+    )
+    if signal in ("Tool/Number", "Spindle/ActSpeed", "Channel/ActProgramName"):
+        assert state.unfit == {}
+
+
+def test_a_source_time_that_stands_still_while_the_value_changes_gives_way_to_the_servers_until_it_moves() -> None:
+    state = ready()
+    frozen = 5 * 10**9
+
+    def after(server_ns: int, value: float, source_ns: int = frozen) -> int:
+        state.add(Reading("Spindle/ActSpeed", value, 0, source_ns, server_ns))
+        (batch,) = state.flush()
+        return batch.source_time_ns
+
+    assert [after(frozen + n * 10**9, float(n)) for n in range(9)] == [frozen] * 9, (
+        "whole seconds, or tens of them, are no standstill"
+    )
+    assert state.still == ()
+    seen = [after(frozen + STILL_NS + n * 10**9, float(n)) for n in range(2, 6)]
+    assert seen == [frozen, frozen, *(frozen + STILL_NS + n * 10**9 for n in (4, 5))]
+    assert state.still == ("Spindle/ActSpeed",)
+    assert after(frozen + 30 * 10**9, 1.0, source_ns=frozen + 10**9) == frozen + 10**9
+    assert state.still == ()
+
+
+def test_an_unchanged_value_may_keep_its_time_for_ever() -> None:
+    state = ready()
+    for n in range(100):
+        state.add(Reading("Spindle/ActSpeed", 1.0, 0, 5, n * 10**9))
+    (batch,) = state.flush()
+    assert (batch.source_time_ns, state.still) == (5, ())
+
+
+def test_a_signal_that_is_gone_is_bad_and_its_return_is_a_value_again() -> None:
+    state = ready()
+    state.expect(NAMES[:2])
+    for name in NAMES[:2]:
+        state.add(item(name, 5))
+    (batch,) = state.flush()
+    assert {entry.signal: (entry.value, entry.status) for entry in batch}["Tool/Number"] == (None, BAD_NODE_ID_UNKNOWN)
+    state.expect(NAMES)
+    for name in NAMES:
+        state.add(item(name, 6))
+    (batch,) = state.flush()
+    assert all(entry.is_good for entry in batch)
+
+
+@pytest.mark.parametrize("none", [datetime.min, datetime.max, datetime(1601, 1, 1), datetime(9999, 12, 31), datetime(2262, 5, 1)])
+def test_a_time_that_is_none_gives_way_to_the_next_one_that_is(none: datetime) -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    found, _ = reading("Spindle/ActSpeed", ua.DataValue(ua.Variant(1.0), SourceTimestamp=none, ServerTimestamp=at), 7)
+    assert found.source_time_ns == found.server_time_ns == nanoseconds(at)
+    found, _ = reading("Spindle/ActSpeed", ua.DataValue(ua.Variant(1.0), SourceTimestamp=none, ServerTimestamp=none), 7)
+    assert (found.source_time_ns, found.server_time_ns) == (7, 7)
+    assert LAST_NS < 2**63
+
+
+def test_a_remark_is_logged_when_it_begins_and_when_it_has_been_over_for_a_while(caplog: pytest.LogCaptureFixture) -> None:
+    remarks = Remarks("opc.tcp://mill")
+    broken = {("M1", "values"): "values that do not fit are Bad: Tool/Number"}
+    with caplog.at_level("INFO"):
+        assert remarks.take({}, 0.0) == ()
+        for now in (1.0, 2.0):
+            assert [str(one) for one in remarks.take(broken, now)] == ["M1: values that do not fit are Bad: Tool/Number"]
+        assert len(remarks.take({}, 2.0 + HOLD_S)) == 1, "what comes and goes is one remark"
+        assert remarks.take({}, 2.1 + HOLD_S) == ()
+    assert [record.message for record in caplog.records] == [
+        "opc.tcp://mill: M1: values that do not fit are Bad: Tool/Number",
+        "opc.tcp://mill: over: M1: values that do not fit are Bad: Tool/Number",
+    ]
+    assert named("edcba") == "a, b, c and 2 others"
+    assert named("ba") == "a, b"

@@ -17,12 +17,14 @@ export function trust(model) {
   if (model.link !== "live") return { level: "warn", words: "connecting", why: "", live: false };
   if (!machine?.heard) return { level: "warn", words: "no machine yet", why: "The gateway has not found this machine yet.", live: false };
   const { good, uncertain, bad, notGood } = machine.quality();
+  const remarks = machine.plate.remarks ?? [];
   const total = good + uncertain + bad;
   if (total && good === 0) {
     const why = reason(notGood[0][1]);
     return { level: bad > uncertain ? "bad" : "warn", words: `not live: ${why}`, why: "No signal of the machine is good: last known values are shown.", live: false };
   }
   if (uncertain + bad) return { level: "warn", words: `live, ${uncertain + bad} not good`, why: `${good} of ${total} signals are good.`, live: true };
+  if (remarks.length) return { level: "warn", words: "live, see why", why: `All ${total} signals are good.`, live: true };
   return { level: "good", words: "live", why: `All ${total} signals are good.`, live: true };
 }
 
@@ -140,11 +142,13 @@ export class Cockpit {
   #listTrust(machine, seen) {
     setText(byId("trust-words"), seen.why || seen.words);
     const notGood = machine?.quality().notGood ?? [];
-    const key = notGood.map(([name, status]) => name + status).join();
+    const remarks = machine?.plate.remarks ?? [];
+    const key = [...remarks, ...notGood.map(([name, status]) => name + status)].join();
     if (key === this.#listed) return;
     this.#listed = key;
     const rows = notGood.length > LISTED ? counted(notGood) : notGood.map(([name, status]) => [name, `${quality(status)}: ${reason(status)}`]);
-    byId("trust-list").replaceChildren(...rows.map(([what, why]) => el("li", {}, el("b", {}, what), ` ${why}`)));
+    byId("trust-list").replaceChildren(...remarks.map((remark) => el("li", {}, remark)),
+      ...rows.map(([what, why]) => el("li", {}, el("b", {}, what), ` ${why}`)));
   }
 
   /** The machines changed, or another one was chosen. */

@@ -13,6 +13,8 @@ import { Stream } from "./stream.js";
 import { Trends, UNSEEN_S } from "./trends.js";
 
 const AXES = ["Axes/X/ActPos", "Axes/Y/ActPos", "Axes/Z/ActPos"];
+/** How often is asked for what the stream does not bring: remarks on the server, ms. */
+const PLATES_MS = 10_000;
 /** The path before the page was opened that is fetched, s. */
 const PATH_S = 180;
 
@@ -161,6 +163,7 @@ function frame() {
 
 for (const button of document.querySelectorAll("[data-view]")) button.addEventListener("click", () => path.look(button.dataset.view));
 
+setInterval(() => { if (model.link === "live") plates(); }, PLATES_MS);
 stream.open();
 requestAnimationFrame(frame);
 await login.start();
