@@ -34,6 +34,8 @@ KEPT: Final = 2000
 TIDY_S: Final = 60.0
 HOUR_US: Final = 3_600_000_000
 DAY_US: Final = 24 * HOUR_US
+CLOCK_BEHIND_US: Final = 27 * HOUR_US
+"""A machine whose newest frame is older is no longer there; one on local time in place of UTC, or a day late, is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,7 +313,13 @@ class Writer(threading.Thread):
         if connection is None:
             return
         now, limits = self._now_us(), self.limits
-        connection.execute("DELETE FROM frame WHERE ts_us < ?", (now - limits.frames_us,))
+        for machine, newest in connection.execute(
+            "SELECT id, (SELECT max(ts_us) FROM frame WHERE machine = id) FROM machine"
+        ).fetchall():
+            if newest is not None:
+                # By the machine's clock, which may be hours behind: its last hours would be gone as soon as they are written.
+                until = now if now - newest > CLOCK_BEHIND_US else min(now, newest)
+                connection.execute("DELETE FROM frame WHERE machine = ? AND ts_us < ?", (machine, until - limits.frames_us))
         connection.execute("DELETE FROM sample WHERE ts_us < ?", (now - limits.samples_us,))
         for res, kept_us in limits.rollups_us:
             connection.execute("DELETE FROM rollup WHERE res = ? AND bucket < ?", (res, now - kept_us))

@@ -28,7 +28,7 @@ from gateway.store.reader import Reader
 from gateway.store.rollups import Rollups, bucket_start_us
 from gateway.store.schema import COLUMN, COLUMNS
 from gateway.store.store import NAME
-from gateway.store.writer import Frame, Limits, Writer
+from gateway.store.writer import HOUR_US, Frame, Limits, Writer
 from gateway.twin import Twin
 
 HISTORY = "/api/v1/machines/CNC-001/history/"
@@ -98,7 +98,23 @@ def test_what_is_old_is_forgotten_and_the_file_stays_small(tmp_path: Path) -> No
     writer._write([frame(ts_us, Spindle__ActSpeed=1.0) for ts_us in range(3000, 5000)])
     writer._tidy()
     reader = Reader(tmp_path / NAME)
-    assert next(ts_us for ts_us, _ in reader.points("CNC-001", "Spindle/ActSpeed", 0, 10_000)) == 4000
+    assert next(ts_us for ts_us, _ in reader.points("CNC-001", "Spindle/ActSpeed", 0, 10_000)) == 3999
+    reader.close()
+    writer._close()
+
+
+@pytest.mark.parametrize(
+    ("clock_us", "kept"),
+    [(0, 1000), (5 * HOUR_US, 1000), (-2 * HOUR_US, 2000), (48 * HOUR_US, 0)],
+    ids=["right", "behind", "ahead", "gone"],
+)
+def test_a_machine_whose_clock_is_off_keeps_its_last_hours_too(tmp_path: Path, clock_us: int, kept: int) -> None:
+    newest = 100 * HOUR_US
+    writer = writer_on(tmp_path / NAME, Limits(frames_us=1000), now_us=newest + clock_us)
+    writer._write([frame(ts_us, Spindle__ActSpeed=1.0) for ts_us in range(newest - 1999, newest + 1)])
+    writer._tidy()
+    reader = Reader(tmp_path / NAME)
+    assert len(reader.points("CNC-001", "Spindle/ActSpeed", 0, newest + 1)) in (kept, kept + 1)
     reader.close()
     writer._close()
 

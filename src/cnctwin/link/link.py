@@ -36,7 +36,7 @@ from cnctwin.link.contract import (
 )
 from cnctwin.link.events import Alarms
 from cnctwin.link.feed import Feed
-from cnctwin.link.lookout import Lookout
+from cnctwin.link.lookout import SILENT_NS, Lookout
 from cnctwin.link.readers import BatchReader, Reader
 from cnctwin.link.remarks import Remarks, named
 from cnctwin.link.state import MachineState
@@ -219,7 +219,9 @@ class Link:
         if not bound:
             self.reason = f"{own.url}: the server shows no machine"
         log.info("%s: %d machines, %d signals", own.url, len(bound), sum(map(len, nodes.values())))
-        lookout = self._lookout = Lookout(client, self._bind, bound, self._changed.set)
+        lookout = self._lookout = Lookout(
+            client, self._bind, bound, self._states, self._changed.set, int(feed.max_age_s * 1e9) + SILENT_NS
+        )
         await lookout.look_at_the_clock()
         return feed, lookout
 
@@ -266,6 +268,8 @@ class Link:
         if self._lookout is not None and self._lookout.clock:
             found["", "clock"] = f"the server's clock is {self._lookout.clock}: its times are shown as they are"
         for machine_id, state in self._states.items():
+            if self._lookout is not None and not self._lookout.clock and (off := self._lookout.clocks.get(machine_id)):
+                found[machine_id, "clock"] = f"the clock of the source times is {off}: they are shown as they are"
             if state.unfit:
                 name, shown = min(state.unfit.items())
                 found[machine_id, "values"] = f"values that do not fit are Bad: {named(state.unfit)} ({name}: {shown[:40]})"

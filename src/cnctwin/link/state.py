@@ -25,6 +25,7 @@ from cnctwin.reading import (
     UNCERTAIN_NO_COMMUNICATION,
     Batch,
     Reading,
+    Value,
 )
 from nodesets.binding import Told
 
@@ -54,6 +55,8 @@ class MachineState:
         self.told: Mapping[str, Told] = {}
         """How the server's values are read, of signals whose values are not taken as they are."""
         self.latest: dict[str, Reading] = {}
+        self.newest_ns = 0
+        """Newest source time of the last message."""
         self.unfit: dict[str, str] = {}
         """What the server shows last for signals whose values are none of theirs, as text."""
         self._still: dict[str, _Still] = {}
@@ -92,9 +95,22 @@ class MachineState:
         at_time = self._pending.setdefault(item.source_time_ns, {})
         at_time[item.signal] = item
 
-    def _fitted(self, item: Reading) -> Reading:
+    def is_silent(self, item: Reading, for_ns: int) -> bool:
+        """Whether a value that was asked for is another than the last that the subscription told, and has been for so long."""
+        known = self.latest.get(item.signal)
+        if known is None or self._snapshot or item.source_time_ns - known.source_time_ns < for_ns:
+            return False
+        return self._shown(item) != known.value
+
+    def _shown(self, item: Reading) -> Value | None:
+        """The value as its signal has it."""
+        if item.value is None:
+            return None
         told = self.told.get(item.signal)
-        value = fits(item.signal, item.value) if told is None else told(item.value)  # type: ignore[arg-type]
+        return fits(item.signal, item.value) if told is None else told(item.value)  # type: ignore[no-any-return]
+
+    def _fitted(self, item: Reading) -> Reading:
+        value = self._shown(item)
         if value is None:
             self.unfit[item.signal] = str(item.value)
             return replace(item, value=None, status=BAD_TYPE_MISMATCH)
@@ -130,6 +146,7 @@ class MachineState:
             return
         pending, self._pending = self._pending, {}
         samples = _samples(pending)
+        self.newest_ns = max(pending)
         for time_ns in sorted(pending):
             readings = pending[time_ns]
             # The server's last word holds even if its time is older: a clock that was set back must not freeze a value.

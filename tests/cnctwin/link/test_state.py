@@ -11,6 +11,7 @@ from asyncua import ua
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cnctwin.link.lookout import Lookout
 from cnctwin.link.readers import SLOW, BatchReader
 from cnctwin.link.remarks import HOLD_S, Remarks, named
 from cnctwin.link.state import STILL_NS, MachineState
@@ -240,3 +241,30 @@ def test_a_remark_is_logged_when_it_begins_and_when_it_has_been_over_for_a_while
     ]
     assert named("edcba") == "a, b, c and 2 others"
     assert named("ba") == "a, b"
+
+
+@pytest.mark.parametrize(
+    ("value", "later_s", "silent"),
+    [(7.0, 20, True), (7.0, 5, False), (0.0, 20, False), (7.0, -3600, False)],
+    ids=["another for long", "another just now", "the same", "a clock that was set back"],
+)
+def test_a_subscription_that_lives_on_without_its_node_is_found_by_asking(value: float, later_s: int, silent: bool) -> None:
+    state = ready()
+    state.told = {"Spindle/ActSpeed": lambda shown: shown / 2.0}
+    state.add(item("Spindle/ActSpeed", 10**15))
+    list(state.flush())
+    assert state.is_silent(item("Spindle/ActSpeed", 10**15 + later_s * 10**9, 2 * value), 10 * 10**9) is silent
+    assert state.is_silent(item("Coolant/Flow", 10**18), 10) is False, "what was never heard is no news"
+
+
+def test_a_clock_of_source_times_that_jumps_is_told_once_and_until_it_is_right_again() -> None:
+    state = ready()
+    lookout = Lookout(None, None, {}, {"M": state}, lambda: None)  # type: ignore[arg-type]
+    said = []
+    for now_s, ahead_s in ((100, 0), (110, 7200), (120, 7205), (130, None), (140, -3600), (150, 2)):
+        if ahead_s is not None:
+            state.add(item("Spindle/ActSpeed", (10**6 + now_s + ahead_s) * 10**9))
+            list(state.flush())
+        lookout.look_at_the_clocks((10**6 + now_s) * 10**9)
+        said.append(lookout.clocks.get("M", ""))
+    assert said == ["", *["7200 s ahead of ours"] * 3, "3600 s behind ours", ""]
