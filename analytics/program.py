@@ -78,6 +78,7 @@ class _Analytics:
         self._readers: dict[str, BatchReader] = {}
         self._refused: dict[str, str] = {}
         self._saved: dict[str, float] = {}
+        self._unsaved: dict[str, str] = {}
         self._frame_ms = 0.0
         # One thread each: the loop's own pool grows to six on a busy computer, and the C library keeps for every thread what
         # packing and training took for a moment.
@@ -131,8 +132,8 @@ class _Analytics:
         remarks = tuple(map(str, link.remarks))
         if link.state != "connected":
             self._status.degraded(link.reason or "connecting", **facts)
-        elif link.reason or self._refused:
-            self._status.degraded(link.reason or "; ".join(self._refused.values()), **facts)
+        elif link.reason or self._refused or self._unsaved:
+            self._status.degraded(link.reason or "; ".join((*self._refused.values(), *self._unsaved.values())), **facts)
         elif behind := [text for watcher in self._watchers.values() if (text := self._behind(watcher))]:
             self._status.degraded("; ".join(behind), **facts)
         else:
@@ -211,8 +212,11 @@ class _Analytics:
         try:
             memory.save(path, memory.pack(state))
             self._saved[machine_id] = time.monotonic()
+            self._unsaved.pop(machine_id, None)
         except OSError as error:
-            log.warning("%s: cannot be saved: %s", path, error)
+            if machine_id not in self._unsaved:
+                log.warning("%s: cannot be saved: %s", path, error)
+            self._unsaved[machine_id] = f"{machine_id}: what was learned cannot be saved: {error.strerror or error}"
             raise
 
 

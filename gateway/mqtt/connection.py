@@ -125,6 +125,7 @@ class Connection:
         """Who wants to know of an acknowledgement, by the number paho gave the message."""
         self._asking = 0
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._problem = ""
 
     @property
     def waiting(self) -> int:
@@ -195,7 +196,7 @@ class Connection:
         try:
             client = self._make_client(settled, lost)
         except (OSError, ssl.SSLError, ValueError, ConfigurationError) as error:
-            self._changed(f"{self.address}: {error}")
+            self._fail(str(error))
             return False
         self._written = self._handed = self._asking = 0
         self._asked.clear()
@@ -203,9 +204,9 @@ class Connection:
         try:
             problem = await self._connect(client, settled)
             if problem:
-                self._changed(f"{self.address}: {problem}")
+                self._fail(problem)
                 return False
-            self._client, self.up, came_up = client, True, True
+            self._client, self.up, came_up, self._problem = client, True, True, ""
             log.info("MQTT: connected to %s, MQTT %s", self.address, "5" if self._is_5 else "3.1.1")
             self._changed("")
             for topic in self._listens:
@@ -219,6 +220,13 @@ class Connection:
             self.up, self._client = False, None
             self._end(client)
         return came_up
+
+    def _fail(self, problem: str) -> None:
+        """A try that came to nothing: each reason is logged once, however often it is tried."""
+        if problem != self._problem:
+            log.warning("MQTT: %s: %s", self.address, problem)
+        self._problem = problem
+        self._changed(f"{self.address}: {problem}")
 
     @property
     def _is_5(self) -> bool:

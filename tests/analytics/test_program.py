@@ -114,3 +114,20 @@ def test_results_that_are_older_than_what_the_link_knows_are_told_as_behind(tmp_
     program._tell()
     assert status.state == "ready"
     program.end()
+
+
+def test_what_cannot_be_saved_is_told_until_it_can(tmp_path: Path) -> None:
+    link = SimpleNamespace(state="connected", reason="", remarks=(), dropped=0, reconnects=0, latest=lambda _: {})
+    status = Status("analytics")
+    program = _Analytics(cast(Link, link), tmp_path, 1, status)
+    watcher = program._watchers["M1"] = Watcher("M1", 1)
+    watcher.rows = 1
+    (tmp_path / "analytics").write_text("a file where the folder belongs")
+    program.save()
+    program._tell()
+    assert (status.state, status.reason) == ("degraded", "M1: what was learned cannot be saved: File exists")
+    (tmp_path / "analytics").unlink()
+    program.save()
+    program._tell()
+    assert status.state == "ready"
+    program.end()
