@@ -33,7 +33,7 @@ class Overlap:
     """How a control joins moves that passes corners in one cycle of its interpolator, as LinuxCNC's planner does.
 
     It takes a corner as smooth if the direction's jump within one cycle asks for less than ``reserve`` of an axis's
-    acceleration, rounds a corner in a plane by an arc, and lets other moves overlap, each with half of its acceleration.
+    acceleration, rounds a corner in a plane by an arc, and lets other moves overlap.
     """
 
     reserve: float
@@ -42,6 +42,8 @@ class Overlap:
     """Part of the acceleration across the path that arcs get."""
     merge_s: float
     """What is left of a line between two corners and passed in less time belongs to the corner after it."""
+    queue_blocks: int
+    """Its queue takes so many blocks, rounded corners among them, and is filled again when it is empty: the path stands there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,16 +196,17 @@ REFERENCE: Final = MachineParameters(
         AxisLimits(_ANYWHERE, 423.333, 4000.0),
         AxisLimits(_ANYWHERE, 423.333, 3000.0),
     ),
-    # Measured in its times: a stop ends in a whole cycle and the next move begins in another (1.2 ms on average); a block takes
-    # 1.08 cycles at least (programs of 1000 and more of the shortest blocks); spindle and coolant codes do not stop the path.
-    # Of its rules: a tenth of the acceleration is kept for a kink; an arc that runs on gets half of the 0.866 that one alone
-    # gets; less than four cycles of line between two corners belong to the corner. The times are without override.
+    # Measured in its times: a stop ends in a whole cycle and the next move begins in another (1.2 ms on average); spindle and
+    # coolant codes do not stop the path; its queue of 100 blocks runs empty before it is filled again (the times of exact stop at
+    # every block, which corners do not touch, show it on chains of short blocks). Of its rules: a block lasts 1.02 cycles at least;
+    # a tenth of the acceleration is kept for a kink; an arc that runs on gets half of the 0.866 that one alone gets; less than four
+    # cycles of line between two corners belong to the corner. The times are without override.
     path=PathParameters(
         corner_tolerance_mm=0.01,
         jerk_mm_s3=None,
-        block_time_s=0.00108,
+        block_time_s=0.00102,
         exact_stop_s=0.0012,
-        overlap=Overlap(reserve=0.1, arc_share=0.433, merge_s=0.004),
+        overlap=Overlap(reserve=0.1, arc_share=0.433, merge_s=0.004, queue_blocks=100),
         stops_at_m_codes=False,
         max_feed_override=1.0,
     ),

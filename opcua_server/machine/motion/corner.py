@@ -8,8 +8,8 @@ The rounding is the parabola of ``segment``, as wide as the tolerance and the ha
       a turn back                 stands
       smooth within a cycle       passed at the feed; both moves keep a share of their acceleration back for the jump
       in one plane                rounded; a block of its own, with the rest of the line before it if that is short
-      out of the plane of an arc  both moves overlap, each with half of its acceleration, where that is faster than
-                                  taking the corner as a kink; a helix is always a kink
+      out of the plane of an arc  both moves overlap where that is faster than taking the corner as a kink; an arc then gets
+                                  half of the acceleration across the path
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _STRAIGHT: Final = 0.9999
 _BACK: Final = -0.9999
 
 
-def join(before: Segment, after: Segment, rules: Rules) -> None:
-    """Round the corner between two cutting moves, and bound the speed through it.
+def join(before: Segment, after: Segment, rules: Rules) -> int:
+    """Round the corner between two cutting moves, and bound the speed through it. Blocks that the planner's queue gains by it.
 
     Junction deviation: v^2 = a d s / (1 - s) with s the sine of half the angle between the curves; also the zones end at the
     middle of each segment, which bounds the speed along a chain of short segments as the curvature of the part would.
@@ -40,14 +40,14 @@ def join(before: Segment, after: Segment, rules: Rules) -> None:
     jump = (qx - px, qy - py, qz - pz)
     turn = sqrt(jump[0] * jump[0] + jump[1] * jump[1] + jump[2] * jump[2])
     overlap = rules.overlap
-    limit2, rounded = inf, False
+    limit2, rounded, block = inf, False, False
     if overlap is not None:
         if turn > _REVERSAL:
             before.exact = True
-            return
-        limit2, rounded = _prepare(before, after, jump, overlap, rules)
+            return 0
+        limit2, rounded, block = _prepare(before, after, jump, overlap, rules)
     if turn <= TINY:
-        return
+        return 0
     widest = min(0.5 * before.length, 0.5 * after.length, 4.0 * rules.corner / turn)
     fastest = rules.max_override * max(before.soft, after.soft)
     wanted2 = min(fastest * fastest, limit2)
@@ -63,11 +63,12 @@ def join(before: Segment, after: Segment, rules: Rules) -> None:
         left = max(0.0, before.length - before.zone_in[0] - zone)
         before.merged = before.curve is None and left * left < v2 * overlap.merge_s**2
         if straight:
-            block = 2.0 * zone + (left if before.merged else 0.0)
-            v2 = min(v2, (block / rules.block_time) ** 2)
+            way = 2.0 * zone + (left if before.merged else 0.0)
+            v2 = min(v2, (way / rules.block_time) ** 2)
     quarter = 0.25 / zone
     before.blend_out = after.blend_in = (jump[0] * quarter, jump[1] * quarter, jump[2] * quarter)
     before.zone_out = after.zone_in = (zone, v2, along)
+    return int(block and not before.merged)
 
 
 def _between_lines(
@@ -133,9 +134,9 @@ def _at_arcs(before: Segment, after: Segment, jump: Point, widest: float, wanted
     return zone, min(top2, 1.0 / max((kx * w + ex) / ax, (ky * w + ey) / ay, (kz * w + ez) / az)), along
 
 
-def _prepare(before: Segment, after: Segment, jump: Point, overlap: Overlap, rules: Rules) -> tuple[float, bool]:
-    """(greatest v^2 through the corner, whether it is rounded as a block of its own); lowers the accelerations of both moves
-    as the corner needs."""
+def _prepare(before: Segment, after: Segment, jump: Point, overlap: Overlap, rules: Rules) -> tuple[float, bool, bool]:
+    """(greatest v^2 through the corner, whether it is rounded, whether by a block of its own); lowers the accelerations of both
+    moves as the corner needs."""
     before.run_on(overlap.arc_share)
     fastest = min(rules.max_override * min(before.soft, after.soft), sqrt(min(before.top2, after.top2)))
     within_cycle = fastest / rules.cycle + after.full_acceleration
@@ -145,23 +146,23 @@ def _prepare(before: Segment, after: Segment, jump: Point, overlap: Overlap, rul
     smooth = used < overlap.reserve
     if not smooth:
         if _in_one_plane(before, after):
-            return inf, True
+            return inf, True, True
         kink = fastest * overlap.reserve / used
         # Slower moves on both sides cost more than the corner itself: an overlap must be twice as fast.
-        if not (before.rises or after.rises) and _overlapping(before, after, rules) > 2.0 * kink:
+        if _overlapping(before, after, rules) > 2.0 * kink:
             for one in (before, after):
                 one.overlaps = True
                 one.share_out()
-            return inf, True
+            return inf, True, False
     for one in (before, after):
         one.reserve = max(one.reserve, min(used, overlap.reserve))
         one.share_out()
-    return (inf, False) if smooth else (kink * kink, True)
+    return (inf, False, False) if smooth else (kink * kink, True, False)
 
 
 def _overlapping(before: Segment, after: Segment, rules: Rules) -> float:
-    """Speed through the corner if the moves overlap, each with half of its acceleration, mm/s."""
-    a, b = 0.5 * before.acceleration, 0.5 * after.acceleration
+    """Speed through the corner if the moves overlap, mm/s."""
+    a, b = before.acceleration, after.acceleration
     u = min(sqrt(0.5 * a * before.length), before.soft, sqrt(before.top2))
     v = min(sqrt(0.5 * b * after.length), after.soft, sqrt(after.top2))
     seconds = min(before.length / u, after.length / v, max(u / a, v / b))

@@ -108,8 +108,9 @@ def estimate(
             window.pop()
         if not chained:
             speed = 0.0
-            result.motion_s += settle_s
-            tool.motion_s += settle_s
+            stand_s = settle_s + (SAMPLE_S if group[-1].refills else 0.0)
+            result.motion_s += stand_s
+            tool.motion_s += stand_s
     result.alarm = window.alarm
     for axis, reach in zip(AXES, machine.limits, strict=True):
         low, high = result.extent_mm.get(axis, (0.0, 0.0))

@@ -289,15 +289,15 @@ class Motion(Panel):
                 self._start(0.0, v_mm_s)
                 return
             self._place = track.place(last, track.segments[last].length)
-            self._settle("settled")
+            self._settle("settled", SAMPLE_S if track.segments[last].refills else 0.0)
         else:
             self._s_mm = s_mm
             self._place = track.place(last, s_mm)
             self._settle("reset" if self._purpose == "reset" else "braked")
 
-    def _settle(self, then: _Then) -> None:
-        filtered = self._rules.filter_samples - 1
-        self._dwell(filtered * SAMPLE_S + (self.machine.path.exact_stop_s if then == "settled" else 0.0), then)
+    def _settle(self, then: _Then, longer_s: float = 0.0) -> None:
+        filtered = (self._rules.filter_samples - 1) * SAMPLE_S
+        self._dwell(filtered + longer_s + (self.machine.path.exact_stop_s if then == "settled" else 0.0), then)
 
     def _dwell(self, seconds: float, then: _Then) -> None:
         """Stand for a time that begins ``_offset_s`` after the last sample."""

@@ -89,6 +89,7 @@ class Segment:
     __slots__ = (
         "_blocks2",
         "_plane",
+        "_slack",
         "acceleration",
         "bend",
         "blend_in",
@@ -104,6 +105,7 @@ class Segment:
         "overlaps",
         "pieces",
         "rapid",
+        "refills",
         "reserve",
         "share",
         "soft",
@@ -126,6 +128,8 @@ class Segment:
         """Begins standing."""
         self.exact = self.from_stand or move.modal.exact_stop
         """Ends standing."""
+        self.refills = False
+        """The planner's queue has run empty at its end: it stands there for one more cycle."""
         self.blend_in = self.blend_out = (0.0, 0.0, 0.0)
         self.zone_in = self.zone_out = (0.0, inf, 0.0)  # length, v^2, acceleration along
         self.curve: Curve | None = None
@@ -133,6 +137,8 @@ class Segment:
         self._plane: tuple[float, float, float, float] | None = None
         """Of an arc: acceleration that all directions of its plane have, parts of the path's speed and its square that lie in
         the plane, along and across, and the part of the acceleration that an axis upright to it needs."""
+        self._slack = 1.0
+        """Of a helix where moves overlap: how much larger than its radius the control takes it, when it shares out acceleration."""
         self.top2: float
         """Greatest v^2, mm2/s2."""
         self.acceleration: float
@@ -158,7 +164,7 @@ class Segment:
         self.reserve = 0.0
         """Share of its acceleration that it keeps back for its corners."""
         self.overlaps = False
-        """It goes at the same time as a neighbour, each with half of its acceleration."""
+        """It goes at the same time as a neighbour: an arc gets half of the acceleration across the path."""
         self.share_out()
         self.pieces: tuple[Piece, ...] = ()
 
@@ -227,32 +233,32 @@ class Segment:
         top = 1.0 / max(sx / vx, sy / vy, sz / vz)
         self.top2 = min(top * top, NORMAL * plane / across, rules.arc_filter_v2 * widest / along**2)
         self._plane = plane, along, across, rising
+        if rules.overlap is not None and self.rises:
+            self._slack = (1.0 + (h / r0) ** 2) * abs(theta) * r0 / length
         self.full_acceleration = plane / along
 
     def run_on(self, share: float) -> None:
-        """Another move follows without a stand: as an arc it gets only this share of the acceleration across the path.
-
-        The more of a helix is its rise, the less of that applies.
-        """
-        if self._plane is not None and self.curve is not None:
+        """Another move follows without a stand: as an arc it gets only this share of the acceleration across the path."""
+        if self._plane is not None:
             plane, _, across, _ = self._plane
-            _, _, _, _, radius, _, _, rise = self.curve
-            share = min(NORMAL, share * (1.0 + (rise / radius) ** 2))
+            share = min(NORMAL, share * self._slack)
             self.top2 = min(self.top2, share * plane / across)
             self.share_out()
 
     def share_out(self) -> None:
         """Find the acceleration along the path: what the corners and, on an arc, the way round leave of it."""
-        scale = (1.0 - self.reserve) * (0.5 if self.overlaps else 1.0)
+        scale = 1.0 - self.reserve
         if self._plane is None:
             self.acceleration = scale * self.full_acceleration
             return
         plane, along, across, rising = self._plane
-        plane *= scale
-        self.top2 = min(self.top2, NORMAL * plane / across)
+        # A helix that is told how much of the acceleration it may use is taken for one of a larger radius.
+        told = scale * self._slack * (0.5 if self.overlaps else 1.0)
+        self.top2 = min(self.top2, NORMAL * min(1.0, told) * plane / across)
         # Across and along add up as vectors.
         part = self.top2 * across / plane
-        self.acceleration = 1.0 / max(along / (plane * sqrt(1.0 - part * part)), rising / scale)
+        left = min(sqrt(1.0 - part * part), scale * sqrt(1.0 - (part / told) ** 2))
+        self.acceleration = 1.0 / max(along / (plane * left), rising / scale)
 
     def _direction(self, curve: Curve, f: float) -> Point:
         _, e1, e2, n, r0, dr, theta, h = curve

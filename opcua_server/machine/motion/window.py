@@ -35,6 +35,8 @@ class Window:
         self._moves: Iterator[Move] = iter(())
         self._programmed: Point = (0.0, 0.0, 0.0)
         self._queue: deque[Segment | Move] = deque()
+        self._planned = 0
+        """Blocks that a planner with a queue of its own has taken since the queue was empty."""
         self.alarm: NcAlarm | None = None
 
     def __len__(self) -> int:
@@ -48,6 +50,7 @@ class Window:
     def clear(self) -> None:
         self._moves = iter(())
         self._queue.clear()
+        self._planned = 0
         self.alarm = None
 
     @property
@@ -99,6 +102,7 @@ class Window:
             if not self._rules.stops_at_m_codes and move.kind in _M_CODES:
                 return
             queue.append(move)
+            self._planned = 0
         else:
             segment = Segment(move, self._programmed, self._rules)
             if segment.length <= _NOWHERE_MM:
@@ -106,15 +110,24 @@ class Window:
             self._programmed = move.end
             segment.exact = segment.exact or self._exact_stop
             queue.append(segment)
+            self._planned += 1
             if isinstance(before, Segment):
-                if before.rapid and segment.rapid:
-                    meet(before, segment, self._rules)
-                elif segment.from_stand:
-                    before.exact = True
-                elif not before.exact:
-                    join(before, segment, self._rules)
+                self._meet(before, segment)
         if isinstance(before, Segment):
             before.close()
+
+    def _meet(self, before: Segment, after: Segment) -> None:
+        """Say how the path gets from one segment to the next."""
+        overlap = self._rules.overlap
+        if overlap is not None and self._planned > overlap.queue_blocks + 1:
+            self._planned = 1
+            before.exact = before.refills = True
+        elif before.rapid and after.rapid:
+            meet(before, after, self._rules)
+        elif after.from_stand:
+            before.exact = True
+        elif not before.exact:
+            self._planned += join(before, after, self._rules)
 
     def group(self) -> tuple[list[Segment], bool]:
         """The segments from the head to the next stand, and whether the window ends before it."""

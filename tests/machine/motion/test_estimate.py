@@ -188,7 +188,7 @@ def share(errors: dict[str, float], most: float) -> float:
 
 
 def test_cycle_times_are_those_of_the_reference_planner(shared_data: Path) -> None:
-    """Within 2 % on 90 % of all timed programs, also of those that run to their end, and within 1 % wherever the two reference
+    """Within 2 % on 95 % of all timed programs, also of those that run to their end, and within 1 % wherever the two reference
     planners agree to 1 %."""
     errors: dict[str, float] = {}
     accepted: dict[str, float] = {}
@@ -212,6 +212,6 @@ def test_cycle_times_are_those_of_the_reference_planner(shared_data: Path) -> No
     )
     assert len(errors) > 200
     assert len(agreed) > 40
-    assert share(errors, 0.02) >= 0.9, sorted(errors.items(), key=lambda item: -abs(item[1]))[:30]
-    assert share(accepted, 0.02) >= 0.9
+    assert share(errors, 0.02) >= 0.95, sorted(errors.items(), key=lambda item: -abs(item[1]))[:30]
+    assert share(accepted, 0.02) >= 0.95
     assert share(agreed, 0.01) == 1.0, {name: error for name, error in agreed.items() if abs(error) > 0.01}

@@ -79,6 +79,24 @@ def test_the_estimate_is_the_time_motion_takes(moves: list[Move], machine: Machi
     assert run(moves, machine).at("done") * 1e-3 == pytest.approx(result.motion_s + result.dwell_s, abs=2.5e-3)
 
 
+def test_a_queue_that_has_run_empty_stands_and_the_estimate_knows() -> None:
+    """A straight chain of short blocks: nothing but the queue of the reference's planner makes it stand."""
+    moves: list[Move] = [feed(line, 0.1 * line, 0) for line in range(1, 251)]
+    result = run(moves)
+    finished = {event.move.line: at for at, event in result.events if event.kind == "finished" and event.move is not None}
+    assert [line for line, at in finished.items() if np.abs(result.velocity_mm_s[at]).max() < 1e-9] == [101, 202, 250]
+    assert result.at("done") * 1e-3 == pytest.approx(estimate(moves, REFERENCE).motion_s, abs=2.5e-3)
+
+
+@pytest.mark.parametrize("turns", [0.3, 2.5])
+def test_a_helix_between_lines_keeps_the_limits(turns: float) -> None:
+    first: list[Move] = [feed(1, 10, 0, 4, f=30000.0), arc(2, (10.0, 0.0, 4.0), (10.0, 9.0, 4.0), turns, 20.0, f=30000.0)]
+    moves = [*first, feed(3, 30, 10, 24, f=30000.0)]
+    result = run(moves)
+    assert_within_limits(result, REFERENCE)
+    assert result.at("done") * 1e-3 == pytest.approx(estimate(moves, REFERENCE).motion_s, abs=2.5e-3)
+
+
 def test_a_corner_between_feeds_is_cut_by_no_more_than_the_tolerance() -> None:
     result = run([feed(1, 10, 0), feed(2, 10, 10), feed(3, 12, 20)])
     x, y = result.position_mm[:, 0], result.position_mm[:, 1]
