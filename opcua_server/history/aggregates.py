@@ -184,7 +184,8 @@ def _deviation(spare: int, *, square: bool) -> Aggregator:
         if not len(values):
             return window.nothing()
         value = float(np.var(values, ddof=spare)) if len(values) > spare else 0.0
-        return window.point(value if square else value**0.5, window.by_count())
+        # 5.4.3.37: whatever the percentages say, where values were ignored it is not known to be that of all
+        return window.point(value if square else value**0.5, 0 if window.good.all() else UNCERTAIN_SUB_NORMAL)
 
     return deviation
 

@@ -20,8 +20,6 @@ from tests.opcua_server.history.test_annex import shown, told
 
 CASES: dict[tuple[str, int, int], str] = {
     # name, Historian, seconds
-    ("Start", 1, 16): "0:10 10 G p | 0:20 20 G | 0:40 B | 0:50 50 G | 1:10 70 u | 1:20 80 G p | 1:36 -",
-    ("End", 1, 16): "0:10 10 G p | 0:30 30 G | 0:40 B | 1:00 60 G | 1:10 70 u | 1:30 90 G p | 1:36 -",
     ("Delta", 1, 16): "0:00 0 G cp | 0:16 10 G c | 0:32 - | 0:48 10 G c | 1:04 - | 1:20 10 G cp | 1:36 -",
     ("Delta", 2, 16): "0:00 0 G cp | 0:16 5 G c | 0:32 0 U c | 0:48 10 G c | 1:04 0 U c | 1:20 20 G cp | 1:36 -",
     ("Range", 1, 16): "0:00 0 G cp | 0:16 10 G c | 0:32 - | 0:48 10 G c | 1:04 - | 1:20 10 G cp | 1:36 -",
@@ -40,7 +38,11 @@ CASES: dict[tuple[str, int, int], str] = {
     ("NumberOfTransitions", 4, 16): "0:00 1 G cp | 0:16 2 G c | 0:32 0 U c | 0:48 1 G c | 1:04 0 U c | 1:20 3 G cp | 1:36 -",
     ("WorstQuality", 1, 16): """
         0:00 0 G cp | 0:16 0 G cm | 0:32 2147483648 G c | 0:48 0 G cm | 1:04 1073741824 G c | 1:20 0 G cpm | 1:36 -""",
-    ("StandardDeviationSample", 1, 20): "0:00 0 G cp | 0:20 7.071 G c | 0:40 0 U c | 1:00 0 U c | 1:20 7.071 G cp",
+    # The bound counts too: at 0:48 there is none, at 1:04 it leads to an Uncertain value.
+    ("WorstQuality2", 1, 16): """
+        0:00 2157641728 G cp | 0:16 0 G cm | 0:32 2147483648 G c | 0:48 2157641728 G c | 1:04 1084489728 G cm | 1:20 0 G cpm
+        | 1:36 -""",
+    ("VarianceSample", 3, 20): "0:00 0 G cp | 0:20 25 G c | 0:40 50 U c | 1:00 0 U c | 1:20 100 G cp",
     ("StandardDeviationPopulation", 1, 20): "0:00 0 G cp | 0:20 5 G c | 0:40 0 U c | 1:00 0 U c | 1:20 5 G cp",
     ("VarianceSample", 1, 20): "0:00 0 G cp | 0:20 50 G c | 0:40 0 U c | 1:00 0 U c | 1:20 50 G cp",
     ("VariancePopulation", 1, 20): "0:00 0 G cp | 0:20 25 G c | 0:40 0 U c | 1:00 0 U c | 1:20 25 G cp",
