@@ -20,6 +20,8 @@ COMMENT = re.compile(r"\([^()]*\)|;.*")
 ASSIGNMENT = re.compile(r"#(?=[\d#\[<])")
 SIMPLE_ADDRESSES = frozenset("GNXYZIJKRF")
 SIMPLE_MOTION = (0, 10, 20, 30)
+ARCS = (20, 30)
+ARC_WORDS = frozenset("IJKR")
 NO_POINT = frozenset("NMOHDLT")
 NO_MINUS = frozenset("NGMOHDLTFSQ")
 LENGTHS = frozenset("XYZIJKRQUVWABC")
@@ -44,6 +46,8 @@ class Block:
     """Nothing but at most one of G0-G3 and the words N X Y Z I J K R F, all of them plain numbers."""
     motion: int = -1
     """Of a simple block: the G code times 10; -1 when there is none."""
+    straight: bool = False
+    """A simple block that a line needs nothing but ends and feed of."""
     computed: list[tuple[str, Code]] = field(default_factory=list)
     assignments: list[tuple[Code | str, Code]] = field(default_factory=list)
     """(variable number's code or name, value's code)."""
@@ -149,12 +153,17 @@ class Parser:
                 raise BlockFault("PS5074", letter)
             words[letter] = value
         if simple and len(g) <= 1 and (not g or g[0] in SIMPLE_MOTION):
-            return Block(words, tuple(g), (), bool(words or g), g[0] if g else -1, empty=not words and not g)
+            return self._simple(Block(words, tuple(g), (), bool(words or g), g[0] if g else -1, empty=not words and not g))
         if 510 in g:
             pointless = "".join(letter for letter, digits in WORDS.findall(text) if letter in POINTLESS and "." not in digits)
         block = Block(words, tuple(g), tuple(m), pointless=pointless)
         if 650 in g or 660 in g or 661 in g:
             block.order = [(letter, float(digits)) for letter, digits in WORDS.findall(text) if letter not in "GMN"]
+        return block
+
+    def _simple(self, block: Block) -> Block:
+        """Tell lines from what may be an arc; LinuxCNC refuses a line that has an arc's words."""
+        block.straight = block.motion not in ARCS and (self.dialect.macro_b or ARC_WORDS.isdisjoint(block.words))
         return block
 
     def _general(self, text: str) -> Block:
@@ -259,6 +268,7 @@ class Parser:
         if not (block.computed or block.assignments or m) and words.keys() <= SIMPLE_ADDRESSES and len(g) <= 1:
             block.simple = bool(words or g) and not block.skip and (not g or g[0] in SIMPLE_MOTION)
             block.motion = g[0] if g else -1
+            self._simple(block)
         if self.dialect.macro_b and block.assignments and (g or m or block.computed or words.keys() - {"N"}):
             raise BlockFault("PS0127")
         block.empty = not (words or g or m or block.computed or block.assignments)

@@ -34,6 +34,8 @@ from opcua_server.machine.moves import Move, MoveKind, Point
 if TYPE_CHECKING:
     from opcua_server.machine.gcode.state import State
 
+LONGER_BY_RAD = 0.0254
+"""An arc that turns by more than this beyond what is programmed has been cut back behind its own beginning."""
 TANGENT_WITHIN_RAD = 0.05
 """Corners flatter than this get no arc, and no trim: the next offset point is reached directly."""
 NOTHING_MM = 1e-9
@@ -59,6 +61,8 @@ class _Segment:
     in_plane: bool
     entry: bool
     full: bool = False
+    sweep_rad: float = 0.0
+    """How far an arc turns as programmed."""
 
 
 class Compensation:
@@ -113,6 +117,8 @@ class Compensation:
         kind: MoveKind = "rapid" if rapid else "feed"
         third = end[self.axes[2]]
         if length < NOTHING_MM:
+            if self._from is None:
+                self._check_entry(state, length)
             here = self._plane(self.position) if self.position is not None else a
             self._hold(state, _segment(state, kind, self._point(here, third), feed, in_plane=False), out)
             return
@@ -125,7 +131,9 @@ class Compensation:
         else:
             self._corner(state, out, a, direction, None, third_start=start[self.axes[2]], feed=feed, rapid=rapid)
             begin = self._plane(self.position) if self.position is not None else a
-            if (goal[0] - begin[0]) * direction[0] + (goal[1] - begin[1]) * direction[1] < -NOTHING_MM:
+            # LinuxCNC finds out only at the next corner, and follows the move backwards if there is none.
+            way = (goal[0] - begin[0]) * direction[0] + (goal[1] - begin[1]) * direction[1]
+            if way < -NOTHING_MM and state.dialect.macro_b:
                 raise BlockFault("PS0041")
         self._hold(state, _segment(state, kind, self._point(goal, third), feed, in_plane=True, entry=entry), out)
         self._direction, self._arc, self._spin, self._astray = direction, None, 0.0, (0.0, 0.0)
@@ -157,6 +165,7 @@ class Compensation:
         segment.centre, segment.clockwise = self._point(c, third), turns < 0.0
         segment.extra_turns = max(math.ceil(abs(turns) - 1e-6) - 1, 0)
         segment.full = math.dist(a, b) < NOTHING_MM
+        segment.sweep_rad = 2.0 * math.pi * abs(turns)
         self._hold(state, segment, out)
         self._direction, self._arc, self._spin = last, offset, spin
 
@@ -193,6 +202,8 @@ class Compensation:
         if outward > TANGENT_WITHIN_RAD and not state.dialect.corner_arcs:
             self._straight_round(state, out, corner, direction, outward, feed, into_arc=curve is not None, rapid=rapid)
             return
+        if outward > TANGENT_WITHIN_RAD and curve is None and self.position is not None:
+            self._check_held(self._plane(self.position))
         self.flush(state, out)
         if outward > TANGENT_WITHIN_RAD:
             goal = self._point(self._beside(corner, direction), third_start)
@@ -276,17 +287,25 @@ class Compensation:
         for item in self._held:
             if isinstance(item, _Segment):
                 item.end = self._point(place, item.end[self.axes[2]])
-        if self._held and isinstance(self._held[0], _Segment):
-            held = self._held[0]
-            start = self._start_of_held
-            if held.kind != "arc" and not held.entry and start is not None and held.in_plane:
-                a = self._plane(start)
-                if (place[0] - a[0]) * self._direction[0] + (place[1] - a[1]) * self._direction[1] < -NOTHING_MM:
-                    raise BlockFault("PS0041")
+        self._check_held(place)
         if self.position is not None:
             self.position = self._point(place, self.position[self.axes[2]])
 
     _start_of_held: Point | None = None
+
+    def _check_held(self, place: Vector) -> None:
+        """Raises PS0041 if the move that is held would have to go backwards to end at ``place``."""
+        if not self._held or not isinstance(self._held[0], _Segment):
+            return
+        held, start = self._held[0], self._start_of_held
+        if held.entry or start is None or not held.in_plane:
+            return
+        if held.centre is None:
+            a = self._plane(start)
+            if (place[0] - a[0]) * self._direction[0] + (place[1] - a[1]) * self._direction[1] < -NOTHING_MM:
+                raise BlockFault("PS0041")
+        elif self._turned(held, start)[0] > held.sweep_rad + LONGER_BY_RAD:
+            raise BlockFault("PS0041")
 
     def _hold(self, state: State, segment: _Segment, out: list[Move]) -> None:
         if segment.in_plane:
@@ -315,16 +334,20 @@ class Compensation:
             else:
                 self._emit(state, out, item)
 
+    def close(self, state: State, out: list[Move]) -> None:
+        """Nothing follows in compensation: let go of everything held, if it does not go backwards."""
+        if self.position is not None:
+            self._check_held(self._plane(self.position))
+        self.flush(state, out)
+
     _last: Point | None = None
 
     def _emit(self, state: State, out: list[Move], segment: _Segment) -> None:
         start = self._last if self._last is not None else self._from
         turns = 0.0
         if segment.centre is not None and start is not None:
-            a, b, c = self._plane(start), self._plane(segment.end), self._plane(segment.centre)
-            angle = sweep((a[0] - c[0], a[1] - c[1]), (b[0] - c[0], b[1] - c[1]), clockwise=segment.clockwise)
-            turns = angle / (2.0 * math.pi)
-            turns += math.copysign(segment.extra_turns, turns)
+            angle, sign = self._turned(segment, start)
+            turns = sign * angle / (2.0 * math.pi)
         kept = (state.program, state.block_text)
         state.program, state.block_text = segment.program, segment.text
         try:
@@ -336,13 +359,20 @@ class Compensation:
         if not self._held:
             self.position = segment.end
 
+    def _turned(self, segment: _Segment, start: Point) -> tuple[float, float]:
+        """How far the arc turns from ``start`` to its end, rad, and the sign of it."""
+        centre = segment.centre or start
+        a, b, c = self._plane(start), self._plane(segment.end), self._plane(centre)
+        angle = sweep((a[0] - c[0], a[1] - c[1]), (b[0] - c[0], b[1] - c[1]), clockwise=segment.clockwise)
+        return abs(angle) + 2.0 * math.pi * segment.extra_turns, math.copysign(1.0, angle)
+
     def finish(self, state: State, out: list[Move]) -> None:
         """G40: the tool stays where it is until a move takes the offset back, also of an axis that it does not name.
 
         In LinuxCNC that is any move, as the program is at the programmed point at once; on a FANUC it is the next one in the plane,
         and until then the tool's place is the programmed point.
         """
-        self.flush(state, out)
+        self.close(state, out)
         if self.position is not None and self._from is not None:
             state.exit_place = (state.x, state.y, state.z)
             if state.dialect.macro_b:

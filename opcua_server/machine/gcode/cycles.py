@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from opcua_server.machine.gcode.alarms import BlockFault
 from opcua_server.machine.gcode.motion import cutting_feed, target
+from opcua_server.machine.gcode.refused import standing_spindle
 from opcua_server.machine.gcode.state import PLANES, State
 from opcua_server.machine.moves import Move, MoveKind, Point
 
@@ -140,6 +141,8 @@ def cycle(state: State, words: dict[str, float], pointless: str) -> Iterator[Mov
             raise BlockFault("PS0045")
         if (r - bottom) / q > MOST_PECKS:
             raise BlockFault("PS0045", "Q too small")
+    if code in (740, 840, 860, 880):
+        standing_spindle(state)
     if code in (740, 840) and state.rigid_tap and state.speed <= 0.0:
         raise BlockFault("PS0203")
     cutting_feed(state, 1.0)

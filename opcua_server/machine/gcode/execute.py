@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from opcua_server.machine.gcode import coordinates, corners, cycles, extended, motion, scaling
+from opcua_server.machine.gcode import coordinates, corners, cycles, extended, motion, refused, scaling
 from opcua_server.machine.gcode.alarms import BlockFault
 from opcua_server.machine.gcode.blocks import Block
 from opcua_server.machine.gcode.codes import GROUPS
@@ -26,9 +26,6 @@ FLOW_CODES = frozenset((98, 99))
 NO_MOTION_WITH = frozenset((40, 100, 280, 281, 300, 301, 520, 920, 650, 270, 290))
 """Codes that use the block's axis words themselves."""
 STOPS = frozenset((0, 1, 60))
-NOT_COMPENSATED_M = frozenset((*range(48, 54), *range(62, 69)))
-NOT_COMPENSATED_GROUPS = frozenset(("path", "length", "work", "return"))
-"""What LinuxCNC refuses in cutter compensation, by M code and by group."""
 TAKES_AXES = frozenset((100, 280, 300, 520, 920))
 """Those of them that LinuxCNC accepts beside no motion code."""
 
@@ -61,12 +58,12 @@ def execute(state: State, block: Block, words: dict[str, float], *, optional_sto
     groups, once = group_codes(state, block)
     for code in block.m:
         check_m(state, code)
-    if state.compensation is not None and not state.dialect.macro_b:
-        _check_compensated(state, block, words, groups, once)
     unused = UNUSED_WORDS[state.dialect.name]
     if not unused.isdisjoint(words) and 40 not in once:
         raise BlockFault("PS0009", "".join(sorted(unused.intersection(words))))
     has_axes = not AXIS_WORDS.isdisjoint(words)
+    if not state.dialect.macro_b:
+        refused.check(state, block, words, groups, once, has_axes=has_axes)
     waiting = state.corner
     if waiting is not None:
         corners.check_next(state, words, groups, once, block.m)
@@ -166,20 +163,9 @@ def execute(state: State, block: Block, words: dict[str, float], *, optional_sto
                 state.emit_still(out, "stop")
         elif code in END_CODES:
             if state.compensation is not None:
-                state.compensation.flush(state, out)
+                state.compensation.close(state, out)
             state.emit_still(out, "end")
     return result if result is not None else out
-
-
-def _check_compensated(state: State, block: Block, words: dict[str, float], groups: dict[str, int], once: list[int]) -> None:
-    """Raises PS0037 for what LinuxCNC does not do in cutter compensation."""
-    for code in block.m:
-        if code in NOT_COMPENSATED_M:
-            raise BlockFault("PS0037", f"M{code} in cutter compensation")
-    if not NOT_COMPENSATED_GROUPS.isdisjoint(groups) or any(code in (520, 920) for code in once):
-        raise BlockFault("PS0037", "a change of offsets or of the path's mode in cutter compensation")
-    if 100 in once and round(words.get("L", 0.0)) in (2, 20) and round(words.get("P", 0.0)) in (0, state.system):
-        raise BlockFault("PS0037", "a change of the active work zero in cutter compensation")
 
 
 def _act(
@@ -212,7 +198,10 @@ def _act(
         has_axes = scaling.select(state, groups, words, block.pointless) and has_axes
     if users:
         _use_axes(state, out, users[0], words)
-        has_axes = False
+        if users[0] in (281, 301) and not state.dialect.macro_b:
+            users = []  # They keep the place as it is, and leave the axis words to the motion that holds.
+        else:
+            has_axes = False
     for each in once:
         if each in (921, 922, 923):
             coordinates.preset(state, each, words)

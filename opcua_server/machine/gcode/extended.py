@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 from opcua_server.machine.gcode.alarms import BlockFault
 from opcua_server.machine.gcode.motion import cutting_feed, target
+from opcua_server.machine.gcode.refused import standing_spindle
 from opcua_server.machine.gcode.state import ControlPoint, State
 from opcua_server.machine.moves import Move, Point
 
@@ -41,6 +42,7 @@ def move(state: State, out: list[Move], code: int, words: dict[str, float]) -> I
 
 def _synchronised(state: State, out: list[Move], words: dict[str, float], *, there_and_back: bool) -> None:
     """G33 K: one stroke in step with the spindle. G33.1 K: rigid tapping, in and out again."""
+    standing_spindle(state)
     pitch = words.get("F", 0.0) if state.dialect.macro_b else words.get("K", 0.0)
     if pitch <= 0.0:
         raise BlockFault("PS0011", "pitch")

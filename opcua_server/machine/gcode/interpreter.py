@@ -127,7 +127,7 @@ class Interpreter:
                     program.blocks[index] = block
             if block.simple:
                 self._seen = True
-                if state.plain and block.motion != 20 and block.motion != 30 and (block.motion >= 0 or 0 <= state.motion <= 10):
+                if state.plain and block.straight and (block.motion >= 0 or 0 <= state.motion <= 10):
                     move = self._simple(block)
                     if move is not None:
                         yield move

@@ -121,6 +121,8 @@ def arc(
     if CENTRE_ADDRESSES[third] in words:
         raise BlockFault("PS0021", f"{CENTRE_ADDRESSES[third]} is not in the plane")
     has_centre = CENTRE_ADDRESSES[first] in words or CENTRE_ADDRESSES[second] in words
+    if "R" in words and has_centre and not state.dialect.macro_b:
+        raise BlockFault("PS0022", "R beside a centre")
     if "R" in words and not (has_centre and words["R"] == 0.0):
         radius = words["R"] * max(abs(along), abs(across))
         a, b = _centre_by_radius(state, start, end, radius, clockwise=clockwise)

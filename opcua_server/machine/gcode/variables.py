@@ -275,7 +275,7 @@ class VariableStore:
             "_vmajor": 2.9,
             "_vminor": 0.0,
             "_line": float(state.line),
-            "_motion_mode": float(state.motion),
+            "_motion_mode": float(state.motion if state.motion >= 0 else 800),
             "_plane": float(state.plane),
             "_ccomp": 400.0 if state.compensation is None else 410.0,
             "_coord_system": 530.0 + 10.0 * state.system,

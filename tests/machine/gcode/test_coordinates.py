@@ -27,7 +27,7 @@ def test_g29_without_an_intermediate_point_is_an_alarm() -> None:
 
 def test_g53_is_passed_over_in_incremental_mode() -> None:
     assert ends("G54 G0 X5|G91 G53 X40|G90 G53 X30|M30") == [(5, 0, 0), (30, 0, 0)]
-    assert ends("G0 X5|G91 G53 X40|M2", dialect="linuxcnc") == [(5, 0, 0), (40, 0, 0)]
+    assert alarm_of("G0 X5|G91 G53 X40|M2", dialect="linuxcnc") == ("PS0010", 2)
 
 
 def test_the_angle_of_g68_is_absolute_unless_the_parameter_says_otherwise() -> None:
