@@ -22,7 +22,7 @@ from opcua_server.engine import turns
 from opcua_server.engine.configuration import room as configuration
 from opcua_server.engine.contract import Limits
 from opcua_server.engine.engine import COMPLAINTS_PER_S, Engine
-from opcua_server.engine.subscriptions import events, items
+from opcua_server.engine.subscriptions import events, wanted
 from opcua_server.engine.subscriptions import service as subscriptions
 from opcua_server.sources.source import SourceEvent
 from tests.harness import wait_for
@@ -198,7 +198,7 @@ def _listening(subscription: int, count: int, fields: int) -> Any:
 
 def test_event_filters_of_a_session_are_bounded_together(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A kilobyte a term: thousands of items with the longest filters would take gigabytes."""
-    monkeypatch.setattr(items, "_FILTER_TERMS_PER_SESSION", 100)
+    monkeypatch.setattr(wanted, "_TERMS_PER_SESSION", 100)
 
     async def session() -> None:
         async with bench.client() as client:
