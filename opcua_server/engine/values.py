@@ -164,7 +164,8 @@ class Values:
         known = self._slots.get((node_id, attribute))
         if known is None or known.held is not held:
             if held.value is not None and held.value.ServerTimestamp is None:
-                held.value = stamped(held.value)  # a constant that was never written is known to be so from now on
+                # A constant that was never written is known to be so from now on; some clients show no value without a source time.
+                held.value = stamped(held.value, is_value=attribute == VALUE)
             known = self._slots[(node.nodeid, attribute)] = AttributeSlot(node.nodeid, attribute, held)
         return known
 
@@ -182,6 +183,9 @@ def failed(status: int) -> Any:
     return ua.DataValue(StatusCode=ua.StatusCode(status))
 
 
-def stamped(value: Any) -> Any:
-    """A value that has no server time, as known now."""
-    return replace(value, ServerTimestamp=datetime.now(UTC))
+def stamped(value: Any, *, is_value: bool = False) -> Any:
+    """What has no server time, as known now; the value of a variable also has a source time."""
+    now = datetime.now(UTC)
+    return replace(
+        value, ServerTimestamp=now, SourceTimestamp=(value.SourceTimestamp or now) if is_value else value.SourceTimestamp
+    )

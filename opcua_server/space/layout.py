@@ -5,6 +5,7 @@ Claimed is only what is there and driven: an optional node whose value nothing k
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
@@ -36,6 +37,25 @@ PROGNOSES: Final = "MT:Notification/MT:Prognoses"
 MAINTENANCE_MODE: Final = f"{OPERATION_MODE}/MT:MaintenanceMode"
 MAINTENANCE: Final = "MT:Notification/MT:Prognoses/{MT:MaintenancePrognosisType}NextMaintenance"
 STATE_MACHINES: Final = (ITEM_STATE, OPERATION_MODE, f"{PROGRAM}/MT:State")
+
+
+def _listed() -> Iterator[tuple[str, str]]:
+    names = {signal.name: (signal.group, _browse_name(signal.nodes[0])) for signal in SIGNALS if signal.nodes}
+    known = Counter(names.values())
+    for signal in SIGNALS:
+        if signal.nodes:
+            path = signal.nodes[0]
+            is_clear = known[names[signal.name]] == 1 or names[signal.name][1] == signal.tag
+            yield signal.name, path if is_clear else path.rpartition("/")[0]
+
+
+def _browse_name(path: str) -> str:
+    return path.rpartition("/")[2].rpartition(":")[2].rpartition("}")[2]
+
+
+LISTED: Final = dict(_listed())
+"""Signal with a node in an official model -> the path of what is below Signals. A tree shows nodes by their browse names, and two
+of one name in a folder are one tag to some clients: of four lamps that are all SignalOn, it is what each is in (Red, Yellow ...)."""
 
 
 def axis(letter: str) -> str:

@@ -62,9 +62,13 @@ _SERVER: Final = ua.NodeId(2253, 0)
 _HEALTH, _INTERFACE = "MA:Health", "CNC:CncInterface"
 _MS_PER_HOUR: Final = 3_600_000.0
 _PROCESS_VALUES: Final = (
-    "Spindle/Temperature", "Spindle/VibrationVelocity", "Coolant/Pressure", "Coolant/Flow", "Coolant/Temperature",
+    "Spindle/Temperature",
+    "Spindle/VibrationVelocity",
+    "Coolant/Pressure",
+    "Coolant/Flow",
     "Tool/WearPercent",
-)  # fmt: skip
+)
+"""No two of one name."""
 Shape = tuple[str, ...]
 """What two machines have to agree in so that one can be a copy of the other: the names of their components."""
 _STATUS_POSITION: Final = {signal.name: index for index, signal in enumerate(MACHINE)}
@@ -197,7 +201,8 @@ class MachineSpace:
             group = "X:Signals/" + "/".join(f"X:{step}" for step in signal.group.split("/"))
             if signal.nodes:
                 found = [builder.at(self.node_id, path) for path in signal.nodes]
-                builder.link(builder.at(self.node_id, group), ORGANIZES, found[0])
+                listed = builder.at(self.node_id, layout.LISTED[signal.name])
+                builder.link(builder.at(self.node_id, group), ORGANIZES, listed)
             else:
                 found = [builder.at(self.node_id, f"{group}/X:{signal.tag}")]
             self.nodes[signal.name] = found[0]

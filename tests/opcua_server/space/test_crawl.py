@@ -337,6 +337,17 @@ def test_all_signals_can_be_browsed_below_the_signals_folder(graph: Graph) -> No
     assert [name for name, node_id in graph.signals.items() if node_id not in reachable] == []
 
 
+def test_no_two_children_of_a_node_have_one_name(graph: Graph) -> None:
+    """Clients that make tags of browse names would have one of them, or two that nobody can tell apart."""
+    same = [
+        (node_id.to_string(), name)
+        for node_id in graph.below(ua.NodeId(85))
+        for (_, name), references in graph.children(node_id).items()
+        if len({r.NodeId for r in references}) > 1
+    ]
+    assert same == []
+
+
 def test_the_drives_of_the_channel_are_those_of_the_lists(graph: Graph) -> None:
     """The same nodes with a second parent, so that no client meets an axis twice."""
     namespace = graph.machine.NamespaceIndex

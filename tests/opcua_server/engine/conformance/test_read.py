@@ -93,6 +93,8 @@ def test_values_have_the_timestamps_asked_for_and_other_attributes_no_source(pla
         assert (value.SourceTimestamp is not None) == (timestamps in (both, ua.TimestampsToReturn.Source))
         assert (value.ServerTimestamp is not None) == (timestamps in (both, ua.TimestampsToReturn.Server))
         assert name.SourceTimestamp is None
+        (constant,) = await call.read(item(ua.NodeId(ua.ObjectIds.Server_NamespaceArray)), timestamps=timestamps)
+        assert (constant.SourceTimestamp is not None) == (timestamps in (both, ua.TimestampsToReturn.Source))
         assert (name.ServerTimestamp is not None) == (timestamps in (both, ua.TimestampsToReturn.Server))
 
     run(plant, act)
