@@ -55,7 +55,7 @@ def _browse_name(path: str) -> str:
 
 LISTED: Final = dict(_listed())
 """Signal with a node in an official model -> the path of what is below Signals. A tree shows nodes by their browse names, and two
-of one name in a folder are one tag to some clients: of four lamps that are all SignalOn, it is what each is in (Red, Yellow ...)."""
+of one name in a folder are one tag to some clients: of four lamps that are all SignalOn, it is what each is in (Red ...)."""
 
 
 def axis(letter: str) -> str:
