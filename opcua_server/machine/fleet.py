@@ -22,10 +22,9 @@ import numpy.typing as npt
 from nodesets.catalogue import NUMERIC
 from opcua_server.machine.begun import Begun
 from opcua_server.machine.machine import SAMPLES, THERMAL_BLOCKS, Machine
-from opcua_server.machine.motion.axes import AxisBlock, Followed, as_read, drive, mean_load_percent, side_by_side, sums
+from opcua_server.machine.motion.axes import AxisBlock, Followed, as_read, drive, mean_load_percent, sums
 from opcua_server.machine.motion.columns import Columns
 from opcua_server.machine.parameters import VF2
-from opcua_server.machine.process.process import SAMPLES_PER_TICK
 from opcua_server.machine.process.ticks import Ticks
 from opcua_server.machine.sensing import LOOK, sense_all
 from opcua_server.machine.signals import AFTER, BEGUN, View, numbers, of_begun, of_ended, table
@@ -142,7 +141,7 @@ class Group:
                 return {those[0]: error}
             apart = (self._end([k], notes.of(at, count)) for at, k in enumerate(those))
             return {k: row for one in apart for k, row in one.items()}
-        (watts, ways), load = sums(followed, blocks), mean_load_percent(p, followed, blocks)
+        (watts, ways), load = sums(p, followed, blocks), mean_load_percent(p, followed, blocks)
         servo_w, way, last_load = watts.T.tolist(), ways.T.tolist(), load[:, -1].tolist()
         noted = notes.noted // count
         last = followed.part(slice(-SAMPLES, None)).copy()
@@ -179,11 +178,10 @@ class Group:
         count = len(those)
         blocks = len(begun) // count
         Ticks.together([one.cut.ticks for one in begun])
-        force = np.repeat(side_by_side([one.cut.force_n for one in begun], count), SAMPLES_PER_TICK, axis=1)
         motions = [[one.motion for one in begun[k * blocks : (k + 1) * blocks]] for k in range(count)]
         axes = [axis for k in those for axis in range(k * _AXES, (k + 1) * _AXES)]
         state = self._state[:, axes]
-        followed = drive(p, state, motions, force)
+        followed = drive(p, state, motions, [one.cut.force_n for one in begun])
         self._state[:, axes] = state
         return followed
 

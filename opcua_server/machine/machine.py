@@ -33,7 +33,7 @@ from opcua_server.machine.coolant import PUMP_WEAR, CoolantUnit
 from opcua_server.machine.faults.active import ActiveFaults
 from opcua_server.machine.mains import UNBALANCE, Grid, Mains
 from opcua_server.machine.motion.axes import Axes as FeedDrives
-from opcua_server.machine.motion.axes import AxisBlock, drive, mean_load_percent, side_by_side, sums
+from opcua_server.machine.motion.axes import AxisBlock, at_samples, drive, mean_load_percent, sums
 from opcua_server.machine.motion.block import MotionBlock
 from opcua_server.machine.motion.motion import Motion
 from opcua_server.machine.motion.tracks import MOST
@@ -42,7 +42,7 @@ from opcua_server.machine.parameters import SAMPLE_S, VF2
 from opcua_server.machine.physics import Physics
 from opcua_server.machine.pneumatics import AirUnit
 from opcua_server.machine.process.load import TICK_S, TICKS
-from opcua_server.machine.process.process import SAMPLES_PER_TICK, CutBlock, Process
+from opcua_server.machine.process.process import CutBlock, Process
 from opcua_server.machine.process.stock import Stock
 from opcua_server.machine.process.ticks import Ticks
 from opcua_server.machine.process.tips import tips_along
@@ -215,19 +215,19 @@ class Machine:
             return
         if count > 1:
             Ticks.together([one.cut.ticks for one in begun])
-        force = np.repeat(side_by_side([one.cut.force_n for one in begun], 1), SAMPLES_PER_TICK, axis=1)
+        forces_n, p = [one.cut.force_n for one in begun], self.axes.columns
         if self._axis_faults == _SOUND_AXES and begun[0].locked_mm is None:
-            followed = drive(self.axes.columns, self.axes.state, [[one.motion for one in begun]], force)
+            followed = drive(p, self.axes.state, [[one.motion for one in begun]], forces_n)
         else:
-            rows = side_by_side([one.rows for one in begun], 1)
-            followed = self.axes.follow(rows[:3], rows[3:], force)
-        watts, ways = sums(followed, count)
+            rows = np.concatenate([one.rows for one in begun], axis=1)
+            followed = self.axes.follow(rows[:3], rows[3:], at_samples(forces_n, 1, np.empty((3, SAMPLES * count))))
+        watts, ways = sums(p, followed, count)
         for one, servo_w, way in zip(begun, watts.T.tolist(), ways.T.tolist(), strict=True):
             self.end(one, servo_w, way)
         if seen:
             last = followed.part(slice(-SAMPLES, None))
-            load_percent = mean_load_percent(self.axes.columns, last, 1)[:, 0].tolist()
-            self.look(begun[-1], AxisBlock(self.axes.columns, last, watts[:, -1].tolist(), load_percent))
+            load_percent = mean_load_percent(p, last, 1)[:, 0].tolist()
+            self.look(begun[-1], AxisBlock(p, last, watts[:, -1].tolist(), load_percent))
         begun.clear()
 
     def sound(self, begun: Begun) -> bool:

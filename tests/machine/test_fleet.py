@@ -103,7 +103,7 @@ class _Crooked:
     """Ticks of a cut whose forces are none."""
 
     _count, _power_w, tooth_n = 0, None, 0.0
-    force_n = np.zeros((3, 4))
+    force_n = np.zeros((3, 7))
 
 
 def test_a_fleet_is_cut_into_groups_of_a_good_size() -> None:

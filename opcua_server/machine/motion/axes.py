@@ -113,7 +113,7 @@ class Axes:
     ) -> AxisBlock:
         """The next ``n`` samples, every array (n, axes); ``screw_temperature_c``: one value per axis. See ``follow``."""
         followed = self.follow(command_mm.T, command_velocity_mm_s.T, force_n.T).copy()
-        watts = sums(followed, 1)[0][:, 0].tolist()
+        watts = sums(self.columns, followed, 1)[0][:, 0].tolist()
         load_percent = mean_load_percent(self.columns, followed, 1)[:, 0].tolist()
         return AxisBlock(self.columns, followed, watts, load_percent, screws_c=screw_temperature_c)
 
@@ -175,7 +175,7 @@ def follow(p: Columns, state: Floats, command_mm: Floats, undisturbed: Floats, r
     new = p.room.begin(*command_mm.shape)
     load = np.subtract(force_n, resist, out=new())
     way = new()
-    push = filtered(p.washout, steps(load, state[_LOAD], way), state[_PUSH : _PUSH + 2])
+    push = filtered(p.washout, steps(load, state[_LOAD], way), state[_PUSH : _PUSH + 2], new)
     push *= p.per_stiffness
     motor = np.add(undisturbed, push, out=push)
     way = steps(motor, state[_MOTOR], way)
@@ -190,25 +190,45 @@ def follow(p: Columns, state: Floats, command_mm: Floats, undisturbed: Floats, r
     return Followed(command_mm, motor, table, velocity, torque, power)
 
 
-def drive(p: Columns, state: Floats, motions: Sequence[Sequence[MotionBlock]], force_n: Floats) -> Followed:
+def drive(p: Columns, state: Floats, motions: Sequence[Sequence[MotionBlock]], forces_n: Sequence[Floats]) -> Followed:
     """As ``follow``, of machines whose axes are as they were built, each in its next blocks, the same number of them.
 
-    ``force_n``: (axes of all, n); see ``side_by_side``.
+    ``forces_n``: of each of those blocks (axes, ticks); see ``side_by_side``.
     """
     machines = len(motions)
     wanted = [one for own in wishes(p, state[:ROWS], motions) for one in own]
-    command = side_by_side([one.rows[:3] for own in motions for one in own], machines)
-    undisturbed = side_by_side([one.undisturbed for one in wanted], machines)
-    return follow(p, state, command, undisturbed, side_by_side([one.resist for one in wanted], machines), force_n)
+    rows = [one.rows[:3] for own in motions for one in own]
+    new = p.told.begin(p.axes, len(rows) // machines * rows[0].shape[1])
+    command = side_by_side(rows, machines, new())
+    undisturbed = side_by_side([one.undisturbed for one in wanted], machines, new())
+    resist = side_by_side([one.resist for one in wanted], machines, new())
+    return follow(p, state, command, undisturbed, resist, at_samples(forces_n, machines, new()))
 
 
-def side_by_side(rows: Sequence[Floats], machines: int) -> Floats:
-    """Rows of some blocks of each machine in turn, (axes, n) each, as (axes of all machines, n of all blocks), to be read only."""
+def side_by_side(rows: Sequence[Floats], machines: int, out: Floats) -> Floats:
+    """Rows of some blocks of each machine in turn, (axes, n) each, as ``out``: (axes of all machines, n of all blocks).
+
+    One block is taken as it is, and is to be read only.
+    """
     if len(rows) == 1:
         return rows[0]
-    axes, n = rows[0].shape
-    side: Floats = np.concatenate(rows).reshape(machines, -1, axes, n).swapaxes(1, 2).reshape(machines * axes, -1)
-    return side
+    axes, blocks = len(rows[0]), len(rows) // machines
+    if blocks == 1:
+        np.concatenate(rows, out=out)
+        return out
+    for k in range(machines):
+        np.concatenate(rows[k * blocks : (k + 1) * blocks], axis=1, out=out[k * axes : (k + 1) * axes])
+    return out
+
+
+def at_samples(forces_n: Sequence[Floats], machines: int, out: Floats) -> Floats:
+    """Forces at each tick of some blocks of each machine in turn, (axes, ticks) each, as ``out``: (axes of all machines, n of all
+    blocks), in which each sample has the force of its tick."""
+    axes, ticks = forces_n[0].shape
+    blocks = len(forces_n) // machines
+    force = side_by_side(forces_n, machines, np.empty((axes * machines, ticks * blocks)))
+    out.reshape(*force.shape, -1)[:] = force[:, :, None]
+    return out
 
 
 COMMAND, POSITION, MOTOR, VELOCITY, LAG, TORQUE = range(6)
@@ -232,20 +252,22 @@ def as_read(p: Columns, followed: Followed, screws_c: Floats) -> Floats:
     return values
 
 
-def sums(followed: Followed, blocks: int) -> tuple[Floats, Floats]:
+def sums(p: Columns, followed: Followed, blocks: int) -> tuple[Floats, Floats]:
     """Over each of so many blocks of samples, of each axis (axes, blocks): mean power of the drive in W, and way per ms in mm/s,
     summed up."""
     axes, samples = followed.power_w.shape
     shape = (axes, blocks, -1)
     watts = followed.power_w.reshape(shape).sum(axis=2)
     watts *= blocks / max(samples, 1)
-    return watts, np.abs(followed.velocity_mm_s).reshape(shape).sum(axis=2)
+    speed = np.abs(followed.velocity_mm_s, out=p.summed.begin(axes, samples)())
+    return watts, speed.reshape(shape).sum(axis=2)
 
 
 def mean_load_percent(p: Columns, followed: Followed, blocks: int) -> Floats:
     """Torque of the motors, unsigned, of their rated torque: means of each of so many blocks of samples (axes, blocks)."""
     axes, samples = followed.torque_nm.shape
-    load: Floats = np.abs(followed.torque_nm).reshape(axes, blocks, -1).sum(axis=2)
+    torque = np.abs(followed.torque_nm, out=p.summed.begin(axes, samples)())
+    load: Floats = torque.reshape(axes, blocks, -1).sum(axis=2)
     load *= p.percent_per_nm
     load /= max(samples // blocks, 1)
     return load
@@ -258,7 +280,10 @@ def _drive(p: Columns, velocity: Floats, acceleration: Floats, load: Floats, new
     work *= p.metres_per_rad
     power = np.multiply(work, velocity, out=new())
     # The screw's losses always cost: they add when the motor drives the mass and take away when the mass drives the motor.
-    work *= np.where(power >= 0.0, p.per_efficiency, p.efficiency)
+    losses = new()
+    losses[:] = p.efficiency
+    np.copyto(losses, p.per_efficiency, where=power >= 0.0)
+    work *= losses
     acceleration *= p.rotor
     torque = np.add(work, acceleration, out=work)
     np.multiply(torque, velocity, out=power)

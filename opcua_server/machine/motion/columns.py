@@ -53,7 +53,8 @@ class Columns:
         self.regeneration_loss = 1.0 - column("regeneration_efficiency")
         self.standby = column("standby_power_w")
         self.percent_per_nm = 100.0 / column("rated_torque_nm")
-        self.room = Room()
+        self.told, self.room, self.summed = Room(4), Room(14), Room(1)
+        """Memory of what the axes are told, of what they do, and of what is summed up over it."""
 
     def first(self, axes: int) -> Columns:
         """Of the first so many axes."""
@@ -71,27 +72,29 @@ class Room:
     pages would cost more than all that is worked out in them.
     """
 
-    ROWS: Final = 14
-
-    def __init__(self) -> None:
+    def __init__(self, arrays: int) -> None:
+        """For so many ``arrays`` of a call."""
+        self._each = arrays
         self._memory: Floats = np.empty(0)
         self._arrays: dict[tuple[int, int], list[Floats]] = {}
 
     def begin(self, axes: int, n: int) -> Callable[[], Floats]:
-        """What gives one array (axes, n) after another, ``ROWS`` in all: those of the call before are made anew."""
+        """What gives one array (axes, n) after another, as many as there are: those of the call before are made anew."""
         arrays = self._arrays.get((axes, n))
         if arrays is None:
             size = axes * n
-            if size * self.ROWS > len(self._memory):
-                self._memory = np.empty(size * self.ROWS)
+            if size * self._each > len(self._memory):
+                self._memory = np.empty(size * self._each)
                 self._arrays.clear()
-            arrays = [self._memory[k * size : (k + 1) * size].reshape(axes, n) for k in range(self.ROWS)]
+            arrays = [self._memory[k * size : (k + 1) * size].reshape(axes, n) for k in range(self._each)]
             if len(self._arrays) > 16:
                 self._arrays.clear()
             self._arrays[axes, n] = arrays
         return iter(arrays).__next__
 
 
+AT_ONCE: Final = 12_000
+"""Samples that are filtered in one go: more would be made in memory that is fresh each time (see ``Room``)."""
 Filter = tuple[Floats, Floats]
 _Coefficients = tuple[tuple[float, ...], tuple[float, ...]]
 
@@ -121,13 +124,20 @@ def _washout(p: AxisParameters) -> _Coefficients:
     return (0.0, (slow - fast) / peak), (1.0, -(slow + fast), slow * fast)
 
 
-def filtered(filters: Sequence[tuple[Filter, list[int]]], rows: Floats, state: Floats) -> Floats:
-    """Each row (axes, n) through its filter, whose state (order, axes) moves on; in one go where all axes have the same."""
-    if len(filters) == 1:
+def filtered(filters: Sequence[tuple[Filter, list[int]]], rows: Floats, state: Floats, new: Callable[[], Floats]) -> Floats:
+    """Each row (axes, n) through its filter, whose state (order, axes) moves on; ``new`` gives memory for many of them."""
+    if len(filters) == 1 and rows.size <= AT_ONCE:
         out, after = lfilter(*filters[0][0], rows, state.T)
         state[:] = after.T
         return out
-    out = np.empty_like(rows)
+    out = new()
+    if len(filters) == 1:
+        each = max(AT_ONCE // rows.shape[1], 1)
+        for first in range(0, len(rows), each):
+            some = slice(first, first + each)
+            out[some], after = lfilter(*filters[0][0], rows[some], state[:, some].T)
+            state[:, some] = after.T
+        return out
     for one, axes in filters:
         out[axes], after = lfilter(*one, rows[axes], state[:, axes].T)
         state[:, axes] = after.T

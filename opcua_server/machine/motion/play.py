@@ -21,6 +21,8 @@ from opcua_server.machine.motion.block import Floats
 MANY_SIDES: Final = 12
 MANY_ROWS: Final = 3
 """Changes of side in a row, and rows that turn, beyond which ``play`` is faster than going side by side."""
+FEW_ROWS, STRIDE = 12, 100
+"""Beyond so many rows a long way is carried so many samples at a time."""
 
 
 def carried(drive: Floats, steps: Floats, width: Floats, before: Floats, new: Callable[[], Floats]) -> Floats:
@@ -28,24 +30,37 @@ def carried(drive: Floats, steps: Floats, width: Floats, before: Floats, new: Ca
 
     ``steps``: difference of each sample to the one before it; ``new`` gives memory for a result.
     """
-    if not drive.shape[1]:
+    n = drive.shape[1]
+    if not n:
         return drive
     half = 0.5 * width
     low, high, out = np.subtract(drive, half, out=new()), np.add(drive, half, out=new()), new()
+    if len(drive) > FEW_ROWS and n > STRIDE:
+        # Hardly a row turns in every part of a long way.
+        for begin in range(0, n, STRIDE):
+            part = slice(begin, begin + STRIDE)
+            _carry(low[:, part], high[:, part], steps[:, part], before, out[:, part])
+            before = out[:, min(begin + STRIDE, n) - 1]
+    else:
+        _carry(low, high, steps, before, out)
+    return out
+
+
+def _carry(low: Floats, high: Floats, steps: Floats, before: Floats, out: Floats) -> None:
+    """Fill ``out`` (axes, n) for a slack from ``low`` to ``high``, having been at ``before`` (axes,)."""
     # What moves one way only follows the side that pushes from its first sample on.
     first = np.minimum(np.maximum(before[:, None], low[:, :1]), high[:, :1])
     np.maximum(low, first, out=out)
     np.minimum(out, high, out=out)
-    if drive.shape[1] > 1:
+    if out.shape[1] > 1:
         inner = steps[:, 1:]
         turning = ((inner.min(axis=1) < 0.0) & (inner.max(axis=1) > 0.0)).nonzero()[0]
         if turning.size > MANY_ROWS:
             out[turning] = _together(low[turning], high[turning], before[turning])
-            return out
+            return
         for axis in turning.tolist():
             if not _side_by_side(low[axis], high[axis], before.item(axis), out[axis]):
                 out[axis] = play(low[axis], high[axis], before[axis])
-    return out
 
 
 def _side_by_side(low: Floats, high: Floats, at: float, out: Floats) -> bool:

@@ -39,8 +39,8 @@ def wish(p: Columns, state: Floats, command_mm: Floats, command_velocity_mm_s: F
 
     ``state``: (ROWS, axes), which moves on; the others are (axes, n).
     """
-    new = p.room.begin(*command_mm.shape)
-    error = filtered(p.lag, command_velocity_mm_s, state[LAG : LAG + 1])
+    new, told = p.room.begin(*command_mm.shape), p.told.begin(*command_mm.shape)
+    error = filtered(p.lag, command_velocity_mm_s, state[LAG : LAG + 1], told)
     undisturbed: Floats = np.subtract(command_mm, error, out=error)
     # Friction follows from the motion that the loop wants; its push on the axis is too small to change its own direction.
     way = steps(undisturbed, state[WANTED], new())
@@ -48,7 +48,7 @@ def wish(p: Columns, state: Floats, command_mm: Floats, command_velocity_mm_s: F
     if undisturbed.shape[1]:
         state[WANTED], state[SLIDE] = undisturbed[:, -1], slide[:, -1]
     wanted = np.multiply(way, 1.0 / SAMPLE_S, out=way)
-    resist = wanted * p.per_stribeck
+    resist = np.multiply(wanted, p.per_stribeck, out=told())
     np.multiply(resist, resist, out=resist)
     np.negative(resist, out=resist)
     np.exp(resist, out=resist)
