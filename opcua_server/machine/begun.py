@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from opcua_server.machine.drawn import Drawn
 from opcua_server.machine.motion.block import MotionBlock
 from opcua_server.machine.moves import Point
 from opcua_server.machine.physics import Physics
@@ -25,8 +26,7 @@ class Begun:
     physics: Physics
     noise: list[float]
     torque_nm: float
-    shown_power_w: float
-    auxiliary_w: float
+    drawn: Drawn
     running: bool
     locked_mm: Point | None = None
     """Where the drives are told to stay under machine lock."""

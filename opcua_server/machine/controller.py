@@ -35,6 +35,7 @@ from opcua_server.machine.motion.motion import Motion
 from opcua_server.machine.moves import Modal, Move, NcAlarm
 from opcua_server.machine.panel import OperatorPanel
 from opcua_server.machine.part_change import PartChange
+from opcua_server.machine.pneumatics import AirUnit
 from opcua_server.machine.progress import Progress
 from opcua_server.machine.spindle import Spindle
 from opcua_server.machine.tools import Tool
@@ -45,6 +46,7 @@ from opcua_server.sources.source import CommandRefused
 S = MachineState
 _RUNNING, _HELD, _LOADING, _OFF = S.RUNNING, S.HELD, S.LOADING, S.OFF
 """What each block asks for; a member of an enumeration is looked up slowly."""
+_ON_THE_WAY: Final = ("begin", "finished")
 TOOL_CHANGE_S: Final = 4.5
 """Chip to chip."""
 
@@ -54,11 +56,11 @@ class Controller(OperatorPanel):
 
     def __init__(
         self, motion_for: Callable[[Callable[[Move], float | None]], Motion], library: Library, spindle: Spindle,
-        coolant: CoolantUnit, magazine: dict[int, Tool], faults: ActiveFaults, hydraulics: Hydraulics, upkeep: Upkeep, *,
-        repeat: bool,
+        coolant: CoolantUnit, magazine: dict[int, Tool], faults: ActiveFaults, hydraulics: Hydraulics, upkeep: Upkeep,
+        air: AirUnit, *, repeat: bool,
     ) -> None:  # fmt: skip
         super().__init__(motion_for(self._wait), spindle, magazine, faults)
-        self.library, self.coolant, self.upkeep = library, coolant, upkeep
+        self.library, self.coolant, self.upkeep, self.air = library, coolant, upkeep, air
         self.hydraulics, self.part_change = hydraulics, PartChange(hydraulics)
         self.repeat = repeat
         self.maintenance = ""
@@ -74,8 +76,6 @@ class Controller(OperatorPanel):
         self._last_name = ""
         self.tool_changes = 0
         """Since the machine was first switched on: each one seats its holder anew."""
-        self.clamping_s = 0.0
-        """How much longer a tool change takes for want of air."""
         self.new_blank = True
         """A fresh blank is on the table, and has to be made when the program is known."""
         self.progress = Progress()
@@ -83,6 +83,8 @@ class Controller(OperatorPanel):
         self._tool_change: tuple[float, int, Modal | None] | None = None
         """Machine time at which the tool arm is done, the tool it brings, and the modal state to go on with."""
         self._start_pending = False
+        self.goes_on = False
+        """Nothing but time and moves of a program passed in the last block."""
 
     # --- commands -------------------------------------------------------------------------------------------------
     def call(self, method: str, arguments: Sequence[Value]) -> None:
@@ -245,7 +247,10 @@ class Controller(OperatorPanel):
         if block.moves:
             self.active = block.moves[-1]
             self.modal = self.active.modal
+        self.goes_on = not (self._waiting_speed or self._tool_change or self._start_pending) and self.state is _RUNNING
         for event in block.events:
+            if event.kind not in _ON_THE_WAY:
+                self.goes_on = False
             self._on_event(event)
         if self._waiting_speed and self.spindle.at_speed:
             self._waiting_speed = False
@@ -260,7 +265,7 @@ class Controller(OperatorPanel):
     def _wait(self, move: Move) -> float | None:
         """How long motion waits at a synchronising move; None until ``resume``."""
         if move.kind == "toolchange":
-            return TOOL_CHANGE_S + self.clamping_s if move.tool != self.tool_number else 0.3
+            return TOOL_CHANGE_S + self.air.clamping_s if move.tool != self.tool_number else 0.3
         if move.kind in ("coolant", "message"):
             return 0.0
         if move.kind == "spindle":
@@ -307,7 +312,7 @@ class Controller(OperatorPanel):
 
     def _begin_tool_change(self, number: int, modal: Modal | None) -> None:
         self.spindle.command(0.0, 0)
-        self._tool_change = (self.now_s + TOOL_CHANGE_S + self.clamping_s, number, modal)
+        self._tool_change = (self.now_s + TOOL_CHANGE_S + self.air.clamping_s, number, modal)
 
     def _end_tool_change(self, number: int, modal: Modal | None) -> None:
         self._tool_change = None
@@ -414,7 +419,7 @@ class Controller(OperatorPanel):
         """The drawbar lets go in the middle of a tool change."""
         if self._tool_change is None:
             return True
-        return not 0.25 < (self._tool_change[0] - self.now_s) / (TOOL_CHANGE_S + self.clamping_s) < 0.75
+        return not 0.25 < (self._tool_change[0] - self.now_s) / (TOOL_CHANGE_S + self.air.clamping_s) < 0.75
 
     @property
     def pocket(self) -> int:

@@ -11,10 +11,14 @@ Operating states after ISO 14955-1, which decide what the auxiliaries draw:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from nodesets.states import MachineState
 
+Floats = npt.NDArray[np.float64]
 EnergyState = Literal["off", "standby", "ready", "working"]
 ENERGY_STATES: Final[tuple[EnergyState, ...]] = ("off", "standby", "ready", "working")
 """In the order of the numbers that ``Power/EnergyState`` shows."""
@@ -69,3 +73,49 @@ class EnergyMeter:
         found = self.drives_j, self.auxiliary_j
         self.drives_j = self.auxiliary_j = 0.0
         return found
+
+    def sums(self) -> tuple[float, float, float]:
+        """J: the whole energy, and that of the drives and of all else since ``taken``."""
+        return self.energy_j, self.drives_j, self.auxiliary_j
+
+    def put(
+        self,
+        spindle_w: float,
+        servo_w: float,
+        auxiliary_w: float,
+        total_w: float,
+        energy_j: float,
+        drives_j: float,
+        auxiliary_j: float,
+    ) -> None:
+        """Go on from what ``metered`` came to."""
+        self.spindle_w, self.servo_w, self.auxiliary_w, self.total_w = spindle_w, servo_w, auxiliary_w, total_w
+        self.energy_j, self.drives_j, self.auxiliary_j = energy_j, drives_j, auxiliary_j
+
+
+class Metered(NamedTuple):
+    """What the meters of some machines say after each of some steps (machines, steps); see ``EnergyMeter``."""
+
+    spindle_w: Floats
+    servo_w: Floats
+    auxiliary_w: Floats
+    total_w: Floats
+    energy_j: Floats
+    drives_j: Floats
+    auxiliary_j: Floats
+
+    def after(self) -> list[list[float]]:
+        """After the last step, of each machine in this order."""
+        last: list[list[float]] = np.array([column[:, -1] for column in self]).T.tolist()
+        return last
+
+
+def metered(before_j: Floats, dt_s: float, spindle_w: Floats, servo_w: Floats, auxiliary_w: Floats) -> Metered:
+    """``EnergyMeter.step`` of some machines in some steps (machines, steps); ``before_j``: their ``sums`` (3, machines)."""
+    drives_w = np.maximum(spindle_w + servo_w, 0.0)
+    total_w = drives_w + auxiliary_w
+    joules = np.array((total_w, drives_w, auxiliary_w))
+    joules *= dt_s
+    joules[:, :, 0] += before_j
+    energy_j, drives_j, auxiliary_j = np.add.accumulate(joules, axis=2)
+    return Metered(spindle_w, servo_w, auxiliary_w, total_w, energy_j, drives_j, auxiliary_j)

@@ -21,14 +21,17 @@ import numpy.typing as npt
 
 from nodesets.catalogue import NUMERIC
 from opcua_server.machine.begun import Begun
+from opcua_server.machine.ending import end_all
 from opcua_server.machine.machine import SAMPLES, THERMAL_BLOCKS, Machine
 from opcua_server.machine.motion.axes import AxisBlock, Followed, as_read, drive, mean_load_percent, sums
 from opcua_server.machine.motion.columns import Columns
+from opcua_server.machine.noise import CHUNK
 from opcua_server.machine.parameters import VF2
 from opcua_server.machine.process.ticks import Ticks
 from opcua_server.machine.sensing import LOOK, sense_all
-from opcua_server.machine.signals import AFTER, BEGUN, View, numbers, of_begun, of_ended, table
-from opcua_server.machine.thermal import NODES, REFERENCE_C, SCREWS
+from opcua_server.machine.signals import View, numbers, table
+from opcua_server.machine.standing import PASSED, STOOD, of_passing, of_standing, stands
+from opcua_server.machine.thermal import NODES, SCREWS
 
 Floats = npt.NDArray[np.float64]
 
@@ -36,8 +39,7 @@ COLUMNS: Final = 320
 """Blocks that are worked out together: as many as more columns still cost less than more calls."""
 _AXES: Final = 3
 _Noted = TypeVar("_Noted")
-_ROW: Final = Struct(f"{LOOK + BEGUN}d")
-_AFTER: Final = Struct(f"{AFTER}d")
+_STOOD, _ROW = Struct(f"{STOOD}d"), Struct(f"{1 + PASSED + LOOK}d")
 _NOTHING: Final = np.empty((0, len(NUMERIC)))
 
 
@@ -62,16 +64,16 @@ class Group:
     def run(self, blocks: int) -> Floats:
         """That many times the next 100 ms of all, and what all show at the end of each (blocks, machines, signals), in the order of
         ``catalogue.NUMERIC``. Raises what a machine raises."""
-        those, shown, left = range(len(self.machines)), [], blocks
-        while left:
-            some = self._at_once(those, left)
-            rows = self._some(those, some, some)
-            for row in rows.values():
+        those, done = range(len(self.machines)), 0
+        shown = np.empty((blocks, len(those), len(NUMERIC)))
+        while done < blocks:
+            some = self._at_once(those, blocks - done)
+            for k, row in self._some(those, some, some).items():
                 if isinstance(row, Exception):
                     raise row
-            shown.append(np.array([rows[k] for k in those]).swapaxes(0, 1))
-            left -= some
-        return np.concatenate(shown)
+                shown[done : done + some, k] = row
+            done += some
+        return shown
 
     def advance(self, blocks: int) -> list[Floats | Exception]:
         """That many times the next 100 ms of all, and what each shows at the end (signals,).
@@ -142,27 +144,25 @@ class Group:
             apart = (self._end([k], notes.of(at, count)) for at, k in enumerate(those))
             return {k: row for one in apart for k, row in one.items()}
         (watts, ways), load = sums(p, followed, blocks), mean_load_percent(p, followed, blocks)
-        servo_w, way, last_load = watts.T.tolist(), ways.T.tolist(), load[:, -1].tolist()
         noted = notes.noted // count
         last = followed.part(slice(-SAMPLES, None)).copy()
-        ended, failed = Ended(noted), {}
-        for at, machine in enumerate(machines):
-            own = _window(at)
-            try:
-                for b, one in enumerate(begun[at * blocks : (at + 1) * blocks]):
-                    machine.end(one, servo_w[b][own], way[b][own])
-                    if b >= blocks - noted:
-                        ended.add(machine, one)
-                if noted:
-                    machine.look(one, AxisBlock(machine.axes.columns, last, servo_w[-1][own], last_load[own], own))
-            except Exception as error:
-                failed[those[at]] = error
-            ended.fill(at + 1)
+        ended = end_all(machines, begun, watts, ways)
+        failed: dict[int, Floats | Exception] = {those[at]: error for at, error in ended.failed.items()}
         if not noted:
             return {k: failed.get(k, _NOTHING) for k in those}
-        looked, shown, normal = notes.rows()
-        warm, load, watts = ended.nodes(), _by_axis(load[:, -noted:], count), _by_axis(watts[:, -noted:], count)
-        said, vibration = sense_all(looked, ended.tooth_n, warm, load, watts, normal)
+        last_w, last_load = watts[:, -1].tolist(), load[:, -1].tolist()
+        for at, machine in enumerate(machines):
+            own = _window(at)
+            axes = AxisBlock(machine.axes.columns, last, last_w[own], last_load[own], own)
+            try:
+                machine.look(begun[(at + 1) * blocks - 1], axes)
+            except Exception as error:
+                failed.setdefault(those[at], error)
+        stood, passed, looked, normal = notes.rows()
+        tooth_n = [one.cut.tooth_force_n for at in range(count) for one in begun[(at + 1) * blocks - noted : (at + 1) * blocks]]
+        warm = ended.nodes_c[:, -noted:].reshape(-1, NODES)
+        load, watts = _by_axis(load[:, -noted:], count), _by_axis(watts[:, -noted:], count)
+        said, vibration = sense_all(looked, tooth_n, warm, load, watts, normal)
         for at, machine in enumerate(machines, 1):
             machine.shown.read = said[:, at * noted - 1]
             machine.sensing.felt(vibration, at * noted - 1)
@@ -170,7 +170,7 @@ class Group:
         ends = slice(SAMPLES - 1, None, SAMPLES) if noted == blocks else slice(-1, None)
         seen = as_read(p, followed.part(ends), screws_c)
         seen = seen.reshape(6, count, _AXES, noted).swapaxes(1, 2).reshape(6, _AXES, -1)
-        rows = table(shown, ended.rows(), said, seen).reshape(count, noted, -1)
+        rows = table(stood, passed[:, 1:], passed[:, 0], ended.rows(noted), said, seen).reshape(count, noted, -1)
         return {k: failed.get(k, row) for k, row in zip(those, rows, strict=True)}
 
     def _follow(self, those: Sequence[int], p: Columns, begun: Sequence[Begun]) -> Followed:
@@ -191,8 +191,10 @@ class Notes:
 
     def __init__(self) -> None:
         self.begun: list[Begun] = []
+        self._stood: list[bytes] = []
         self._rows: list[bytes] = []
         self._normal: list[Floats] = []
+        """Of each machine (blocks, channels)."""
 
     @property
     def noted(self) -> int:
@@ -201,67 +203,55 @@ class Notes:
 
     def begin(self, machine: Machine, blocks: int, started_block: int, speed: float, noted: int) -> bool:
         """Let a machine begin some blocks. False when the last that began has axes that are not as they were built."""
+        stood, sound, spindle = b"", True, machine.spindle
+        first = seen = machine.block + blocks - noted
+        normal: list[Floats] = []
         for left in range(blocks, 0, -1):
+            speed_rpm = spindle.speed_rpm
             one = machine.begin()
             self.begun.append(one)
-            if not machine.sound(one):
-                return False
-            if left <= noted:
-                view = View(machine, SAMPLES - 1, started_block, speed, one)
-                self._rows.append(_ROW.pack(*machine.sensing.look(machine, one), *of_begun(view)))
-                self._normal.append(machine.noise.row(one.block - 1))
-        return True
+            sound = machine.sound(one)
+            if not sound:
+                break
+            if left > noted:
+                continue
+            looked = machine.sensing.look(machine, one)
+            view = View(machine, SAMPLES - 1, started_block, speed, one)
+            if not stood or not stands(machine, speed_rpm):
+                stood = _STOOD.pack(*of_standing(view))
+            self._stood.append(stood)
+            self._rows.append(_ROW.pack(one.block, *of_passing(view), *looked))
+            seen = one.block
+            if seen % CHUNK == 0:  # what has been drawn is gone in the next block
+                normal.append(machine.noise.rows(first, seen - first))
+                first = seen
+        if seen > first:
+            normal.append(machine.noise.rows(first, seen - first))
+        if normal:
+            self._normal.append(normal[0] if len(normal) == 1 else np.concatenate(normal))
+        return sound
 
     def extend(self, other: Notes) -> None:
         """Add those of another machine."""
         self.begun += other.begun
+        self._stood += other._stood
         self._rows += other._rows
         self._normal += other._normal
 
     def of(self, at: int, machines: int) -> Notes:
         """Those of one of so many machines."""
         own = Notes()
-        own.begun = _share(self.begun, at, machines)
+        own.begun, own._stood = _share(self.begun, at, machines), _share(self._stood, at, machines)
         own._rows, own._normal = _share(self._rows, at, machines), _share(self._normal, at, machines)
         return own
 
-    def rows(self) -> tuple[Floats, Floats, Floats]:
-        """What there is to be read (n, LOOK), what each block shows already (n, BEGUN), and the noise of each (n, channels)."""
-        rows = np.frombuffer(b"".join(self._rows)).reshape(-1, LOOK + BEGUN)
-        return rows[:, :LOOK], rows[:, LOOK:], np.concatenate(self._normal).reshape(len(rows), -1)
-
-
-class Ended:
-    """Blocks that have ended, machine by machine, ``blocks`` of each: what they show, temperatures, force of a tooth."""
-
-    def __init__(self, blocks: int) -> None:
-        self.tooth_n: list[float] = []
-        self._blocks = blocks
-        self._rows: list[bytes] = []
-        self._nodes: list[Floats] = []
-
-    def add(self, machine: Machine, one: Begun) -> None:
-        row, tooth_n = _AFTER.pack(*of_ended(machine)), one.cut.tooth_force_n
-        self._rows.append(row)
-        self._nodes.append(machine.thermal.nodes)
-        self.tooth_n.append(tooth_n)
-
-    def fill(self, machines: int) -> None:
-        """Let there be all of so many machines, also where one has failed on the way."""
-        missing = machines * self._blocks - len(self._rows)
-        if missing:
-            self._rows.extend([bytes(_AFTER.size)] * missing)
-            self._nodes.extend([np.full(NODES, REFERENCE_C)] * missing)
-            self.tooth_n.extend([0.0] * missing)
-
-    def rows(self) -> Floats:
-        """(n, AFTER)."""
-        return np.frombuffer(b"".join(self._rows)).reshape(-1, AFTER)
-
-    def nodes(self) -> Floats:
-        """(n, NODES)."""
-        nodes: Floats = np.concatenate(self._nodes).reshape(-1, NODES)
-        return nodes
+    def rows(self) -> tuple[Floats, Floats, Floats, Floats]:
+        """What stands (n, STOOD), number of the block and what passes (n, 1 + PASSED), what there is to be read (n, LOOK), and the
+        noise of each block (n, channels)."""
+        stood = np.frombuffer(b"".join(self._stood)).reshape(-1, STOOD)
+        rows = np.frombuffer(b"".join(self._rows)).reshape(-1, 1 + PASSED + LOOK)
+        passed, looked = rows[:, : 1 + PASSED], rows[:, 1 + PASSED :]
+        return stood, passed, looked, np.concatenate(self._normal)
 
 
 def groups(machines: Sequence[Machine], blocks: int = 1) -> list[Group]:

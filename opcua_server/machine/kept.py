@@ -69,7 +69,7 @@ def restore(machine: Machine, saved: Mapping[str, Any]) -> None:
     machine.coolant.filter_load = float(saved["coolant_filter_load"])
     # What later versions added has a default: a state from before them is taken up as well.
     controller.tool_changes = int(saved.get("tool_changes", 0))
-    machine.mains.reactive_vars = float(saved.get("reactive_vars", 0.0))
+    machine.mains.go_on(float(saved.get("reactive_vars", 0.0)))
     machine.shown.part_roughness_um = float(saved.get("part_roughness_um", 0.0))
     machine.conveyor.belt_kg, machine.conveyor.pile_kg = (float(kg) for kg in saved.get("chips_kg", (0.0, 0.0)))
     machine.parts_seen = controller.parts

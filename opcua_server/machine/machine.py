@@ -27,10 +27,11 @@ from opcua_server.machine import energy, kept
 from opcua_server.machine.auxiliaries import FallTimer, Hydraulics, lubrication_bar
 from opcua_server.machine.begun import Begun
 from opcua_server.machine.burst import burst
-from opcua_server.machine.chips import IDLE_A, W_PER_A, ChipConveyor
+from opcua_server.machine.chips import ChipConveyor
 from opcua_server.machine.controller import Controller
 from opcua_server.machine.coolant import PUMP_WEAR, CoolantUnit
-from opcua_server.machine.faults.active import ActiveFaults
+from opcua_server.machine.drawn import Drawn, add_heat, auxiliary_w, spindle_shown_w
+from opcua_server.machine.faults.active import HEALTHY, ActiveFaults
 from opcua_server.machine.mains import UNBALANCE, Grid, Mains
 from opcua_server.machine.motion.axes import Axes as FeedDrives
 from opcua_server.machine.motion.axes import AxisBlock, at_samples, drive, mean_load_percent, sums
@@ -49,22 +50,8 @@ from opcua_server.machine.process.tips import tips_along
 from opcua_server.machine.sensing import Sensing, sense
 from opcua_server.machine.sensors import DataLink
 from opcua_server.machine.shown import Shown
-from opcua_server.machine.spindle import EFFICIENCY, Spindle, rated_torque_nm
-from opcua_server.machine.thermal import (
-    BEARING,
-    BEARING_SHARE,
-    COLUMN,
-    COOLANT,
-    CUT_TO_COOLANT,
-    HOUSING,
-    HOUSING_SHARE,
-    MOTOR,
-    NODES,
-    SCREW_X,
-    SCREWS,
-    Thermal,
-    shop_floor_c,
-)
+from opcua_server.machine.spindle import Spindle, load_percent, rated_torque_nm
+from opcua_server.machine.thermal import BEARING, NODES, SCREW_X, SCREWS, Thermal, shop_floor_c
 from opcua_server.machine.tools import magazine
 from opcua_server.machine.upkeep import Upkeep
 from opcua_server.machine.work import Library
@@ -118,7 +105,7 @@ class Machine:
         self.process, self.meter = Process(), energy.EnergyMeter()
         self.upkeep = Upkeep()
         self.thermal = Thermal(self.ambient_c(self.time_s))
-        self._heat = [0.0] * NODES
+        self.heat_w = [0.0] * NODES
         """W in each node, summed over the blocks since the temperatures moved on."""
         self.axes = FeedDrives(VF2.axes, PARKED)
         self._axis_faults = _SOUND_AXES
@@ -130,7 +117,7 @@ class Machine:
         self.controller = Controller(
             lambda wait: Motion(VF2, PARKED, wait),
             Library(programs, order, program), self.spindle, self.coolant, self.magazine, self.faults,
-            Hydraulics(leak=0.8 + 0.4 * float(born.uniform())), self.upkeep, repeat=repeat,
+            Hydraulics(leak=0.8 + 0.4 * float(born.uniform())), self.upkeep, self.air, repeat=repeat,
         )  # fmt: skip
         self.grid = Grid(born.uniform(0.0, 2.0 * math.pi, 3).tolist(), (UNBALANCE * born.uniform(-1.0, 1.0, 3)).tolist())
         self.mains = Mains(self.grid.volts(0.0))
@@ -138,9 +125,8 @@ class Machine:
         self._state, self._energy_state = self.controller.state, self.energy_state
         """As in the last block: to look it up takes as long as much of what a block works out."""
         self.shown = Shown()
-        self._power_error = 0.0
-        self.spindle_power_w = 0.0
-        """As the drive shows it, of the last block."""
+        self.spindle_power_w = self.power_error = 0.0
+        """As the drive shows it, of the last block; and the error of that, as ``drawn`` has it."""
         self._overloaded_s = 0.0
 
     @property
@@ -195,18 +181,14 @@ class Machine:
         cut = self._cut(motion, physics)
         spindle_w, shaft_w, friction_w, torque = self._turn(cut, physics, noise[Index.CUT_VARIATION])
         self._surround(cut, physics)
-        auxiliary_w = energy.AUXILIARIES_W[self._energy_state] * (1.0 + 0.01 * noise[Index.AUXILIARY_POWER])
-        over_a = self.conveyor.current_a - IDLE_A
-        auxiliary_w += self.coolant.pump_power_w + (W_PER_A * over_a if over_a > 0.0 else 0.0)
-        self.spindle_power_w = self._spindle_power_noise(spindle_w, cut.power_w, noise)
-        self._heat_up(spindle_w, shaft_w, friction_w, cut, physics)
+        drawn = Drawn(
+            spindle_w, shaft_w, friction_w, cut.power_w, self.spindle.speed_rpm, energy.AUXILIARIES_W[self._energy_state],
+            self.coolant.pump_power_w, self.conveyor.current_a, physics.column_heat_w, self.coolant.flow_l_min,
+        )  # fmt: skip
         self._watch(cut)
         self._gauge(cut)
         self.link.step(physics.link_loss, self.block, self.seed, self.number)
-        self.sensing.read_flow(self, physics, noise)
-        return Begun(
-            self.block, motion, cut, physics, noise, torque, self.spindle_power_w, auxiliary_w, running, controller.locked_mm
-        )  # fmt: skip
+        return Begun(self.block, motion, cut, physics, noise, torque, drawn, running, controller.locked_mm)
 
     def _end_all(self, begun: list[Begun], *, seen: bool) -> None:
         """Let the axes follow what has begun."""
@@ -216,7 +198,7 @@ class Machine:
         if count > 1:
             Ticks.together([one.cut.ticks for one in begun])
         forces_n, p = [one.cut.force_n for one in begun], self.axes.columns
-        if self._axis_faults == _SOUND_AXES and begun[0].locked_mm is None:
+        if self._axis_faults is _SOUND_AXES and begun[0].locked_mm is None:
             followed = drive(p, self.axes.state, [[one.motion for one in begun]], forces_n)
         else:
             rows = np.concatenate([one.rows for one in begun], axis=1)
@@ -232,7 +214,7 @@ class Machine:
 
     def sound(self, begun: Begun) -> bool:
         """Whether its axes are as they were built, so that they can be worked out among those of others."""
-        adapted = self._axis_faults != _SOUND_AXES or self._axes_change(begun.physics)
+        adapted = self._axis_faults is not _SOUND_AXES or (begun.physics is not HEALTHY and self._axes_change(begun.physics))
         return not (adapted or begun.locked_mm is not None or self._counts_matter(begun.physics))
 
     def end_alone(self, begun: Begun) -> None:
@@ -244,24 +226,30 @@ class Machine:
 
     def end(self, begun: Begun, servo_w: Sequence[float], way_mm_s: Sequence[float]) -> None:
         """Finish what ``begin`` began with what each axis did: mean power (W), and speed (mm/s) summed up over the samples."""
-        physics = begun.physics
+        physics, drawn, noise, heat = begun.physics, begun.drawn, begun.noise, self.heat_w
+        self.spindle_power_w, self.power_error = spindle_shown_w(
+            drawn.spindle_w, drawn.cut_w, noise[Index.SPINDLE_POWER], self.power_error
+        )
         drives_w = sum(servo_w) if self.controller.state is not _OFF else 0.0  # the brake holds Z then, and no motor
-        self.meter.step(BLOCK_S, begun.shown_power_w, drives_w, begun.auxiliary_w)
-        heat = self._heat
-        rubbing: Sequence[float] = _SCREW_HEAT
+        self.meter.step(BLOCK_S, self.spindle_power_w, drives_w, auxiliary_w(drawn, noise[Index.AUXILIARY_POWER]))
+        add_heat(heat, drawn)
+        rubbing: Sequence[float] = SCREW_HEAT
         if physics.extra_friction != _EVEN:
-            rubbing = tuple(one * more for one, more in zip(_SCREW_HEAT, physics.extra_friction, strict=True))
+            rubbing = tuple(one * more for one, more in zip(SCREW_HEAT, physics.extra_friction, strict=True))
         for axis in range(3):
             heat[SCREW_X + axis] += rubbing[axis] * way_mm_s[axis]
         if begun.block % THERMAL_BLOCKS == 0:
-            self.mains.show(BLOCK_S * THERMAL_BLOCKS, *self.meter.taken(), self.grid.volts(begun.block * BLOCK_S))
-            mean_w = np.array(heat)
-            mean_w /= THERMAL_BLOCKS
-            self.thermal.step(
-                BLOCK_S * THERMAL_BLOCKS, mean_w, self.ambient_c(self.time_s), physics.spindle_cooling, physics.coolant_exchange
-            )
-            self._heat = [0.0] * NODES
-        self.sensing.read_column(self, physics, begun.noise, begun.block - 1)
+            self.end_second(begun)
+        self.sensing.read(self, begun)
+
+    def end_second(self, begun: Begun) -> None:
+        """The second is over that the block is the last of: the mains show it, and temperatures move on."""
+        physics, seconds = begun.physics, BLOCK_S * THERMAL_BLOCKS
+        self.mains.show(seconds, *self.meter.taken(), self.grid.volts(begun.block * BLOCK_S))
+        mean_w = np.array(self.heat_w)
+        mean_w /= THERMAL_BLOCKS
+        self.thermal.step(seconds, mean_w, self.ambient_c(self.time_s), physics.spindle_cooling, physics.coolant_exchange)
+        self.heat_w = [0.0] * NODES
 
     def look(self, begun: Begun, axes: AxisBlock) -> None:
         """What is shown of a block that has ended is what its axes did, as far as their scales count right."""
@@ -278,6 +266,11 @@ class Machine:
     def lubrication_bar(self, now_s: float, physics: Physics) -> float:
         """In the main line of the way lubrication; the timer stands still with the control off."""
         return lubrication_bar(now_s, self._air_phase, self._give_away * physics.oil_holding)
+
+    @property
+    def spindle_load_percent(self) -> float:
+        """Mean of the block."""
+        return load_percent(self.spindle_power_w, self.spindle.speed_rpm)
 
     @property
     def energy_state(self) -> energy.EnergyState:
@@ -324,14 +317,14 @@ class Machine:
         self.coolant.step(BLOCK_S, delivery, physics.pump_ripple, physics.coolant_leak_percent_h)
         turns = self.spindle.speed_rpm > 0.0
         self.air.step(BLOCK_S, now_s, self._air_phase, turns, controller.changing_tool, physics.air_loss)
-        controller.clamping_s = self.air.clamping_s
         self.fall_timer.step(now_s, self._air_phase, self._give_away * physics.oil_holding)
 
     def _axes_change(self, physics: Physics) -> bool:
         return (physics.extra_backlash_mm, physics.extra_friction, physics.stick) != self._axis_faults
 
     def _adapt_axes(self, physics: Physics) -> None:
-        self._axis_faults = faults = (physics.extra_backlash_mm, physics.extra_friction, physics.stick)
+        faults = (physics.extra_backlash_mm, physics.extra_friction, physics.stick)
+        self._axis_faults = _SOUND_AXES if faults == _SOUND_AXES else faults
         self.axes.parameters = tuple(
             dataclasses.replace(
                 axis,
@@ -355,18 +348,6 @@ class Machine:
         if physics.lost_counts_per_m == 0.0 or self.controller.state is MachineState.EMERGENCY_STOP:
             self._lost_mm = 0.0  # repaired, or switched on anew: the axes are referenced
         axes.lost_mm = (0.0, self._lost_mm, 0.0)
-
-    def _heat_up(self, spindle_w: float, shaft_w: float, friction_w: float, cut: CutBlock, physics: Physics) -> None:
-        """Heat of everything but the axes, until the temperatures move on."""
-        heat = self._heat
-        if spindle_w > 0.0 or shaft_w != 0.0:
-            shaft_w = abs(shaft_w)
-            heat[MOTOR] += spindle_w - shaft_w if spindle_w > shaft_w else shaft_w * (1.0 - EFFICIENCY)
-            heat[BEARING] += BEARING_SHARE * friction_w
-            heat[HOUSING] += HOUSING_SHARE * friction_w
-        heat[COLUMN] += physics.column_heat_w
-        cut_w = CUT_TO_COOLANT * cut.power_w if self.coolant.flow_l_min > 1.0 else 0.0
-        heat[COOLANT] += cut_w + 0.6 * self.coolant.pump_power_w
 
     def _watch(self, cut: CutBlock) -> None:
         """Machine alarms: what the builder's ladder program looks at."""
@@ -403,20 +384,6 @@ class Machine:
                 self.shown.part_roughness_um = self._ra_sum / self._ra_weight * math.exp(0.06 * error)
             self.parts_seen, self._ra_sum, self._ra_weight = parts, 0.0, 0.0
 
-    def _spindle_power_noise(self, power_w: float, cut_w: float, noise: list[float]) -> float:
-        """What the drive's power signal adds: 12 % of the power without cut, and the current controller's own swing.
-
-        Real signals (UMich, 10 Hz) overshoot and correct, so neighbouring samples are negatively correlated.
-        """
-        if power_w < 1.0:
-            self._power_error = 0.0
-            return power_w
-        idle = power_w - min(cut_w / EFFICIENCY, power_w)
-        fresh = noise[Index.SPINDLE_POWER]
-        error = fresh - 0.35 * self._power_error
-        self._power_error = fresh
-        return max(power_w + error * math.hypot(0.11 * min(idle, 2500.0), 0.045 * power_w), 0.0)
-
     # --- on demand ------------------------------------------------------------------------------------------------
     def vibration_burst(self, seconds: float) -> Floats:
         """Acceleration at the front bearing in m/s2 at 25.6 kHz, as of the last block: the signal behind the features.
@@ -439,5 +406,5 @@ LOST_LIMIT_MM: Final = 0.12
 """Difference of motor encoder and scale, beyond growth and play, at which the control trips."""
 _EVEN: Final = (1.0, 1.0, 1.0)
 _SOUND_AXES: Final = ((0.0, 0.0, 0.0), _EVEN, _EVEN)
-_SCREW_HEAT: Final = (260.0 / SAMPLES / 1000.0, 300.0 / SAMPLES / 1000.0, 280.0 / SAMPLES / 1000.0)
+SCREW_HEAT: Final = (260.0 / SAMPLES / 1000.0, 300.0 / SAMPLES / 1000.0, 280.0 / SAMPLES / 1000.0)
 """W in nut and screw of X, Y, Z per mm/s summed over the samples: part of each axis' friction of 260, 300 and 280 N."""

@@ -74,6 +74,7 @@ class Mains:
     active_w: list[float] = field(default_factory=lambda: [0.0] * 3)
     reactive_var: list[float] = field(default_factory=lambda: [0.0] * 3)
     reactive_vars: float = 0.0
+    _row: tuple[float, ...] = ()
 
     def show(self, seconds: float, drives_j: float, auxiliary_j: float, open_v: Sequence[float]) -> None:
         """Take up ``seconds``: the energy that the drives together and all else took in them, and the grid's voltage."""
@@ -91,6 +92,11 @@ class Mains:
             self.volts[phase] = volts - fall_v
             self.amperes[phase] = math.hypot(active[phase], reactive[phase]) / self.volts[phase]
         self.reactive_vars += sum(reactive) * seconds
+        self._row = ()
+
+    def go_on(self, reactive_vars: float) -> None:
+        """From what it had come to."""
+        self.reactive_vars, self._row = reactive_vars, ()
 
     @property
     def power_factor(self) -> float:
@@ -100,4 +106,12 @@ class Mains:
 
     def row(self) -> tuple[float, ...]:
         """What signals show of it: V, A and W of each phase, var of all, power factor, var s."""
-        return (*self.volts, *self.amperes, *self.active_w, sum(self.reactive_var), self.power_factor, self.reactive_vars)
+        if not self._row:
+            self._row = (
+                *self.volts, *self.amperes, *self.active_w, sum(self.reactive_var), self.power_factor, self.reactive_vars
+            )  # fmt: skip
+        return self._row
+
+
+MAINS_ROW: Final = 12
+"""How many values that are."""

@@ -113,6 +113,13 @@ class Noise:
         numbers: Floats = self._drawn[row]
         return numbers
 
+    def rows(self, step: int, count: int) -> Floats:
+        """As ``row``, of so many steps of one chunk (count, channels)."""
+        row = self._look(step + count - 1)
+        self._looks += count - 1
+        numbers: Floats = self._drawn[row + 1 - count : row + 1]
+        return numbers
+
     def _look(self, step: int) -> int:
         chunk, row = divmod(step, CHUNK)
         if chunk != self._whole or chunk != self._chunk:

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from opcua_server.machine.drawn import flow_read_l_min
 from opcua_server.machine.noise import TAPER_SEAT, Channel, Index, generator
 from opcua_server.machine.physics import Physics
 from opcua_server.machine.process.load import TICKS
@@ -82,6 +83,11 @@ def warm(nodes_c: Iterable[Values], drift_k: Values, speed_rpm: Values, torque_n
     return bearing_c + drift_k, motor_c, coolant_c, growth_z_um(bearing_c, housing_c, column_c), x_c, y_c, z_c, spread_nm
 
 
+def column_read_c(column_c: Values, normal: Values) -> Any:
+    """What the sensor of the column says while it is well."""
+    return column_c + 0.05 * normal
+
+
 class Sensing:
     """Sensors of one machine that have a memory, and the vibration of the last block."""
 
@@ -91,28 +97,33 @@ class Sensing:
         self._seat = (-1, 0.0)
         """Which tool change, and the angle between dirt in the taper and the tool's own unbalance."""
 
-    def read_flow(self, machine: Machine, physics: Physics, noise: list[float]) -> None:
-        """The flow meter, which has a memory: to be read in every block."""
-        coolant = machine.coolant
-        flow = max(coolant.flow_l_min * (1.0 + 0.012 * noise[Index.COOLANT_FLOW]), 0.0)
-        shown, sticks = machine.shown, physics.flow_sensor_sticks
-        shown.coolant_flow = self._flow_meter.read(flow, sticks, machine.block, machine.seed, machine.number)
+    def read(self, machine: Machine, begun: Begun) -> tuple[float, float]:
+        """The sensors that have a memory, to be read in every block that has ended: what is shown of the coolant's flow and of the
+        column's temperature."""
+        return self._read_flow(machine, begun), self._read_column(machine, begun)
 
-    def read_column(self, machine: Machine, physics: Physics, noise: list[float], step: int) -> None:
-        """The column's sensor, whose last good value the control keeps: to be read in every block."""
-        shown, looseness = machine.shown, physics.column_sensor_loose
-        true_c = machine.thermal.nodes.item(COLUMN) + 0.05 * noise[Index.COLUMN_TEMPERATURE]
+    def _read_flow(self, machine: Machine, begun: Begun) -> float:
+        flow = flow_read_l_min(begun.drawn, begun.noise[Index.COOLANT_FLOW])
+        sticks = begun.physics.flow_sensor_sticks
+        machine.shown.coolant_flow = shown = self._flow_meter.read(flow, sticks, begun.block, machine.seed, machine.number)
+        return shown
+
+    def _read_column(self, machine: Machine, begun: Begun) -> float:
+        """The control keeps the last good value."""
+        shown, looseness = machine.shown, begun.physics.column_sensor_loose
+        true_c: float = column_read_c(machine.thermal.nodes.item(COLUMN), begun.noise[Index.COLUMN_TEMPERATURE])
         if shown.statuses:
             shown.statuses.clear()
         if looseness <= 0.0:
             shown.column_c = true_c
-            return
-        drawn = machine.noise.at(step)
+            return true_c
+        drawn = machine.noise.at(begun.block - 1)
         shown.column_c, status = loose_plug(
             true_c, shown.column_c, looseness, drawn[Channel.LOOSE_PLUG], drawn[Channel.LOOSE_PLUG_SIZE]
         )
         if status:
             shown.statuses["Structure/Temperature"] = status
+        return shown.column_c
 
     def look(self, machine: Machine, begun: Begun) -> tuple[float, ...]:
         """What there is to be read of a block that has begun, ``LOOK`` values: what sensors measure (``readings.OF_BEGUN``), the

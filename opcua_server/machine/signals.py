@@ -2,11 +2,11 @@
 
 A row is an attribute of one of the machine's parts, or an expression of the ``View``: the machine at one moment, the block it is in
 and which of the block's samples. What sensors measure has its rows in ``readings``. Adding a signal is a row in the catalogue and
-a row here or there.
+a row in ``standing``, there or here.
 
     state ----------- state_rows --.
-    attributes ------ Known        +-- of_begun, when a block has begun --.
-    expressions ----- worked_out --'                                      |
+    what stands ----- standing     +-- when a block has begun ------------.
+    what passes ----- standing ----'                                      |
     meter, column --- Known ---------- of_ended, when its axes are known -+--> table of many machines or blocks (n, signals),
     sensors --------- SIGNALS --------------------------------------------+    or numbers of one
     axes at a sample  MOVING ---------------------------------------------'
@@ -14,9 +14,8 @@ a row here or there.
 
 from __future__ import annotations
 
-from math import inf
-from operator import attrgetter, itemgetter
-from typing import Final, NamedTuple
+from operator import attrgetter
+from typing import Any, Final
 
 import numpy as np
 
@@ -24,16 +23,25 @@ from cnctwin.reading import Value
 from nodesets import states
 from nodesets.catalogue import AXES, NUMERIC, PHASES, STACKLIGHT
 from nodesets.states import MachineState
-from opcua_server.machine import guard
 from opcua_server.machine.begun import Begun
 from opcua_server.machine.energy import BY_STATE, ENERGY_STATES
 from opcua_server.machine.faults import FAULTS
 from opcua_server.machine.machine import BLOCK_S, SAMPLES, Machine
-from opcua_server.machine.maintenance import obligated
 from opcua_server.machine.motion.axes import COMMAND, LAG, MOTOR, POSITION, TORQUE, VELOCITY
 from opcua_server.machine.moves import Move
 from opcua_server.machine.readings import SIGNALS, SWING, Floats
-from opcua_server.machine.spindle import EFFICIENCY, EXCITATION_W, rated_power_w
+from opcua_server.machine.standing import (
+    COUNTERS,
+    CUT,
+    PASSED,
+    PASSING,
+    SETTINGS,
+    STANDING,
+    Known,
+    of_passing,
+    of_standing,
+)
+from opcua_server.machine.standing import MACHINE as OF_MACHINE
 
 STANDING_MM_S: Final = 0.02
 CURRENT_RIPPLE_NM: Final = 0.3
@@ -86,14 +94,6 @@ class View:
             return 1
         return 2 if spindle.speed_rpm < spindle.target_rpm else 3
 
-    def spindle_load_percent(self) -> float:
-        """Mean of the block."""
-        speed_rpm = self.machine.spindle.speed_rpm
-        if speed_rpm == 0.0:
-            return 0.0
-        mechanical_w = (self.machine.spindle_power_w - EXCITATION_W) * EFFICIENCY
-        return min(100.0 * mechanical_w / rated_power_w(speed_rpm), 200.0) if mechanical_w > 0.0 else 0.0
-
     def block_text(self) -> list[str]:
         """The block that is executed and the two after it; at a stand the first three of the program."""
         job = self.controller.job
@@ -136,40 +136,6 @@ MOVING: Final = ("CmdPos", "ActPos", "MotorPos", "ActVelocity", "FollowingError"
 """Of each axis: what depends on the sample and comes in columns. The first are in the order of ``motion.axes.as_read``."""
 
 
-class Known(NamedTuple):
-    """An attribute that a signal shows, in units of ``per``, at most ``high``."""
-
-    signal: str
-    attribute: str
-    per: float = 1.0
-    high: float = inf
-
-
-CONTROL: Final = (
-    Known("Machine/OperationDuration", "operation_s", per=3600.0),
-    Known("Machine/OperationCycleCounter", "cycles_started"),
-    Known("Machine/PartsProduced", "parts"),
-    Known("Machine/CycleTime", "cycle_s", high=86_400.0),
-    Known("Machine/LastCycleTime", "last_cycle_s", high=86_400.0),
-    Known("Channel/FeedOverride", "feed_override"),
-    Known("Channel/RapidOverride", "rapid_override"),
-    Known("Channel/ActModalOffsetFunction", "modal.work_offset"),
-    Known("Channel/FeedHold", "motion.holding"),
-    Known("Spindle/Override", "spindle_override"),
-    Known("Tool/Number", "tool_number"),
-    Known("Tool/IsClamped", "is_tool_clamped"),
-    Known("Fixture/IsClamped", "part_change.is_clamped"),
-    Known("Magazine/Pocket", "pocket"),
-    Known("Magazine/IsMoving", "changing_tool"),
-)
-SPINDLE: Final = (
-    Known("Spindle/CmdSpeed", "commanded_rpm"),
-    Known("Spindle/AnglePos", "angle_deg"),
-)
-CUT: Final = (
-    Known("Tool/CuttingSpeed", "cutting_speed_m_min"),
-    Known("Tool/ChipLoad", "chip_load_mm"),
-)
 MAINS: Final = (
     *(Known(f"Power/Voltage{phase}", "volts") for phase in PHASES),
     *(Known(f"Power/Current{phase}", "amperes", high=125.0) for phase in PHASES),
@@ -179,18 +145,6 @@ MAINS: Final = (
     Known("Power/ReactiveEnergy", "reactive_vars", per=3.6e6),
 )
 """In the order of ``Mains.row``."""
-SHOWN: Final = (
-    Known("Coolant/Flow", "coolant_flow"),
-    Known("Hydraulics/IsCharging", "hydraulics_charge"),
-    Known("Part/Roughness", "part_roughness_um", high=25.0),
-)
-MACHINE: Final = (
-    Known("Coolant/IsOn", "coolant.on"),
-    Known("Upkeep/SpindleBearing", "upkeep.spindle_h"),
-    Known("Upkeep/CoolantFilter", "coolant.filter_load", per=0.01, high=100.0),
-    Known("Upkeep/WayLube", "upkeep.lube_percent"),
-    Known("Lubrication/FallTime", "fall_timer.last_s", high=600.0),
-)
 ENDED: Final = (
     Known("Spindle/ActPower", "meter.spindle_w", high=30_000.0),
     Known("Power/Total", "meter.total_w", per=1000.0),
@@ -199,67 +153,12 @@ ENDED: Final = (
     Known("Power/Auxiliary", "meter.auxiliary_w", per=1000.0),
     Known("Power/Energy", "meter.energy_j", per=3.6e6),
     Known("Structure/Temperature", "shown.column_c"),
+    Known("Coolant/Flow", "shown.coolant_flow"),
+    Known("Spindle/ActLoad", "spindle_load_percent"),
 )
-"""What a machine has when the axes of its block are known."""
-_BEGUN: Final = (*CONTROL, *SPINDLE, *CUT, *SHOWN, *MACHINE)
-_KNOWN: Final = (*_BEGUN, *ENDED, *MAINS)
-_of_control, _of_spindle, _of_cut, _of_shown, _of_machine, _of_ended = (
-    attrgetter(*(one.attribute for one in table)) for table in (CONTROL, SPINDLE, CUT, SHOWN, MACHINE, ENDED)
-)
-
-WORKED_OUT: Final = (
-    "Machine/EndUserObligated", "Machine/BuilderObligated", "Machine/PowerOnDuration", "Machine/AlarmCount",
-    "Channel/ActFeedrate", "Channel/CmdFeedrate", "Channel/DryRunFeed",
-    "Channel/SingleBlock", "Channel/DryRun", "Channel/OptionalStop", "Channel/BlockSkip", "Channel/TestMode",
-    "Channel/Progress", "Channel/RemainingTime",
-    "Spindle/ActLoad", "Spindle/ActStatus", "Spindle/ActTurnDirection", "Spindle/IsRotating",
-    "Tool/Diameter", "Tool/Teeth", "Tool/WearPercent", "Tool/CuttingTime",
-    "Tool/InCut", "Lubrication/Level", "Door/IsClosed", "Door/IsLocked", "Simulation/Time", "Simulation/Speed",
-    "Axes/X/RemDist", "Axes/Y/RemDist", "Axes/Z/RemDist",
-    "Axes/X/ZeroOffset", "Axes/Y/ZeroOffset", "Axes/Z/ZeroOffset",
-)  # fmt: skip
-"""What has to be worked out for one machine, in the order of ``worked_out``."""
-
-
-def worked_out(v: View) -> tuple[float, ...]:
-    """Values of ``WORKED_OUT``."""
-    machine, control, state, move = v.machine, v.controller, v.state, v.move
-    spindle, tool, upkeep, runs = machine.spindle, control.tool, machine.upkeep, state is _RUNNING
-    locked = runs or guard.is_locked(control)
-    done_percent = control.progress.percent(control.job)
-    left_s = control.remaining_s(done_percent)
-    single_block, dry_run, optional_stop, block_skip, test_mode = _modifiers(control.modifiers)
-    return (
-        *(_USER if runs else obligated(state, control.maintenance, upkeep)),
-        (machine.time_s - control.off_s) / 3600.0, len(control.alarms),
-        v.feed_mm_s * 60.0, min(move.feed, 25400.0) if move else 0.0, control.motion.machine.path.dry_run_mm_s * 60.0,
-        single_block, dry_run, optional_stop, block_skip, test_mode,
-        done_percent, left_s if left_s < 86400.0 else 86400.0,
-        v.spindle_load_percent(), v.spindle_status(), spindle.direction % 3, spindle.speed_rpm > 0.0,
-        *((tool.type.diameter_mm, tool.type.teeth, tool.measured_percent, tool.cutting_time_s / 60.0) if tool else _NO_TOOL),
-        v.cut.in_cut_s > 0.0, 100.0 - upkeep.lube_percent, locked or guard.is_closed(control, locked), locked,
-        v.since_start_s if v.since_start_s > 0.0 else 0.0, v.speed,
-        *v.remaining_mm,
-        *control.modal.zero_offset,
-    )  # fmt: skip
-
-
-_modifiers: Final = itemgetter("SingleBlock", "DryRun", "OptionalStop", "BlockSkip", "TestMode")
-_NO_TOOL: Final = (0.0, 0, 0.0, 0.0)
-_USER: Final = (True, False)
-"""Who has to act while a program runs."""
-
-
-def of_begun(v: View) -> tuple[float, ...]:
-    """What a block shows as soon as it has begun, ``BEGUN`` values: the row of the state, what is known, what is worked out."""
-    machine = v.machine
-    return (
-        v.state * 2 + (machine.block % 10 >= 5), *_of_control(v.controller), *_of_spindle(machine.spindle), *_of_cut(v.cut),
-        *_of_shown(machine.shown), *_of_machine(machine), *worked_out(v),
-    )  # fmt: skip
-
-
-BEGUN: Final = 1 + len(_BEGUN) + len(WORKED_OUT)
+"""What a machine has when the axes of its block are known; ``ending`` has it of many."""
+_KNOWN: Final = (*SETTINGS, *COUNTERS, *CUT, *OF_MACHINE, *ENDED, *MAINS)
+_of_ended = attrgetter(*(one.attribute for one in ENDED))
 
 
 def of_ended(machine: Machine) -> tuple[float, ...]:
@@ -302,32 +201,37 @@ _DRIVES_AT: Final = [_PLACE[f"Axes/{axis}/{name}"] for axis in AXES for name in 
 _KNOWN_AT: Final = np.array([_PLACE[one.signal] for one in _KNOWN])
 _PER: Final = np.array([one.per for one in _KNOWN])[:, None]
 _MOST: Final = np.array([one.high for one in _KNOWN])[:, None]
-_WORKED_OUT_AT: Final = np.array([_PLACE[name] for name in WORKED_OUT])
+_STANDING_AT: Final = np.array([_PLACE[name] for name in STANDING])
+_PASSING_AT: Final = np.array([_PLACE[name] for name in PASSING])
+_SETTINGS: Final = slice(1, 1 + len(SETTINGS))
+_PASSING: Final = slice(PASSED - len(PASSING), PASSED)
 
 
 def numbers(view: View) -> Floats:
     """Values of the numeric signals, in the order of ``catalogue.NUMERIC``."""
     shown = view.machine.shown
-    begun, ended = np.array([of_begun(view)], np.float64), np.array([of_ended(view.machine)])
-    row: Floats = table(begun, ended, shown.read[:, None], view.axes()[:, :, None])[0]
+    stood, passed = np.array([of_standing(view)], np.float64), np.array([of_passing(view)], np.float64)
+    ended = np.array([of_ended(view.machine)])
+    row: Floats = table(stood, passed, view.machine.block, ended, shown.read[:, None], view.axes()[:, :, None])[0]
     return row
 
 
-def table(begun: Floats, ended: Floats, read: Floats, axes: Floats) -> Floats:
+def table(stood: Floats, passed: Floats, block: Any, ended: Floats, read: Floats, axes: Floats) -> Floats:
     """As ``numbers`` of many machines or blocks at once (n, signals).
 
-    ``begun``: ``of_begun`` of each (n, BEGUN); ``ended``: ``of_ended`` of each (n, ...); ``read``: what sensors say (READ, n);
-    ``axes``: what the axes do (6, axes, n).
+    ``stood``: ``of_standing`` of each (n, STOOD); ``passed``: ``of_passing`` (n, PASSED); ``block``: which of the machine's it is
+    (n,); ``ended``: ``of_ended`` (n, AFTER); ``read``: what sensors say (READ, n); ``axes``: what the axes do (6, axes, n).
     """
-    out = np.empty((len(NUMERIC), len(begun)))
-    rows = begun.T
-    state = rows[0].astype(np.intp)
-    out[_STATE_AT] = _STATES.take(state, axis=0).T
-    known = np.concatenate((rows[1 : len(_BEGUN) + 1], ended.T))
+    out = np.empty((len(NUMERIC), len(stood)))
+    stands, passes = stood.T, passed.T
+    state = stands[0].astype(np.intp)
+    out[_STATE_AT] = _STATES.take(2 * state + (block % 10 >= 5), axis=0).T
+    known = np.concatenate((stands[_SETTINGS], passes[: _PASSING.start], ended.T))
     known /= _PER
     np.minimum(known, _MOST, out=known)
     out[_KNOWN_AT] = known
-    out[_WORKED_OUT_AT] = rows[len(_BEGUN) + 1 :]
+    out[_STANDING_AT] = stands[_SETTINGS.stop :]
+    out[_PASSING_AT] = passes[_PASSING]
     out[_READ_AT] = read[: len(SIGNALS)]
     moving = np.empty((len(MOVING), *axes.shape[1:]))
     moving[:VELOCITY] = axes[:VELOCITY]
@@ -344,7 +248,6 @@ def table(begun: Floats, ended: Floats, read: Floats, axes: Floats) -> Floats:
     np.minimum(np.maximum(swing, -CURRENT_LIMIT_NM), CURRENT_LIMIT_NM, out=moving[TORQUE])
     status = moving[-1]
     status[:] = np.abs(velocity) > STANDING_MM_S
-    state >>= 1
     stopped = (state == _EMERGENCY_STOP).nonzero()[0]
     if stopped.size:
         status[:, stopped] = 2.0

@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
 
 RATED_POWER_W: Final = 15_000.0
 RATED_TORQUE_NM: Final = 95.5
@@ -59,6 +62,22 @@ def friction_nm(speed_rpm: Values, bearing_friction: float, bearing_c: Values) -
     warm = 1.0 - 0.006 * warmer
     friction = (COULOMB_NM + VISCOUS_NM_PER_RPM * speed_rpm * warm) * bearing_friction
     return friction * (speed_rpm >= 1.0)
+
+
+def load_percent(shown_w: float, speed_rpm: float) -> float:
+    """Of the continuous power at this speed, by the power that the drive shows; at most 200."""
+    mechanical_w = (shown_w - EXCITATION_W) * EFFICIENCY
+    if speed_rpm == 0.0 or mechanical_w <= 0.0:
+        return 0.0
+    return min(100.0 * mechanical_w / rated_power_w(speed_rpm), 200.0)
+
+
+def loads_percent(shown_w: Floats, speed_rpm: Floats) -> Floats:
+    """As ``load_percent``, of columns."""
+    mechanical_w = (shown_w - EXCITATION_W) * EFFICIENCY
+    mechanical_w[(speed_rpm == 0.0) | (mechanical_w <= 0.0)] = 0.0
+    rated_w = np.minimum(RATED_TORQUE_NM * np.maximum(speed_rpm, 60.0) * _TO_RAD_S, RATED_POWER_W)
+    return np.minimum(100.0 * mechanical_w / rated_w, 200.0)
 
 
 @dataclass(slots=True)

@@ -7,11 +7,14 @@ import itertools
 import numpy as np
 import pytest
 
+from nodesets.states import MachineState
 from opcua_server.machine.fleet import Group, groups
 from opcua_server.machine.machine import Machine
 from opcua_server.machine.process.process import CutBlock
 from opcua_server.machine.signals import View, numbers, objects
 from opcua_server.sources.simulated import SHIPPED, read_programs
+
+from .running import SHORT
 
 PROGRAMS = read_programs(SHIPPED)
 
@@ -23,7 +26,8 @@ def machines() -> list[Machine]:
         machine.controller.start_program()
     for number, fault, severity, onset_s in (
         (2, "axis_backlash", 0.8, 20.0), (3, "encoder", 0.3, 5.0), (4, "spindle_bearing", 1.0, 15.0), (4, "chatter", 0.9, 0.0),
-        (5, "imbalance", 0.7, 10.0), (5, "sensor_spike", 0.8, 0.0), (5, "accelerated_tool_wear", 0.9, 10.0),
+        (4, "sensor_stuck", 0.9, 0.0), (4, "thermal_drift", 0.9, 5.0), (5, "imbalance", 0.7, 10.0), (5, "sensor_spike", 0.8, 0.0),
+        (5, "accelerated_tool_wear", 0.9, 10.0), (5, "coolant", 0.9, 5.0), (5, "air_pressure", 0.9, 10.0),
     ):  # fmt: skip
         made[number - 1].faults.inject(fault, severity, onset_s, 0.0)
     return made
@@ -66,6 +70,30 @@ def test_what_machines_in_step_show_at_the_end_of_some_blocks_is_what_each_shows
     for one, other in zip(together, alone, strict=True):
         assert objects(View(one)) == objects(View(other))
         assert one.save() == other.save()
+
+
+def test_whatever_happens_within_a_second_in_step_shows_as_it_does_alone() -> None:
+    """Parts, tools and the spindle's speed change, programs end and begin, a tool breaks, the air fails, a block makes no sense."""
+    made: list[list[Machine]] = [[], []]
+    for those in made:
+        for number in range(1, 5):
+            machine = Machine(number, 2, {"short.nc": SHORT if number < 4 else SHORT.replace("G0 Z50", "G999")})
+            machine.controller.start_program()
+            machine.run(17 * number)
+            those.append(machine)
+        those[1].faults.inject("tool_breakage", 1.0, 0.0, 0.0)
+        those[2].faults.inject("air_pressure", 1.0, 0.0, 0.0)
+    together, alone = made
+    group, states = Group(together), set()
+    for _ in range(35):
+        for rows in group.run(10):
+            for one, row in zip(alone, rows, strict=True):
+                one.step()
+                states.add(one.controller.state)
+                assert row.tobytes() == numbers(View(one)).tobytes()
+    assert states == {MachineState.RUNNING, MachineState.LOADING, MachineState.ALARM}
+    assert alone[0].controller.parts > 0
+    assert [one.save() for one in together] == [one.save() for one in alone]
 
 
 @pytest.mark.parametrize("where", ["control", "cut", "meter"])

@@ -14,21 +14,18 @@ from cnctwin.reading import Value
 from nodesets.catalogue import AXES, BY_NAME, NUMERIC, OBJECTS, TRAVEL_MM
 from opcua_server.machine.machine import Machine
 from opcua_server.machine.readings import SIGNALS
-from opcua_server.machine.signals import (
-    CONTROL,
+from opcua_server.machine.signals import ENDED, MAINS, MOVING, View, numbers, objects, state_rows
+from opcua_server.machine.standing import (
+    COUNTERS,
     CUT,
-    ENDED,
     MACHINE,
-    MAINS,
-    MOVING,
-    SHOWN,
-    SPINDLE,
-    WORKED_OUT,
-    View,
-    numbers,
-    objects,
-    state_rows,
-    worked_out,
+    PASSED,
+    PASSING,
+    SETTINGS,
+    STANDING,
+    STOOD,
+    of_passing,
+    of_standing,
 )
 from opcua_server.sources.simulated import SimulatedSource, machine_number
 
@@ -40,10 +37,10 @@ TYPES: dict[str, type] = {"String": str, "LocalizedText": str}
 def test_every_machine_signal_has_a_row_and_every_row_a_signal() -> None:
     view = View(Machine(1, 1, DEMOS))
     moving = [f"Axes/{axis}/{name}" for axis in AXES for name in MOVING]
-    tables = (CONTROL, SPINDLE, CUT, SHOWN, MACHINE, ENDED, MAINS)
+    tables = (SETTINGS, COUNTERS, CUT, MACHINE, ENDED, MAINS)
     known = [one.signal for table in tables for one in table]
-    assert len(worked_out(view)) == len(WORKED_OUT)
-    rows = [*known, *WORKED_OUT, *state_rows(view.state, False), *SIGNALS, *moving]
+    assert (len(of_standing(view)), len(of_passing(view))) == (STOOD, PASSED)
+    rows = [*known, *STANDING, *PASSING, *state_rows(view.state, False), *SIGNALS, *moving]
     assert sorted(rows) == sorted(signal.name for signal in NUMERIC)
     assert set(objects(view)) == {signal.name for signal in OBJECTS}
 

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from opcua_server.machine.process.cutting import Cut, drilling, milling, together
 from opcua_server.machine.process.materials import Material
 from opcua_server.machine.process.stability import bites
+from opcua_server.machine.process.wear import at_speed_min, of_width
 from opcua_server.machine.tools import ToolType
 
 Floats = npt.NDArray[np.float64]
@@ -58,6 +59,8 @@ class Load:
     """Greatest load that may excite chatter."""
     torque_nm_w: float = field(init=False)
     """Torque by power."""
+    at_speed_min: float = field(init=False)
+    """Life of the edge at this cutting speed."""
 
     def __post_init__(self) -> None:
         put = object.__setattr__
@@ -65,6 +68,8 @@ class Load:
         put(self, "hardest", (float((self.sharp_w * self.bends_n_w).max()), float((self.blunt_w * self.bends_n_w).max())))
         put(self, "most_w", (float(self.sharp_w.max()), float(self.blunt_w.max())))
         put(self, "torque_nm_w", 60.0 / (2.0 * math.pi * self.speed_rpm))
+        edge_speed = math.pi * self.tool.diameter_mm * self.speed_rpm / 1000.0
+        put(self, "at_speed_min", at_speed_min(self.material.taylor_c, self.tool.edge, edge_speed))
         loads = bites(self.depth_mm, self.specific_n_mm2, self.teeth_in_cut)
         put(self, "bites_n_mm", float(np.where(self.mills, loads, 0.0).max()))
 
@@ -156,7 +161,7 @@ class Load:
             sharp_feed=float((feed * sharp).sum()),
             blunt_feed=float((feed * blunt).sum()),
             travel_mm=float(feed.sum()) * (TICK_S / 60.0),
-            width_share=float(self.width_mm[:count].sum()) / count / self.tool.diameter_mm,
+            width=of_width(float(self.width_mm[:count].sum()) / count / self.tool.diameter_mm),
             chip_mm=float(self.chip_mm[:count].sum()) / count,
         )
 
@@ -171,8 +176,8 @@ class Sums:
     sharp_feed: float
     blunt_feed: float
     travel_mm: float
-    width_share: float
-    """Mean width of the cut, of the tool's diameter."""
+    width: float
+    """Factor on the life of the edge by the mean width of the cut."""
     chip_mm: float
 
 

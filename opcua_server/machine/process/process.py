@@ -9,6 +9,7 @@ Ticks are 10 ms of machine time, so the volume that is removed does not depend o
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Final
@@ -24,7 +25,7 @@ from opcua_server.machine.process.stock import Engagement, Stock
 from opcua_server.machine.process.surface import roughness_um
 from opcua_server.machine.process.ticks import Ticks
 from opcua_server.machine.process.tips import PLACE_BYTES, SAMPLES_PER_TICK, Tips
-from opcua_server.machine.process.wear import life_min
+from opcua_server.machine.process.wear import life_at
 from opcua_server.machine.tools import Tool, ToolType
 
 Floats = npt.NDArray[np.float64]
@@ -81,6 +82,13 @@ class CutBlock:
 
 IDLE: Final = [0.0] * TICKS
 NO_FORCE: Final[Floats] = np.zeros((3, TICKS))
+NO_CUT: Final = CutBlock()
+
+
+@functools.lru_cache(maxsize=256)
+def _passing(edge_speed_m_min: float) -> CutBlock:
+    """Of a tool that turns in the air."""
+    return CutBlock(edge_speed_m_min)
 
 
 class Process:
@@ -103,18 +111,18 @@ class Process:
         before, self._last_tip = self._last_tip or path[:PLACE_BYTES], tips.last
         if tool is None:
             self.engagement.clear()
-            return CutBlock()
+            return NO_CUT
         kind, stock, engagement = tool.type, self.stock, self.engagement
         edge_speed = math.pi * kind.diameter_mm * speed_rpm / 1000.0
         if stock is None or kind.teeth == 0 or tool.broken:
             engagement.clear()
-            return CutBlock(edge_speed)
+            return _passing(edge_speed)
         radius = kind.diameter_mm / 2.0
         removal = stock.known(path, radius)
         if removal is None:
-            if not _may_touch(tips.places_mm, tool, stock):
+            if not _may_touch(tips, radius, stock):
                 engagement.clear()
-                return CutBlock(edge_speed)
+                return _passing(edge_speed)
             removal = stock.take(tips.places_mm, path, radius)
         # What else a cut depends on, but for the state of the edge: with all that equal it is the cut of the part before.
         key = (engagement.state, before, id(kind), speed_rpm)
@@ -124,7 +132,7 @@ class Process:
             removal.remember(key, passed)
         engagement.area_mm2, engagement.moment, engagement.depth_mm = passed.engagement
         if passed.load is None:
-            return CutBlock(edge_speed, passed.removed_mm3)
+            return CutBlock(edge_speed, passed.removed_mm3) if passed.removed_mm3 else _passing(edge_speed)
         return self._cut(passed.load, passed.removed_mm3, tool, edge_speed, physics, coolant_wear)
 
     def _pass(
@@ -187,7 +195,7 @@ class Process:
         # A retract at rapid still shares its first tick with the cut: the mean chip load is that of the power.
         chip_load = fed / (cut.speed_rpm * kind.teeth) / total if total > 0.0 else 0.0
         # Conditions hardly change within a block: its means decide how much of the edge's life it takes.
-        life = life_min(cut.material.taylor_c, kind.edge, edge_speed, chip_load, kind.nominal_fz_mm, sums.width_share)
+        life = life_at(cut.at_speed_min, chip_load, kind.nominal_fz_mm, sums.width)
         used = count * TICK_S / (60.0 * life)
         tool.nominal_used += used
         tool.used += used / tool.life_scatter * physics.wear_rate * coolant_wear * (1.0 + CHATTER_WEAR * worst.growth)
@@ -226,16 +234,16 @@ class Pass:
     load: Load | None
 
 
-def _may_touch(tips_mm: Floats, tool: Tool, stock: Stock) -> bool:
+def _may_touch(tips: Tips, radius_mm: float, stock: Stock) -> bool:
     """Whether the box around the tool's way meets that of the blank."""
-    blank, r = stock.blank, tool.type.diameter_mm / 2.0
-    x, y, z = tips_mm.T.tolist()
-    return bool(
-        min(z) < blank.high[2]
-        and max(x) > blank.low[0] - r
-        and min(x) < blank.high[0] + r
-        and max(y) > blank.low[1] - r
-        and min(y) < blank.high[1] + r
+    low, high = stock.blank.low, stock.blank.high
+    (x_low, y_low, z_low), (x_high, y_high, _) = tips.box
+    return (
+        z_low < high[2]
+        and x_high > low[0] - radius_mm
+        and x_low < high[0] + radius_mm
+        and y_high > low[1] - radius_mm
+        and y_low < high[1] + radius_mm
     )
 
 

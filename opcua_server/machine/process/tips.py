@@ -19,12 +19,20 @@ PLACE_BYTES: Final = 24
 class Tips:
     """Place at each tick of a block (10, 3), mm, in work coordinates of the blank; with its bytes, and those of the last place."""
 
-    __slots__ = ("last", "path", "places_mm")
+    __slots__ = ("_box", "last", "path", "places_mm")
 
     def __init__(self, places_mm: Floats) -> None:
         self.places_mm = places_mm
         self.path = places_mm.tobytes()
         self.last = self.path[-PLACE_BYTES:]
+        self._box: tuple[list[float], list[float]] | None = None
+
+    @property
+    def box(self) -> tuple[list[float], list[float]]:
+        """Lowest and highest X, Y, Z of all places."""
+        if self._box is None:
+            self._box = self.places_mm.min(axis=0).tolist(), self.places_mm.max(axis=0).tolist()
+        return self._box
 
 
 def tips_along(motion: MotionBlock, origin_mm: Point | None, length_mm: float) -> Tips:

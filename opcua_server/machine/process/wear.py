@@ -39,9 +39,23 @@ def life_min(taylor_c: float, edge: str, vc_m_min: float, fz_mm: float, nominal_
 
     ``depth_ratio``: width of cut over the diameter, 0 to 1; 0.5 is nominal. ``edge``: "carbide" or "hss".
     """
+    return life_at(at_speed_min(taylor_c, edge, vc_m_min), fz_mm, nominal_fz_mm, of_width(depth_ratio))
+
+
+def at_speed_min(taylor_c: float, edge: str, vc_m_min: float) -> float:
+    """T by the cutting speed alone."""
     n = TAYLOR_N[edge]
     c = taylor_c * (HSS_SPEED_RATIO if edge == "hss" else 1.0)
-    life: float = (c / max(vc_m_min, 1.0)) ** (1.0 / n)
-    life *= (max(fz_mm, 0.2 * nominal_fz_mm) / nominal_fz_mm) ** -0.6
-    life *= (max(depth_ratio, 0.05) / 0.5) ** -0.2
-    return float(min(max(life, 0.5), 600.0))
+    return float((c / max(vc_m_min, 1.0)) ** (1.0 / n))
+
+
+def of_width(depth_ratio: float) -> float:
+    """Factor on T by the width of cut."""
+    return float((max(depth_ratio, 0.05) / 0.5) ** -0.2)
+
+
+def life_at(at_speed: float, fz_mm: float, nominal_fz_mm: float, width: float) -> float:
+    """T by what ``at_speed_min`` and ``of_width`` say and by the chip load."""
+    life: float = at_speed * (max(fz_mm, 0.2 * nominal_fz_mm) / nominal_fz_mm) ** -0.6
+    life *= width
+    return min(max(life, 0.5), 600.0)
