@@ -27,7 +27,7 @@ from opcua_server.machine.motion.axes import AxisBlock, Followed, as_read, drive
 from opcua_server.machine.motion.columns import Columns
 from opcua_server.machine.noise import CHUNK
 from opcua_server.machine.parameters import VF2
-from opcua_server.machine.process.ticks import Ticks
+from opcua_server.machine.process.ticks import forces
 from opcua_server.machine.sensing import LOOK, sense_all
 from opcua_server.machine.signals import View, numbers, table
 from opcua_server.machine.standing import PASSED, STOOD, of_passing, of_standing, stands
@@ -137,7 +137,8 @@ class Group:
         count, blocks = len(machines), len(begun) // len(machines)
         p = _columns(count)
         try:
-            followed = self._follow(those, p, begun)
+            force_n, tooth_n = forces([one.cut.ticks for one in begun])
+            followed = self._follow(those, p, begun, force_n)
         except Exception as error:
             if count == 1:
                 return {those[0]: error}
@@ -159,10 +160,9 @@ class Group:
             except Exception as error:
                 failed.setdefault(those[at], error)
         stood, passed, looked, normal = notes.rows()
-        tooth_n = [one.cut.tooth_force_n for at in range(count) for one in begun[(at + 1) * blocks - noted : (at + 1) * blocks]]
         warm = ended.nodes_c[:, -noted:].reshape(-1, NODES)
         load, watts = _by_axis(load[:, -noted:], count), _by_axis(watts[:, -noted:], count)
-        said, vibration = sense_all(looked, tooth_n, warm, load, watts, normal)
+        said, vibration = sense_all(looked, tooth_n.reshape(count, blocks)[:, -noted:].ravel(), warm, load, watts, normal)
         for at, machine in enumerate(machines, 1):
             machine.shown.read = said[:, at * noted - 1]
             machine.sensing.felt(vibration, at * noted - 1)
@@ -173,15 +173,14 @@ class Group:
         rows = table(stood, passed[:, 1:], passed[:, 0], ended.rows(noted), said, seen).reshape(count, noted, -1)
         return {k: failed.get(k, row) for k, row in zip(those, rows, strict=True)}
 
-    def _follow(self, those: Sequence[int], p: Columns, begun: Sequence[Begun]) -> Followed:
+    def _follow(self, those: Sequence[int], p: Columns, begun: Sequence[Begun], force_n: Floats) -> Followed:
         """What the axes of some machines do in their blocks. Where that fails they are as they were."""
         count = len(those)
         blocks = len(begun) // count
-        Ticks.together([one.cut.ticks for one in begun])
         motions = [[one.motion for one in begun[k * blocks : (k + 1) * blocks]] for k in range(count)]
         axes = [axis for k in those for axis in range(k * _AXES, (k + 1) * _AXES)]
         state = self._state[:, axes]
-        followed = drive(p, state, motions, [one.cut.force_n for one in begun])
+        followed = drive(p, state, motions, force_n)
         self._state[:, axes] = state
         return followed
 

@@ -45,7 +45,7 @@ from opcua_server.machine.pneumatics import AirUnit
 from opcua_server.machine.process.load import TICK_S, TICKS
 from opcua_server.machine.process.process import CutBlock, Process
 from opcua_server.machine.process.stock import Stock
-from opcua_server.machine.process.ticks import Ticks
+from opcua_server.machine.process.ticks import forces
 from opcua_server.machine.process.tips import tips_along
 from opcua_server.machine.sensing import Sensing, sense
 from opcua_server.machine.sensors import DataLink
@@ -195,14 +195,13 @@ class Machine:
         count = len(begun)
         if not count:
             return
-        if count > 1:
-            Ticks.together([one.cut.ticks for one in begun])
-        forces_n, p = [one.cut.force_n for one in begun], self.axes.columns
+        p = self.axes.columns
+        force_n = forces([one.cut.ticks for one in begun])[0] if count > 1 else begun[0].cut.force_n[None]
         if self._axis_faults is _SOUND_AXES and begun[0].locked_mm is None:
-            followed = drive(p, self.axes.state, [[one.motion for one in begun]], forces_n)
+            followed = drive(p, self.axes.state, [[one.motion for one in begun]], force_n)
         else:
             rows = np.concatenate([one.rows for one in begun], axis=1)
-            followed = self.axes.follow(rows[:3], rows[3:], at_samples(forces_n, 1, np.empty((3, SAMPLES * count))))
+            followed = self.axes.follow(rows[:3], rows[3:], at_samples(force_n, 1, np.empty((3, SAMPLES * count))))
         watts, ways = sums(p, followed, count)
         for one, servo_w, way in zip(begun, watts.T.tolist(), ways.T.tolist(), strict=True):
             self.end(one, servo_w, way)

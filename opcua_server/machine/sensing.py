@@ -10,7 +10,7 @@ Sensors that fail do so here: the state behind them stays as it is.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -57,7 +57,7 @@ def sense(machine: Machine, begun: Begun) -> None:
 
 
 def sense_all(
-    looked: Floats, tooth_n: Sequence[float], nodes: Floats, load_percent: Floats, watts: Floats, normal: Floats
+    looked: Floats, tooth_n: Floats, nodes: Floats, load_percent: Floats, watts: Floats, normal: Floats
 ) -> tuple[Floats, Parts]:
     """As ``sense`` of many machines or blocks: what sensors say, (READ, n), and their vibration.
 

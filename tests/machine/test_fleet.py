@@ -130,7 +130,7 @@ def _broken(*_: object) -> None:
 class _Crooked:
     """Ticks of a cut whose forces are none."""
 
-    _count, _power_w, tooth_n = 0, None, 0.0
+    is_plain, tooth_n = False, 0.0
     force_n = np.zeros((3, 7))
 
 

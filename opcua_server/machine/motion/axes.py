@@ -190,10 +190,10 @@ def follow(p: Columns, state: Floats, command_mm: Floats, undisturbed: Floats, r
     return Followed(command_mm, motor, table, velocity, torque, power)
 
 
-def drive(p: Columns, state: Floats, motions: Sequence[Sequence[MotionBlock]], forces_n: Sequence[Floats]) -> Followed:
+def drive(p: Columns, state: Floats, motions: Sequence[Sequence[MotionBlock]], force_n: Floats) -> Followed:
     """As ``follow``, of machines whose axes are as they were built, each in its next blocks, the same number of them.
 
-    ``forces_n``: of each of those blocks (axes, ticks); see ``side_by_side``.
+    ``force_n``: in those blocks of each in turn (blocks, axes, ticks).
     """
     machines = len(motions)
     wanted = [one for own in wishes(p, state[:ROWS], motions) for one in own]
@@ -202,7 +202,7 @@ def drive(p: Columns, state: Floats, motions: Sequence[Sequence[MotionBlock]], f
     command = side_by_side(rows, machines, new())
     undisturbed = side_by_side([one.undisturbed for one in wanted], machines, new())
     resist = side_by_side([one.resist for one in wanted], machines, new())
-    return follow(p, state, command, undisturbed, resist, at_samples(forces_n, machines, new()))
+    return follow(p, state, command, undisturbed, resist, at_samples(force_n, machines, new()))
 
 
 def side_by_side(rows: Sequence[Floats], machines: int, out: Floats) -> Floats:
@@ -221,13 +221,12 @@ def side_by_side(rows: Sequence[Floats], machines: int, out: Floats) -> Floats:
     return out
 
 
-def at_samples(forces_n: Sequence[Floats], machines: int, out: Floats) -> Floats:
-    """Forces at each tick of some blocks of each machine in turn, (axes, ticks) each, as ``out``: (axes of all machines, n of all
-    blocks), in which each sample has the force of its tick."""
-    axes, ticks = forces_n[0].shape
-    blocks = len(forces_n) // machines
-    force = side_by_side(forces_n, machines, np.empty((axes * machines, ticks * blocks)))
-    out.reshape(*force.shape, -1)[:] = force[:, :, None]
+def at_samples(force_n: Floats, machines: int, out: Floats) -> Floats:
+    """Forces in some blocks of each machine in turn (blocks, axes, ticks), as ``out``: (axes of all machines, n of all blocks), in
+    which each sample has the force of its tick."""
+    _, axes, ticks = force_n.shape
+    each = force_n.reshape(machines, -1, axes, ticks).swapaxes(1, 2)
+    out.reshape(*each.shape, -1)[:] = each[..., None]
     return out
 
 

@@ -23,28 +23,33 @@ class Ticks:
     What does not follow from the wear is given: a ``spike`` of the torque at the last tick, ``power_w`` (count,), ``tooth_n``.
     """
 
-    __slots__ = ("_count", "_force_n", "_load", "_power_w", "_spike", "_tooth_n", "_wear_mm")
+    __slots__ = ("_count", "_force_n", "_power_w", "_spike", "_tooth_n", "load", "wear_mm")
 
     def __init__(
         self, load: Load, wear_mm: float, count: int, spike: float = 1.0, power_w: Floats | None = None,
         tooth_n: float | None = None,
     ) -> None:  # fmt: skip
-        self._load, self._wear_mm, self._count, self._spike = load, wear_mm, count, spike
+        self.load, self.wear_mm, self._count, self._spike = load, wear_mm, count, spike
         self._power_w, self._tooth_n = power_w, tooth_n
         self._force_n: Floats | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it cuts at all ticks, and everything follows from the wear."""
+        return self._count == TICKS and self._power_w is None
 
     @property
     def power_w(self) -> Floats:
         """(count,)."""
         if self._power_w is None:
-            self._power_w = self._load.power_w(self._wear_mm)[: self._count]
+            self._power_w = self.load.power_w(self.wear_mm)[: self._count]
         return self._power_w
 
     @property
     def torque_nm(self) -> list[float]:
         """At each tick of the block."""
-        torque, ticks = np.zeros(TICKS), self._load.ticks[: self._count]
-        torque[ticks] = self.power_w * self._load.torque_nm_w
+        torque, ticks = np.zeros(TICKS), self.load.ticks[: self._count]
+        torque[ticks] = self.power_w * self.load.torque_nm_w
         torque[ticks[-1]] *= self._spike
         values: list[float] = torque.tolist()
         return values
@@ -53,10 +58,10 @@ class Ticks:
     def force_n(self) -> Floats:
         """On the axes at each tick of the block (3, TICKS)."""
         if self._force_n is None:
-            force = self._load.force_n_w[:, : self._count] * self.power_w
+            force = self.load.force_n_w[:, : self._count] * self.power_w
             if self._count < TICKS:
                 at_ticks = np.zeros((3, TICKS))
-                at_ticks[:, self._load.ticks[: self._count]] = force
+                at_ticks[:, self.load.ticks[: self._count]] = force
                 force = at_ticks
             self._force_n = force
         return self._force_n
@@ -65,20 +70,26 @@ class Ticks:
     def tooth_n(self) -> float:
         """Force of one tooth that shakes, at its greatest."""
         if self._tooth_n is None:
-            self._tooth_n = float((self.power_w * self._load.shakes_n_w[: self._count]).max())
+            self._tooth_n = float((self.power_w * self.load.shakes_n_w[: self._count]).max())
         return self._tooth_n
 
-    @staticmethod
-    def together(blocks: Sequence[Ticks | None]) -> None:
-        """Work out power, forces and force of a tooth of all that cut at each of their ticks."""
-        plain = [one for one in blocks if one is not None and one._count == TICKS and one._power_w is None]
-        if not plain:
-            return
-        sharp, blunt, shakes, *forces = np.array([one._load.rows[: FORCES.stop] for one in plain]).swapaxes(0, 1)
-        power = blunt * np.array([one._wear_mm for one in plain])[:, None]
-        power += sharp
-        teeth: list[float] = (power * shakes).max(axis=1).tolist()
-        force = np.array(forces)
-        force *= power
-        for k, one in enumerate(plain):
-            one._power_w, one._tooth_n, one._force_n = power[k], teeth[k], force[:, k]
+
+def forces(blocks: Sequence[Ticks | None]) -> tuple[Floats, Floats]:
+    """Of all blocks at once, number by number as of each: on the axes at each tick (n, 3, TICKS), and of one tooth (n,)."""
+    force_n, tooth_n = np.zeros((len(blocks), 3, TICKS)), np.zeros(len(blocks))
+    plain: list[int] = []
+    for k, one in enumerate(blocks):
+        if one is None:
+            continue
+        if one.is_plain:
+            plain.append(k)
+        else:
+            force_n[k], tooth_n[k] = one.force_n, one.tooth_n
+    if plain:
+        those = [one for k in plain if (one := blocks[k]) is not None]
+        rows = np.concatenate([one.load.rows[: FORCES.stop] for one in those]).reshape(len(those), -1, TICKS)
+        power_w = rows[:, 1] * np.array([one.wear_mm for one in those])[:, None]
+        power_w += rows[:, 0]
+        tooth_n[plain] = (power_w * rows[:, 2]).max(axis=1)
+        force_n[plain] = rows[:, FORCES] * power_w[:, None]
+    return force_n, tooth_n
