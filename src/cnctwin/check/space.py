@@ -31,6 +31,11 @@ _LIMITS: Final = {
 }
 
 
+_OF_SESSIONS: Final = frozenset(map(ua.NodeId, (3706, 3707, 3708, 2290)))
+"""SessionsDiagnosticsSummary and the arrays that refer to what sessions have."""
+_SESSION: Final = ua.NodeId(2029)
+
+
 @check("Server object", "what clients read first has a value", "10000-5 6.3")
 async def first_read(server: Caller) -> str:
     found = await server.read(*(ua.NodeId(number) for number in _NEEDED.values()))
@@ -85,6 +90,24 @@ async def notifier(server: Caller) -> None:
     expect(found.Value is not None and int(found.Value.Value or 0) & 1, "EventNotifier of Server is 0")
 
 
+@check("Server object", "sessions are shown with what they asked for", "10000-5 6.3.4, 6.3.5")
+async def sessions(server: Caller) -> str:
+    (enabled,) = await server.read(ua.NodeId(2294))
+    if not enabled.StatusCode.is_good() or not enabled.Value.Value:
+        raise NotOffered("EnabledFlag is not true")
+    ((*found,),) = await server.references([ua.NodeId(3706)])
+    shown = [one for one in found if one.TypeDefinition == _SESSION]
+    if not shown:
+        raise NotOffered("no session is shown to this user")
+    for one, (*parts,) in zip(shown, await server.references([one.NodeId for one in shown]), strict=True):
+        names = {part.BrowseName.Name: part.NodeId for part in parts}
+        lacking = {"SessionDiagnostics", "SubscriptionDiagnosticsArray"} - set(names)
+        expect(not lacking, f"{one.BrowseName.Name} is without {', '.join(sorted(lacking))}")
+        told = await server.value(names["SessionDiagnostics"])
+        expect(told is not None and told.SessionName, f"SessionDiagnostics of {one.BrowseName.Name} has no value")
+    return f"{len(shown)} sessions"
+
+
 # The whole address space ---------------------------------------------------------------------------------------------
 
 
@@ -111,8 +134,10 @@ async def crawl(server: Caller) -> Crawl:
     made.instances.add(waiting[0])
     while waiting and len(made.instances) < MOST_NODES:
         part, waiting = waiting[:BATCH], waiting[BATCH:]
-        for references in await server.references(part):
+        for source, references in zip(part, await server.references(part), strict=True):
             for one in references:
+                if source in _OF_SESSIONS and one.NodeId not in _OF_SESSIONS:
+                    continue  # comes and goes with somebody's session, perhaps between two looks at it
                 if getattr(one.NodeId, "ServerIndex", 0) or one.NodeId in made.instances:
                     continue
                 node_id = ua.NodeId(one.NodeId.Identifier, one.NodeId.NamespaceIndex)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cnctwin.check.caller import Caller, monitored, ua
-from cnctwin.check.check import check, expect, refused, status_is
+from cnctwin.check.check import NotOffered, check, expect, refused, status_is
 from cnctwin.check.services import NOWHERE, SERVER, TIME
 
 STATE = ua.NodeId(2259)
+_LEVEL, _END = ua.NodeId(2267), ua.NodeId(2358)
+"""ServiceLevel, which every server has, and the aggregate of the last value."""
 MOST_NEWS = 50
 
 
@@ -154,6 +158,29 @@ async def more_notifications(server: Caller) -> None:
         count = len(first.NotificationMessage.NotificationData[0].MonitoredItems)
         expect(count <= 2, f"{count} notifications in a message of at most 2")
         expect(first.MoreNotifications, "MoreNotifications is not set")
+
+
+@check("Subscription", "aggregates are worked out interval by interval, or refused", "10000-4 7.22.4")
+async def aggregates(server: Caller) -> str:
+    start, unknown = datetime(2026, 1, 1, tzinfo=UTC), ua.NodeId("cnctwin check: no such aggregate", 0)
+    defaults = ua.AggregateConfiguration(UseServerCapabilitiesDefaults=True)
+    async with subscribed(server) as made:
+        item, other = await server.monitor(
+            made, monitored(_LEVEL, queue=20, wanted=ua.AggregateFilter(start, _END, 500.0, defaults)),
+            monitored(_LEVEL, wanted=ua.AggregateFilter(start, unknown, 500.0, defaults)),
+        )  # fmt: skip
+        if item.StatusCode.name in ("BadMonitoredItemFilterUnsupported", "BadAggregateNotSupported", "BadFilterNotAllowed"):
+            raise NotOffered(item.StatusCode.name)
+        status_is(item.StatusCode, "Good")
+        status_is(other.StatusCode, "BadAggregateNotSupported")
+        revised = item.FilterResult
+        expect(isinstance(revised, ua.AggregateFilterResult), "the filter is taken, and no AggregateFilterResult says how")
+        length = timedelta(milliseconds=revised.RevisedProcessingInterval)
+        expect(length > timedelta(0), f"a ProcessingInterval of {revised.RevisedProcessingInterval} ms")
+        ends = [value.ServerTimestamp for _, value in await _news(server, 2)]
+        steps = {later - earlier for earlier, later in itertools.pairwise(ends)}
+        expect(steps == {length}, f"intervals of {length} that end at {', '.join(map(str, ends))}")
+        return f"every {revised.RevisedProcessingInterval:g} ms"
 
 
 def select(*names: str) -> Any:
