@@ -20,6 +20,7 @@ from certs.application import (
     uris,
 )
 from certs.errors import CertificateProblem
+from certs.servers import accept
 from certs.trust import Trust
 from certs.users import Role, UserCertificates
 
@@ -143,6 +144,17 @@ def no_user(thumbprint_: Annotated[str, typer.Argument(metavar="THUMBPRINT")], d
     """Let nobody log in with a user's certificate any longer."""
     entry = _users(data).take(thumbprint_)
     typer.echo(shown(f"rejected  {entry.thumbprint}  {entry.subject}"))
+
+
+@app.command()
+@_one_line_problems
+def server(
+    url: Annotated[str, typer.Argument(help="address of the server, opc.tcp://host:port, as the programs were given it")],
+    sha256: Annotated[str, typer.Argument(help="SHA-256 of the certificate that it shows now")],
+    data: Data = Path(".data"),
+) -> None:
+    """Let analytics and gateway talk to a server that has another certificate now; what runs goes on by itself."""
+    typer.echo(f"accepted  {url}  by {', '.join(accept(data, url, sha256))}")
 
 
 def _users(data: Path) -> UserCertificates:

@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,13 +23,11 @@ from typing import Any, Final
 from asyncua import Client, ua
 from asyncua.crypto import security_policies, uacrypto
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 
 from certs.application import load_certificate, load_key
 from certs.pki import CertificateProblem, application_uri, ensure_application
+from certs.servers import RECORD, CertificateChanged, pin
 from cnctwin import PRODUCT_URI
-from cnctwin.files import write_atomically
-from cnctwin.reading import iso
 
 REQUEST_TIMEOUT: Final = 4.0
 PROBE_TIMEOUT: Final = 2.0
@@ -186,7 +182,12 @@ async def secure(client: Client, url: str, application: str, data: Path, *, inse
         raise Refused(f"{url}: the server offers no endpoint with Basic256Sha256, signed and encrypted{way_out}")
     server = uacrypto.x509_from_der(_first_certificate(offered[0].ServerCertificate))
     folder = data / "pki" / application
-    await asyncio.to_thread(pin, folder / "servers.json", url, server)
+    try:
+        await asyncio.to_thread(pin, folder / RECORD, url, server)
+    except CertificateChanged as problem:
+        raise ServerChanged(f"{url}: {problem}") from problem
+    except CertificateProblem as problem:
+        raise Refused(str(problem)) from problem
     certificate, key = await asyncio.to_thread(own_certificate, folder, application)
     policy = _POLICY(server, certificate, key, mode)
     client.security_policy = policy
@@ -212,35 +213,3 @@ def own_certificate(folder: Path, application: str) -> tuple[x509.Certificate, A
         return load_certificate(certificate), load_key(key)
     except CertificateProblem as problem:
         raise Refused(str(problem)) from problem
-
-
-def pin(record: Path, url: str, certificate: x509.Certificate) -> None:
-    """Record the server's certificate on first use; raise ServerChanged when it is another one later."""
-    fingerprint = hashlib.sha256(certificate.public_bytes(serialization.Encoding.DER)).hexdigest()
-    try:
-        known = json.loads(record.read_text("utf-8"))
-        if not isinstance(known, dict):
-            raise TypeError("not an object")
-    except FileNotFoundError:
-        known = {}
-    except (OSError, ValueError, TypeError) as error:
-        raise Refused(f"{record}: cannot be read ({error}); remove it to trust the server anew") from error
-    entry = known.get(url)
-    if entry is None:
-        first = int(certificate.not_valid_before_utc.timestamp())
-        known[url] = {
-            "sha256": fingerprint,
-            "subject": certificate.subject.rfc4514_string(),
-            "valid_from": iso(first * 1_000_000_000),
-        }
-        _write(record, known)
-    elif entry.get("sha256") != fingerprint:
-        raise ServerChanged(
-            f"{url}: the server's certificate has changed (SHA-256 {fingerprint[:16]}..., recorded "
-            f"{str(entry.get('sha256'))[:16]}...); if that is right, remove its entry from {record}"
-        )
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, json.dumps(content, indent=1, sort_keys=True).encode())

@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 from asyncua import Client
+from typer.testing import CliRunner
 
+from certs.commands import app
 from cnctwin.link import Link, LinkAlarm, LinkSettings, MethodFailed
 from cnctwin.link.connect import clock_ahead_s, clock_off
 from cnctwin.reading import BAD_SENSOR_FAILURE, BAD_WAITING_FOR_INITIAL_DATA, UNCERTAIN_NO_COMMUNICATION, Batch, Reading
@@ -266,6 +268,10 @@ def test_the_link_encrypts_and_refuses_a_server_whose_certificate_has_changed(
         record.write_text(json.dumps(known), "utf-8")
         async with linked(given, bind) as (link, _):
             await eventually(lambda: "certificate has changed" in link.reason)
+            command = link.reason.partition("cnctwin certs ")[2].split()
+            done = await asyncio.to_thread(CliRunner().invoke, app, command)
+            assert done.output == f"accepted  {small.url}  by test\n"
+            await eventually(lambda: link.state == "connected" and link.reason == "")
 
     asyncio.run(scenario())
 
