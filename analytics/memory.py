@@ -62,6 +62,8 @@ def unpack(content: bytes) -> dict[str, Any]:
             arrays = {name: file[name] for name in file.files if name != _TREE}
     except (OSError, KeyError, EOFError, zipfile.BadZipFile, json.JSONDecodeError) as error:
         raise ValueError(str(error) or type(error).__name__) from error
+    except ValueError as error:  # numpy's words are of pickles, and how to load them all the same
+        raise ValueError("it is no file of arrays") from error
 
     def walk(value: Any) -> Any:
         if isinstance(value, dict):

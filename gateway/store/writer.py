@@ -4,6 +4,7 @@
 
     ok --full, read-only, I/O error--> degraded: what is measured is dropped and counted, what was accepted from people
      ^                                    |      (commands, documents, alerts) is kept and tried again, KEPT items at most
+     |--locked by another program--> degraded: everything is kept and tried again, QUEUE items at most
      '----------next commit works---------'
     any --not a database, malformed--> the file is set aside under another name and a new one begun
 
@@ -178,6 +179,9 @@ class Writer(threading.Thread):
             self._give_up(items)
 
     def _give_up(self, items: list[Item]) -> None:
+        if self._is_locked and len(items) <= QUEUE:
+            self._kept = items
+            return
         accepted: list[Item] = [item for item in items if isinstance(item, Row | Statement) and item.accepted]
         self._kept = accepted[-KEPT:]
         self.dropped += len(items) - len(self._kept)
@@ -209,10 +213,16 @@ class Writer(threading.Thread):
             self.problem = None
         return True
 
+    @property
+    def _is_locked(self) -> bool:
+        """Whether another program holds the file, such as one that copies it: that ends."""
+        return self.problem is not None and "locked" in self.problem
+
     def _trouble(self, problem: str) -> None:
-        if self.problem != problem:
-            log.error("store %s: %s; going on without it, what is measured meanwhile is dropped and counted", self.path, problem)
-        self.problem = problem
+        before, self.problem = self.problem, problem
+        if before != problem:
+            what = "waits in memory" if self._is_locked else "is dropped and counted"
+            log.error("store %s: %s; going on without it, what is measured meanwhile %s", self.path, problem, what)
 
     def _set_aside(self, problem: str) -> None:
         self._close()

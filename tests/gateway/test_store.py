@@ -140,6 +140,25 @@ def test_a_full_database_drops_measured_data_keeps_what_people_gave_and_goes_on(
     writer._close()
 
 
+def test_what_is_measured_while_another_program_holds_the_file_is_written_when_it_lets_go(tmp_path: Path) -> None:
+    writer = writer_on(tmp_path / NAME)
+    assert writer._connection is not None
+    writer._connection.execute("PRAGMA busy_timeout = 0")
+    copying = sqlite3.connect(tmp_path / NAME, isolation_level=None)
+    copying.execute("BEGIN IMMEDIATE")
+    for ts_us in range(3):
+        writer._write([frame(ts_us, Spindle__ActSpeed=1.0)])
+    assert (writer.problem, writer.dropped) == ("database is locked", 0)
+    copying.execute("ROLLBACK")
+    copying.close()
+    writer._write([])
+    assert (writer.problem, writer.written) == (None, 3)
+    reader = Reader(tmp_path / NAME)
+    assert [ts_us for ts_us, _ in reader.points("CNC-001", "Spindle/ActSpeed", 0, 10)] == [0, 1, 2]
+    reader.close()
+    writer._close()
+
+
 @pytest.mark.parametrize("damage", [b"this is no database" * 100, b"SQLite format 3\x00" + b"\xff" * 4096])
 def test_a_damaged_file_is_set_aside_and_never_deleted(tmp_path: Path, damage: bytes, caplog: pytest.LogCaptureFixture) -> None:
     folder = tmp_path / "store"
