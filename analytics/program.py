@@ -36,6 +36,7 @@ T = TypeVar("T")
 
 SAMPLING_S: Final = 0.5
 WRITE_S: Final = 1.0
+REFUSED_S: Final = 60.0
 SAVE_S: Final = 60.0
 SAVE_AT_END_S: Final = 1.2
 QUEUE: Final = 240
@@ -77,6 +78,8 @@ class _Analytics:
         self._watchers: dict[str, Watcher] = {}
         self._readers: dict[str, BatchReader] = {}
         self._refused: dict[str, str] = {}
+        self._again: dict[str, float] = {}
+        """When results that were refused are offered again, by the monotonic clock."""
         self._saved: dict[str, float] = {}
         self._unsaved: dict[str, str] = {}
         self._frame_ms = 0.0
@@ -132,12 +135,12 @@ class _Analytics:
         remarks = tuple(map(str, link.remarks))
         if link.state != "connected":
             self._status.degraded(link.reason or "connecting", **facts)
-        elif link.reason or self._refused or self._unsaved:
-            self._status.degraded(link.reason or "; ".join((*self._refused.values(), *self._unsaved.values())), **facts)
+        elif link.reason or self._unsaved:
+            self._status.degraded(link.reason or "; ".join(self._unsaved.values()), **facts)
         elif behind := [text for watcher in self._watchers.values() if (text := self._behind(watcher))]:
             self._status.degraded("; ".join(behind), **facts)
         else:
-            self._status.ready("; ".join(remarks), **facts)
+            self._status.ready("; ".join((*remarks, *self._refused.values())), **facts)
 
     def _behind(self, watcher: Watcher) -> str:
         """Empty while the watcher keeps up with its machine; a clock that jumps leaves nothing waiting."""
@@ -172,20 +175,27 @@ class _Analytics:
             if machine is None or self._link.state != "connected":
                 continue
             found = watcher.results() or _waiting()
-            readings = [item for item in found if item.signal in machine.signals]
-            with contextlib.suppress(OSError):  # a full disk: the gateway shows them as old
-                if len(readings) < len(found):
-                    beside.write(item for item in found if item.signal not in machine.signals)
+            # Who may not write may be allowed to later, and is in the server's audit each time.
+            is_refused = time.monotonic() < self._again.get(machine_id, 0.0)
+            readings = [] if is_refused else [item for item in found if item.signal in machine.signals]
             try:
                 await self._link.write(machine_id, readings)
-                self._refused.pop(machine_id, None)
+                if not is_refused:
+                    self._refused.pop(machine_id, None)
             except MethodFailed as error:
                 if machine_id not in self._refused:
                     log.warning("%s: results refused: %s (%s)", machine_id, error, error.name)
-                self._refused[machine_id] = f"{machine_id}: results refused: {error.name}"
+                self._refused[machine_id] = f"{machine_id}: the server takes no results ({error.name}), the gateway shows them"
+                self._again[machine_id] = time.monotonic() + REFUSED_S
             except (ConnectionError, KeyError):
                 # The link is on its way down or the machine is gone; both are told elsewhere.
                 continue
+            there = machine.signals if machine_id not in self._refused else frozenset[str]()
+            with contextlib.suppress(OSError):  # a full disk: the gateway shows them as old
+                if rest := [item for item in found if item.signal not in there]:
+                    beside.write(rest)
+                else:
+                    beside.remove()
 
     async def save_now_and_then(self) -> None:
         while True:

@@ -39,7 +39,6 @@ from gateway.records import KEPT, Records
 from gateway.store import Store
 from gateway.store.memory import Memory, remember
 from gateway.twin.recent import HISTORY
-from gateway.twin.twin import RESULT_NAMES
 
 log = logging.getLogger("gateway")
 WATCH_S: Final = 0.25
@@ -136,14 +135,18 @@ async def _conditions(gateway: Gateway, conditions: AsyncIterator[LinkCondition]
 
 
 async def _results(gateway: Gateway) -> None:
-    """Take up the results of the analytics where the server has no place for them."""
+    """Take up the results of the analytics that are not at the server: it has no place for them, or lets nobody write there."""
     files: dict[str, ResultsFile] = {}
     while True:
         for machine in tuple(gateway.link.machines.values()):
-            if gateway.link.state != "connected" or machine.signals >= RESULT_NAMES:
+            if gateway.link.state != "connected":
                 continue
+            is_first = machine.machine_id not in files
             file = files.setdefault(machine.machine_id, ResultsFile(gateway.settings.data, machine.machine_id))
-            readings = tuple(reading for reading in file.news() if reading.signal not in machine.signals)
+            readings = file.news()
+            if is_first and not any(reading.is_good for reading in readings):
+                # Of an earlier run: what the server has nodes for is there by now.
+                readings = tuple(reading for reading in readings if reading.signal not in machine.signals)
             if readings:
                 gateway.take(Batch(machine.machine_id, max(reading.source_time_ns for reading in readings), readings))
         await asyncio.sleep(RESULTS_S)

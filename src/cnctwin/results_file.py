@@ -1,4 +1,6 @@
-"""Results of the analytics where the server has no place for them: a small file for each machine in ``<data>/results``.
+"""Results of the analytics where the server has no place for them, or lets us write none: a small file for each machine.
+
+<data>/results/<machine>.json
 
 Our own server has a node for every result, and there analytics and gateway meet. A server of another maker has none: the analytics
 leave them here, whole and once a second, and the gateway takes them up as readings like all others.
@@ -35,6 +37,10 @@ class ResultsFile:
         rows = [[r.signal, r.value, r.status, r.source_time_ns, r.server_time_ns] for r in readings]
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_atomically(self.path, orjson.dumps(rows), durable=False)
+
+    def remove(self) -> None:
+        """All of them are at the server. Raises OSError."""
+        self.path.unlink(missing_ok=True)
 
     def news(self) -> tuple[Reading, ...]:
         """What is new since the last call; all of it once more, Uncertain, when it has become old. Empty where there is no file, or

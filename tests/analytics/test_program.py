@@ -10,17 +10,20 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
+import pytest
 from asyncua import Client, ua
 
+import analytics.program
 from analytics import memory
 from analytics.program import QUEUE, _Analytics, watch
 from analytics.watcher import Watcher
-from cnctwin.link import Link, LinkSettings, Remark
+from cnctwin.link import Link, LinkSettings, MethodFailed, Remark
 from cnctwin.link.readers import BatchReader
 from cnctwin.program import Status
 from cnctwin.reading import Batch, Reading
 from cnctwin.results_file import ResultsFile
 from nodesets.binding import Bound
+from nodesets.catalogue import RESULTS
 
 SERVER = Path(__file__).parents[1] / "cnctwin" / "link" / "small_server.py"
 WAITING = 0x80320000
@@ -130,4 +133,46 @@ def test_what_cannot_be_saved_is_told_until_it_can(tmp_path: Path) -> None:
     program.save()
     program._tell()
     assert status.state == "ready"
+    program.end()
+
+
+def test_results_that_the_server_refuses_lie_beside_it_and_are_offered_again_now_and_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(analytics.program, "WRITE_S", 0.0)
+    offered: list[int] = []
+    is_refused = True
+
+    async def write(_: str, readings: list[Reading]) -> None:
+        await asyncio.sleep(0)
+        if readings:
+            offered.append(len(readings))
+            if is_refused:
+                raise MethodFailed(0x801F0000, "BadUserAccessDenied", "no")
+
+    machine = SimpleNamespace(signals=frozenset(row.name for row in RESULTS))
+    link = SimpleNamespace(state="connected", reason="", remarks=(), dropped=0, reconnects=0, machines={"M1": machine}, write=write)
+    status = Status("analytics")
+    program = _Analytics(cast(Link, link), tmp_path, 1, status)
+    watcher = program._watchers["M1"] = Watcher("M1", 1)
+    beside = ResultsFile(tmp_path, "M1")
+
+    async def scenario() -> None:
+        nonlocal is_refused
+        writing = asyncio.create_task(program._write(watcher))
+        async with asyncio.timeout(30):
+            await _until(lambda: len(beside.news()) == len(RESULTS))
+            await _until(lambda: len(beside.news()) == len(RESULTS))
+            assert offered == [len(RESULTS)], "once, until it is time again"
+            program._tell()
+            assert status.state == "ready"
+            assert "takes no results (BadUserAccessDenied), the gateway shows them" in status.reason
+            is_refused = False
+            program._again.clear()
+            await _until(lambda: len(offered) > 2 and not beside.path.exists())
+        program._tell()
+        assert status.reason == ""
+        writing.cancel()
+
+    asyncio.run(scenario())
     program.end()
