@@ -23,7 +23,7 @@ SIMPLE_MOTION = (0, 10, 20, 30)
 ARCS = (20, 30)
 ARC_WORDS = frozenset("IJKR")
 NO_POINT = frozenset("NMOHDLT")
-NO_MINUS = frozenset("NGMOHDLTFSQ")
+NO_MINUS = frozenset("NGMOHDLTFS")
 LENGTHS = frozenset("XYZIJKRQUVWABC")
 CORNERS = ("R", "C")
 """Addresses that are others behind a comma."""

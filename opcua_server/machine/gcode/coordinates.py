@@ -108,14 +108,14 @@ def preset(state: State, code: int, words: dict[str, float]) -> None:
 def set_data(state: State, words: dict[str, float]) -> None:
     """G10: work zeros and tool offsets."""
     if "L" not in words:
-        raise BlockFault("PS0009" if state.dialect.macro_b else "PS0010", "G10 without L")
+        raise BlockFault("PS0031" if state.dialect.macro_b else "PS0010", "G10 without L")
     kind = round(words["L"])
     if kind == 2 or (kind == 20 and not state.dialect.g10_fanuc):
         _set_work(state, words, from_position=kind == 20)
     elif kind == 20:
         number = round(words.get("P", 0.0))
         if not 1 <= number <= 48:
-            raise BlockFault("PS0030", "P of G10 L20")
+            raise BlockFault("PS0031", "P of G10 L20")
         _write_zero(state, 100 + number, words)
     elif kind in (1, 10, 11) and (not state.dialect.g10_fanuc or any(axis in words for axis in AXES)):
         # With axis words it is RS274's form in either dialect.
@@ -123,22 +123,22 @@ def set_data(state: State, words: dict[str, float]) -> None:
     elif state.dialect.g10_fanuc and kind in (1, 10, 11, 12, 13):
         number = round(words.get("P", 0.0))
         if not 1 <= number <= state.tools.largest_offset:
-            raise BlockFault("PS0030", "P of G10")
+            raise BlockFault("PS0031", "P of G10")
         if "R" not in words:
-            raise BlockFault("PS0009", "G10 without R")
+            raise BlockFault("PS0031", "G10 without R")
         tool = state.tools.row(number)
         name = {1: "length_wear", 10: "length", 11: "length_wear", 12: "radius", 13: "radius_wear"}[kind]
         setattr(tool, name, words["R"] * state.unit + (0.0 if state.absolute else getattr(tool, name)))
     else:
-        raise BlockFault("PS0010" if not state.dialect.macro_b else "PS0113", f"G10 L{kind}")
+        raise BlockFault("PS0010" if not state.dialect.macro_b else "PS0031", f"G10 L{kind}")
 
 
 def _set_work(state: State, words: dict[str, float], *, from_position: bool) -> None:
     number = round(words.get("P", 0.0))
     if "P" in words and abs(words["P"] - number) > 1e-6:
         raise BlockFault("PS0007", "P of G10")
-    if not 0 <= number <= 9:
-        raise BlockFault("PS0030", "P of G10")
+    if not 0 <= number <= (6 if state.dialect.g10_fanuc else 9):
+        raise BlockFault("PS0031", "P of G10")
     if number == 0 and state.dialect.g10_fanuc and "R" not in words:
         _write_zero(state, 0, words)
         return
@@ -185,7 +185,7 @@ def _set_tool(state: State, words: dict[str, float], kind: int) -> None:
         raise BlockFault("PS0009", "G10 without P")
     number = round(words["P"])
     if number < 0 or number > state.tools.largest_offset:
-        raise BlockFault("PS0030", "P of G10")
+        raise BlockFault("PS0031", "P of G10")
     tool = state.tools.row(number)
     x, y, z = state.tools.length(number)
     offset = [x, y, z]
@@ -213,7 +213,7 @@ def reference(state: State, out: list[Move], code: int, words: dict[str, float])
     if code == 300 and "P" in words and state.dialect.macro_b:
         number = round(words["P"])
         if not 2 <= number <= 4:
-            raise BlockFault("PS0009", "P of G30")
+            raise BlockFault("PS0046", "P of G30")
     named = [axis in words for axis in AXES]
     if not any(axis in words for axis in ALL_AXES):
         named = [True, True, True]

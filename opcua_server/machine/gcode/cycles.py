@@ -188,7 +188,7 @@ def _repeat(
         else:
             hole.at = (hole.at[0] + step[0], hole.at[1] + step[1])
         yield from strokes.rapid(hole.at, level)
-        if level != hole.r:
+        if level != hole.r and code != 870:
             yield from strokes.rapid(hole.at, hole.r)
         yield from _STROKE[code](strokes, hole)
         level = hole.clear
@@ -285,12 +285,13 @@ def _fine_bore(strokes: _Strokes, hole: _Hole) -> Iterator[Move]:
 
 
 def _back_bore(strokes: _Strokes, hole: _Hole) -> Iterator[Move]:
-    """G87: shifted past the hole to R below, cut upwards to Z, shifted out again to the initial level."""
+    """G87: shifted at the initial level, past the hole to R below, cut upwards to Z, shifted out again to the initial level."""
     state = strokes.state
     direction = state.direction
     top = state.initial_level if state.initial_level is not None else hole.clear
     aside = (hole.at[0] + hole.q, hole.at[1])
     yield from strokes.spindle(0)
+    yield from strokes.rapid(aside, top)
     yield from strokes.rapid(aside, hole.r)
     yield from strokes.rapid(hole.at, hole.r)
     yield from strokes.spindle(direction)

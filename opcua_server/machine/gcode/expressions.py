@@ -55,6 +55,14 @@ def _modulo(a: Value, b: Value) -> float:
     return rest + abs(b) if rest < 0.0 else rest
 
 
+def _modulo_fanuc(a: Value, b: Value) -> float:
+    """Of whole numbers; the rest has the sign of what is divided."""
+    divisor = _round(b or 0.0)
+    if not divisor:
+        raise BlockFault("PS0112")
+    return math.fmod(_round(a or 0.0), divisor)
+
+
 def _power(a: Value, b: Value) -> float:
     base, exponent = a or 0.0, b or 0.0
     if base < 0.0 and exponent != int(exponent):
@@ -110,6 +118,7 @@ TRUTH: dict[str, Operator] = {
 }
 BITS: dict[str, Operator] = {
     **_SUMS,
+    "MOD": (4, _modulo_fanuc),
     **_relations(EQUAL_WITHIN_FANUC),
     "AND": (4, _bits(operator.and_)),
     "OR": (3, _bits(operator.or_)),
@@ -170,6 +179,11 @@ def _fup_fanuc(a: float) -> float:
     return math.copysign(math.ceil(abs(a)), a)
 
 
+def _full_turn(degrees: float) -> float:
+    """0 to 360 degrees: FANUC parameter 6004 NAT as delivered."""
+    return degrees + 360.0 if degrees < 0.0 else degrees
+
+
 _FUNCTIONS: dict[str, Callable[[float], float]] = {
     "ABS": abs,
     "ACOS": _arc(math.acos),
@@ -188,8 +202,15 @@ FUNCTIONS_LINUXCNC = {
     "FIX": lambda a: float(math.floor(a)),
     "FUP": lambda a: float(math.ceil(a)),
 }
+
+
+def _asin_fanuc(a: float) -> float:
+    return _full_turn(_FUNCTIONS["ASIN"](a))
+
+
 FUNCTIONS_FANUC = {
     **_FUNCTIONS,
+    "ASIN": _asin_fanuc,
     "FIX": _fix_fanuc,
     "FUP": _fup_fanuc,
     "SQR": _root,
@@ -203,6 +224,10 @@ FUNCTIONS_FANUC = {
 
 def _atan2(a: Value, b: Value) -> float:
     return math.degrees(math.atan2(a or 0.0, b or 0.0))
+
+
+def _atan2_fanuc(a: Value, b: Value) -> float:
+    return _full_turn(_atan2(a, b))
 
 
 def _negative(a: float) -> float:
@@ -230,6 +255,7 @@ class Compiler:
     def __init__(self, macro_b: bool) -> None:
         self.operators = BITS if macro_b else TRUTH
         self.functions = FUNCTIONS_FANUC if macro_b else FUNCTIONS_LINUXCNC
+        self.atan2 = _atan2_fanuc if macro_b else _atan2
         self.macro_b = macro_b
 
     def value(self, text: str, at: int) -> tuple[Code, int]:
@@ -320,7 +346,7 @@ class Compiler:
                         step = waiting.pop()
                         if step.word in ("ATAN", "ATN") and text[at : at + 2] == "/[":
                             at += 1
-                            waiting.append(_Waiting("atan2", _atan2))
+                            waiting.append(_Waiting("atan2", self.atan2))
                             break
                         code.append((UNARY, step.function))
                     elif waiting and waiting[-1].kind in ("atan2", "second"):
@@ -335,7 +361,7 @@ class Compiler:
                         code.append((BINARY, waiting.pop().function))
                     opener = waiting[-2] if len(waiting) > 1 else _Waiting("")
                     if opener.kind == "pow" or opener.word in ("ATAN", "ATN"):
-                        waiting[-2] = _Waiting("second", _power if opener.kind == "pow" else _atan2)
+                        waiting[-2] = _Waiting("second", _power if opener.kind == "pow" else self.atan2)
                         at += 1
                         break
                     raise BlockFault("PS0114")
@@ -352,6 +378,15 @@ class Compiler:
                 waiting.append(_Waiting("binary", function_, precedence))
                 at = symbol.end()
                 break
+
+
+def rounded_to(code: Code, increment: float) -> Code:
+    """The code of a word: there ROUND goes to the least input increment of the address (FANUC)."""
+
+    def fine(a: float) -> float:
+        return _round(a / increment) * increment
+
+    return [(kind, fine if argument is _round else argument) for kind, argument in code]
 
 
 def evaluate(code: Code, variables: Variables) -> Value:

@@ -17,6 +17,9 @@ from opcua_server.machine.gcode.saved import BRING_BACK, FORGET, KEEP_FOR_RETURN
 from opcua_server.machine.gcode.variables import Frame, VariableStore
 
 DEEPEST = 10
+DEEPEST_MACRO = 5
+"""Levels of local variables that G65 and G66 make."""
+MACRO_CALLS = frozenset(("G65", "G66", "G66.1"))
 MOST_REPEATS = 999_999_999
 RETURN_VALUE, RETURNED = -1, -2
 ARGUMENTS = dict(zip("ABCIJKDEFHMQRSTUVWXYZ", (1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, *range(17, 27)), strict=True))
@@ -37,7 +40,7 @@ class Call:
     """First line of the called program."""
     repeats: int
     kind: str
-    """"M98", "G65", "G66" or "call"."""
+    """"M98", "G65", "G66", "G66.1" or "call"."""
     saved: Saved | None = None
     """Modal state that M70 or M73 kept on the caller's level."""
 
@@ -75,21 +78,21 @@ class Flow:
             self.program.keep = True
         self.index = index
 
-    def goto(self, number: int) -> None:
+    def goto(self, number: int, alarm: str = "PS0128") -> None:
         place = self.program.sequence_line(number, self.index - 1) if number >= 1 else None
         if place is None:
-            raise BlockFault("PS0128", f"N{number}")
+            raise BlockFault(alarm, f"N{number}")
         self.jump(place)
 
     # Subprograms
 
     def find(self, number: int) -> tuple[Program, int]:
-        """Program and line of ``O number``: in this text, the main text, or from outside. Raises PS0078."""
+        """Program and line of ``O number``: in this text, the main text, or from outside. Raises PS0076."""
         for program in (self.program, *(call.program for call in self.calls[:1])):
             line = program.program_line(number)
             if line is not None:
                 return program, line
-        program = self._load(f"O{number:04d}", "PS0078")
+        program = self._load(f"O{number:04d}", "PS0076")
         line = program.program_line(number)
         return program, line if line is not None else program.leader()
 
@@ -115,6 +118,8 @@ class Flow:
     def _push(self, program: Program, line: int, name: str, repeats: int, kind: str) -> None:
         if len(self.calls) >= DEEPEST:
             raise BlockFault("PS0077")
+        if kind in MACRO_CALLS and sum(call.kind in MACRO_CALLS for call in self.calls) >= DEEPEST_MACRO:
+            raise BlockFault("PS0122")
         self.calls.append(
             Call(self.program, self.index, self.name, self.variables.frame, self.loops, line, repeats, kind, self.saved)
         )
@@ -269,7 +274,7 @@ class Flow:
             self._skip(name, here, ("endwhile",))
 
     def call_sub(self, name: str, values: list[float]) -> None:
-        """``O name call``: into the subroutine of that label, with local variables of its own. Raises PS0078."""
+        """``O name call``: into the subroutine of that label, with local variables of its own. Raises PS0076."""
         if len(values) > 30:
             raise BlockFault("PS0125", "more than 30 arguments")
         program, place = self.program, None
@@ -278,10 +283,10 @@ class Flow:
             if place is not None:
                 break
         if place is None:
-            program = self._load(name, "PS0078")
+            program = self._load(name, "PS0076")
             place = next((i for i, word in program.labels(name) if word == "sub"), None)
             if place is None:
-                raise BlockFault("PS0078", name)
+                raise BlockFault("PS0076", name)
         self._push(program, place, f"O<{name}>" if not name.isdigit() else f"O{name}", 1, "call")
         self.index = place + 1
         self.variables.frame = Frame(dict(enumerate(values, 1)))
@@ -294,6 +299,27 @@ def _condition(program: Program, index: int) -> Code:
     if at < 0:
         raise BlockFault("PS0125", "elseif")
     return Compiler(macro_b=False).value(line, at)[0]
+
+
+def program_number(words: dict[str, float]) -> int:
+    """P of M98, G65 and G66. Raises PS0076."""
+    if "P" not in words:
+        raise BlockFault("PS0076", "P not given")
+    number = round(words["P"])
+    if abs(number - words["P"]) > 1e-6 or number < 1:
+        raise BlockFault("PS0076", f"P{words['P']:g}")
+    return number
+
+
+def sub_call(words: dict[str, float], *, macro_b: bool) -> tuple[int, int]:
+    """Program number and repeats of M98 P.. L.., which are taken out of ``words``; FANUC also puts the repeats before four
+    digits of P."""
+    number = program_number(words)
+    repeats = round(words.pop("L")) if "L" in words else 1
+    if number > 9999 and macro_b:
+        number, repeats = number % 10_000, number // 10_000
+    words.pop("P")
+    return number, repeats
 
 
 def arguments_of(order: list[tuple[str, float | None]]) -> dict[int, float | None]:

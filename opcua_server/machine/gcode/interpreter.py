@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator
 
 from opcua_server.machine.gcode import flow as flow_module
 from opcua_server.machine.gcode.alarms import BlockFault
-from opcua_server.machine.gcode.blocks import LARGEST, POINTLESS, Block, Parser
+from opcua_server.machine.gcode.blocks import LARGEST, LENGTHS, POINTLESS, Block, Parser
 from opcua_server.machine.gcode.budget import Budget, Spending
 from opcua_server.machine.gcode.dialect import DIALECTS, Dialect
 from opcua_server.machine.gcode.execute import AXIS_WORDS, END_CODES, execute
-from opcua_server.machine.gcode.expressions import evaluate
+from opcua_server.machine.gcode.expressions import evaluate, rounded_to
 from opcua_server.machine.gcode.flow import Flow
 from opcua_server.machine.gcode.program import Program
 from opcua_server.machine.gcode.saved import CODES as SAVING_CODES
@@ -28,6 +28,8 @@ from opcua_server.machine.gcode.variables import MacroAlarm, VariableStore
 from opcua_server.machine.moves import Move, NcAlarm, Point
 
 MOST_CONTOUR_BLOCKS = 100_000
+NOT_TAKEN_G = frozenset((650, 660, 661, 670))
+NOT_TAKEN_M = frozenset((2, 30, 98, 99))
 ALWAYS_SKIPPED: frozenset[int] = frozenset()
 
 
@@ -73,6 +75,8 @@ class Interpreter:
         self.optional_stop = optional_stop
         self._spending = Spending(budget if budget is not None else Budget())
         self._modal_call: tuple[int, int, list[tuple[str, float | None]]] | None = None
+        self._each_block = False
+        """G66.1: the macro takes the place of every block, with the block's words as its arguments."""
         self._percent = 0
         self._seen = False
         self._titled = False
@@ -125,7 +129,7 @@ class Interpreter:
                 block = parse(raw)
                 if program.keep:
                     program.blocks[index] = block
-            if block.simple:
+            if block.simple and not self._each_block:
                 self._seen = True
                 if state.plain and block.straight and (block.motion >= 0 or 0 <= state.motion <= 10):
                     move = self._simple(block)
@@ -270,6 +274,9 @@ class Interpreter:
                 yield from stopped
             if not (words or block.g or block.m):
                 return
+        if self._each_block and self._taken(block, words):
+            yield from self._each(block, words)
+            return
         if 98 in block.m or 99 in block.m or 650 in block.g or 660 in block.g or 661 in block.g or 670 in block.g:
             yield from self._subprogram(block, words)
             return
@@ -287,6 +294,27 @@ class Interpreter:
         yield from execute(state, block, words, optional_stop=self.optional_stop)
         if self._modal_call is not None and not AXIS_WORDS.isdisjoint(words) and not END_CODES.intersection(block.m):
             self._call_modal()
+
+    def _taken(self, block: Block, words: dict[str, float]) -> bool:
+        """Whether G66.1 takes the block: not what calls, ends or cancels, and not within the macro."""
+        if not (words.keys() - {"N"} or block.g or block.m) or any(call.kind == "G66.1" for call in self.flow.calls):
+            return False
+        return NOT_TAKEN_G.isdisjoint(block.g) and NOT_TAKEN_M.isdisjoint(block.m)
+
+    def _each(self, block: Block, words: dict[str, float]) -> Iterator[Move]:
+        """A block under G66.1: its G codes act, all else is arguments (G, L, N and P too, as #10, #12, #14 and #16)."""
+        if self._modal_call is None:
+            return
+        if block.g:
+            alone = execute(self.state, Block({}, block.g), {}, optional_stop=False)
+            yield from (move for move in alone if move.kind not in ("rapid", "feed"))
+        arguments = flow_module.arguments_of([*words.items(), *(("M", float(code)) for code in block.m)])
+        arguments.update({number: words[letter] for letter, number in (("L", 12), ("N", 14), ("P", 16)) if letter in words})
+        if block.g:
+            arguments[10] = block.g[-1] / 10.0
+        number, repeats, _ = self._modal_call
+        self.flow.call(number, repeats, "G66.1", arguments)
+        self.state.program = self.flow.name
 
     def _label_of(self, letter: str) -> int:
         """N: the last sequence number up to the present block; O: the program's number; 0 without."""
@@ -308,6 +336,8 @@ class Interpreter:
         words = dict(block.words)
         g, m, pointless = list(block.g), list(block.m), block.pointless
         for letter, code in block.computed:
+            if letter in LENGTHS and self.state.dialect.macro_b:
+                code = rounded_to(code, 0.0001 if 200 in block.g or (self.state.unit != 1.0 and 210 not in block.g) else 0.001)
             value = evaluate(code, self.variables)
             if value is None:
                 continue
@@ -376,24 +406,25 @@ class Interpreter:
         state, flow = self.state, self.flow
         order = [(letter, v if isinstance(v, float) else evaluate(v, self.variables)) for letter, v in block.order]
         if 670 in block.g:
-            self._modal_call = None
+            self._modal_call, self._each_block = None, False
             state.groups["modal macro"] = 670
             return
         if 650 in block.g or 660 in block.g or 661 in block.g:
-            number = self._program_number(words)
+            number = flow_module.program_number(words)
             repeats = round(words.get("L", 1.0))
             if 650 in block.g:
                 flow.call(number, repeats, "G65", flow_module.arguments_of(order))
             else:
                 flow.find(number)
                 self._modal_call = (number, repeats, order)
-                state.groups["modal macro"] = 660
+                self._each_block = 661 in block.g
+                state.groups["modal macro"] = 661 if self._each_block else 660
             state.program = flow.name
             return
         rest = dict(words)
         number, repeats = 0, 1
         if 98 in block.m:
-            number, repeats = self._sub_call(block, rest)
+            number, repeats = flow_module.sub_call(rest, macro_b=state.dialect.macro_b)
         target = round(rest.pop("P")) if 99 in block.m and "P" in rest else None
         rest_m = tuple(code for code in block.m if code not in (98, 99))
         made = Block(rest, block.g, rest_m, pointless=block.pointless, messages=block.messages)
@@ -402,7 +433,7 @@ class Interpreter:
             flow.call(number, repeats, "M98")
         elif not flow.back(target):
             if target is not None:
-                flow.goto(target)
+                flow.goto(target, "PS0078")
             else:
                 yield from self._flushed()
                 out: list[Move] = []
@@ -410,27 +441,9 @@ class Interpreter:
                 yield from out
         state.program = flow.name
 
-    def _program_number(self, words: dict[str, float]) -> int:
-        """P of M98, G65 and G66."""
-        if "P" not in words:
-            raise BlockFault("PS0076", "P not given")
-        number = round(words["P"])
-        if abs(number - words["P"]) > 1e-6 or number < 1:
-            raise BlockFault("PS0078", f"P{words['P']:g}")
-        return number
-
-    def _sub_call(self, block: Block, rest: dict[str, float]) -> tuple[int, int]:
-        """Program number and repeats of M98 P.. L..; FANUC also puts the repeats before four digits of P."""
-        number = self._program_number(rest)
-        repeats = round(rest.pop("L")) if "L" in rest else 1
-        if number > 9999 and self.state.dialect.macro_b:
-            number, repeats = number % 10_000, number // 10_000
-        rest.pop("P")
-        return number, repeats
-
     def _call_modal(self) -> None:
         """G66: the macro runs after every block that moved; not inside itself."""
-        if self._modal_call is None or any(call.kind == "G66" for call in self.flow.calls):
+        if self._modal_call is None or self._each_block or any(call.kind == "G66" for call in self.flow.calls):
             return
         number, repeats, order = self._modal_call
         self.flow.call(number, repeats, "G66", flow_module.arguments_of(order))

@@ -88,3 +88,27 @@ def test_fanuc_keeps_the_hole_s_data_from_cycle_to_cycle_until_g80() -> None:
     assert ends("G90 G99 F100|G81 X1 Z-5 R1|G89 X2 P100|M30")[-3:] == [(2, 0, 1), (2, 0, -5), (2, 0, 1)]
     assert alarm_of("G90 G99 F100|G81 X1 Z-5 R1|G80|G89 X2 P100|M30") == ("PS0058", 4)
     assert alarm_of("G90 G99 F100|G81 X1 Z-5 R1|G89 X2 P1|M2", dialect="linuxcnc") == ("PS0058", 3)
+
+
+def test_back_boring_passes_the_hole_only_beside_its_axis() -> None:
+    places = ends("G0 Z10|G87 X1 Z5 R-5 Q0.5 F50|M30")
+    assert places == [
+        (0, 0, 10),
+        (1, 0, 10),
+        (1.5, 0, 10),
+        (1.5, 0, -5),
+        (1, 0, -5),
+        (1, 0, 5),
+        (1.5, 0, 5),
+        (1.5, 0, 10),
+        (1, 0, 10),
+    ]
+
+
+def test_the_sign_of_a_peck_is_passed_over() -> None:
+    assert ends("G83 X1 Z-3 R0 Q-2 F100|M30") == ends("G83 X1 Z-3 R0 Q2 F100|M30")
+
+
+def test_work_zeros_of_g10_l2_end_with_g59() -> None:
+    assert alarm_of("G10 L2 P7 X1|M30") == ("PS0031", 1)
+    assert ends("G10 L2 P9 X1|G59.3 G0 X0|M2", dialect="linuxcnc") == [(1, 0, 0)]

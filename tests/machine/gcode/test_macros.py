@@ -23,6 +23,11 @@ from tests.machine.gcode.running import alarm_of, ends, run
         ("FUP[2.1]", 3.0),
         ("ROUND[2.5]", 3.0),
         ("7 MOD 4", 3.0),
+        ("-17 MOD 5", -2.0),
+        ("7.6 MOD 3", 2.0),
+        ("ATAN[-1]/[-1]", 225.0),
+        ("ATAN[-1]", -45.0),
+        ("ASIN[-0.5]", 330.0),
         ("12 AND 10", 8.0),
         ("12 XOR 10", 6.0),
         ("BIN[16]", 10.0),
@@ -31,7 +36,26 @@ from tests.machine.gcode.running import alarm_of, ends, run
     ],
 )
 def test_expressions_have_their_value(expression: str, value: float) -> None:
-    assert ends(f"#1=3|#5=1|G0 X[{expression}]|M30")[0][0] == pytest.approx(value)
+    assert ends(f"#1=3|#5=1|#6={expression}|G0 X#6|M30")[0][0] == pytest.approx(value)
+
+
+def test_round_in_a_word_goes_to_the_least_input_increment() -> None:
+    assert ends("#1=1.2345|G0 X[ROUND[#1]]|#2=ROUND[#1]|X#2|G20 X[ROUND[1.23456]]|M30")[:2] == [(1.235, 0, 0), (1, 0, 0)]
+    assert ends("G20 G0 X[ROUND[1.23456]]|M30")[0][0] == pytest.approx(1.2346 * 25.4)
+    assert ends("G0 X[ROUND[1.2345]]|M2", dialect="linuxcnc") == [(1, 0, 0)]
+
+
+def test_linuxcnc_has_its_own_rest_and_angles() -> None:
+    assert ends("#6=[-17 MOD 5]|G0 X#6|#7=ATAN[-1]/[-1]|X#7|#8=ASIN[-0.5]|X#8|M2", dialect="linuxcnc") == [
+        (3, 0, 0),
+        (-135, 0, 0),
+        (-30, 0, 0),
+    ]
+
+
+def test_a_number_that_m99_jumps_to_and_is_not_there_is_another_alarm_than_goto_s() -> None:
+    assert alarm_of("G0 X1|M99 P77") == ("PS0078", 2)
+    assert alarm_of("G0 X1|GOTO77|M30") == ("PS0128", 2)
 
 
 def test_a_word_with_a_vacant_value_is_as_if_it_were_not_there() -> None:
@@ -172,3 +196,28 @@ def test_o_words_choose_loop_and_call() -> None:
 
 def test_do_while_runs_at_least_once() -> None:
     assert ends("o1 do|g91 g0 x1|o1 while [0]|m2", dialect="linuxcnc") == [(1, 0, 0)]
+
+
+def test_g66_1_takes_the_place_of_every_block_until_g67() -> None:
+    # G codes act; X, A and the rest are arguments, and G itself is #10.
+    macro = "|O100|G0 X#24 Y#1 Z#10|M99"
+    assert ends("O1|G66.1 P100|G91 X5 A2|N7 M8 X6|(nothing)|#5=1|G67|G90 G0 X9|M30" + macro) == [
+        (5, 2, 91),
+        (11, 2, 91),
+        (9, 2, 91),
+    ]
+
+
+def test_g66_1_calls_a_missing_program_no_later_than_it_is_written() -> None:
+    assert alarm_of("G66.1 P100|G0 X5|M30") == ("PS0076", 1)
+
+
+def test_macro_calls_nest_five_deep_and_subprograms_ten() -> None:
+    def nest(depth: int, call: str) -> str:
+        inner = "".join(f"|O{level}|{call} P{level + 1}|M99" for level in range(2, depth + 1))
+        return f"O1|{call} P2|M30{inner}|O{depth + 1}|G0 X1|M99"
+
+    assert ends(nest(5, "G65")) == [(1, 0, 0)]
+    assert alarm_of(nest(6, "G65"))[0] == "PS0122"
+    assert ends(nest(10, "M98")) == [(1, 0, 0)]
+    assert alarm_of(nest(11, "M98"))[0] == "PS0077"

@@ -94,7 +94,7 @@ def test_the_contour_is_run_like_any_subroutine() -> None:
     ("cycle", "number"),
     [
         ("G71 X10 Z2", "PS0009"),
-        ("G71 Q7 X10 Z2", "PS0078"),
+        ("G71 Q7 X10 Z2", "PS0076"),
         ("G71 Q100 I0", "PS0009"),
         ("G17 G71 Q100", "PS0021"),
         ("G41.1 D1|G71 Q100 X10 Z2", "PS0037"),
