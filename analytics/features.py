@@ -24,6 +24,8 @@ from nodesets.catalogue import AXES, BY_NAME
 Kind = Literal["as_is", "log", "lag", "lost_motion", "rate"]
 
 RATE_WINDOW_NS: Final = 60_000_000_000
+LEAST_RATE_MIN: Final = 0.9
+"""Of half a minute, as after a restart, a rate spreads twice as wide as what it is compared with."""
 SLOW_ROWS: Final = 120.0
 LOST_MOTION_MM: Final = 0.002
 """A screw that has warmed by three kelvin makes 10 um of 300 mm of travel, and where the axis stood in the last minute decides
@@ -167,7 +169,7 @@ class Extractor:
             self._past.popleft()
         then_ns, before = self._past[0]
         minutes = (frame.time_ns - then_ns) / _NS_PER_MIN
-        if minutes > 0.5:
+        if minutes > LEAST_RATE_MIN:
             values[some] = (level - before) / minutes
         else:
             valid[some] = False

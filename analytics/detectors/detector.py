@@ -40,12 +40,14 @@ class Sample:
 @dataclass(frozen=True, slots=True)
 class Score:
     """``value``: 0 to 100, 1 is the threshold. ``contributions``: (n_features,) signed shares of the score. ``texts`` explain what
-    has no feature. ``sure``: False when the detector lacked something it would have judged by."""
+    has no feature. ``sure``: False when the detector lacked something it would have judged by. ``supported``: False
+    where it is of rows before and this one says nothing of the kind."""
 
     value: float
     contributions: Row
     texts: Sequence[str] = ()
     sure: bool = True
+    supported: bool = True
 
 
 class Detector(Protocol):

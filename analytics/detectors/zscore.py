@@ -88,7 +88,14 @@ class ZScoreDetector:
         if score > 1.0:
             self._waiting.clear()
         shares = np.zeros_like(self._mean) if level == 0.0 else self._harm() / self._usual / level * score
-        return Score(score, shares, sure=sample.known)
+        return Score(score, shares, sure=sample.known, supported=self._is_supported(sample))
+
+    def _is_supported(self, sample: Sample) -> bool:
+        """Whether the feature that is furthest off is so in this row too, by half of its mean at the least."""
+        if not sample.settled:
+            return False
+        worst = int(np.argmax(np.abs(self._harm()) / self._usual))
+        return bool(sample.valid[worst] and sample.residuals[worst] * np.sign(self._mean[worst]) >= abs(self._mean[worst]) / 2.0)
 
     def _level(self) -> float:
         return float(np.max(np.abs(self._harm()) / self._usual))

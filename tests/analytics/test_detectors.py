@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from analytics import memory
 from analytics.detectors import DETECTORS, Detector, Sample, Score
 from analytics.detectors.detector import Threshold
-from analytics.features import FEATURES
+from analytics.features import FEATURES, SIDES
 from analytics.fusion import CLEAR_NS, RAISE_NS, Fusion
 from analytics.rul import MODELS
 from analytics.rul.spindle import theil_sen
@@ -218,6 +218,51 @@ def test_an_anomaly_is_one_event_however_the_score_shakes() -> None:
     changes = [when for when in range(1, 1200) if states[when] != states[when - 1]]
     assert changes == [100 + RAISE_NS // STEP_NS, changes[1]]
     assert changes[1] >= 300 + CLEAR_NS // STEP_NS
+
+
+def test_a_mean_that_stands_while_nothing_speaks_for_it_raises_no_alarm_and_loses_nothing_either() -> None:
+    fusion = Fusion()
+    when = 0
+
+    def rows(count: int, *, supported: bool) -> bool:
+        nonlocal when
+        found = None
+        for _ in range(count):
+            found = fusion.fuse(when * STEP_NS, {"zscore": score(1.2, supported=supported)})
+            when += 1
+        assert found is not None
+        return found.anomalous
+
+    needed = RAISE_NS // STEP_NS
+    assert rows(needed // 2, supported=True) is False
+    assert rows(10 * needed, supported=False) is False, "the tool is changed"
+    assert rows(needed, supported=True) is True, "the next cut goes on where the one before ended"
+
+
+def test_a_score_is_supported_by_rows_that_are_off_themselves() -> None:
+    detector = DETECTORS["zscore"](N, 0)
+    rng = np.random.default_rng(3)
+    feature = next(i for i, side in enumerate(SIDES) if side >= 0.0)
+
+    def row(off: float, *, settled: bool = True) -> Score | None:
+        residuals = 0.3 * rng.standard_normal(N)
+        residuals[feature] = off
+        sample = Sample(0, residuals, np.ones(N, dtype=bool), True, settled, {})
+        found = detector.score_one(sample)
+        if settled and off < 1.0:
+            detector.learn_one(sample)
+        return found
+
+    for _ in range(2000):
+        row(0.3 * rng.standard_normal())
+    for _ in range(40):
+        found = row(6.0)
+    assert found is not None
+    assert (found.value > 1.0, found.supported) == (True, True)
+    for off, settled in ((6.0, False), (0.0, True), (-6.0, True)):
+        found = row(off, settled=settled)
+        assert found is not None
+        assert found.supported is False
 
 
 def test_limits_alone_do_not_call_a_machine_healthy() -> None:
