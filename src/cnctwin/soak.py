@@ -1,9 +1,9 @@
 """`cnctwin soak`: run everything with clients on it, and show whether memory, sockets or tasks grow.
 
 Starts its own `up` in a folder of its own, holds an OPC UA session with subscriptions, a WebSocket and an MQTT subscription
-on it, and prints one line a minute. At the end each program's memory, sockets and tasks in the last quarter are compared
-with those in the second quarter (the first one warms up): growth beyond the allowance fails, and so does any restart or any
-break in the data.
+on it, and prints one line a minute. Memory is judged once the last new NC program has come (`growth.py`); sockets and tasks in the
+last quarter are compared with those in the second (the first one warms up). Growth fails, and so does any restart or any break in
+the data.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from typing import Any, Final
 import psutil
 
 from cnctwin.errors import StartError
+from cnctwin.growth import growth
 from cnctwin.link import Link, LinkSettings
 from cnctwin.up import read_report
 
-MEMORY_ALLOWANCE_MB: Final = 12.0
-"""Growth of a program's memory in half a run that is not called a leak: allocator slack and caches that fill slowly."""
 COUNT_ALLOWANCE: Final = 3.0
 READY_S: Final = 120.0
 
 
 @dataclass(slots=True)
 class Sample:
+    minute: float
     memory_mb: float
     sockets: int
     tasks: int
@@ -50,6 +50,12 @@ class Traffic:
     mqtt_messages: int = 0
     breaks: list[str] = field(default_factory=list)
     gaps: int = 0
+    programs: set[tuple[str, str]] = field(default_factory=set)
+    """NC programs that machines have run."""
+    came: list[float] = field(default_factory=list)
+    """When an NC program came, by the monotonic clock."""
+    last_new: float = 0.0
+    """When one came that was new."""
 
 
 def run(duration_s: float, *, machines: int, speed: float, port_base: int, every_s: float) -> int:
@@ -87,7 +93,7 @@ async def _soak(process: subprocess.Popen[bytes], data: Path, duration_s: float,
             if process.poll() is not None or report is None:
                 print(f"`cnctwin up` ended after {passed:.0f} s with code {process.poll()}")
                 return 1
-            rows = {entry["name"]: (entry, _measure(entry)) for entry in report["programs"]}
+            rows = {entry["name"]: (entry, _measure(entry, passed / 60)) for entry in report["programs"]}
             for name, (entry, sample) in rows.items():
                 restarts[name] = entry["restarts"]
                 if sample is not None:
@@ -100,7 +106,7 @@ async def _soak(process: subprocess.Popen[bytes], data: Path, duration_s: float,
         for client in clients:
             client.cancel()
         await asyncio.gather(*clients, return_exceptions=True)
-    return _judge(samples, restarts, traffic)
+    return _judge(samples, restarts, traffic, began)
 
 
 async def _ready(process: subprocess.Popen[bytes], data: Path) -> None:
@@ -115,10 +121,11 @@ async def _ready(process: subprocess.Popen[bytes], data: Path) -> None:
     raise StartError(f"`cnctwin up` was not ready after {READY_S:g} s; its logs are in {data / 'logs'}")
 
 
-def _measure(entry: dict[str, Any]) -> Sample | None:
+def _measure(entry: dict[str, Any], minute: float) -> Sample | None:
     try:
         process = psutil.Process(entry["pid"])
-        return Sample(process.memory_info().rss / 1e6, len(process.net_connections()), entry["tasks"] or 0, process.num_threads())
+        memory_mb, sockets = process.memory_info().rss / 1e6, len(process.net_connections())
+        return Sample(minute, memory_mb, sockets, entry["tasks"] or 0, process.num_threads())
     except (psutil.Error, TypeError, ValueError):
         return None
 
@@ -129,10 +136,11 @@ def _print_rows(passed: float, rows: dict[str, tuple[dict[str, Any], Sample | No
             counts = f"{s.sockets:8d} {s.tasks:6d} {s.threads:8d} {entry['restarts']:9d}"
             print(f"{passed / 60:6.1f}  {name:<10} {s.memory_mb:9.1f} {counts}", flush=True)
     seen = f"OPC UA batches {traffic.opcua_batches}, WebSocket {traffic.websocket_messages}, MQTT {traffic.mqtt_messages}"
-    print(f"        clients: {seen}, gaps {traffic.gaps}, breaks {len(traffic.breaks)}", flush=True)
+    met = f"NC programs met {len(traffic.programs)}"
+    print(f"        clients: {seen}, gaps {traffic.gaps}, breaks {len(traffic.breaks)}, {met}", flush=True)
 
 
-def _judge(samples: dict[str, list[Sample]], restarts: dict[str, int], traffic: Traffic) -> int:
+def _judge(samples: dict[str, list[Sample]], restarts: dict[str, int], traffic: Traffic, began: float) -> int:
     problems = [f"{name} was restarted {count} times" for name, count in restarts.items() if count]
     problems += traffic.breaks
     if traffic.gaps:
@@ -146,17 +154,23 @@ def _judge(samples: dict[str, list[Sample]], restarts: dict[str, int], traffic: 
         )
         if not count
     ]
-    print(f"\n{'program':<10} {'memory MB, 2nd -> last quarter':>34} {'sockets':>16} {'tasks':>16}")
+    came_min = [(at - began) / 60 for at in traffic.came]
+    last_new_min = max(0.0, (traffic.last_new - began) / 60)
+    shown_min = ", ".join(f"{minute:.0f}" for minute in came_min[-12:])
+    print(f"\n{len(traffic.programs)} NC programs came at minutes {shown_min}, the last new one at {last_new_min:.0f}")
     for name, series in samples.items():
+        grown = growth([(sample.minute, sample.memory_mb) for sample in series], came_min, last_new_min)
+        if grown.problem:
+            problems.append(f"{name}: {grown.problem}")
         quarter = max(1, len(series) // 4)
         early, late = series[quarter : 2 * quarter] or series, series[-quarter:]
         shown = []
-        for what, allowance in (("memory_mb", MEMORY_ALLOWANCE_MB), ("sockets", COUNT_ALLOWANCE), ("tasks", COUNT_ALLOWANCE)):
+        for what, allowance in (("sockets", COUNT_ALLOWANCE), ("tasks", COUNT_ALLOWANCE)):
             before, after = (statistics.median(getattr(s, what) for s in part) for part in (early, late))
-            shown.append(f"{before:.1f} -> {after:.1f}")
+            shown.append(f"{what} {before:.0f} -> {after:.0f}")
             if after - before > allowance:
                 problems.append(f"{name}: {what} grew from {before:.1f} to {after:.1f}")
-        print(f"{name:<10} {shown[0]:>34} {shown[1]:>16} {shown[2]:>16}")
+        print(f"{name:<10} {grown}; {', '.join(shown)}")
     for problem in problems:
         print(f"FAIL {problem}")
     print("soak passed: nothing grew, nothing broke" if not problems else "soak failed")
@@ -170,6 +184,12 @@ async def _opcua(data: Path, port: int, traffic: Traffic) -> None:
         async for batch in link.batches():
             traffic.opcua_batches += 1
             traffic.gaps += batch.gap is not None
+            for item in batch:
+                if item.signal == "Channel/ActMainProgramName" and item.value:
+                    traffic.came.append(time.monotonic())
+                    if (key := (batch.machine_id, str(item.value))) not in traffic.programs:
+                        traffic.programs.add(key)
+                        traffic.last_new = traffic.came[-1]
             if link.state == "lost":
                 traffic.breaks.append("the OPC UA link was lost")
     finally:
