@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from opcua_server.machine.gcode import DIALECTS, Budget, interpret_steps
+from opcua_server.machine.gcode.drawing import Drawing
 from opcua_server.machine.gcode.trace import TRAVEL, alarm_record, json_lines, table_lines, trace_tools
 from opcua_server.machine.motion import estimate as cycle
 from opcua_server.machine.moves import Move, NcAlarm
@@ -41,6 +42,7 @@ def trace(
     max_blocks: Annotated[int, typer.Option(help="Stop after so many blocks.", min=1)] = 1_000_000,
     max_seconds: Annotated[float, typer.Option(help="Stop after so many seconds.", min=0.0)] = 60.0,
     block_delete: Annotated[bool, typer.Option("--block-delete", help="Skip blocks that begin with /.")] = False,
+    draw: Annotated[Path | None, typer.Option(help="Draw the path into this file too (SVG).")] = None,
 ) -> None:
     """Print every move of a program. An alarm is the last line, and exit code 3.
 
@@ -48,7 +50,17 @@ def trace(
     from T13 on).
     """
     moves = _moves("trace", file, dialect, max_blocks, max_seconds, block_delete=block_delete)
-    raise typer.Exit(_print(json_lines(moves) if as_json else table_lines(moves), as_json=as_json))
+    drawing = Drawing(file.name)
+    if draw is not None:
+        moves = drawing.through(moves)
+    code = _print(json_lines(moves) if as_json else table_lines(moves), as_json=as_json)
+    if draw is not None:
+        try:
+            draw.write_text(drawing.svg(), encoding="utf-8")
+        except OSError as error:
+            typer.echo(f"cnctwin nc trace: cannot write {draw}: {error.strerror}", err=True)
+            code = EXIT_UNREADABLE
+    raise typer.Exit(code)
 
 
 @app.command()

@@ -228,7 +228,7 @@ def as_lines(result: Estimate) -> Iterator[str]:
         yield f"axis {axis}      travels {result.travel_mm[axis]:12.3f} mm, between {low:.3f} and {high:.3f}{note}"
     yield f"path        rapid {result.path_mm['rapid']:.3f} mm, cutting {result.path_mm['cutting']:.3f} mm"
     for limit, count in result.limits.most_common():
-        yield f"held below its speed by {limit.replace('_', ' ')}: {count} blocks"
+        yield f"held below its speed by {limit.replace('_', ' ')}: {count} block{'s' if count > 1 else ''}"
 
 
 def _clock(seconds: float) -> str:

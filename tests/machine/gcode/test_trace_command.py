@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -107,3 +108,23 @@ def test_the_dialect_can_be_told_from_the_program(tmp_path: Path) -> None:
     code, out, _ = trace(file, "--json", "--dialect", "auto")
     assert code == 0
     assert json.loads(out)["m"] == [7.0, 0.0, 0.0]
+
+
+def test_a_path_can_be_drawn_up_to_its_alarm(tmp_path: Path) -> None:
+    file, picture = tmp_path / "a<b>.nc", tmp_path / "path.svg"
+    file.write_text("G0 X10 Y5\nG1 Z-5 F100\nG2 X10 I10\nG19 G3 Y15 J5 Z-5\nG200\n")
+    code, out, _ = trace(file, "--draw", picture)
+    assert code == 3
+    assert out.splitlines()[-1].startswith("ALARM PS0010")
+    text = picture.read_text()
+    ways = {(kind, len(way.split())) for kind, way in re.findall(r'<path class="(\w+)" d="M([^"]*)"/>', text)}
+    assert ways == {("rapid", 2), ("cut", 1 + 1 + 72 + 36)}
+    assert "<title>a&lt;b&gt;.nc</title>" in text
+    assert "X 0.000 to 30.000, Y -5.000 to 15.000 mm" in text
+    assert "Z -10.000 to 0.000 mm" in text
+
+
+def test_a_drawing_that_cannot_be_written_is_one_line_and_exit_code_2(program: Path, tmp_path: Path) -> None:
+    code, _, errors = trace(program, "--draw", tmp_path / "none" / "path.svg")
+    assert code == 2
+    assert "cannot write" in errors
