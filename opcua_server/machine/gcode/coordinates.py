@@ -19,7 +19,7 @@ def select_system(state: State, code: int, words: dict[str, float]) -> None:
     """G54 to G59, G54.1 P1-P48, and LinuxCNC's G59.1 to G59.3."""
     here = state.programmed_now()
     if code == 541 or (code == 540 and "P" in words and state.dialect.macro_b):
-        number = round(words.get("P", 0.0))
+        number = round(words.get("P", 1.0))
         if not 1 <= number <= 48:
             raise BlockFault("PS0030", "P of G54.1")
         state.system = 100 + number

@@ -16,15 +16,17 @@ def select_tool(state: State, value: float) -> None:
 
 
 def dwell(state: State, out: list[Move], words: dict[str, float], pointless: str) -> None:
-    """G4: P, or X or U in seconds (FANUC), which are then no axis words."""
+    """G4: P, or X or U in seconds (FANUC), which are then no axis words. Of a FANUC without any of them: an exact stop."""
     if "P" in words:
         seconds = words["P"] * (0.001 if state.dialect.dwell_p_ms and "P" in pointless else 1.0)
     elif "X" in words and state.dialect.macro_b:
         seconds = words.pop("X")
     elif "U" in words and state.dialect.macro_b:
         seconds = words.pop("U")
+    elif state.dialect.macro_b:
+        seconds = 0.0
     else:
-        raise BlockFault("PS0005", "G4 without P or X")
+        raise BlockFault("PS0005", "G4 without P")
     if seconds < 0.0:
         raise BlockFault("PS0006", "dwell")
     if state.compensation is not None and state.dialect.macro_b:

@@ -124,6 +124,8 @@ def arc(
     if "R" in words and has_centre and not state.dialect.macro_b:
         raise BlockFault("PS0022", "R beside a centre")
     if "R" in words and not (has_centre and words["R"] == 0.0):
+        if state.dialect.macro_b and math.dist(start, end) < 1e-12:
+            return  # A FANUC takes it for an arc of no angle.
         radius = words["R"] * max(abs(along), abs(across))
         a, b = _centre_by_radius(state, start, end, radius, clockwise=clockwise)
     elif has_centre:
@@ -184,10 +186,10 @@ def _centre_by_radius(state: State, start: Point, end: Point, radius: float, *, 
     across, up = end[first] - start[first], end[second] - start[second]
     chord = math.hypot(across, up)
     if chord < 1e-12 or radius == 0.0:
-        raise BlockFault("PS0023", "R arc whose end is its start" if chord < 1e-12 else "R0")
+        raise BlockFault("PS0020", "R arc whose end is its start" if chord < 1e-12 else "R0")
     half, size = chord / 2.0, abs(radius)
     if half - size > HALF_CHORD_TOLERANCE_MM[state.unit]:
-        raise BlockFault("PS0023", f"R{size:g} for a chord of {chord:g} mm")
+        raise BlockFault("PS0020", f"R{size:g} for a chord of {chord:g} mm")
     height = math.sqrt(max(size * size - half * half, 0.0))
     # Left of the chord for a counter-clockwise short arc; each of G2 and a negative R changes the side.
     side = 1.0 if (radius > 0.0) != clockwise else -1.0

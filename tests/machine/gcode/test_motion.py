@@ -7,7 +7,7 @@ import math
 import pytest
 
 from opcua_server.machine.gcode import FANUC, WorkOffsets
-from tests.machine.gcode.running import ends, run
+from tests.machine.gcode.running import alarm_of, ends, run
 
 
 def test_rapid_and_feed_keep_axes_that_are_not_named() -> None:
@@ -179,3 +179,20 @@ def test_g92_with_s_alone_limits_the_spindle_and_moves_no_zero() -> None:
 def test_a_slash_within_a_block_skips_the_rest_of_it(switches: frozenset[int], end: tuple[float, float, float]) -> None:
     assert ends("N10 /2 G0 X1|G0 X5 /3 Y7|/3 G0 Z4|M30", block_delete=switches)[-1] == end
     assert ends("#1=6/2|G0 X#1|M30", block_delete=frozenset(range(1, 10))) == [(3, 0, 0)]
+
+
+def test_an_arc_by_radius_that_ends_where_it_begins_goes_nowhere_on_a_fanuc() -> None:
+    assert ends("G0 X1|G2 R5 X1 Y0 F100|G1 X3|M30") == [(1, 0, 0), (3, 0, 0)]
+    assert alarm_of("G0 X1|F100 G2 R5 X1 Y0|M2", dialect="linuxcnc") == ("PS0020", 2)
+
+
+def test_g4_alone_is_an_exact_stop_on_a_fanuc() -> None:
+    moves, alarm = run("G1 X1 F100|G4|X2|M30")
+    assert alarm is None
+    assert [(move.kind, move.dwell_s) for move in moves][1] == ("dwell", 0.0)
+    assert alarm_of("G1 X1 F100|G4|M2", dialect="linuxcnc") == ("PS0005", 2)
+
+
+def test_additional_work_system_one_is_meant_without_p() -> None:
+    assert ends("G10 L20 P1 X10|G54.1 G0 X0|M30") == [(10, 0, 0)]
+    assert alarm_of("G54.1 P49 X0|M30") == ("PS0030", 1)
