@@ -24,6 +24,7 @@ Code = list[Step]
 
 NUMBER = re.compile(r"\d+\.?\d*|\.\d+")
 DEEPEST = 60
+DEEPEST_FANUC = 5
 EQUAL_WITHIN_FANUC = 1e-9
 EQUAL_WITHIN_LINUXCNC = 1e-4
 """Two values nearer than this are equal for EQ and NE; the other relations are exact."""
@@ -276,7 +277,7 @@ class Compiler:
             char = text[at : at + 1]
             if char == "[":
                 depth += 1
-                if depth > DEEPEST:
+                if depth > (DEEPEST_FANUC if self.macro_b else DEEPEST):
                     raise BlockFault("PS0118")
                 waiting.append(_Waiting("["))
                 at += 1

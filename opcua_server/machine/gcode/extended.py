@@ -52,7 +52,13 @@ def _synchronised(state: State, out: list[Move], words: dict[str, float], *, the
         state.emit(out, "tap", state.to_work(end), state.feed)
         state.emit(out, "tap", state.to_work(start), state.feed, text=RETURN_STROKE)
         return
-    state.emit(out, "feed", state.to_work(end), state.feed)
+    feed = state.feed
+    if state.dialect.macro_b:
+        # F is the lead: the axis follows the spindle, and stands beside one that stands.
+        feed = pitch * state.unit * state.speed
+        if feed <= 0.0:
+            raise BlockFault("PS0011", "G33 without S")
+    state.emit(out, "feed", state.to_work(end), feed)
     state.x, state.y, state.z = end
 
 

@@ -221,3 +221,9 @@ def test_macro_calls_nest_five_deep_and_subprograms_ten() -> None:
     assert alarm_of(nest(6, "G65"))[0] == "PS0122"
     assert ends(nest(10, "M98")) == [(1, 0, 0)]
     assert alarm_of(nest(11, "M98"))[0] == "PS0077"
+
+
+def test_brackets_nest_five_deep() -> None:
+    assert ends("G0 X[[[[[1]]]]]|M30") == [(1, 0, 0)]
+    assert alarm_of("G0 X[[[[[[1]]]]]]|M30") == ("PS0118", 1)
+    assert ends("G0 X[[[[[[1]]]]]]|M2", dialect="linuxcnc") == [(1, 0, 0)]

@@ -196,3 +196,9 @@ def test_g4_alone_is_an_exact_stop_on_a_fanuc() -> None:
 def test_additional_work_system_one_is_meant_without_p() -> None:
     assert ends("G10 L20 P1 X10|G54.1 G0 X0|M30") == [(10, 0, 0)]
     assert alarm_of("G54.1 P49 X0|M30") == ("PS0030", 1)
+
+
+def test_threading_goes_by_its_lead() -> None:
+    moves, _ = run("S500 M3|G33 Z-5 F1.5|M30")
+    assert [move.feed for move in moves if move.kind == "feed"] == [750.0]
+    assert alarm_of("G33 Z-5 F1.5|M30") == ("PS0011", 1)
