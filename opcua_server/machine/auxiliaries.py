@@ -105,9 +105,13 @@ class FallTimer:
         self.last_s = last_s
         self._waits = False
         self._before_s = INTERVAL_S
+        self._next_s = 0.0
+        """Nothing happens before."""
 
     def step(self, now_s: float, phase: float, give_away: float) -> None:
         """Let time pass; arguments as of ``lubrication_bar``. Called once for each block, whoever looks at it."""
+        if now_s < self._next_s:
+            return
         since_s = (now_s + phase * INTERVAL_S) % INTERVAL_S
         if since_s < self._before_s:
             self._waits = self._before_s < INTERVAL_S
@@ -116,7 +120,11 @@ class FallTimer:
         if self._waits and since_s >= STROKE_S + constant_s * _TO_LOW:
             self._waits = False
             self.last_s = constant_s * _FROM_HIGH_TO_LOW
+        if not self._waits:
+            self._next_s = now_s + (INTERVAL_S - since_s) - _AHEAD_S
 
 
+_AHEAD_S: Final = 2.0
+"""How long before the next stroke it looks again: more than the time between two looks."""
 _TO_LOW: Final = math.log(STROKE_BAR / FALL_TO_BAR)
 _FROM_HIGH_TO_LOW: Final = math.log(FALL_FROM_BAR / FALL_TO_BAR)
