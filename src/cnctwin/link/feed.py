@@ -265,6 +265,9 @@ class Feed:
             if result.StatusCode.is_bad():
                 refused = ua.DataValue(Value=None, StatusCode=result.StatusCode)
                 self._put(request.RequestedParameters.ClientHandle, refused, now_ns)
+                continue
+            machine, name = self._items[request.RequestedParameters.ClientHandle]
+            machine.sampling_ns[name] = int(min(max(0.0, result.RevisedSamplingInterval), 1e9) * 1e6)
 
     async def _create_items(self, requests: list[ua.MonitoredItemCreateRequest]) -> list[ua.MonitoredItemCreateResult]:
         parameters = ua.CreateMonitoredItemsParameters()

@@ -30,6 +30,7 @@ from cnctwin.reading import (
 from nodesets.binding import Told
 
 STILL_NS: Final = 10_000_000_000
+DOUBT_NS: Final = 3_600_000_000_000
 STILL_CHANGES: Final = 3
 """Values under one source time, over so long: a source that counts whole seconds has many of them, too."""
 
@@ -59,6 +60,9 @@ class MachineState:
         """Newest source time of the last message."""
         self.unfit: dict[str, str] = {}
         """What the server shows last for signals whose values are none of theirs, as text."""
+        self.sampling_ns: dict[str, int] = {}
+        """How often the server looks at each signal, as it said."""
+        self._doubted_ns: dict[str, int] = {}
         self._still: dict[str, _Still] = {}
         self._waiting: set[str] = set()
         self._snapshot = False
@@ -96,11 +100,21 @@ class MachineState:
         at_time[item.signal] = item
 
     def is_silent(self, item: Reading, for_ns: int) -> bool:
-        """Whether a value that was asked for is another than the last that the subscription told, and has been for so long."""
+        """Whether a value that was asked for is another than the last that the subscription told, and has been for so long.
+
+        A server may look at it more seldom than it was asked to; and where that is not all, it is said once in DOUBT_NS only: a
+        subscription that is made anew again and again would cost more than a value that is late.
+        """
         known = self.latest.get(item.signal)
-        if known is None or self._snapshot or item.source_time_ns - known.source_time_ns < for_ns:
+        if known is None or self._snapshot:
             return False
-        return self._shown(item) != known.value
+        late_ns = item.source_time_ns - known.source_time_ns - 3 * self.sampling_ns.get(item.signal, 0)
+        if late_ns < for_ns or self._shown(item) == known.value:
+            return False
+        if 0 <= item.source_time_ns - self._doubted_ns.get(item.signal, -DOUBT_NS) < DOUBT_NS:
+            return False
+        self._doubted_ns[item.signal] = item.source_time_ns
+        return True
 
     def _shown(self, item: Reading) -> Value | None:
         """The value as its signal has it."""

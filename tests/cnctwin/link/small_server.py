@@ -3,7 +3,7 @@
     python small_server.py PORT FOLDER [--shift N] [--none] [--machines M1,M2] [--encrypted] [--password P]
 
 It prints "ready" once it listens, and obeys lines on standard input: ``set <machine> <signal> <number> [<status>]``,
-``event <machine> <text>``, ``add <machine>``, ``remove <machine> <signal>``, ``return <machine> <signal>``, ``changed``,
+``event <machine> <text>``, ``add <machine>``, ``remove <machine> <signal>``, ``make <machine> <signal>``, ``changed``,
 ``hang <seconds>`` (answers nobody, as a stopped process does), ``end``.
 """
 
@@ -131,9 +131,10 @@ async def main() -> None:
                     await alarms.trigger(message=text)
                 case ["remove", name, signal]:
                     await server.delete_nodes([nodes[name, signal][0]])
-                case ["return", name, signal]:
-                    machine = server.get_node(ua.NodeId(name, index))
-                    await machine.add_variable(ua.NodeId(f"{name}.{signal}", index), ua.QualifiedName(signal, index), 44.0)
+                case ["make", name, signal]:
+                    parent, node_id = server.get_node(ua.NodeId(name, index)), ua.NodeId(f"{name}.{signal}", index)
+                    made = await parent.add_variable(node_id, ua.QualifiedName(signal, index), 44.0)
+                    nodes[name, signal] = (made, ua.VariantType.Double)
                 case ["add", name]:
                     await add_machine(server, folder, index, name, nodes)
                 case ["changed"]:

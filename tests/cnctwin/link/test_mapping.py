@@ -107,35 +107,10 @@ def test_a_value_is_read_as_the_map_says_and_what_does_not_fit_is_bad(
     assert found.status == (BAD_TYPE_MISMATCH if read_as is None else 0)
 
 
-def test_nodes_that_go_and_come_without_a_word_are_noticed(
+def test_a_server_of_another_model_is_a_machine_through_its_map_and_nodes_that_come_and_go_without_a_word_are_noticed(
     small: Any, eventually: Callable[..., Awaitable[Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lookout, "LOOK_S", 0.1)
-    small.start()
-    path = written(tmp_path, MAP.format(lost="M1.Spindle/Temperature"))
-    link = Link(LinkSettings(small.url, "test", tmp_path, insecure=True, publishing_interval=0.05), bind=binding(path))
-
-    async def scenario() -> None:
-        running = asyncio.create_task(link.run())
-        try:
-            await eventually(lambda: "MILL-7" in link.machines and len(link.latest("MILL-7")) == 4)
-            small.tell("remove M1 Spindle/Temperature")
-            await eventually(lambda: link.latest("MILL-7")["Coolant/Flow"].status == BAD_NODE_ID_UNKNOWN)
-            await eventually(lambda: [str(one) for one in link.remarks] == ["MILL-7: the server has no node for Coolant/Flow"])
-            assert link.latest("MILL-7")["Spindle/ActSpeed"].is_good
-            small.tell("return M1 Spindle/Temperature")
-            await eventually(lambda: link.latest("MILL-7")["Coolant/Flow"].value == 44.0)
-            assert link.reconnects == 2, "bound anew, without a loss of the session"
-        finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
-
-    asyncio.run(scenario())
-
-
-def test_a_server_of_another_model_is_a_machine_through_its_map_and_what_it_does_not_have_is_told(
-    small: Any, eventually: Callable[..., Awaitable[Any]], tmp_path: Path
-) -> None:
     small.start("--shift", "2")
     path = written(tmp_path, MAP.format(lost="M1.Gone"))
     given = LinkSettings(small.url, "test", tmp_path, insecure=True, publishing_interval=0.05)
@@ -152,6 +127,16 @@ def test_a_server_of_another_model_is_a_machine_through_its_map_and_what_it_does
             shown = {name: reading.value for name, reading in link.latest("MILL-7").items()}
             assert shown == {"Spindle/ActSpeed": 501.0, "Tool/Number": 3, "Machine/State": 3}
             await eventually(lambda: f"{path}: the server has no namespace urn:other; it has " in lost.reason)
+            await eventually(lambda: [str(one) for one in link.remarks] == ["MILL-7: the server has no node for Coolant/Flow"])
+            small.tell("make M1 Gone")
+            await eventually(
+                lambda: "Coolant/Flow" in link.latest("MILL-7") and link.latest("MILL-7")["Coolant/Flow"].value == 44.0
+            )
+            small.tell("remove M1 Gone")
+            await eventually(lambda: link.latest("MILL-7")["Coolant/Flow"].status == BAD_NODE_ID_UNKNOWN)
+            await eventually(lambda: link.reconnects == 2)  # bound anew twice, without a loss of the session
+            await eventually(lambda: link.latest("MILL-7")["Spindle/ActSpeed"].is_good)
+            assert link.state == "connected"
         finally:
             for task in tasks:
                 task.cancel()

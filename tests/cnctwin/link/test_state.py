@@ -257,6 +257,15 @@ def test_a_subscription_that_lives_on_without_its_node_is_found_by_asking(value:
     assert state.is_silent(item("Coolant/Flow", 10**18), 10) is False, "what was never heard is no news"
 
 
+def test_a_server_that_looks_seldom_is_not_silent_and_no_signal_is_doubted_again_and_again() -> None:
+    state = ready()
+    state.sampling_ns = {"Spindle/ActSpeed": 60 * 10**9}
+    assert [state.is_silent(item("Spindle/ActSpeed", second * 10**9, 7.0), 10 * 10**9) for second in (100, 189)] == [False, False]
+    late = [190, 200, 3000, 3789, 3790, 3800]
+    said = [state.is_silent(item("Spindle/ActSpeed", second * 10**9, 7.0), 10 * 10**9) for second in late]
+    assert said == [False, True, False, False, False, True]
+
+
 def test_a_clock_of_source_times_that_jumps_is_told_once_and_until_it_is_right_again() -> None:
     state = ready()
     lookout = Lookout(None, None, {}, {"M": state}, lambda: None)  # type: ignore[arg-type]
