@@ -12,6 +12,7 @@ from typing import Any
 from asyncua import ua
 
 from opcua_server.sources.source import SourceEvent
+from tests.harness import wait_for
 from tests.opcua_server.bench import Bench, machine, running
 from tests.opcua_server.engine.conformance.past import value_id
 
@@ -103,6 +104,8 @@ def test_history_survives_a_restart_and_shows_when_the_server_did_not_run(tmp_pa
         until_told(bench, "door closed")
         every_node_of_a_signal_has_its_history(bench)
     with running(tmp_path) as bench:
+        # Where it did not run is said once the server is ready.
+        wait_for(lambda: any(value is None for _, value in positions(bench, len(before) + 1)), "a gap")
         after = positions(bench, len(before) + 3)
         assert after[: len(before)] == before
         gap = [place for place, (_, value) in enumerate(after) if value is None]
