@@ -95,7 +95,7 @@ async def _wish(socket: WebSocket) -> Wish | None:
         return Wish.model_validate(orjson.loads(message.get("text") or message.get("bytes") or b""))
     except (orjson.JSONDecodeError, ValidationError) as error:
         problems = error.errors(include_url=False, include_input=False) if isinstance(error, ValidationError) else []
-        detail = "; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in problems) or "not valid JSON"
+        detail = "; ".join(f"{'.'.join(map(str, p['loc'])) or 'the message'}: {p['msg']}" for p in problems) or "not valid JSON"
         await socket.send_text(orjson.dumps({"type": "error", "detail": detail}).decode())
         return None
 

@@ -11,7 +11,7 @@ from gate import Gate, opened
 from playwright.sync_api import Browser, expect
 from watched import Watched, show
 
-from cnctwin.link import LinkAlarm
+from cnctwin.link import LinkAlarm, Remark
 from cnctwin.reading import BAD_SENSOR_FAILURE, BAD_WAITING_FOR_INITIAL_DATA, Reading
 
 PROBE = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
@@ -75,8 +75,12 @@ def test_the_page_comes_back_by_itself_with_what_it_missed(watched: Watched, gat
     expect(page.locator("#link")).to_have_text("live")
 
 
-def test_one_bad_signal_is_hatched_with_its_reason_and_listed(watched: Watched, gate: Gate) -> None:
+def test_one_bad_signal_is_hatched_with_its_reason_and_listed_after_what_is_the_matter_with_the_server(
+    watched: Watched, gate: Gate
+) -> None:
+    gate.link.remarks = (Remark("", "the server's clock is 7200 s ahead of ours"), Remark("CNC-009", "another's"))
     page = show(watched, gate)
+    expect(page.locator("#link")).to_have_text("live, see why")
     gate.play({"Coolant/Flow": bad("Coolant/Flow", BAD_SENSOR_FAILURE)})
     flow = page.locator("[data-signal='Coolant/Flow']")
     expect(flow).to_have_attribute("data-q", "bad")
@@ -84,7 +88,7 @@ def test_one_bad_signal_is_hatched_with_its_reason_and_listed(watched: Watched, 
     assert "sensor failure" in (flow.get_attribute("title") or "")
     expect(page.locator("#link")).to_have_text("live, 1 not good")
     page.click("#trust summary")
-    expect(page.locator("#trust-list li")).to_have_text("Coolant/Flow bad: sensor failure")
+    expect(page.locator("#trust-list li")).to_have_text([gate.link.remarks[0].text, "Coolant/Flow bad: sensor failure"])
 
 
 def test_a_detector_that_still_learns_says_so_and_shows_no_number(watched: Watched, gate: Gate) -> None:
