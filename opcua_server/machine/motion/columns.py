@@ -57,11 +57,12 @@ class Columns:
         """Memory of what the axes are told, of what they do, and of what is summed up over it."""
 
     def first(self, axes: int) -> Columns:
-        """Of the first so many axes."""
+        """Of the first so many axes, in the same memory."""
         if axes == self.axes:
             return self
         if axes not in self._fewer:
-            self._fewer[axes] = Columns(self._parameters[:axes])
+            fewer = self._fewer[axes] = Columns(self._parameters[:axes])
+            fewer.told, fewer.room, fewer.summed = self.told, self.room, self.summed
         return self._fewer[axes]
 
 
