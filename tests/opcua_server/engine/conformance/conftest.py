@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.opcua_server.engine.conformance.foreign import NodeOpcua, node_opcua
 from tests.opcua_server.engine.conformance.plant import VALUES, Plant, planted
 
 
@@ -13,6 +15,13 @@ from tests.opcua_server.engine.conformance.plant import VALUES, Plant, planted
 def plant() -> Iterator[Plant]:
     with planted() as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def node(plant: Plant, modules: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeOpcua]:
+    """node-opcua's client, connected to it."""
+    with node_opcua(plant.url, modules, tmp_path_factory.mktemp("node-opcua")) as started:
+        yield started
 
 
 @pytest.fixture(autouse=True)
