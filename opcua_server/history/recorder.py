@@ -31,7 +31,7 @@ REFRESH: Final = 600 * TICKS_PER_S
 
 
 class ColumnTap:
-    """Rows of a column of the engine. ``seen``: source time of the last tick."""
+    """Rows of a column of the engine. ``first`` and ``seen``: source times of the first tick and of the last one, 0 before."""
 
     def __init__(self, archive: Archive, column: Column, rows: Sequence[tuple[int, Tag]]) -> None:
         ordered = sorted(rows, key=lambda pair: pair[1].number)
@@ -43,7 +43,7 @@ class ColumnTap:
         self._values = column.values[self._rows].copy()
         self._statuses = column.statuses[self._rows].copy()
         self._kept = np.zeros(len(ordered), np.int64)
-        self.seen = 0
+        self.first = self.seen = 0
         self._seen_server = 0
         column.taps.append(self._ticked)
 
@@ -51,6 +51,8 @@ class ColumnTap:
         self._column.taps.remove(self._ticked)
 
     def _ticked(self, changed: NDArray[np.bool_], source: int, server: int) -> None:
+        if not self.first:
+            self.first = source
         here = changed[self._rows]
         if self.seen and source > self.seen:
             stale = source - self._kept >= REFRESH
@@ -85,6 +87,11 @@ class Recorder:
         """Source time of the last tick: so long what did not change has held."""
         return max((tap.seen for tap in self._taps), default=0)
 
+    @property
+    def _first(self) -> int:
+        """Everything of this run is at or behind it: the first tick may stand for a moment before the recorder was made."""
+        return min([self._began, *(tap.first for tap in self._taps if tap.first)])
+
     def follow_column(self, column: Column, rows: Sequence[tuple[int, Tag]]) -> None:
         self._taps.append(ColumnTap(self._archive, column, rows))
 
@@ -118,7 +125,7 @@ class Recorder:
         """Say in each tag's history where the last run of the server ended. May take a while, with many tags."""
         try:
             with self._archive.view() as view:
-                last = {tag.number: _last(view, tag, self._began) for tag in self._archive.tags.values()}
+                last = {tag.number: self._last(view, tag) for tag in self._archive.tags.values()}
         except StoreError as error:
             log.warning("history %s: what an earlier run left cannot be read: %s", self._archive.database.name, error)
             return
@@ -133,8 +140,13 @@ class Recorder:
                 self._archive.add_one(tag, seen, now, value, status)
             self._archive.add_one(tag, seen + TICKS_PER_MS, now, "" if tag.kind == "String" else 0, BAD_NO_DATA)
 
+    def _last(self, view: View, tag: Tag) -> tuple[int, Any, int] | None:
+        """Time, value and status of a tag's latest sample of an earlier run. Ticks go on while it is read."""
+        sample = _before(view, tag, self._first)
+        return sample if sample is None or sample[0] < self._first else _before(view, tag, self._first)
 
-def _last(view: View, tag: Tag, before: int) -> tuple[int, Any, int] | None:
+
+def _before(view: View, tag: Tag, before: int) -> tuple[int, Any, int] | None:
     """Time, value and status of a tag's latest sample before a time."""
     found = view.read(tag, LOWEST, before - 1, 1, True)
     return (int(found.times[0]), found.values[0], int(found.statuses[0])) if len(found) else None

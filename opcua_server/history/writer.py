@@ -97,7 +97,6 @@ class Writer(threading.Thread):
 
     def run(self) -> None:
         if self._first is not None:
-            self._wake.wait(FLUSH_S)  # the server gets ready first: a thread that works would hold up each of its steps
             self._first()
             self._archive.close_reader()
         cut_at = tidied_at = time.monotonic()

@@ -68,6 +68,21 @@ def test_changes_are_kept_and_how_long_the_value_before_had_held(tmp_path: Path)
     run.end()
 
 
+def test_a_first_tick_that_stands_for_a_moment_before_the_start_is_no_earlier_run(tmp_path: Path) -> None:
+    earlier = Run(tmp_path, NOW - 60 * TICKS_PER_S)
+    earlier.tick(NOW - 60 * TICKS_PER_S, 1, 1)
+    earlier.tick(NOW - 50 * TICKS_PER_S, 2, 1)
+    earlier.end()
+    run = Run(tmp_path)
+    before = shown(run.read(run.a))
+    assert before == [(-60, 1), (-50, 2), (-49.999, None)]
+    run.tick(NOW - TICKS_PER_S // 20, 5, 5)
+    run.tick(NOW + TICKS_PER_S // 20, 6, 6)
+    run.recorder.note_gap()  # as late as it may come: ticks go on while it is looked up
+    assert shown(run.read(run.a)) == [*before, (-0.05, 5), (0.05, 6)]
+    run.end()
+
+
 def test_a_bad_status_is_a_change(tmp_path: Path) -> None:
     run = Run(tmp_path)
     run.tick(NOW, 1, 1)
