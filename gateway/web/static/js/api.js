@@ -78,8 +78,18 @@ export async function history(id, name, seconds) {
   return (body?.points ?? []).map(([time, value]) => [Date.parse(time) / 1000, value]);
 }
 
-/** Give a command and wait for what becomes of it: resolves when it is done, else throws Refused with the reason. */
-export const command = (id, method, values = {}) => settled(post(`${machinePath(id)}/commands/${encodeURIComponent(method)}`, { arguments: values }));
+const taken = new Map(); // machine and method -> when the last of them was taken
+
+/** Give a command and wait for what becomes of it: resolves when it is done, else throws Refused with the reason. Values of one
+ * method go one after the other, as two requests may overtake each other; what has none, such as an emergency stop, waits for nothing. */
+export function command(id, method, values = {}) {
+  const path = `${machinePath(id)}/commands/${encodeURIComponent(method)}`;
+  const send = () => post(path, { arguments: values });
+  if (!Object.keys(values).length) return settled(send());
+  const given = (taken.get(path) ?? Promise.resolve()).then(send);
+  taken.set(path, given.catch(() => undefined));
+  return settled(given);
+}
 
 /** "acknowledge" or "confirm" what was seen of an alarm; as `command`. */
 export const handle = (id, condition, act) => settled(post(`${machinePath(id)}/conditions/${condition.id}/${act}`, { event: condition.event }));
