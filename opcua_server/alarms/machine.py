@@ -145,9 +145,9 @@ class MachineAlarms:
         """One tick: judge the limits, let time pass, tell what came of it."""
         for row, watch, held in self._limits:
             self._judge(row, watch, held, columns, now_ns)
-        self._explain(now_ns)  # first: what follows from something else is told as suppressed from the beginning
+        self._explain(now_ns, releases=False)  # first: what follows from something else is told as suppressed from the beginning
         self._watch_health(columns, now_ns)
-        self._explain(now_ns)
+        self._explain(now_ns)  # last: what ends with its cause is over before it is suppressed no longer
         if self._dialog.level is not None and int(columns.numbers[_NUMBER["Machine/State"]]) != MachineState.HELD:
             self._tell(self._stop, self._dialog.observe(None, self._dialog.present.severity, "Answered at the machine", now_ns))
         if self._unsure and columns.statuses[_STATUS["Machine/AlarmCount"]] == GOOD:
@@ -198,14 +198,16 @@ class MachineAlarms:
                 message = found.get(kind, f"{condition.present.message} (over)")
                 self._tell(held, condition.observe(level, ALARMS[kind][2], message, now_ns))
 
-    def _explain(self, now_ns: int) -> None:
-        """Suppress what a group explains, and only that."""
+    def _explain(self, now_ns: int, releases: bool = True) -> None:
+        """Suppress what a group explains, and only that. ``releases``: whether what nothing explains any more comes back now."""
         if not self._is_unexplained:
             return
-        self._is_unexplained = False
+        self._is_unexplained = not releases
         active = {code: CONTROL for code, held in self._codes.items() if held.condition.is_active}
         active |= {name: "" for name, held in self._fixed.items() if held.condition.is_active}
         found = explained(active) if active else {}
+        if not releases:
+            found = self._explained | found
         if found == self._explained:
             return
         for name in sorted({name for name, _ in found.items() ^ self._explained.items()}):

@@ -17,7 +17,6 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from nodesets.states import MachineState
 from opcua_server.machine.begun import Begun
 from opcua_server.machine.drawn import Drawn, auxiliary_w, flow_read_l_min, heats_w, spindles_shown_w
 from opcua_server.machine.energy import Metered, metered
@@ -32,7 +31,6 @@ from opcua_server.machine.thermal import COLUMN, NODES, REFERENCE_C, SCREWS
 Floats = npt.NDArray[np.float64]
 
 _AXES: Final = 3
-_OFF: Final = MachineState.OFF
 _SCREW_HEAT: Final = np.array(SCREW_HEAT)[:, None, None]
 
 
@@ -86,14 +84,13 @@ def end_all(machines: Sequence[Machine], begun: Sequence[Begun], watts: Floats, 
     shape, failed, kept = (-1, count, blocks), {}, [_KEPT] * count
     for at, machine in enumerate(machines):
         try:
-            off = machine.controller.state is _OFF
-            kept[at] = (off, machine.power_error, *machine.meter.sums(), *machine.heat_w)
+            kept[at] = (machine.powered_from_mm_s, machine.power_error, *machine.meter.sums(), *machine.heat_w)
         except Exception as error:
             failed[at] = error
     before = _columns(kept).T
     servo = watts.reshape(count, _AXES, blocks)
     servo_w = servo[:, 0] + servo[:, 1] + servo[:, 2]
-    servo_w[before[0] > 0.0] = 0.0  # the brake holds Z then, and no motor
+    servo_w[ways_mm_s.reshape(servo.shape).max(axis=1) < before[0][:, None]] = 0.0
     drawn = Drawn(*_columns([one.drawn for one in begun]).T.reshape(shape))
     noise = _columns([one.noise for one in begun]).T.reshape(shape)
     shown_w, errors = spindles_shown_w(drawn.spindle_w, drawn.cut_w, noise[Index.SPINDLE_POWER], before[1])

@@ -67,7 +67,9 @@ OVERLOAD: Final = 1.3
 STALLED: Final = 0.7
 """Speed in cut, of the commanded one, at which it does so too."""
 PARKED: Final = (0.0, 0.0, 0.0)
-_RUNNING, _OFF = MachineState.RUNNING, MachineState.OFF
+STANDING_MM_S: Final = 0.02
+"""An axis that is not faster stands."""
+_RUNNING, _OFF, _EMERGENCY_STOP = MachineState.RUNNING, MachineState.OFF, MachineState.EMERGENCY_STOP
 """As names of this module: looking up a member of an enumeration costs more than most of what a block looks at."""
 
 Floats = npt.NDArray[np.float64]
@@ -229,7 +231,7 @@ class Machine:
         self.spindle_power_w, self.power_error = spindle_shown_w(
             drawn.spindle_w, drawn.cut_w, noise[Index.SPINDLE_POWER], self.power_error
         )
-        drives_w = sum(servo_w) if self.controller.state is not _OFF else 0.0  # the brake holds Z then, and no motor
+        drives_w = sum(servo_w) if max(way_mm_s) >= self.powered_from_mm_s else 0.0
         self.meter.step(BLOCK_S, self.spindle_power_w, drives_w, auxiliary_w(drawn, noise[Index.AUXILIARY_POWER]))
         add_heat(heat, drawn)
         rubbing: Sequence[float] = SCREW_HEAT
@@ -240,6 +242,15 @@ class Machine:
         if begun.block % THERMAL_BLOCKS == 0:
             self.end_second(begun)
         self.sensing.read(self, begun)
+
+    @property
+    def powered_from_mm_s(self) -> float:
+        """Way of the fastest axis in a block, as of ``end``, from which on the drives have power. Their contactors are open when
+        the machine is switched off, and at a stand after an emergency stop: the brake holds Z then, and no motor."""
+        state = self.controller.state
+        if state is _OFF:
+            return math.inf
+        return STANDING_MM_S * SAMPLES if state is _EMERGENCY_STOP else 0.0
 
     def end_second(self, begun: Begun) -> None:
         """The second is over that the block is the last of: the mains show it, and temperatures move on."""

@@ -26,7 +26,7 @@ from nodesets.states import MachineState
 from opcua_server.machine.begun import Begun
 from opcua_server.machine.energy import BY_STATE, ENERGY_STATES
 from opcua_server.machine.faults import FAULTS
-from opcua_server.machine.machine import BLOCK_S, SAMPLES, Machine
+from opcua_server.machine.machine import BLOCK_S, SAMPLES, STANDING_MM_S, Machine
 from opcua_server.machine.motion.axes import COMMAND, LAG, MOTOR, POSITION, TORQUE, VELOCITY
 from opcua_server.machine.moves import Move
 from opcua_server.machine.readings import SIGNALS, SWING, Floats
@@ -43,7 +43,6 @@ from opcua_server.machine.standing import (
 )
 from opcua_server.machine.standing import MACHINE as OF_MACHINE
 
-STANDING_MM_S: Final = 0.02
 CURRENT_RIPPLE_NM: Final = 0.3
 CURRENT_LIMIT_NM: Final = 40.0
 _EMERGENCY_STOP, _OFF, _RUNNING = MachineState.EMERGENCY_STOP, MachineState.OFF, MachineState.RUNNING
@@ -197,7 +196,7 @@ _STATE_AT: Final = np.array([_PLACE[name] for name in state_rows(MachineState.ID
 _READ_AT: Final = np.array([_PLACE[name] for name in SIGNALS])
 _MOVING_AT: Final = np.array([[_PLACE[f"Axes/{axis}/{name}"] for axis in AXES] for name in MOVING])
 _DRIVES_AT: Final = [_PLACE[f"Axes/{axis}/{name}"] for axis in AXES for name in ("ActLoad", "ActPower", "ActTorque")]
-"""What drives say that are without power when the machine is switched off."""
+"""What drives say that are without power when the machine is switched off, or stands after an emergency stop."""
 _KNOWN_AT: Final = np.array([_PLACE[one.signal] for one in _KNOWN])
 _PER: Final = np.array([one.per for one in _KNOWN])[:, None]
 _MOST: Final = np.array([one.high for one in _KNOWN])[:, None]
@@ -248,11 +247,13 @@ def table(stood: Floats, passed: Floats, block: Any, ended: Floats, read: Floats
     np.minimum(np.maximum(swing, -CURRENT_LIMIT_NM), CURRENT_LIMIT_NM, out=moving[TORQUE])
     status = moving[-1]
     status[:] = np.abs(velocity) > STANDING_MM_S
-    stopped = (state == _EMERGENCY_STOP).nonzero()[0]
-    if stopped.size:
+    without_power = state == _OFF
+    stopped = state == _EMERGENCY_STOP
+    if stopped.any():
+        without_power |= stopped & ~status.any(axis=0)
         status[:, stopped] = 2.0
     out[_MOVING_AT] = moving
-    off = (state == _OFF).nonzero()[0]
+    off = without_power.nonzero()[0]
     if off.size:
         out[np.ix_(_DRIVES_AT, off)] = 0.0
     return out.T.copy()

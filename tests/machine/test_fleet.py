@@ -73,7 +73,8 @@ def test_what_machines_in_step_show_at_the_end_of_some_blocks_is_what_each_shows
 
 
 def test_whatever_happens_within_a_second_in_step_shows_as_it_does_alone() -> None:
-    """Parts, tools and the spindle's speed change, programs end and begin, a tool breaks, the air fails, a block makes no sense."""
+    """Parts, tools and the spindle's speed change, programs end and begin, a tool breaks, the air fails, a block makes no sense,
+    and somebody presses emergency stop while the axes move."""
     made: list[list[Machine]] = [[], []]
     for those in made:
         for number in range(1, 5):
@@ -85,13 +86,16 @@ def test_whatever_happens_within_a_second_in_step_shows_as_it_does_alone() -> No
         those[2].faults.inject("air_pressure", 1.0, 0.0, 0.0)
     together, alone = made
     group, states = Group(together), set()
-    for _ in range(35):
+    for second in range(35):
+        if second == 30:
+            for one in (together[0], alone[0]):
+                one.controller.call("EmergencyStop", [])
         for rows in group.run(10):
             for one, row in zip(alone, rows, strict=True):
                 one.step()
                 states.add(one.controller.state)
                 assert row.tobytes() == numbers(View(one)).tobytes()
-    assert states == {MachineState.RUNNING, MachineState.LOADING, MachineState.ALARM}
+    assert states == {MachineState.RUNNING, MachineState.LOADING, MachineState.ALARM, MachineState.EMERGENCY_STOP}
     assert alone[0].controller.parts > 0
     assert [one.save() for one in together] == [one.save() for one in alone]
 

@@ -179,6 +179,10 @@ def test_energy_states_follow_iso_14955_and_each_takes_more_than_the_one_before_
     by_state = dict(zip(states, (row[SIGNAL["Power/Auxiliary"]] for row in seen), strict=True))
     assert by_state[1] < by_state[2] < by_state[3]
     assert 0.4 < by_state[1] < 0.8
+    drives = ["Power/Servo", *(f"Axes/{axis}/{name}" for axis in "XYZ" for name in ("ActLoad", "ActPower", "ActTorque"))]
+    working, stopped = (row[[SIGNAL[name] for name in drives]] for row in seen[1:])
+    assert np.all(working != 0.0)
+    assert np.all(stopped == 0.0), "the contactors of the drives have fallen: the brake holds Z"
     assert machine.machine.controller.state is MachineState.EMERGENCY_STOP
 
 

@@ -86,3 +86,10 @@ def test_an_end_in_words_of_its_own_ends_the_alarm_and_what_comes_later_stands(w
     told(3, "EX1", "Door is open", False)
     expect(page.locator("#alarm-count")).to_have_text("1 active")
     expect(page.locator("#banner")).to_have_text("DeviceFailure  Emergency stop")
+    told(4, "DeviceFailure", "Emergency stop", False)
+    told(5, "EX2", "No air", True)
+    told(5, "EX2", "No air", False)  # within one tick
+    told(6, "EX3", "No oil", True)
+    expect(page.locator("#banner")).to_have_text("EX3  No oil")
+    page.reload()
+    expect(page.locator("#banner")).to_have_text("EX3  No oil")

@@ -78,6 +78,9 @@ def test_one_cause_is_one_alarm_on_the_screen_and_what_follows_says_from_what(be
         bench.tick(Coolant_IsOn=1.0, Coolant_Flow=30.0)  # a flow is judged while the pump runs
         bench.columns.numbers[:] = at_rest
         bench.event("alarm_cleared", code, "as the control says it")
+        bench.tick()
+        over = await operator.wait(ConditionName="DeviceFailure")
+        assert over["ActiveState/Id"] is False, "what followed ends with its cause, and is no alarm of its own for a moment"
         await clean(bench, operator)
         assert await operator.method("Reset", bench.condition("SpindleVibration")) in ("Good", "BadInvalidState")
 

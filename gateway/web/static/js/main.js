@@ -99,7 +99,8 @@ async function refresh() {
 }
 
 async function fetchAlarms(id) {
-  for (const alarm of await api.alarms(id).catch(() => [])) model.machines.get(id)?.addAlarm(alarm);
+  const told = await api.alarms(id).catch(() => []);
+  for (const alarm of told.reverse()) model.machines.get(id)?.addAlarm(alarm);
   fetchConditions(id);
 }
 

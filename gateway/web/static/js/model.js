@@ -85,10 +85,11 @@ export class Machine {
     else this.conditions.delete(condition.id);
   }
 
+  /** What is heard later comes before what has the same time: an alarm may begin and end within one tick. */
   addAlarm(alarm) {
     const known = this.alarms.some((a) => a.time === alarm.time && a.code === alarm.code && a.active === alarm.active);
     if (known) return false;
-    this.alarms.push(alarm);
+    this.alarms.unshift(alarm);
     this.alarms.sort((a, b) => (a.time < b.time ? 1 : a.time > b.time ? -1 : 0));
     this.alarms.length = Math.min(this.alarms.length, PAST);
     return true;
