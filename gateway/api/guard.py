@@ -1,6 +1,7 @@
 """The outermost layer of the HTTP side: who may pass, how often, with how much.
 
-    request -> who is it (401) -> how often (429) -> own Origin (403) -> body: size, time, JSON (413, 408, 422) -> app
+    request -> said once (400) -> who is it (401) -> how often (429) -> own Origin (403) -> body: size, time, JSON (413, 408, 422)
+            -> app
 
 It stands before the routes so that a request that is refused costs nothing further, and a new route is guarded without a line.
 """
@@ -16,7 +17,7 @@ from typing import Any, Final
 
 import orjson
 
-from gateway.api.access import Access, Doorkeeper, WrongKey, own_origin
+from gateway.api.access import Access, Doorkeeper, WrongKey, only_session, own_origin
 from gateway.api.limits import Buckets
 from gateway.api.replies import NEW_API, refusal
 from gateway.metrics import Metrics
@@ -41,6 +42,9 @@ WRONG_KEYS_PER_MIN: Final = 600.0
 OPEN: Final = frozenset({"/health", "/ready", "/openapi.json", NEW_API + "/login", NEW_API + "/logout", NEW_API + "/session"})
 SEED: Final = ("/machines", "/predictions", "/anomalies", "/detect", "/predict", "/alerts", "/aggregate", "/ws")
 """Paths of the first surface: a key is needed even on loopback."""
+
+ONCE: Final = (b"host", b"origin", b"x-api-key", b"content-type")
+"""Headers that a request has once or not at all."""
 
 HEADERS: Final = tuple(
     (name.encode(), value.encode())
@@ -77,7 +81,11 @@ class Guard:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         client = (scope.get("client") or ("", 0))[0]
         path: str = scope["path"]
-        answer = self._judge(scope, path, headers, client)
+        answer = _said_twice(scope, path) or self._judge(scope, path, headers, client)
+        if "cookie" in headers:
+            others = [(name, value) for name, value in scope["headers"] if name != b"cookie"]
+            ours = only_session(headers["cookie"])
+            scope = {**scope, "headers": others if ours is None else [*others, (b"cookie", ours.encode("ascii"))]}
         if scope["type"] == "websocket":
             if answer is None:
                 await self._hold(client, scope, receive, send)
@@ -152,6 +160,13 @@ class Guard:
             await send(message)
 
         return sender
+
+
+def _said_twice(scope: Scope, path: str) -> App | None:
+    """The refusal of a request that says twice what it may say once: what stands before us could have judged the other one."""
+    count = Counter(name for name, _value in scope["headers"])
+    twice = next((name.decode() for name in ONCE if count[name] > 1), None)
+    return None if twice is None else refusal(path, 400, f"more than one header {twice}", {"Connection": "close"})
 
 
 def _limit(scope: Scope, path: str) -> int:

@@ -7,6 +7,7 @@ import errno
 import os
 import shutil
 import socket
+import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -34,6 +35,15 @@ def ports(settings: Settings) -> dict[str, int]:
         first, _, last = settings.compat_ports.partition("-")
         wanted.update({f"compatibility {port}": port for port in range(int(first), int(last) + 1)})
     return wanted
+
+
+OTHERS: Final = stat.S_IWGRP | stat.S_IRWXO
+
+
+def keep_others_out() -> None:
+    """What this process makes from now on its group may read at most, and others not at all, whatever the shell's mask is: a data
+    folder may have been there before us, open to others, and who could write below ``pki`` would say who is trusted."""
+    os.umask(os.umask(OTHERS) | OTHERS)
 
 
 def check(settings: Settings) -> None:

@@ -116,6 +116,8 @@ def run(name: str, settings: Settings) -> int:
     logging.getLogger("asyncua.client").setLevel(logging.CRITICAL)  # each refusal of a server; the link says once what it means
     fd = os.environ.pop(STATUS_FD, None)
     status = Status(name, _fd=int(fd) if fd else None)
+    _open_files()
+    preflight.keep_others_out()
     try:
         preflight.folder(settings.data)
         return _loop(_loaded(name), settings, status, supervised=fd is not None)
@@ -125,6 +127,23 @@ def run(name: str, settings: Settings) -> int:
             raise
         print(f"{name}: {error}", file=sys.stderr)
         return error.exit_code
+
+
+OPEN_FILES: Final = 65_536
+"""Files and sockets a program may have open, where the system lets it: a shell's usual 1,024 are fewer connections than the gateway
+takes, and whoever opened them all would keep its stores from their files too."""
+
+
+def _open_files() -> None:
+    try:
+        import resource
+    except ImportError:
+        return
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if most == resource.RLIM_INFINITY else min(OPEN_FILES, most)
+    if now != resource.RLIM_INFINITY and now < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _loaded(name: str) -> Serve:

@@ -33,6 +33,7 @@ PATIENCE_S = 15.0
 def run(settings: Settings) -> None:
     """Start everything and keep it running. Returns after Ctrl-C or SIGTERM; raises CnctwinError when it cannot run."""
     console = Console(highlight=False, markup=False)  # brackets are those of addresses
+    preflight.keep_others_out()
     preflight.check(settings)
     with preflight.claim(settings.data):
         first = Vault(settings.data).ensure()

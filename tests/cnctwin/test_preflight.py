@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import os
+import resource
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -82,3 +86,27 @@ def test_two_uses_of_one_port_are_refused(tmp_path: Path) -> None:
     base = port_base()
     with pytest.raises(StartError, match="given to HTTP and OPC UA; give one of them another with --"):
         preflight.check(load({"http_port": base, "opcua_port": base, "mqtt_port": base + 1, "data": tmp_path}))
+
+
+def test_what_a_program_makes_is_not_for_others_whatever_the_shell_says(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        preflight.keep_others_out()
+        (tmp_path / "trusted").mkdir()
+        (tmp_path / "store.sqlite").touch()
+    finally:
+        os.umask(before)
+    assert (tmp_path / "trusted").stat().st_mode & 0o777 == 0o750
+    assert (tmp_path / "store.sqlite").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_program_may_open_more_files_than_a_shell_gives_it() -> None:
+    told = "import resource; from cnctwin import program; program._open_files(); print(*resource.getrlimit(resource.RLIMIT_NOFILE))"
+    _now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    done = subprocess.run(
+        [sys.executable, "-c", told], check=True, capture_output=True, text=True, timeout=120,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (256, most)),
+    )  # fmt: skip
+    now, still = map(int, done.stdout.split())
+    assert still == most
+    assert now == (min(most, 65_536) if most != resource.RLIM_INFINITY else 65_536)

@@ -29,6 +29,8 @@ from nodesets import catalogue
 
 router = APIRouter()
 FIRST_MESSAGE_S: Final = 10.0
+BETWEEN_S: Final = 0.05
+"""Between two messages of a client: each brings a snapshot of all that it asks for."""
 Name = Annotated[str, Field(max_length=200)]
 
 
@@ -64,6 +66,7 @@ async def stream(socket: WebSocket, gateway: TheGateway) -> None:
                 if unknown := _unknown(gateway, wish):
                     await socket.send_text(orjson.dumps({"type": "unknown", **unknown}).decode())
                 sending = asyncio.create_task(_send(socket, gateway, wish), name="stream-client")
+            await asyncio.sleep(BETWEEN_S)
             wish = await _wish(socket)
     except TimeoutError:
         await socket.close(1008, "no subscription within 10 s")
