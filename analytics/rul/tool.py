@@ -10,6 +10,9 @@ The rate is a gamma estimate: before a tool has worn, that of Taylor's law (`cnc
 the same tool number has come to its end, the life of those edges. Within a life the newer half counts twice, because wear speeds up
 towards the end (third phase of the wear curve) and a fault changes the rate. Between two measurements wear goes on at this rate.
 
+When it will be: at the share of time that this very tool was in cut of late, in means that fade within an hour, which is about
+what the included programs take in turn. Not known before two minutes were watched, and the tool has cut in what was watched.
+
 Interval: lives scatter lognormally (CV .2 to .35 for a known process, handbook); with nothing seen the spread is that of an unknown
 process, and every measured per cent narrows it. 90 % = 1.645 sigma.
 """
@@ -31,7 +34,11 @@ MAX_POINTS: Final = 64
 MAX_LIVES: Final = 20
 ENDED_FROM: Final = 50.0
 """Wear of a replaced edge from which its rate is worth keeping as a life."""
-USE_TAU_NS: Final = 1800e9
+USE_TAU_MIN: Final = 60.0
+WATCHED_MIN: Final = 2.0
+"""Minutes that have to be watched before a share of them says anything."""
+LEAST_SHARE: Final = 1e-4
+"""Of the time in cut: with less a tool is not in use."""
 
 
 class Edge:
@@ -73,8 +80,9 @@ class ToolModel:
         self._speed: dict[int, float] = {}
         self._now: tuple[int, int, float, float] | None = None
         """time ns, tool, time in cut min, wear %."""
-        self._used: float | None = None
-        """Minutes in cut per minute, of the data's own clock (a simulation may run faster), over the last half hour."""
+        self._in_cut: dict[int, float] = {}
+        self._watched = 0.0
+        """Minutes in cut by tool, and minutes watched, by the data's own clock (a simulation may run faster); both fade."""
 
     def update(self, time_ns: int, numbers: Mapping[str, float], *, fresh: bool) -> None:
         tool, minutes, wear = numbers.get("Tool/Number"), numbers.get("Tool/CuttingTime"), numbers.get("Tool/WearPercent")
@@ -95,10 +103,12 @@ class ToolModel:
             before_ns, before_tool, before_minutes, _ = self._now
             took_ns = time_ns - before_ns
             if took_ns > 0:
-                cut = max(minutes - before_minutes, 0.0) if before_tool == number else 0.0
-                share = cut / (took_ns / 60e9)
-                weight = 1.0 - math.exp(-took_ns / USE_TAU_NS)
-                self._used = share if self._used is None else self._used + weight * (share - self._used)
+                took = took_ns / 60e9
+                kept = math.exp(-took / USE_TAU_MIN)
+                self._watched = self._watched * kept + took
+                self._in_cut = {tool: minutes * kept for tool, minutes in self._in_cut.items()}
+                if before_tool == number:
+                    self._in_cut[number] = self._in_cut.get(number, 0.0) + max(minutes - before_minutes, 0.0)
         self._now = (time_ns, number, minutes, wear)
 
     def _ended(self, number: int, edge: Edge) -> None:
@@ -117,10 +127,10 @@ class ToolModel:
         low = min(remaining * math.exp(-Q90 * sigma), MAX_MINUTES)
         high = min(remaining * math.exp(Q90 * sigma), MAX_MINUTES)
         change: Value | None = None
-        share = self._used
+        share = self._share(number)
         if remaining <= 0.0:
             change = utc(time_ns)
-        elif share is not None and share > 1e-4:
+        elif share is not None:
             change = utc(time_ns + int(min(remaining / share, 10 * 525_600.0) * 60e9))
         confidence = 1.0 - sigma / (2.0 * UNKNOWN_SIGMA)
         return Estimate(
@@ -135,9 +145,16 @@ class ToolModel:
                 "tool_confidence": confidence,
                 "tool_number": number,
                 # The planner's hours are those of the data's clock; a share above 1 is a simulation that runs faster.
-                "cutting_share": share if share is not None and share > 1e-4 else None,
+                "cutting_share": share,
             },
         )
+
+    def _share(self, number: int) -> float | None:
+        """Minutes in cut of a tool per minute of late; None where that is not known, or nothing worth a plan."""
+        if self._watched < WATCHED_MIN:
+            return None
+        share = self._in_cut.get(number, 0.0) / self._watched
+        return share if share > LEAST_SHARE else None
 
     def _remaining(self, number: int, minutes: float, wear: float) -> tuple[float, float]:
         edge, lives = self._edges[number], self._lives.get(number, [])
@@ -169,15 +186,18 @@ class ToolModel:
             "edges": {str(number): [list(point) for point in edge.points] for number, edge in self._edges.items()},
             "lives": {str(number): list(lives) for number, lives in self._lives.items()},
             "speed": {str(number): speed for number, speed in self._speed.items()},
-            "used": self._used,
+            "in_cut": {str(number): minutes for number, minutes in self._in_cut.items()},
+            "watched": self._watched,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         edges = {int(n): Edge([(float(t), float(w)) for t, w in points]) for n, points in state["edges"].items()}
         lives = {int(n): [float(life) for life in found] for n, found in state["lives"].items()}
         speed = {int(n): float(v) for n, v in state["speed"].items()}
-        used = None if state["used"] is None else float(state["used"])
-        self._edges, self._lives, self._speed, self._used = edges, lives, speed, used
+        # Not in a state of an earlier version, which knew one share for all tools.
+        in_cut = {int(n): float(minutes) for n, minutes in state.get("in_cut", {}).items()}
+        watched = float(state.get("watched", 0.0))
+        self._edges, self._lives, self._speed, self._in_cut, self._watched = edges, lives, speed, in_cut, watched
 
 
 SIGNALS: Final = ("Analytics/ToolRul", "Analytics/ToolRulLow", "Analytics/ToolRulHigh", "Analytics/NextToolChange")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
 from cnctwin.predictors import maintenance_schedule
@@ -125,6 +126,7 @@ def predictions(machine_id: str, time_ns: int, readings: Mapping[str, Reading]) 
     schedule = maintenance_schedule(
         time_ns,
         tool_minutes=minutes,
+        cutting_share=_cutting_share(time_ns, minutes, readings.get("Analytics/NextToolChange")),
         tool_confidence=confidence,
         tool_number=int(tool) if tool else None,
         health=health,
@@ -146,6 +148,14 @@ def good(readings: Mapping[str, Reading], signal: str) -> float | None:
     if reading is None or not reading.is_good or isinstance(reading.value, bool) or not isinstance(reading.value, int | float):
         return None
     return float(reading.value)
+
+
+def _cutting_share(time_ns: int, minutes: float | None, change: Reading | None) -> float:
+    """Minutes in cut per minute, by when the tool will be changed; 1 where nobody says that: too early rather than too late."""
+    if minutes is None or change is None or not change.is_good or not isinstance(change.value, datetime):
+        return 1.0
+    ahead = change.value.timestamp() / 60.0 - time_ns / 60e9
+    return minutes / ahead if ahead > 0.0 < minutes else 1.0
 
 
 def _confidence(minutes: float | None, low: float | None, high: float | None) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -351,6 +352,42 @@ def test_edges_that_ended_teach_what_the_next_one_will_last() -> None:
     found = model.estimate().results
     assert found["Analytics/ToolRul"] == pytest.approx(49.0, rel=0.1)
     assert found["Analytics/ToolRulHigh"] / found["Analytics/ToolRulLow"] < 4.0
+
+
+def test_a_tool_is_changed_by_how_much_of_the_time_it_is_in_cut_itself() -> None:
+    """Tool 3 cuts in one minute of four, tool 5 in the other three: what remains of 3 lasts four times as long by the clock."""
+    model, now, cut = ToolModel(), 0, {3: 0.0, 5: 0.0}
+
+    def seen(tool: int) -> dict[str, float]:
+        return {
+            "Tool/Number": float(tool), "Tool/InCut": 1.0, "Tool/CuttingSpeed": 180.0, "Tool/CuttingTime": cut[tool],
+            "Tool/WearPercent": 0.0,
+        }  # fmt: skip
+
+    def minutes(tool: int, count: int) -> None:
+        nonlocal now
+        for _ in range(count * 12):
+            now += 5_000_000_000
+            cut[tool] += 1.0 / 12.0
+            model.update(now, seen(tool), fresh=False)
+
+    minutes(5, 1)
+    assert model.estimate().results["Analytics/NextToolChange"] is None, "a minute says nothing of an hour"
+    minutes(5, 2)
+    for _ in range(12):
+        minutes(3, 1)
+        minutes(5, 3)
+    minutes(3, 1)
+    restored = ToolModel()
+    restored.restore(memory.unpack(memory.pack(model.state())))
+    for one in (model, restored):
+        one.update(now, seen(3), fresh=True)
+        found = one.estimate()
+        change = found.results["Analytics/NextToolChange"]
+        assert isinstance(change, datetime)
+        ahead = change.timestamp() / 60.0 - now / 60e9
+        assert ahead / found.results["Analytics/ToolRul"] == pytest.approx(4.0, rel=0.1)
+        assert found.plan["cutting_share"] == pytest.approx(0.25, rel=0.1)
 
 
 def test_faster_wear_shortens_the_life_that_is_promised() -> None:

@@ -7,7 +7,9 @@ import contextlib
 import ssl
 import threading
 import time
+import uuid
 from collections.abc import Callable, Coroutine, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +24,17 @@ from gateway.program import run
 
 T = TypeVar("T")
 SETTINGS_KEY = "key-of-old"
+
+
+def data_of(response: httpx.Response) -> Any:
+    """What an answer of the first surface brings, in its envelope."""
+    assert response.status_code == 200, response.text
+    body = response.json()
+    assert set(body) == {"status", "data", "metadata"}
+    assert body["status"] == "success"
+    uuid.UUID(body["metadata"]["request_id"])
+    assert datetime.fromisoformat(body["metadata"]["timestamp"]).tzinfo is not None
+    return body["data"]
 
 
 def until(condition: Callable[[], T], timeout_s: float = 60.0) -> T:

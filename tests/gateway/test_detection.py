@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 from fake_link import FakeLink
-from gate import Gate, opened, until
-from test_first_surface import data_of, document
+from gate import Gate, data_of, opened, until
+from test_first_surface import document
 
 from cnctwin.reading import iso
 from gateway.twin.detection import Detection

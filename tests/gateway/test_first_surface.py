@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from fake_link import FakeLink
-from gate import Gate, opened, until
+from gate import Gate, data_of, opened, until
 
 from cnctwin.link import MethodFailed
 from nodesets.states import MachineState
@@ -31,16 +30,6 @@ def document(machine_id: str = "M1", **spindle: float) -> dict:
         "power": {"total_kw": 10, "spindle_kw": 6, "servo_kw": 4},
         "status": {"mode": "AUTO", "program": "O1234", "block": "N0100", "cycle_time_s": 100},
     }
-
-
-def data_of(response) -> object:
-    assert response.status_code == 200, response.text
-    body = response.json()
-    assert set(body) == {"status", "data", "metadata"}
-    assert body["status"] == "success"
-    uuid.UUID(body["metadata"]["request_id"])
-    assert datetime.fromisoformat(body["metadata"]["timestamp"]).tzinfo is not None
-    return body["data"]
 
 
 def test_health_needs_no_key(gate: Gate) -> None:
@@ -373,43 +362,6 @@ def test_a_document_that_does_not_fit_is_422(gate: Gate, change: dict) -> None:
     assert gate.http.post("/detect", json={"telemetry": [{**document(), **change}]}).status_code == 422
 
 
-RUL = {"machine_id": "P1", "wear_percent": 85, "runtime_minutes": 120, "cutting_speed_m_min": 180}
-HEALTH = {"machine_id": "P1", "vibration_mm_s": 6.5, "temperature_c": 88, "trend_slope": 0.2}
-
-
-def test_predictions_have_their_fields_and_are_recorded(gate: Gate) -> None:
-    rul = data_of(gate.http.post("/predict/tool-rul", json=RUL))
-    assert {"minutes_remaining", "confidence"} <= set(rul)
-    assert rul["minutes_remaining"] >= 0
-    assert 0 <= rul["confidence"] <= 1
-    health = data_of(gate.http.post("/predict/spindle-health", json=HEALTH))
-    assert {"health_score", "days_to_maintenance"} <= set(health)
-    assert 0 <= health["health_score"] <= 100
-    schedule = data_of(gate.http.post("/predict/maintenance-schedule", json=RUL))
-    assert schedule["predictions"]
-    for entry in schedule["predictions"]:
-        assert set(entry) == {"component", "action", "urgency", "estimated_time", "confidence"}
-        assert entry["urgency"] in ("low", "medium", "high")
-    records = data_of(gate.http.get("/predictions/P1"))
-    assert [record["result_type"] for record in records] == ["tool_rul", "spindle_health", "maintenance_schedule"]
-    assert records[0]["payload"] == rul
-
-
-@pytest.mark.parametrize(
-    ("path", "body"),
-    [
-        ("tool-rul", {**RUL, "wear_percent": 101}),
-        ("tool-rul", {**RUL, "wear_percent": -1}),
-        ("tool-rul", {**RUL, "more": 1}),
-        ("tool-rul", {**RUL, "runtime_minutes": None}),
-        ("spindle-health", {**HEALTH, "vibration_mm_s": -1}),
-        ("maintenance-schedule", {"machine_id": "P1"}),
-    ],
-)
-def test_a_prediction_that_does_not_fit_is_422(gate: Gate, path: str, body: dict) -> None:
-    assert gate.http.post(f"/predict/{path}", json=body).status_code == 422
-
-
 def test_the_alerting_and_aggregation_services_have_their_own_paths(gate: Gate) -> None:
     alert = {"machine_id": "P1", "severity": "high", "source": "test", "message": "m", "metric": "x", "value": 1.5}
     assert set(data_of(gate.http.post("/alerts", json={**alert, "timestamp": "2026-02-04T10:00:00Z"}))) == {"status", "detail"}
@@ -430,20 +382,6 @@ def test_metrics_keep_their_old_names(gate: Gate) -> None:
     text = gate.http.get("/metrics").text
     for name in ("anomalies_detected_total", "messages_processed_total", "detection_latency_seconds_bucket"):
         assert f"\n{name}" in text
-
-
-def test_results_of_the_analytics_become_records(gate: Gate) -> None:
-    before = len(data_of(gate.http.get("/anomalies/CNC-001")))
-    gate.play({"Analytics/Anomalous": False, "Analytics/ZScore": 0.1})
-    gate.play(
-        {"Analytics/Anomalous": True, "Analytics/ZScore": 4.0, "Analytics/AnomalyScore": 4.0, "Analytics/Explanation": "+Flow"}
-    )
-    gate.play({"Analytics/AnomalyScore": 5.0})
-    until(lambda: len(data_of(gate.http.get("/anomalies/CNC-001"))) == before + 1)
-    newest = data_of(gate.http.get("/anomalies/CNC-001"))[-1]
-    assert (newest["detector"], newest["severity"], newest["reason"], newest["value"]) == ("zscore", "high", "+Flow", 4.0)
-    kinds = {record["result_type"] for record in data_of(gate.http.get("/predictions/CNC-001"))}
-    assert kinds == {"tool_rul", "spindle_health", "maintenance_schedule"}
 
 
 def test_the_bucket_of_a_key_runs_empty_and_says_when_to_come_back(tmp_path) -> None:

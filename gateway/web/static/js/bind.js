@@ -3,14 +3,14 @@
 //   <output data-signal="Axes/X/ActPos" data-digits="3"></output>     number (or text) and unit of the catalogue
 //   <div class="bar" data-bar="Axes/X/ActLoad" data-max="150"></div>   bar, with data-warn and data-alert from where it changes colour
 //
-// data-as names another form (duration, moment, words). data-scale multiplies; data-unit replaces the unit, "" leaves it out.
+// data-as names another form (duration, moment, words; cycle: a duration, of which 0 is none yet). data-scale multiplies; data-unit replaces the unit, "" leaves it out.
 // data-q on the element says how far the value can be trusted; the style sheet greys and hatches it.
 
 import { el, setData, setShare, setText } from "./dom.js";
 import { DASH, duration, fixed, moment } from "./format.js";
 import { quality, reason } from "./quality.js";
 
-const FORMS = { duration, moment, words: (value) => String(value).replaceAll("_", " ") };
+const FORMS = { duration, moment, cycle: (seconds) => (seconds > 0 ? duration(seconds) : DASH), words: (value) => String(value).replaceAll("_", " ") };
 
 export class Bindings {
   constructor(root, model) {
