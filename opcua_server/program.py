@@ -50,6 +50,7 @@ from opcua_server.files import room as files
 from opcua_server.files.transfer import TRANSFER_METHODS, Offer
 from opcua_server.history.historian import Historian, database_of, limits_of
 from opcua_server.history.nodes import show_aggregates
+from opcua_server.history.writer import Writer
 from opcua_server.run import memory, offered, serverinfo, serverstate
 from opcua_server.run.checkpoints import Checkpoints
 from opcua_server.run.machine import RunningMachine
@@ -173,6 +174,8 @@ class Plant:
         self._schedule = Schedule.before_publishing(settings.publication_period, clock.steady_s(), clock.wall_ns())
         self._told = (0.0, 0, 0)
         self._disk_problem = ""
+        self._writer: Writer | None = None
+        """Of the history, where one is kept."""
 
     @classmethod
     async def build(
@@ -221,6 +224,7 @@ class Plant:
             database_of(settings.data, settings.history_url), limits_of(settings.history_days, settings.history_size_mb)
         )
         made.follow(server, self._spaces)
+        self._writer = made.writer
         return made
 
     async def run(self) -> None:
@@ -314,6 +318,8 @@ class Plant:
             problems.append(f"state cannot be kept: {self._disk_problem}")
         if self.alarms.problem:
             problems.append(f"alarms cannot be kept: {self.alarms.problem}")
+        if self._writer is not None and self._writer.problem:
+            problems.append(f"history waits in memory: {self._writer.problem}")
         return problems
 
 

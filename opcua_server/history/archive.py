@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,8 +23,8 @@ from opcua_server.history import blocks, frames
 from opcua_server.history.edits import Change, Edit, Superseded, applied, superseded
 from opcua_server.history.entries import NOTHING, Entries, entries
 from opcua_server.history.frames import Frame
-from opcua_server.history.series import DTYPES, Series, joined
-from opcua_server.history.store import Connection, Database, Reading, StoredEvent, StoreError
+from opcua_server.history.series import BAD_NO_DATA, DTYPES, Series, joined
+from opcua_server.history.store import Connection, Database, Reading, StoreAway, StoredEvent, StoreError
 
 MOST_EDITS = 100_000
 """Changes that people made, in 20 MB of memory; further ones are refused until old history goes."""
@@ -31,6 +32,10 @@ LARGEST_STRETCH = 100_000
 """Samples that are looked at together where some of them were changed."""
 MAX_SAMPLES_IN_MEMORY = 3_000_000
 """While the database cannot be written; the oldest go first, and are counted."""
+MAX_EVENTS_IN_MEMORY = 20_000
+"""The same; a kilobyte each."""
+AWAY_S = 2.0
+"""Who asks again so soon after a database did not answer is told so at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,7 @@ class Archive:
         self.tags: dict[int, Tag] = {}
         self.lost = 0
         """Samples that had no room in memory while the database could not be written."""
+        self.lost_events = 0
         self.recorded = 0
         """Samples added."""
         self.is_closed = False
@@ -69,6 +75,10 @@ class Archive:
         self._unwritten: list[Edit] = []
         self._edit = 0
         self._samples = 0
+        self._lost_from: dict[int, int] = {}
+        """Tag -> the source time of its first sample that had no room, until the gap is noted."""
+        self._away: tuple[float, str] | None = None
+        """Until when nobody need ask the database, and why."""
         self._local = threading.local()
         self._generation = 0
         """Grows when the database is another one, which readers must open anew."""
@@ -91,16 +101,25 @@ class Archive:
                 oldest = self._frames.pop(0)
                 self._samples -= len(oldest.tags)
                 self.lost += len(oldest.tags)
+                for number in oldest.tags.tolist():
+                    self._lost_from.setdefault(number, oldest.source)
 
     def add_one(self, tag: Tag, source: int, server: int, value: Any, status: int) -> None:
         held = np.empty(1, DTYPES[tag.kind])
         held[0] = value
         self.add(tag.kind, source, server, np.array([tag.number], np.int64), held, np.array([status], np.uint32))
 
+    def add_no_data(self, tag: Tag, source: int, server: int) -> None:
+        """From then on nothing is known of a tag, until its next sample."""
+        self.add_one(tag, source, server, "" if tag.kind == "String" else 0, BAD_NO_DATA)
+
     def add_event(self, emitter: str, time: int, body: bytes) -> None:
         with self._lock:
             self._event += 1
             self._events.append(StoredEvent(self._event, emitter, time, body))
+            if len(self._events) > MAX_EVENTS_IN_MEMORY:
+                del self._events[0]
+                self.lost_events += 1
 
     def edit(self, tag: Tag, changes: Sequence[Change], at: int, user: str, most: int = MOST_EDITS) -> bool:
         """Note changes of a tag's history, all of them or, where there are too many, none; whether they were noted. ``most``: of
@@ -127,12 +146,20 @@ class Archive:
 
     # For the writer -----------------------------------------------------------------------------------------------------
 
-    def take_up_edits(self, found: Sequence[Edit]) -> None:
-        """What an earlier run left, before anybody changes anything."""
+    def lost_from(self) -> dict[int, int]:
+        """Tag -> source time from which on samples of it had no room, of those that were not asked for before."""
         with self._lock:
-            self._edit = max((edit.id for edit in found), default=0)
+            lost, self._lost_from = self._lost_from, {}
+            return lost
+
+    def take_up_edits(self, found: Sequence[Edit]) -> None:
+        """What an earlier run left, before what was changed while the database was not there yet."""
+        with self._lock:
+            last = max((edit.id for edit in found), default=0)
+            self._unwritten = [replace(edit, id=last + n) for n, edit in enumerate(self._unwritten, 1)]
+            self._edit = last + len(self._unwritten)
             by_tag: dict[int, list[Edit]] = {}
-            for edit in found:
+            for edit in (*found, *self._unwritten):
                 by_tag.setdefault(edit.tag, []).append(edit)
             self._edits = {tag: tuple(edits) for tag, edits in by_tag.items()}
 
@@ -162,7 +189,7 @@ class Archive:
             self._event = next_event + len(self._events) - 1
 
     def begun_anew(self) -> None:
-        """The database is an empty one from now on."""
+        """The database is another one from now on."""
         with self._lock:
             self._generation += 1
             self._unwritten = [edit for edits in self._edits.values() for edit in edits]
@@ -189,14 +216,19 @@ class Archive:
         """One moment. Raises StoreError."""
         with self._lock:
             held, events, generation, edits = list(self._frames), list(self._events), self._generation, dict(self._edits)
-        connection, mark = self._begun(generation)
+        away = self._away
+        if away is not None and time.monotonic() < away[0]:
+            raise StoreAway(away[1])
         try:
+            connection, mark = self._begun(generation)
             reading = Reading(connection)
             try:
                 yield View(reading, [frame for frame in held if frame.serial > mark], events, edits, lambda: self.is_closed)
             finally:
                 reading.end()
-        except StoreError:
+        except StoreError as error:
+            if isinstance(error, StoreAway):
+                self._away = (time.monotonic() + AWAY_S, str(error))
             self.close_reader()
             raise
 

@@ -21,6 +21,7 @@ from cnctwin.reading import BAD_WAITING_FOR_INITIAL_DATA, UNCERTAIN_INITIAL_VALU
 from cnctwin.wire.encode import to_ticks
 from opcua_server.engine.subscriptions.columns import Column
 from opcua_server.history.archive import Archive, Tag, View
+from opcua_server.history.blocks import BlockError
 from opcua_server.history.raw import LOWEST
 from opcua_server.history.series import BAD_NO_DATA, TICKS_PER_MS, TICKS_PER_S
 from opcua_server.history.store import StoreError
@@ -121,14 +122,18 @@ class Recorder:
         for slot, changed in self._watched:
             slot.unwatch(changed)
 
-    def note_gap(self) -> None:
-        """Say in each tag's history where the last run of the server ended. May take a while, with many tags."""
+    def note_gap(self) -> bool:
+        """Say in each tag's history where the last run of the server ended; whether it could be found out. May take a while, with
+        many tags."""
         try:
             with self._archive.view() as view:
                 last = {tag.number: self._last(view, tag) for tag in self._archive.tags.values()}
         except StoreError as error:
-            log.warning("history %s: what an earlier run left cannot be read: %s", self._archive.database.name, error)
-            return
+            log.debug("history %s: what an earlier run left cannot be read: %s", self._archive.database.name, error)
+            return False
+        except BlockError as error:
+            log.warning("history %s: where the last run ended cannot be read: %s", self._archive.database.name, error)
+            return True
         now = self._now()
         seen = max((sample[0] for sample in last.values() if sample is not None), default=0)
         for tag in self._archive.tags.values():
@@ -138,7 +143,8 @@ class Recorder:
             time, value, status = sample
             if time < seen:
                 self._archive.add_one(tag, seen, now, value, status)
-            self._archive.add_one(tag, seen + TICKS_PER_MS, now, "" if tag.kind == "String" else 0, BAD_NO_DATA)
+            self._archive.add_no_data(tag, seen + TICKS_PER_MS, now)
+        return True
 
     def _last(self, view: View, tag: Tag) -> tuple[int, Any, int] | None:
         """Time, value and status of a tag's latest sample of an earlier run. Ticks go on while it is read."""

@@ -69,6 +69,8 @@ class History:
         notifiers = events.notifiers if events is not None else {}
         self._event_changes = EventChanges(core, archive, notifiers, core.subscriptions.events if notifiers else None)
         self._reader = ThreadPoolExecutor(1, "history-reader")
+        self._unreadable = ""
+        """Why the last read failed, which is logged once."""
 
     def services(self) -> list[Service]:
         return [
@@ -127,9 +129,13 @@ class History:
         """In the reader's thread. Raises ServiceFault."""
         try:
             with self._archive.view() as view:
-                return job.page(view, most)
+                page = job.page(view, most)
+            self._unreadable = ""
+            return page
         except (StoreError, BlockError) as error:
-            _logger.warning("history %s: cannot be read: %s", self._archive.database.name, error)
+            if str(error) != self._unreadable:
+                _logger.warning("history %s: cannot be read: %s", self._archive.database.name, error)
+            self._unreadable = str(error)
             raise ServiceFault(_C.BadDataUnavailable) from error
 
     def _keep(self, points: dict[bytes, Job], job: Job, made: set[bytes]) -> bytes | None:

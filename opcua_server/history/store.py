@@ -3,7 +3,8 @@
     tag      number, name, type
     block    one tag over a minute or more: low and high time, and the samples (blocks.py)
     journal  frames of half a second (frames.py), until they are in blocks
-    mark     ``cut``: the serial number up to which frames are in blocks, changed in the transaction that writes these
+    mark     ``cut``: the serial number up to which frames are in blocks, changed in the transaction that writes these;
+             ``run``: whose numbers these are, so that a writer who comes back knows what of its own was written
     event    time, emitter, and the fields
     edit     tag, low and high time, and what somebody changed there (edits.py)
 
@@ -44,6 +45,10 @@ TABLES: Final = (
 
 class StoreError(Exception):
     """The database cannot be used now; what is to be kept stays in memory meanwhile."""
+
+
+class StoreAway(StoreError):
+    """Nothing answers there; whoever asks again at once waits again."""
 
 
 class StoreDamaged(StoreError):
@@ -129,9 +134,23 @@ class Writing:
             "INSERT INTO history_tag (id, name, kind) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING", list(tags)
         )
 
-    def mark(self) -> int:
-        rows = self._connection.run("SELECT value FROM history_mark WHERE name = 'cut'")
+    def mark(self, name: str = "cut") -> int:
+        rows = self._connection.run("SELECT value FROM history_mark WHERE name = ?", (name,))
         return int(rows[0][0]) if rows else 0
+
+    def claim(self, run: int) -> None:
+        """From now on serial numbers are those of this run of the writer."""
+        self._put_mark("run", run)
+
+    def journaled(self) -> int:
+        """The last serial number in the journal."""
+        return int(self._connection.run("SELECT max(serial) FROM history_journal")[0][0] or 0)
+
+    def _put_mark(self, name: str, value: int) -> None:
+        self._connection.run(
+            "INSERT INTO history_mark (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            (name, value),
+        )
 
     def journal(self) -> list[bytes]:
         """The entries, oldest first."""
@@ -177,20 +196,23 @@ class Writing:
                 [(one.id, one.tag, one.low, one.high, one.count, one.body) for one in blocks],
             )
             connection.run_many(
-                "INSERT INTO history_event (id, emitter, time, body) VALUES (?, ?, ?, ?)",
+                "INSERT INTO history_event (id, emitter, time, body) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
                 [(one.id, one.emitter, one.time, one.body) for one in events],
             )
             if mark is not None:
-                connection.run(
-                    "INSERT INTO history_mark (name, value) VALUES ('cut', ?)"
-                    " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-                    (mark,),
-                )
+                self._put_mark("cut", mark)
                 connection.run("DELETE FROM history_journal WHERE serial <= ?", (mark,))
             connection.commit()
         except BaseException:
             connection.rollback()
             raise
+
+    def due(self, before: int, step: int) -> int:
+        """Up to when history goes now: ``before``, but no more than a ``step`` of time at once, as the clock that says what is old
+        may be wrong."""
+        rows = self._connection.run("SELECT high FROM history_block ORDER BY high LIMIT 1")
+        rows += self._connection.run("SELECT time FROM history_event ORDER BY id LIMIT 1")
+        return min(before, min((int(row[0]) for row in rows), default=before) + step)
 
     def forget(self, before: int, size_bytes: int) -> bool:
         """Drop what is older than ``before``, and a tenth of the time that is left where it takes more than ``size_bytes``; whether

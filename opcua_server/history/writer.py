@@ -3,8 +3,11 @@
     every half second   frames since the last time --> journal                      one transaction each, so that a killed process
     every minute        all frames in memory --> blocks; the journal ends there     loses half a second, and a block is whole
 
-    ok --cannot be written--> waiting: all stays in memory, told once --works again--> ok
+    ok --cannot be written--> waiting: all stays in memory, told once; tried again, ever more seldom --works again--> ok
      '--damaged--> set aside, a new one begun, what is in memory goes there
+
+Serial numbers say what a database has: one that took a transaction and went away before it said so is asked for its last ones,
+where they are of this ``run``; else it is another database, or an earlier state of it, and gets what is in memory.
 
 A tag that says little gets its samples added to its last block, until that is of a fair size.
 """
@@ -13,6 +16,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -28,7 +32,13 @@ from opcua_server.history.store import MAX_SPAN, Block, Connection, StoreDamaged
 log = logging.getLogger("opcua_server.history")
 FLUSH_S: Final = 0.5
 CUT_S: Final = 60.0
+LONGEST_WAIT_S: Final = 10.0
+"""Between two tries to write, while that fails."""
+TELL_AGAIN: Final = 10
+"""Tries after which a reason that has become another one is told too."""
 TIDY_S: Final = 60.0
+LEAST_STEP: Final = 30 * 60 * TICKS_PER_S
+"""Of old history goes at a time."""
 FAIR: Final = 512
 """Samples of a block that is not added to any more."""
 LARGEST: Final = 4_096
@@ -45,7 +55,8 @@ class Limits:
 
 
 class Writer(threading.Thread):
-    """``now``: the wall clock, 100 ns since 1601, that ages are measured by. ``first``: what the thread does before all else."""
+    """``now``: the wall clock, 100 ns since 1601, that ages are measured by. ``first``: what the thread does before all else, as
+    soon as it can be done, and whether it was."""
 
     def __init__(
         self,
@@ -53,7 +64,7 @@ class Writer(threading.Thread):
         limits: Limits,
         now: Callable[[], int],
         *,
-        first: Callable[[], None] | None = None,
+        first: Callable[[], bool] | None = None,
         cut_s: float = CUT_S,
     ) -> None:
         super().__init__(name="history-writer", daemon=True)
@@ -69,8 +80,12 @@ class Writer(threading.Thread):
         self._is_ending = False
         self._connection: Connection | None = None
         self._writing: Writing | None = None
-        self._was_open = False
-        self._is_full = False
+        self._was_open = self._is_anew = False
+        self._run = secrets.randbits(62)
+        self._failures = 0
+        self._told = ""
+        self._again_s = 0.0
+        self._is_full = self._is_old = False
         self._journaled = 0
         self._open: dict[int, tuple[Block, Series]] = {}
         self._asked: list[threading.Event] = []
@@ -87,6 +102,11 @@ class Writer(threading.Thread):
         self._wake.set()
         if self.is_alive():
             self.join(1.0)
+        left, events = self._archive.waiting(self._journaled)
+        if left or events:
+            counts = sum(len(frame.tags) for frame in left), len(events)
+            name = self._archive.database.name
+            log.error("history %s: %s; the last %d values and %d events are lost", name, self.problem or "it is too slow", *counts)
 
     def flush(self, timeout_s: float = 30.0) -> bool:
         """Wait until all that was recorded is in blocks; whether that came about."""
@@ -96,16 +116,17 @@ class Writer(threading.Thread):
         return done.wait(timeout_s)
 
     def run(self) -> None:
-        if self._first is not None:
-            self._first()
-            self._archive.close_reader()
         cut_at = tidied_at = time.monotonic()
         while True:
+            self._note_gap()
             self._wake.wait(FLUSH_S)
             self._wake.clear()
             is_last, asked = self._is_ending, list(self._asked)
             now_s = time.monotonic()
-            is_cut = bool(asked) or now_s - cut_at >= self._cut_s
+            if now_s < self._again_s and not asked and not is_last:
+                continue
+            # What could not be written for long would be one large entry of the journal.
+            is_cut = bool(asked) or now_s - cut_at >= self._cut_s or self.problem is not None
             if self._guarded(functools.partial(self.write, cut=is_cut)):
                 cut_at = now_s if is_cut else cut_at
                 for done in asked:
@@ -118,6 +139,11 @@ class Writer(threading.Thread):
                 break
         self._disconnect()
 
+    def _note_gap(self) -> None:
+        if self._first is not None and self.problem is None and self._first():
+            self._first = None
+            self._archive.close_reader()
+
     # Work ---------------------------------------------------------------------------------------------------------------
 
     def _connect(self) -> Writing:
@@ -127,7 +153,14 @@ class Writer(threading.Thread):
         self._connection = database.connect(to_write=True)
         writing = Writing(self._connection, database.blob)
         found: list[Frame] = []
-        if not self._was_open:
+        if self._was_open and writing.mark("run") == self._run:
+            self._journaled = max(self._journaled, writing.mark(), writing.journaled())
+            self._archive.written([], writing.mark())
+        else:
+            if self._was_open:
+                if not self._is_anew:
+                    log.warning("history %s: is another database now, or an earlier state of it", database.name)
+                self._archive.begun_anew()
             for entry in writing.journal():
                 try:
                     found += frames.unpack(entry)
@@ -137,8 +170,10 @@ class Writer(threading.Thread):
             found = [frame for frame in found if frame.serial > mark]
             self._journaled = max([mark, *(frame.serial for frame in found)])
             self._archive.taken_up(found, mark, writing.next_event)
-            self._archive.take_up_edits(writing.edits())
-            self._was_open = True
+            if not self._was_open:
+                self._archive.take_up_edits(writing.edits())
+            writing.claim(self._run)
+            self._was_open, self._is_anew = True, False
         self.oldest = writing.oldest() or (found[0].source if found else 0)
         writing.name_tags([(tag.number, tag.name, tag.kind) for tag in self._archive.tags.values()])
         self._writing = writing
@@ -190,8 +225,17 @@ class Writer(threading.Thread):
         """Forget what is too old or too much. Raises StoreError."""
         limits, database = self._limits, self._archive.database
         writing = self._connect()
-        self._archive.forget_edits(self._now() - limits.age)
-        if writing.forget(self._now() - limits.age, limits.size_bytes) and not self._is_full:
+        too_old = self._now() - limits.age
+        until = writing.due(too_old, max(LEAST_STEP, limits.age // 1_000))
+        if too_old - until > DAY_TICKS and not self._is_old:
+            days, share = (too_old - until) / DAY_TICKS, max(LEAST_STEP, limits.age // 1_000) / TICKS_PER_S / 60
+            log.warning(
+                "history %s: %.0f days of it are too old by the clock and go, %.0f minutes of them a minute; if that is wrong, set"
+                " the clock right", database.name, days, share,
+            )  # fmt: skip
+        self._is_old = too_old - until > DAY_TICKS
+        self._archive.forget_edits(until)
+        if writing.forget(until, limits.size_bytes) and not self._is_full:
             log.warning("history %s: takes %d MB; from now on the oldest goes", database.name, limits.size_bytes >> 20)
             self._is_full = True
         self.oldest = writing.oldest()
@@ -207,15 +251,28 @@ class Writer(threading.Thread):
         except StoreError as error:
             self._trouble(str(error))
             return False
+        except Exception as error:  # ours, and no reason to keep nothing any more
+            log.exception("history %s: cannot be written", self._archive.database.name)
+            self._trouble(f"{type(error).__name__}: {error}")
+            return False
+        self._failures, self._again_s = 0, 0.0
         if self.problem is not None:
-            log.warning("history %s: works again; %d values had no room", self._archive.database.name, self._archive.lost)
+            archive = self._archive
+            events = f" and {archive.lost_events} events" if archive.lost_events else ""
+            log.warning("history %s: works again; %d values%s had no room", archive.database.name, archive.lost, events)
             self.problem = None
+            for number, source in archive.lost_from().items():
+                archive.add_no_data(archive.tags[number], source, self._now())
         return True
 
     def _trouble(self, problem: str) -> None:
-        if self.problem is None:
+        # Said once, and once more where it is something else for good, such as a wrong password in place of nobody there.
+        if self.problem is None or (self._failures % TELL_AGAIN == 0 and problem != self._told):
             log.error("history %s: %s; what is recorded waits in memory", self._archive.database.name, problem)
+            self._told = problem
         self.problem = problem
+        self._failures += 1
+        self._again_s = time.monotonic() + min(FLUSH_S * 2 ** min(self._failures - 1, 10), LONGEST_WAIT_S)
         self._disconnect()
 
     def _set_aside(self, problem: str) -> None:
@@ -227,7 +284,7 @@ class Writer(threading.Thread):
             return
         log.error("history %s: damaged (%s); set aside as %s, a new one is begun", self._archive.database.name, problem, aside)
         self.problem = f"damaged, set aside as {aside}"
-        self._journaled = 0
+        self._is_anew = True
         self._archive.begun_anew()
 
     def _disconnect(self) -> None:
