@@ -3,8 +3,9 @@
     first start   an empty data folder: passwords, keys and a certificate are made
     start         the same folder again: what the machines did is there and is gone on from
 
-All counts take turns, so that what slows the computer slows all alike; the figures are medians. What a further machine costs is
-what each of the others adds to one machine alone, so it holds all of it: its source, its nodes, its alarms, its first tick.
+All counts take turns, there and back, so that what slows the computer slows all alike; the figures are medians. What a further
+machine costs is what each of the others adds to one machine alone, so it holds all of it: its source, its nodes, its alarms, its
+first tick. It is the median of what starts of one turn differ by: those stand side by side, the medians of two kinds do not.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ def startup(
     try:
         with tempfile.TemporaryDirectory(prefix="cnctwin-startup-") as folder:
             for number in range(rounds + 1):
-                starts += [start(count, Path(folder) / str(count), is_first=number == 0) for count in counts]
+                turn = counts if number % 2 else counts[::-1]
+                starts += [start(count, Path(folder) / str(count), is_first=number == 0) for count in turn]
     except Failed as problem:
         typer.echo(f"cnctwin: {problem}", err=True)
         raise typer.Exit(1) from None
@@ -119,9 +121,12 @@ def medians(starts: list[Start], machines: int, *, is_first: bool) -> dict[str, 
 
 
 def per_further_machine(starts: list[Start], machines: int) -> dict[str, float]:
-    """What each machine beyond the first adds to a start: the same figures, by differences of medians."""
-    one, all_of_them = medians(starts, 1, is_first=False), medians(starts, machines, is_first=False)
-    return {name: (all_of_them[name] - one[name]) / (machines - 1) for name in FIGURES}
+    """What each machine beyond the first adds to a start: the same figures, medians of the differences within a turn."""
+    one, several = ([s for s in starts if s.machines == count and not s.is_first] for count in (1, machines))
+    return {
+        name: statistics.median((getattr(b, name) - getattr(a, name)) / (machines - 1) for a, b in zip(one, several, strict=True))
+        for name in FIGURES
+    }
 
 
 def show(console: Console, starts: list[Start]) -> None:

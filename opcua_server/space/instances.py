@@ -68,8 +68,8 @@ class Builder:
         self._concrete = concrete
         self.children: dict[ua.NodeId, Children] = {}
         """Parent -> namespace and name -> node."""
-        self.walked: dict[tuple[ua.NodeId, str], ua.NodeId] = {}
-        """Node and path below it -> what is there, as far as it was asked for."""
+        self.walked: dict[tuple[str, str], str] = {}
+        """Node and path below it -> what is there, as far as it was asked for: texts of NodeIds of our namespace."""
         self._copy: Copy | None = None
         self._prefix = {index: prefix for prefix, index in types.index.items()}
 
@@ -88,8 +88,8 @@ class Builder:
             if found is None:
                 raise KeyError(f"{root.to_string()} has no {path}: {step} is missing")
             node_id = found
-        if isinstance(path, str):
-            self.walked[root, path] = node_id
+        if isinstance(path, str) and root.NamespaceIndex == node_id.NamespaceIndex == self.namespace:
+            self.walked[root.Identifier, path] = node_id.Identifier
         return node_id
 
     def is_copied(self, node_id: ua.NodeId) -> bool:

@@ -88,6 +88,14 @@ def test_what_a_further_machine_costs_is_what_the_others_add_to_one() -> None:
     assert medians(starts, 1, is_first=True)["ready_s"] == 9.0
 
 
+def test_what_a_further_machine_costs_is_seen_while_the_computer_becomes_slower() -> None:
+    starts = []
+    for slower in (0.0, 1.0, 4.0):
+        starts += [Start(2, False, 2.1 + slower, 1.6, 155.0, 156.0), Start(1, False, 2.0 + slower, 1.5, 150.0, 151.0)]
+    starts.append(Start(1, True, 9.0, 9.0, 900.0, 900.0))
+    assert per_further_machine(starts, 2)["ready_s"] == pytest.approx(0.1)
+
+
 def test_a_server_that_cannot_start_is_no_measurement() -> None:
     for said, reason in (('{"state": "failed", "reason": "port"}\n', "port"), ("", "ended")):
         hears, says = os.pipe()

@@ -105,6 +105,25 @@ def test_what_a_copy_says_later_its_pattern_does_not_say(server: Server, machine
     assert copy.value.Value.Value == "O0003"
 
 
+def test_what_a_pattern_says_later_a_copy_that_is_looked_at_only_then_does_not_say(
+    server: Server, machine: space.MachineSpace
+) -> None:
+    several = space.build(server, [replace(machine.identity, machine_id=f"CNC-91{number}") for number in (1, 2)])
+    aspace = server.iserver.aspace
+    first, copy = several.values()
+    built = space.build(server, [replace(machine.identity, machine_id="CNC-913")])["CNC-913"]
+    was = Facts(server, built)
+    for node_id in first.made:
+        node = aspace[node_id]
+        del node.references[1:]
+        node.attributes.pop(_A.Description, None)
+        if (held := node.attributes.get(_A.Value)) is not None:
+            held.value = ua.DataValue(ua.Variant("another", ua.VariantType.String))
+    copied = Facts(server, copy)
+    assert [name for name in was.nodes if copied.attributes(name) != was.attributes(name)] == []
+    assert [name for name in was.nodes if copied.references(name) != was.references(name)] == []
+
+
 def test_machines_with_other_components_are_not_copied_from_each_other(
     server: Server, machine: space.MachineSpace, identity: Callable[[int], Identity]
 ) -> None:
