@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import orjson
 
+from cnctwin.peers import counted_as
 from gateway.api.access import Access, Doorkeeper, WrongKey, only_session, own_origin
 from gateway.api.limits import Buckets
 from gateway.api.replies import NEW_API, refusal
@@ -81,14 +82,15 @@ class Guard:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         client = (scope.get("client") or ("", 0))[0]
         path: str = scope["path"]
-        answer = _said_twice(scope, path) or self._judge(scope, path, headers, client)
+        counted = counted_as(client)
+        answer = _said_twice(scope, path) or self._judge(scope, path, headers, client, counted)
         if "cookie" in headers:
             others = [(name, value) for name, value in scope["headers"] if name != b"cookie"]
             ours = only_session(headers["cookie"])
             scope = {**scope, "headers": others if ours is None else [*others, (b"cookie", ours.encode("ascii"))]}
         if scope["type"] == "websocket":
             if answer is None:
-                await self._hold(client, scope, receive, send)
+                await self._hold(counted, scope, receive, send)
             elif "websocket.http.response" in scope.get("extensions", {}):
                 await answer(scope, receive, send)
             else:
@@ -104,28 +106,29 @@ class Guard:
         else:
             await answer(scope, receive, sender)
 
-    async def _hold(self, client: str, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _hold(self, counted: str, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a WebSocket, counted by address as long as it lasts."""
-        self._sockets[client] += 1
+        self._sockets[counted] += 1
         try:
             await self._app(scope, receive, send)
         finally:
-            self._sockets[client] -= 1
-            if not self._sockets[client]:
-                del self._sockets[client]
+            self._sockets[counted] -= 1
+            if not self._sockets[counted]:
+                del self._sockets[counted]
 
-    def _judge(self, scope: Scope, path: str, headers: dict[str, str], client: str) -> App | None:
-        """The refusal, or None where the request may pass; then ``state.access`` holds who asks."""
+    def _judge(self, scope: Scope, path: str, headers: dict[str, str], client: str, counted: str) -> App | None:
+        """The refusal, or None where the request may pass; then ``state.access`` holds who asks. ``counted``: as what the address
+        of the client is counted."""
         seed = path.startswith(SEED) and not self._keyless
         try:
             # Where no key is needed none is looked at: clients of old sent theirs everywhere.
             access = self._doorkeeper.identify(headers, client) if not self._keyless else None
         except WrongKey:
-            if wait := self._wrong.take(client):
+            if wait := self._wrong.take(counted):
                 return refusal(path, 429, "Rate limit exceeded", {"Retry-After": str(math.ceil(wait))})
             return refusal(path, 401, "Invalid API key")
         if self._keyless:
-            access = Access(None, "Viewer", "loopback", f"reader:{client}")
+            access = Access(None, "Viewer", "loopback", f"reader:{counted}")
         elif access is None and not seed:
             access = self._doorkeeper.reader(headers, client)
         scope.setdefault("state", {})["access"] = access
@@ -133,10 +136,10 @@ class Guard:
             return refusal(path, 401, "Invalid API key" if seed else "log in, or send an API key")
         if path not in ("/health", "/ready"):
             buckets = self._keys if access is not None and access.via == "key" else self._readers
-            if wait := buckets.take(access.bucket if access is not None else f"open:{client}"):
+            if wait := buckets.take(access.bucket if access is not None else f"open:{counted}"):
                 return refusal(path, 429, "Rate limit exceeded", {"Retry-After": str(math.ceil(wait))})
         if scope["type"] == "websocket":
-            if self._sockets.total() >= SOCKETS or (self._sockets[client] >= PER_ADDRESS and not is_this_machine(client)):
+            if self._sockets.total() >= SOCKETS or (self._sockets[counted] >= PER_ADDRESS and not is_this_machine(client)):
                 return refusal(path, 503, "too many WebSockets are open", {"Retry-After": "10"})
             if not own_origin(headers):
                 return refusal(path, 403, "WebSockets are opened by the gateway's own page only")

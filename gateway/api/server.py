@@ -15,6 +15,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from cnctwin.errors import StartError
+from cnctwin.peers import counted_as
 from cnctwin.settings import Settings
 from cnctwin.tls import context
 from gateway.api.guard import PER_ADDRESS, App, is_this_machine
@@ -53,7 +54,7 @@ class TimedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        address = self._address = str((transport.get_extra_info("peername") or ("",))[0])
+        address = self._address = counted_as(str((transport.get_extra_info("peername") or ("",))[0]))
         count = self._counts[address] = self._counts.get(address, 0) + 1
         if count > PER_ADDRESS and not is_this_machine(address):
             transport.abort()

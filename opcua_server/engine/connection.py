@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from asyncua.ua.uaerrors import UaStatusCodeError
 
+from cnctwin.peers import counted_as
 from cnctwin.wire import DecodingError
 from cnctwin.wire.scalars import ua
 from opcua_server.engine import frames, services
@@ -51,6 +52,7 @@ class Connection(asyncio.Protocol):
         "_transport",
         "address",
         "channel",
+        "counted_as",
         "engine",
         "is_backed_up",
         "is_open",
@@ -60,6 +62,7 @@ class Connection(asyncio.Protocol):
         "sessions",
         "since_s",
         "sizes",
+        "waits_since_s",
     )
 
     def __init__(self, engine: Engine) -> None:
@@ -70,9 +73,11 @@ class Connection(asyncio.Protocol):
         self.is_open = False
         self.is_backed_up = False
         """It does not read: what is written waits."""
-        self.address = "?"
+        self.address = self.counted_as = "?"
         self.since_s = engine.clock()
         """When it was opened, or had its last session."""
+        self.waits_since_s = self.since_s
+        """When it was opened, or somebody was logged in last: sessions that nobody logs in to keep no place."""
         self._transport: Any = None
         self._short = engine.limits.message_bytes_before_session
         self._tail = b""
@@ -95,6 +100,7 @@ class Connection(asyncio.Protocol):
         self.is_open = True
         peer = transport.get_extra_info("peername")
         self.address = str(peer[0]) if isinstance(peer, tuple) else str(peer)
+        self.counted_as = counted_as(self.address)
         if not self.engine.admit(self):
             self._refuse(ProtocolError(frames.BAD_TCP_NOT_ENOUGH_RESOURCES, "too many connections"))
 

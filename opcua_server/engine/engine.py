@@ -31,6 +31,7 @@ from opcua_server.engine.subscriptions.columns import Columns
 from opcua_server.engine.values import Values
 from opcua_server.engine.view import View
 from opcua_server.security.audit import Audit
+from opcua_server.security.refusals import REFUSALS
 from opcua_server.security.rights import Rights
 from opcua_server.security.server import SecureServer
 from opcua_server.security.users import Users
@@ -72,6 +73,7 @@ class Engine:
         columns: Columns | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        _audit.addFilter(REFUSALS)
         self.server = server
         self.aspace = server.iserver.aspace
         self.limits = limits or Limits()
@@ -206,6 +208,8 @@ class Engine:
             for connection in list(self.connections):
                 if connection.sessions or connection.may_wait:
                     connection.since_s = now_s
+                if not connection.is_pending:
+                    connection.waits_since_s = now_s
                 allowed_s = WITHOUT_SESSION_S if connection.channel.is_open else self.limits.handshake_s
                 if connection.channel.is_over(now_s):
                     connection.close(0x80870000, "security token is over")
@@ -223,12 +227,12 @@ class Engine:
         When all are taken, who has waited longest without a session makes room: silence of many addresses keeps nobody out.
         """
         waiting = [other for other in self.connections if other.is_pending]
-        if sum(other.address == connection.address for other in waiting) >= self.limits.pending_per_address:
+        if sum(other.counted_as == connection.counted_as for other in waiting) >= self.limits.pending_per_address:
             return False
         if len(self.connections) >= self.limits.connections:
             if not waiting:
                 return False
-            oldest = min(waiting, key=lambda other: other.since_s)
+            oldest = min(waiting, key=lambda other: other.waits_since_s)
             self.connections.discard(oldest)
             oldest.abort()
         self.connections.add(connection)

@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from certs.users import UserCertificates
 from certs.verdict import Refused
 from cnctwin.errors import ConfigurationError
+from cnctwin.peers import counted_as
 from cnctwin.secrets import Role, Vault
 from opcua_server.security.lockout import LockedOut, Lockout
 
@@ -165,7 +166,7 @@ class Users:
         user = (user or "")[:MAX_USER]
         # One after another for each user and address: tries at the same time would all be counted as failures until they are
         # verified, and ten right ones at once would lock out their owner.
-        line = self._lines.setdefault((user, peer), asyncio.Lock())
+        line = self._lines.setdefault((user, counted_as(peer)), asyncio.Lock())
         try:
             async with line:
                 return await self._verify(user, password, peer)
@@ -181,11 +182,11 @@ class Users:
             return self._vault.authenticate(user, opened), stamp
 
         # One at a time for each address: who guesses takes one of two places, and others still get in.
-        async with self._addresses.setdefault(peer, asyncio.Lock()), self._verifying:
+        async with self._addresses.setdefault(counted_as(peer), asyncio.Lock()), self._verifying:
             role, stamp = await asyncio.to_thread(verify)
         if role is None:
             raise NotThem("BadUserAccessDenied", "wrong user or password")
-        self._lockout.succeeded(user, peer)
+        self._lockout.succeeded(user, counted_as(peer))
         _audit.info("login %r from %s: %s", user, peer, role)
         return Person(user, role, stamp)
 
@@ -198,12 +199,13 @@ class Users:
         issuer, name = self.issuer, _NO_NAME
         if issuer is None:
             raise NotThem("BadIdentityTokenRejected", "issued tokens are not taken")
-        one_of_peer = self._addresses.setdefault(peer, asyncio.Lock())
+        address = counted_as(peer)
+        one_of_peer = self._addresses.setdefault(address, asyncio.Lock())
         try:
             async with one_of_peer, self._verifying:
                 opened, problem = await asyncio.to_thread(_tried, token)
             name = issuer.claimed(opened) if opened else _NO_NAME
-            async with self._lines.setdefault((name, peer), asyncio.Lock()):
+            async with self._lines.setdefault((name, address), asyncio.Lock()):
                 await self._count(name, peer)
                 if problem is not None:
                     raise problem
@@ -212,14 +214,14 @@ class Users:
         except NotThem as problem:
             _audit.warning("login %r by token from %s: refused, %s", name, peer, problem)
             raise
-        self._lockout.succeeded(name, peer)
+        self._lockout.succeeded(name, address)
         _audit.info("login %r by token from %s: %s", vouched.person.name, peer, vouched.person.role)
         return vouched.person, issuer.left_s(vouched)
 
     async def _count(self, user: str, peer: str) -> None:
         """Count a try as failed and wait as long as it must. Raises NotThem where it is locked out."""
         try:
-            delay_s = self._lockout.begin(user, peer, self._clock())
+            delay_s = self._lockout.begin(user, counted_as(peer), self._clock())
         except LockedOut as locked:
             raise NotThem("BadUserAccessDenied", str(locked)) from None
         if delay_s:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import time
 from collections import OrderedDict
@@ -13,11 +14,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from cnctwin.errors import ConfigurationError
+from cnctwin.peers import counted_as
 from gateway.api.access import COOKIE, SESSION_S
 from gateway.api.given import Caller, TheDoorkeeper
 from gateway.api.replies import NEW_API, Json, Refusal
 
 router = APIRouter(prefix=NEW_API, tags=["login"])
+_audit = logging.getLogger("gateway.audit")
 FREE_TRIES: Final = 5
 FIRST_WAIT_S: Final = 2.0
 LONGEST_WAIT_S: Final = 300.0
@@ -60,7 +63,9 @@ class Failures:
 @router.post("/login", summary="Log in; the session comes as an HttpOnly cookie")
 async def login(request: Request, credentials: Credentials, doorkeeper: TheDoorkeeper) -> Response:
     failures, turns = _desk(request)
-    names = (f"user:{credentials.user}@{_address(request)}", f"address:{_address(request)}")
+    address = _address(request)
+    counted = counted_as(address)
+    names = (f"user:{credentials.user}@{counted}", f"address:{counted}")
     if (wait := failures.wait_s(*names)) > 0:
         raise Refusal(429, "too many failed logins", {"Retry-After": str(math.ceil(wait))})
     failures.count(*names)
@@ -70,8 +75,10 @@ async def login(request: Request, credentials: Credentials, doorkeeper: TheDoork
         except (FileNotFoundError, ConfigurationError) as error:
             raise Refusal(503, "this installation has no users") from error
     if role is None:
+        _audit.warning("login %r from %s: refused", credentials.user, address)
         raise Refusal(401, "wrong user or password")
     failures.forget(*names)
+    _audit.info("login %r from %s: %s", credentials.user, address, role)
     response = Json({"user": credentials.user, "role": role})
     response.set_cookie(
         COOKIE,

@@ -15,8 +15,10 @@ from typing import Any
 
 import pytest
 from asyncua import Client, ua
+from asyncua.crypto.security_policies import SecurityPolicyBasic256Sha256
 from asyncua.ua.ua_binary import struct_from_binary
 
+from certs.pki import ensure_application
 from nodesets.sharing import FixedValue
 from opcua_server.engine import turns
 from opcua_server.engine.configuration import room as configuration
@@ -26,7 +28,7 @@ from opcua_server.engine.subscriptions import events, wanted
 from opcua_server.engine.subscriptions import service as subscriptions
 from opcua_server.sources.source import SourceEvent
 from tests.harness import wait_for
-from tests.opcua_server.bench import Bench, machine
+from tests.opcua_server.bench import Bench, closed_sockets, machine
 from tests.opcua_server.engine.bench import running
 from tests.opcua_server.engine.raw import Raw
 
@@ -356,6 +358,32 @@ def test_many_addresses_that_say_nothing_keep_nobody_out(bench: Bench, engines: 
     finally:
         for each in held:
             each.close()
+
+
+def test_sessions_that_nobody_logs_in_to_keep_no_place(bench: Bench, engines: list[Engine]) -> None:
+    """Who makes one after another and activates none waits all the same, and makes room before who came later."""
+    (engine,) = engines
+
+    async def creates() -> None:
+        client = Client(bench.settings.endpoint, timeout=20)
+        client.application_uri = "urn:test:creates"
+        certificate, key = ensure_application(bench.folder / "creates", "creates", client.application_uri, ["127.0.0.1"])
+        await client.set_security(SecurityPolicyBasic256Sha256, str(certificate), str(key))
+        with closed_sockets(client):
+            await client.connect_socket()
+            try:
+                await client.send_hello()
+                await client.open_secure_channel()
+                await client.create_session()
+                (pending,) = (one for one in engine.connections if one.is_pending and one.sessions)
+                opened_s = pending.waits_since_s
+                while pending.since_s == opened_s:  # it is not closed for silence yet
+                    await asyncio.sleep(0.05)
+                assert pending.waits_since_s == opened_s
+            finally:
+                client.disconnect_socket()
+
+    run(creates)
 
 
 def test_complaints_are_short_and_few(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
