@@ -82,7 +82,7 @@ PASSING: Final = (
     "Machine/PowerOnDuration", "Channel/ActFeedrate", "Channel/CmdFeedrate", "Channel/Progress", "Channel/RemainingTime",
     "Tool/CuttingTime", "Tool/InCut", "Lubrication/Level", "Simulation/Time",
     "Axes/X/RemDist", "Axes/Y/RemDist", "Axes/Z/RemDist",
-    "Axes/X/ZeroOffset", "Axes/Y/ZeroOffset", "Axes/Z/ZeroOffset",
+    "Axes/X/ZeroOffset", "Axes/Y/ZeroOffset", "Axes/Z/ZeroOffset", "Tool/LengthOffset",
 )  # fmt: skip
 """What has to be worked out for one machine, in the order of ``of_standing`` and ``of_passing``, behind what is known."""
 
@@ -118,7 +118,7 @@ def of_passing(v: View) -> tuple[float, ...]:
         tool.cutting_time_s / 60.0 if tool else 0.0, cut.in_cut_s > 0.0,
         100.0 - machine.upkeep.lube_percent, v.since_start_s if v.since_start_s > 0.0 else 0.0,
         *v.remaining_mm,
-        *control.modal.zero_offset,
+        *control.modal.zero_offset, control.modal.tool_length,
     )  # fmt: skip
 
 

@@ -164,6 +164,15 @@ def test_a_tool_change_brings_the_pocket_and_lets_go_in_its_middle() -> None:
     assert number[-1] == 4.0
 
 
+def test_the_length_of_a_tool_is_taken_off_while_it_is_compensated() -> None:
+    machine = source()
+    assert now(machine, "Tool/LengthOffset") == 0.0
+    run_until(machine, "Tool/InCut", 1.0)  # at Z-2
+    tip_mm = now(machine, "Axes/Z/CmdPos") - now(machine, "Axes/Z/ZeroOffset") - now(machine, "Tool/LengthOffset")
+    assert now(machine, "Tool/LengthOffset") == 126.0
+    assert tip_mm == pytest.approx(-2.0, abs=1e-6)
+
+
 def test_an_emergency_stop_takes_the_pump_away_and_unlocks_a_standing_machine() -> None:
     machine = source()
     run(machine, 20.0)

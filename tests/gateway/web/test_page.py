@@ -30,6 +30,14 @@ def test_position_on_the_page_is_the_value_of_the_stream(watched: Watched, gate:
         streamed = gate.http.get("/api/v1/machines/CNC-001/signals/Axes/X/ActPos").json()
         assert streamed["value"] == position_mm
     expect(page.locator(X)).to_have_attribute("data-q", "good")
+    z = page.locator("[data-signal='Axes/Z/ActPos']")
+    gate.play({"Axes/Z/ActPos": -305.0, "Axes/Z/ZeroOffset": -420.0, "Tool/LengthOffset": 118.0})
+    expect(z).to_have_text("-3.000")  # of the tip, from the work zero
+    page.click("[data-frame=machine]")
+    expect(z).to_have_text("-305.000")
+    page.click("[data-frame=work]")
+    gate.play({"Tool/LengthOffset": bad("Tool/LengthOffset", BAD_SENSOR_FAILURE)})
+    expect(z).to_have_attribute("data-q", "bad")
 
 
 def test_state_program_and_block_are_shown(watched: Watched, gate: Gate) -> None:
@@ -132,6 +140,7 @@ def test_a_machine_with_few_signals_shows_only_what_it_has(watched: Watched, tmp
         gate.play({"Machine/State": 3, "Axes/X/ActPos": -1.0, "Spindle/ActSpeed": 900.0})
         page = show(watched, gate)
         expect(page.locator(X)).to_have_text("-1.000")
+        expect(page.locator("#frames")).to_be_hidden()
         expect(page.locator("[data-needs='Analytics/']")).to_be_hidden()
         expect(page.locator("[data-needs='Coolant/ Power/']")).to_be_hidden()
         expect(page.locator("details.faults")).to_be_hidden()

@@ -4,6 +4,7 @@
 //   <div class="bar" data-bar="Axes/X/ActLoad" data-max="150"></div>   bar, with data-warn and data-alert from where it changes colour
 //
 // data-as names another form (duration, moment, words; cycle: a duration, of which 0 is none yet). data-scale multiplies; data-unit replaces the unit, "" leaves it out.
+// data-less names signals, separated by blanks, that are taken off it: what is shown is as good as the worst of them.
 // data-q on the element says how far the value can be trusted; the style sheet greys and hatches it.
 
 import { el, setData, setShare, setText } from "./dom.js";
@@ -50,7 +51,7 @@ export class Bindings {
   }
 
   draw(machine) {
-    for (const item of this.values) this.#drawValue(item, machine?.reading(item.name));
+    for (const item of this.values) this.#drawValue(item, item.element.dataset.less ? difference(machine, item) : machine?.reading(item.name));
     for (const item of this.bars) this.#drawBar(item, machine?.reading(item.name));
     if (machine?.heard) for (const { element, prefixes } of this.needs) element.hidden = !prefixes.some((p) => hasAny(machine, p));
   }
@@ -93,6 +94,20 @@ export class Bindings {
     if (good) element.setAttribute("aria-valuenow", reading.value.toFixed(0));
     else element.removeAttribute("aria-valuenow");
   }
+}
+
+/** A reading less others, as good as the worst of them; the same object for as long as none of them changes. */
+function difference(machine, item) {
+  const parts = [item.name, ...item.element.dataset.less.split(" ")].map((name) => machine?.reading(name));
+  if (parts.some((part) => part === undefined)) return undefined;
+  if (item.parts?.length === parts.length && parts.every((part, i) => part === item.parts[i])) return item.difference;
+  const [first, ...others] = parts;
+  const worst = parts.find((part) => quality(part.status) === "bad") ?? parts.find((part) => quality(part.status) !== "good") ?? first;
+  const values = parts.map((part) => part.value);
+  const value = values.every((one) => typeof one === "number") ? others.reduce((rest, part) => rest - part.value, first.value) : null;
+  item.parts = parts;
+  item.difference = { value, status: worst.status, time: first.time };
+  return item.difference;
 }
 
 function hasAny(machine, prefix) {

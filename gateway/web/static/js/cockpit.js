@@ -7,6 +7,9 @@ import { DASH } from "./format.js";
 
 const LAMP_OF = { off: "", idle: "yellow", run: "green", hold: "yellow", alarm: "red", service: "blue" };
 const DIRECTIONS = ["stopped", "M3 clockwise", "M4 counter-clockwise"];
+const AXES = ["X", "Y", "Z"];
+/** What work coordinates of an axis are less than those of the machine. */
+const OFFSETS = { X: ["Axes/X/ZeroOffset"], Y: ["Axes/Y/ZeroOffset"], Z: ["Axes/Z/ZeroOffset", "Tool/LengthOffset"] };
 /** Signals that are listed by name; more of them are counted by reason. */
 const LISTED = 12;
 
@@ -37,21 +40,26 @@ function counted(notGood) {
 export class Cockpit {
   #blocks = "";
   #listed = null;
+  #frame = "work";
 
   constructor(choose) {
     this.choose = choose;
     this.lamps = [...byId("lamps").children];
     this.lines = [...byId("blocks").children];
     this.fleet = byId("fleet");
+    this.positions = {}; // the cell of each axis
     this.select = byId("machine");
     this.select.addEventListener("change", () => choose(this.select.value));
     this.#axes();
+    this.frames = [...byId("frames").children];
+    for (const button of this.frames) button.addEventListener("click", () => { this.#frame = button.dataset.frame; });
   }
 
   #axes() {
-    for (const axis of ["X", "Y", "Z"]) {
+    for (const axis of AXES) {
       const cell = (tail, digits, more = {}) => el("td", { "data-signal": `Axes/${axis}/${tail}`, "data-digits": digits, "data-unit": "", ...more });
-      byId("axes").append(el("tr", {}, el("th", { scope: "row" }, axis), cell("ActPos", 3), cell("RemDist", 2),
+      this.positions[axis] = cell("ActPos", 3);
+      byId("axes").append(el("tr", {}, el("th", { scope: "row" }, axis), this.positions[axis], cell("RemDist", 2),
         cell("FollowingError", 0, { "data-scale": 1000 }),
         el("td", {}, el("div", { class: "bar", "data-bar": `Axes/${axis}/ActLoad`, "data-max": 150, "data-warn": 100, "data-alert": 130 }))));
     }
@@ -66,6 +74,7 @@ export class Cockpit {
     setData(chip, "level", seen.level);
     if (byId("trust").open) this.#listTrust(machine, seen);
     this.#state(machine);
+    this.#positions(machine);
     this.#program(machine);
     this.#tool(machine);
     this.#condition(machine);
@@ -87,6 +96,17 @@ export class Cockpit {
       byId("lamps").title = label;
       byId("lamps").setAttribute("aria-label", label);
     }
+  }
+
+  /** In which coordinates positions are: of the tool's tip from the work zero as at a control, or of the machine, which every one has. */
+  #positions(machine) {
+    const has = AXES.every((axis) => OFFSETS[axis].every((name) => machine?.values.has(name)));
+    const frame = has ? this.#frame : "machine";
+    byId("frames").hidden = !has;
+    for (const button of this.frames) button.setAttribute("aria-pressed", String(button.dataset.frame === frame));
+    for (const axis of AXES) setData(this.positions[axis], "less", frame === "work" ? OFFSETS[axis].join(" ") : "");
+    const zero = machine?.last("Channel/ActModalOffsetFunction");
+    setText(byId("frame"), frame === "work" ? `${zero ? `G${zero}, ` : ""}mm` : "mm");
   }
 
   #program(machine) {
