@@ -57,6 +57,7 @@ def test_the_worst_that_nobody_has_acknowledged_is_on_top(watched: Watched, gate
     for condition in (hot("01", severity=400, code="B"), hot("02", severity=900, code="A"), hot("03", code="C")):
         gate.do(lambda shown=condition: gate.link.show_condition(shown))  # the page is open: by its stream
     expect(page.locator("#alarms li b")).to_have_text(["A", "C", "B"])
+    expect(page.locator("#alarm-all")).to_be_hidden()  # who only looks
     log_in(page, gate, "operator")
     page.locator("#alarms li").filter(has_text="not acknowledged").first.locator("button").click()
     expect(page.locator("#alarms li b")).to_have_text(["C", "B", "A"])
@@ -66,6 +67,10 @@ def test_the_worst_that_nobody_has_acknowledged_is_on_top(watched: Watched, gate
     expect(page.locator("#alarms li b")).to_have_text(["C", "B", "A", "D"])
     expect(page.locator("#alarms li").last).to_contain_text("active, follows from A")
     expect(page.locator("#alarm-count")).to_have_text("3 active")
+    page.click("#alarm-all")
+    expect(page.locator(".results li").first).to_contain_text("Acknowledge 3 alarms: done")
+    expect(page.locator("#alarms li").filter(has_text="not acknowledged")).to_have_count(0)
+    expect(page.locator("#alarm-all")).to_be_hidden()
 
 
 def test_an_end_in_words_of_its_own_ends_the_alarm_and_what_comes_later_stands(watched: Watched, gate: Gate) -> None:

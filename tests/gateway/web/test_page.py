@@ -15,7 +15,7 @@ from cnctwin.link import LinkAlarm, Remark
 from cnctwin.reading import BAD_SENSOR_FAILURE, BAD_WAITING_FOR_INITIAL_DATA, Reading
 
 PROBE = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
-X = "[data-signal='Axes/X/ActPos']"
+X = "[data-position=X]"
 
 
 def bad(name: str, status: int) -> Reading:
@@ -25,14 +25,18 @@ def bad(name: str, status: int) -> Reading:
 def test_position_on_the_page_is_the_value_of_the_stream(watched: Watched, gate: Gate) -> None:
     page = show(watched, gate)
     for position_mm in (-123.45678, -0.00001, -761.5):
-        gate.play({"Axes/X/ActPos": position_mm})
+        gate.play({"Axes/X/MotorPos": position_mm})
         expect(page.locator(X)).to_have_text(f"{position_mm:.3f}".replace("-0.000", "0.000"))
-        streamed = gate.http.get("/api/v1/machines/CNC-001/signals/Axes/X/ActPos").json()
+        streamed = gate.http.get("/api/v1/machines/CNC-001/signals/Axes/X/MotorPos").json()
         assert streamed["value"] == position_mm
     expect(page.locator(X)).to_have_attribute("data-q", "good")
-    z = page.locator("[data-signal='Axes/Z/ActPos']")
-    gate.play({"Axes/Z/ActPos": -305.0, "Axes/Z/ZeroOffset": -420.0, "Tool/LengthOffset": 118.0})
+    z = page.locator("[data-position=Z]")
+    gate.play({"Axes/Z/MotorPos": -305.0, "Axes/Z/ZeroOffset": -420.0, "Tool/LengthOffset": 118.0})
     expect(z).to_have_text("-3.000")  # of the tip, from the work zero
+    lag, scale = (page.locator("#axes tr").nth(2).locator("td").nth(column) for column in (2, 3))
+    gate.play({"Axes/Z/CmdPos": -305.002, "Axes/Z/ActPos": -304.98})
+    expect(lag).to_have_text("-2")
+    expect(scale).to_have_text("20")
     page.click("[data-frame=machine]")
     expect(z).to_have_text("-305.000")
     page.click("[data-frame=work]")
@@ -51,7 +55,7 @@ def test_state_program_and_block_are_shown(watched: Watched, gate: Gate) -> None
 
 def test_a_lost_machine_keeps_its_values_but_never_looks_live(watched: Watched, gate: Gate) -> None:
     page = show(watched, gate)
-    gate.play({"Axes/X/ActPos": -55.5})
+    gate.play({"Axes/X/MotorPos": -55.5})
     expect(page.locator(X)).to_have_text("-55.500")
     gate.do(gate.link.lose)
     expect(page.locator("#link")).to_contain_text("no communication")
@@ -59,7 +63,7 @@ def test_a_lost_machine_keeps_its_values_but_never_looks_live(watched: Watched, 
     expect(page.locator(X)).to_have_attribute("data-q", "uncertain")
     expect(page.locator(X)).to_have_text("-55.500")
     gate.do(gate.link.return_)
-    gate.play({**gate.link.moment("CNC-001"), "Axes/X/ActPos": -56.5})
+    gate.play({**gate.link.moment("CNC-001"), "Axes/X/MotorPos": -56.5})
     expect(page.locator("#link")).to_have_text("live")
     expect(page.locator(X)).to_have_text("-56.500")
 
@@ -77,7 +81,7 @@ def test_the_page_comes_back_by_itself_with_what_it_missed(watched: Watched, gat
     page = show(watched, gate)
     page.context.set_offline(True)
     expect(page.locator("#link")).to_have_text("connection lost")
-    gate.play({"Axes/X/ActPos": -77.25})
+    gate.play({"Axes/X/MotorPos": -77.25})
     page.context.set_offline(False)
     expect(page.locator(X)).to_have_text("-77.250")
     expect(page.locator("#link")).to_have_text("live")
@@ -141,10 +145,11 @@ def test_a_machine_with_few_signals_shows_only_what_it_has(watched: Watched, tmp
         page = show(watched, gate)
         expect(page.locator(X)).to_have_text("-1.000")
         expect(page.locator("#frames")).to_be_hidden()
+        expect(page.locator("#axes .scale").first).to_be_hidden()
         expect(page.locator("[data-needs='Analytics/']")).to_be_hidden()
         expect(page.locator("[data-needs='Coolant/ Power/']")).to_be_hidden()
         expect(page.locator("details.faults")).to_be_hidden()
-        expect(page.locator("[data-signal='Axes/Z/ActPos']")).to_have_attribute("data-q", "missing")
+        expect(page.locator("[data-position=Z]")).to_have_attribute("data-q", "missing")
         assert watched.complaints == []
 
 
@@ -152,7 +157,7 @@ def test_many_machines_have_a_strip_and_each_can_be_chosen(watched: Watched, tmp
     ids = ("CNC-001", "CNC-002", "CNC-003")
     with opened(tmp_path, FakeLink(ids, period_s=None), machines=3) as gate:
         for number, machine_id in enumerate(ids):
-            gate.play({**gate.link.moment(machine_id), "Axes/X/ActPos": -10.0 - number}, machine_id)
+            gate.play({**gate.link.moment(machine_id), "Axes/X/MotorPos": -10.0 - number}, machine_id)
         gate.play({"Machine/State": 6, "Machine/AlarmCode": "SV0401"}, "CNC-003")
         page = show(watched, gate)
         expect(page.locator("#fleet button")).to_have_count(3)
@@ -168,7 +173,7 @@ def test_many_machines_have_a_strip_and_each_can_be_chosen(watched: Watched, tmp
 def test_nothing_is_fetched_from_elsewhere_and_the_policy_is_kept(watched: Watched, gate: Gate) -> None:
     page = show(watched, gate)
     for turn in range(5):
-        gate.play({"Axes/X/ActPos": -100.0 - turn, "Spindle/ActSpeed": 8000.0 + turn})
+        gate.play({"Axes/X/MotorPos": -100.0 - turn, "Axes/X/ActPos": -100.0 - turn, "Spindle/ActSpeed": 8000.0 + turn})
     expect(page.locator(X)).to_have_text("-104.000")
     expect(page.locator(".u-wrap canvas").first).to_be_visible()
     assert {urlsplit(url).netloc for url in watched.requests if not url.startswith("data:")} == {urlsplit(gate.base).netloc}

@@ -16,6 +16,7 @@ const next = (condition) => (!condition.acknowledged ? "acknowledge" : condition
 
 export class Alarms {
   #key = "";
+  #unseen = []; // what nobody has acknowledged, as it is shown
   #announced = "";
 
   /** `tell(said, work)` shows the operator what became of it. */
@@ -23,6 +24,8 @@ export class Alarms {
     this.model = model;
     this.tell = tell;
     this.list = byId("alarms");
+    this.all = byId("alarm-all");
+    this.all.addEventListener("click", () => this.#acknowledgeAll());
   }
 
   draw(machine) {
@@ -42,7 +45,21 @@ export class Alarms {
     this.list.replaceChildren(...conditions.map((condition) => this.#waiting(machine.id, condition, may)), ...others.map((alarm) => row(alarm, "active")),
       ...past.map((alarm) => row(alarm, isMessage(alarm) ? "message" : "past")));
     if (!this.list.childElementCount) this.list.append(el("li", { class: "none" }, "Nothing has been reported"));
+    this.#unseen = conditions.filter((condition) => next(condition) === "acknowledge").map((condition) => [machine.id, condition]);
+    this.all.hidden = !may || this.#unseen.length < 2;
     this.#announce([...shown, ...others]);
+  }
+
+  /** Of what stands in the list, so that nothing is acknowledged that nobody has seen. One that fails stays there, and is told. */
+  async #acknowledgeAll() {
+    const unseen = this.#unseen;
+    this.all.disabled = true;
+    await this.tell(`Acknowledge ${unseen.length} alarms`, async () => {
+      const done = await Promise.allSettled(unseen.map(([machine, condition]) => api.handle(machine, condition, "acknowledge")));
+      const failed = done.find((one) => one.status === "rejected");
+      if (failed) throw failed.reason;
+    });
+    this.all.disabled = false;
   }
 
   #announce(active) {

@@ -32,13 +32,13 @@ export class Bindings {
     const number = el("b");
     const unit = el("i", { class: "unit" });
     element.append(number, unit);
-    return { element, number, unit, name: element.dataset.signal, reading: null };
+    return { element, number, unit, reading: null };
   }
 
   /** Called once the catalogue is there. */
   label() {
-    for (const { element, unit, name } of this.values) {
-      const row = this.model.catalogue.get(name);
+    for (const { element, unit } of this.values) {
+      const row = this.model.catalogue.get(element.dataset.signal);
       const shown = element.dataset.unit ?? row?.unit ?? "";
       setText(unit, shown === "1" ? "" : shown);
     }
@@ -51,7 +51,10 @@ export class Bindings {
   }
 
   draw(machine) {
-    for (const item of this.values) this.#drawValue(item, item.element.dataset.less ? difference(machine, item) : machine?.reading(item.name));
+    for (const item of this.values) {
+      const { signal, less } = item.element.dataset;
+      this.#drawValue(item, less ? difference(machine, item, signal, less) : machine?.reading(signal));
+    }
     for (const item of this.bars) this.#drawBar(item, machine?.reading(item.name));
     if (machine?.heard) for (const { element, prefixes } of this.needs) element.hidden = !prefixes.some((p) => hasAny(machine, p));
   }
@@ -69,9 +72,10 @@ export class Bindings {
     const kind = quality(reading.status);
     setData(element, "q", kind);
     setText(number, kind === "learning" ? "learning…" : this.#text(element, reading.value));
-    const doc = this.model.catalogue.get(item.name)?.doc ?? "";
+    const { signal, less } = element.dataset;
+    const doc = this.model.catalogue.get(signal)?.doc ?? "";
     const why = reason(reading.status);
-    element.title = `${item.name}${doc ? `: ${doc}` : ""}${why ? `\n${kind}: ${why}` : ""}`;
+    element.title = `${[signal, ...(less?.split(" ") ?? [])].filter(Boolean).join(" less ")}${doc ? `: ${doc}` : ""}${why ? `\n${kind}: ${why}` : ""}`;
   }
 
   #text(element, value) {
@@ -96,9 +100,9 @@ export class Bindings {
   }
 }
 
-/** A reading less others, as good as the worst of them; the same object for as long as none of them changes. */
-function difference(machine, item) {
-  const parts = [item.name, ...item.element.dataset.less.split(" ")].map((name) => machine?.reading(name));
+/** The reading of a signal less those of others, as good as the worst of them; the same object for as long as none of them changes. */
+function difference(machine, item, signal, less) {
+  const parts = [signal, ...less.split(" ")].map((name) => machine?.reading(name));
   if (parts.some((part) => part === undefined)) return undefined;
   if (item.parts?.length === parts.length && parts.every((part, i) => part === item.parts[i])) return item.difference;
   const [first, ...others] = parts;

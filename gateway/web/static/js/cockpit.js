@@ -47,7 +47,8 @@ export class Cockpit {
     this.lamps = [...byId("lamps").children];
     this.lines = [...byId("blocks").children];
     this.fleet = byId("fleet");
-    this.positions = {}; // the cell of each axis
+    this.positions = {}; // the cells of each axis
+    this.lags = {};
     this.select = byId("machine");
     this.select.addEventListener("change", () => choose(this.select.value));
     this.#axes();
@@ -58,9 +59,11 @@ export class Cockpit {
   #axes() {
     for (const axis of AXES) {
       const cell = (tail, digits, more = {}) => el("td", { "data-signal": `Axes/${axis}/${tail}`, "data-digits": digits, "data-unit": "", ...more });
-      this.positions[axis] = cell("ActPos", 3);
+      this.positions[axis] = cell("ActPos", 3, { "data-position": axis });
+      this.lags[axis] = cell("FollowingError", 0, { "data-scale": 1000 });
+      const scale = cell("ActPos", 0, { "data-scale": 1000, "data-less": `Axes/${axis}/MotorPos`, class: "scale" });
       byId("axes").append(el("tr", {}, el("th", { scope: "row" }, axis), this.positions[axis], cell("RemDist", 2),
-        cell("FollowingError", 0, { "data-scale": 1000 }),
+        this.lags[axis], scale,
         el("td", {}, el("div", { class: "bar", "data-bar": `Axes/${axis}/ActLoad`, "data-max": 150, "data-warn": 100, "data-alert": 130 }))));
     }
   }
@@ -98,13 +101,23 @@ export class Cockpit {
     }
   }
 
-  /** In which coordinates positions are: of the tool's tip from the work zero as at a control, or of the machine, which every one has. */
+  /** In which coordinates positions are: of the tool's tip from the work zero as at a control, or of the machine, which every one has.
+      Where there is an encoder at the motor, the loop of the control is closed there, and its display shows what the loop measures. */
   #positions(machine) {
-    const has = AXES.every((axis) => OFFSETS[axis].every((name) => machine?.values.has(name)));
+    const all = (names) => AXES.every((axis) => names(axis).every((name) => machine?.values.has(name)));
+    const has = all((axis) => OFFSETS[axis]);
+    const loop = all((axis) => [`Axes/${axis}/MotorPos`, `Axes/${axis}/CmdPos`]);
+    setClass(byId("axes").parentElement, "no-encoder", !loop);
     const frame = has ? this.#frame : "machine";
     byId("frames").hidden = !has;
     for (const button of this.frames) button.setAttribute("aria-pressed", String(button.dataset.frame === frame));
-    for (const axis of AXES) setData(this.positions[axis], "less", frame === "work" ? OFFSETS[axis].join(" ") : "");
+    for (const axis of AXES) {
+      const [position, lag] = [this.positions[axis], this.lags[axis]];
+      setData(position, "signal", `Axes/${axis}/${loop ? "MotorPos" : "ActPos"}`);
+      setData(position, "less", frame === "work" ? OFFSETS[axis].join(" ") : "");
+      setData(lag, "signal", `Axes/${axis}/${loop ? "CmdPos" : "FollowingError"}`);
+      setData(lag, "less", loop ? `Axes/${axis}/MotorPos` : "");
+    }
     const zero = machine?.last("Channel/ActModalOffsetFunction");
     setText(byId("frame"), frame === "work" ? `${zero ? `G${zero}, ` : ""}mm` : "mm");
   }
