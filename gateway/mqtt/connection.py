@@ -6,7 +6,7 @@
     paho's thread --call_soon_threadsafe--> event loop       lost, connected, and acknowledged where somebody asked
 
 MQTT 5 is tried first; a broker that refuses it is asked in MQTT 3.1.1 from then on. Every message that is not handed over is
-counted with its reason.
+counted with its reason. A connection that is lost soon after each time is tried ever more seldom, and told once.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from paho.mqtt.properties import Properties
 from cnctwin import tls
 from cnctwin.errors import ConfigurationError
 from cnctwin.reading import iso
+from gateway.mqtt.allowed import Allowed
 from gateway.mqtt.message import Message
 
 log = logging.getLogger("gateway.mqtt")
@@ -40,6 +41,9 @@ CONNECT_S: Final = 5.0
 KEEP_ALIVE_S: Final = 15
 BACKOFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 UNSUPPORTED_VERSION: Final = 132
+LOST: Final = "connection lost: "
+STEADY_S: Final = 10.0
+"""A connection that lasted so long was no failed try."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +130,8 @@ class Connection:
         self._asking = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._problem = ""
+        self._allowed = Allowed()
+        self._told_large = self._is_told = False
 
     @property
     def waiting(self) -> int:
@@ -136,12 +142,16 @@ class Connection:
         """Hand a message over; False where it was dropped, and counted.
 
         ``settled`` is called in the event loop when the broker has acknowledged the message (True) or refused it; never where the
-        connection is lost before.
+        connection is lost before. One that the broker says it does not take is given up: it would end each connection.
         """
         client = self._client
         if not self.up or client is None:
             self._dropped("away")
             return False
+        fitted = self._allowed.fitted(message)
+        if fitted is None:
+            return self._give_up(message, settled)
+        message = fitted
         if self.waiting >= WINDOW:
             self._dropped("slow")
             return False
@@ -162,6 +172,17 @@ class Connection:
             self._asked[done.mid] = settled
         return True
 
+    def _give_up(self, message: Message, settled: Callable[[bool], None] | None) -> bool:
+        """Too large for the broker. Who waits for an acknowledgement is told to wait no longer."""
+        if not self._told_large:
+            what = f"takes packets of {self._allowed.size} bytes: larger ones are dropped and counted, the first of {message.topic}"
+            log.error("MQTT: %s: %s; raise its limit (max_packet_size of mosquitto)", self.address, what)
+        self._told_large = True
+        self._dropped("large")
+        if settled is not None and self._loop is not None:
+            self._loop.call_soon(settled, True)
+        return settled is not None
+
     def publish_all(self, messages: Iterable[Message]) -> int:
         return sum(self.publish(message) for message in messages)
 
@@ -170,8 +191,9 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         tries = 0
         while True:
+            began = self._loop.time()
             lived = await self._live()
-            tries = 0 if lived else tries + 1
+            tries = 0 if lived and self._loop.time() - began >= STEADY_S else tries + 1
             pause = BACKOFF_S[min(tries, len(BACKOFF_S) - 1)]
             # Spread out, so that a fleet of gateways does not come back in one moment.
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
@@ -200,23 +222,26 @@ class Connection:
             return False
         self._written = self._handed = self._asking = 0
         self._asked.clear()
-        came_up = False
+        came_up, steady = False, None
         try:
             problem = await self._connect(client, settled)
             if problem:
                 self._fail(problem)
                 return False
-            self._client, self.up, came_up, self._problem = client, True, True, ""
-            log.info("MQTT: connected to %s, MQTT %s", self.address, "5" if self._is_5 else "3.1.1")
+            self._client, self.up, came_up = client, True, True
+            if not self._problem.startswith(LOST):
+                self._prove()
+            steady = loop.call_later(STEADY_S, self._prove)
             self._changed("")
             for topic in self._listens:
                 client.subscribe(topic, 1)
             self.publish_all(self._words.hello())
             self._came_up()
             reason = await lost
-            log.warning("MQTT: %s: connection lost: %s", self.address, reason)
-            self._changed(f"{self.address}: connection lost: {reason}")
+            self._fail(f"{LOST}{reason}")
         finally:
+            if steady is not None:
+                steady.cancel()
             self.up, self._client = False, None
             self._end(client)
         return came_up
@@ -225,8 +250,14 @@ class Connection:
         """A try that came to nothing: each reason is logged once, however often it is tried."""
         if problem != self._problem:
             log.warning("MQTT: %s: %s", self.address, problem)
-        self._problem = problem
+        self._problem, self._is_told = problem, False
         self._changed(f"{self.address}: {problem}")
+
+    def _prove(self) -> None:
+        """The connection is there, and no try that is ended at once: what ends it next is news."""
+        if not self._is_told:
+            log.info("MQTT: connected to %s, MQTT %s", self.address, "5" if self._is_5 else "3.1.1")
+        self._problem, self._is_told = "", True
 
     @property
     def _is_5(self) -> bool:
@@ -280,7 +311,8 @@ class Connection:
             with contextlib.suppress(RuntimeError):  # the loop has ended before paho's thread did
                 loop.call_soon_threadsafe(settle)
 
-        def on_connect(_client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        def on_connect(_client: Any, _data: Any, _flags: Any, reason: Any, properties: Any) -> None:
+            self._allowed = Allowed.of(properties)
             tell(settled, f"refused: {reason}" if reason.is_failure else "")
 
         def on_disconnect(_client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:

@@ -17,5 +17,5 @@ class Message:
 
 
 def level(text: str) -> str:
-    """A name as one topic level: without what MQTT or a broker gives a meaning to."""
-    return "".join("_" if char in "/+# $\x00" or char < " " else char for char in text) or "_"
+    """A name as one topic level: without what MQTT or a broker gives a meaning to, or refuses as no text (MQTT 5, 1.5.4)."""
+    return "".join("_" if char in "/+# $" or not char.isprintable() else char for char in text) or "_"

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 import orjson
 
-from cnctwin.files import set_database_aside
+from cnctwin.files import identity, set_database_aside
 from gateway.feed import OPTIONS
 
 log = logging.getLogger("gateway.mqtt")
@@ -60,7 +60,10 @@ class Outbox:
         self._rows = rows
         self._connection: sqlite3.Connection | None = None
         self._turn = threading.RLock()
+        self._identity: tuple[int, int] | None = None
         self._epoch = ""
+        self._last = 0
+        """Highest number of an event in this life: a new file goes on behind it, as acknowledgements of the old one may come."""
         self.waiting = 0
         self.dropped = 0
         """Oldest events that made room, since the start."""
@@ -95,7 +98,13 @@ class Outbox:
         """The oldest events behind a number, in order."""
         sql = "SELECT id, topic, payload FROM event WHERE id > ? ORDER BY id LIMIT ?"
         with self._turn:
-            return [Stored(*row) for row in self._open().execute(sql, (number, limit))]
+            try:
+                found = [Stored(*row) for row in self._open().execute(sql, (number, limit))]
+                self._last = max([self._last, *(one.id for one in found)])
+                return found
+            except sqlite3.Error:
+                self.close()
+                raise
 
     def close(self) -> None:
         with self._turn:
@@ -109,9 +118,13 @@ class Outbox:
         named = {"machine": event.machine, **event.body, "epoch": self._epoch, "stream": event.stream, "seq": seq}
         payload = orjson.dumps(named, option=OPTIONS)
         added = connection.execute("INSERT INTO event (topic, payload) VALUES (?, ?)", (event.topic, payload))
-        return Stored(int(added.lastrowid or 0), event.topic, payload)
+        self._last = int(added.lastrowid or 0)
+        return Stored(self._last, event.topic, payload)
 
     def _open(self) -> sqlite3.Connection:
+        if self._connection is not None and identity(self._path) != self._identity:
+            log.error("%s: was taken away, or another put in its place; what waited there is lost, a new epoch begins", self._path)
+            self.close()
         if self._connection is None:
             try:
                 self._connection = self._connect()
@@ -134,9 +147,14 @@ class Outbox:
             connection.execute(f"PRAGMA max_page_count = {SIZE_BYTES // page_size}")
             connection.executescript(TABLES)
             connection.execute("INSERT OR IGNORE INTO epoch VALUES (1, ?)", (uuid.uuid4().hex[:12],))
+            connection.execute(
+                "INSERT INTO sqlite_sequence SELECT 'event', 0 WHERE 'event' NOT IN (SELECT name FROM sqlite_sequence)"
+            )
+            connection.execute("UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'event'", (self._last,))
             (self._epoch,) = connection.execute("SELECT name FROM epoch").fetchone()
             (self.waiting,) = connection.execute("SELECT count(*) FROM event").fetchone()
         except BaseException:
             connection.close()
             raise
+        self._identity = identity(self._path)
         return connection

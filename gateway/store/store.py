@@ -175,6 +175,8 @@ class Store:
                 finally:
                     reader.close()
             except (sqlite3.Error, OSError) as error:
+                if "malformed" in str(error) or "not a database" in str(error):
+                    self.writer.is_doubted = True
                 log.debug("store: a question failed: %s", error)
                 return otherwise()
 

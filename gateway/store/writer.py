@@ -2,17 +2,22 @@
 
     put() --bounded queue--> collect for FLUSH_S --> BEGIN, everything, COMMIT --> acknowledge flush requests
 
-    ok --full, read-only, I/O error--> degraded: what is measured is dropped and counted, what was accepted from people
-     ^                                    |      (commands, documents, alerts) is kept and tried again, KEPT items at most
-     |--locked by another program--> degraded: everything is kept and tried again, QUEUE items at most
+    ok --full, read-only, I/O error, locked--> degraded: everything is kept and tried again, QUEUE items at most; then the oldest
+     ^                                    |      that was measured goes, counted, and of what was accepted from people (commands,
+     |                                    |      documents, alerts) all but KEPT
      '----------next commit works---------'
+    ok --a record that no database takes--> it is left out, counted
     any --not a database, malformed--> the file is set aside under another name and a new one begun
+    any --taken away, another in its place--> opened anew
+
+Retention goes by the wall clock, which may be wrong: what is too old goes a little at a time (``_due``).
 
 The thread never touches the event loop's objects; what it counts are plain integers that others may read.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import queue
@@ -24,7 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from cnctwin.files import set_database_aside
+from cnctwin.files import TAKEN_AWAY, identity, set_database_aside
 from gateway.store.rollups import UPSERT, Rollups
 from gateway.store.schema import COLUMN, ROLLED, prepare
 
@@ -33,8 +38,11 @@ FLUSH_S: Final = 1.0
 QUEUE: Final = 20_000
 KEPT: Final = 2000
 TIDY_S: Final = 60.0
+LONGEST_WAIT_S: Final = 10.0
+"""Between two tries to write, while that fails."""
 HOUR_US: Final = 3_600_000_000
 DAY_US: Final = 24 * HOUR_US
+LEAST_STEP_US: Final = HOUR_US // 12
 CLOCK_BEHIND_US: Final = 27 * HOUR_US
 """A machine whose newest frame is older is no longer there; one on local time in place of UTC, or a day late, is."""
 
@@ -117,10 +125,17 @@ class Writer(threading.Thread):
         self._machines: dict[str, int] = {}
         self._tags: dict[tuple[str, str], int] = {}
         self._rollups = Rollups()
+        self._identity: tuple[int, int] | None = None
+        self._is_odd, self._odd = False, ""
+        self._failures = 0
+        self._again_s = 0.0
+        self._checked_s = -TIDY_S
+        self.is_doubted = False
+        """Somebody who read found the file damaged: writing may not have."""
 
     @property
     def waiting(self) -> int:
-        return self._queue.qsize()
+        return self._queue.qsize() + len(self._kept)
 
     def put(self, item: Item) -> bool:
         """Hand an item over; False, and counted, where the writer is too far behind."""
@@ -138,6 +153,8 @@ class Writer(threading.Thread):
         except queue.Full:
             log.error("the store is too far behind to end cleanly: what waits is lost")
         self.join(timeout_s)
+        if self._kept:
+            log.error("store %s: %s; the last %d records are lost", self.path, self.problem, len(self._kept))
 
     def run(self) -> None:
         tidied = time.monotonic()
@@ -145,7 +162,11 @@ class Writer(threading.Thread):
         while not ending:
             batch, ending = self._collect()
             flushes = [item for item in batch if isinstance(item, Flush)]
-            self._write([item for item in batch if not isinstance(item, Flush)])
+            items: list[Item] = [item for item in batch if not isinstance(item, Flush)]
+            if time.monotonic() >= self._again_s or ending:
+                self._write(items)
+            else:
+                self._give_up(self._kept + items)
             for flush in flushes:
                 flush.done()
             if time.monotonic() - tidied > TIDY_S or (self.problem is not None and "full" in self.problem):
@@ -176,32 +197,45 @@ class Writer(threading.Thread):
             self._give_up(items)
             return
         if items and not self._guarded(lambda: self._transact(items)):
-            self._give_up(items)
+            if self._is_odd:
+                for item in items:
+                    self.dropped += not self._guarded(functools.partial(self._transact, [item]))
+            else:
+                self._give_up(items)
 
     def _give_up(self, items: list[Item]) -> None:
-        if self._is_locked and len(items) <= QUEUE:
-            self._kept = items
-            return
-        accepted: list[Item] = [item for item in items if isinstance(item, Row | Statement) and item.accepted]
-        self._kept = accepted[-KEPT:]
-        self.dropped += len(items) - len(self._kept)
+        """Keep what can be kept, for the next try."""
+        too_many = len(items) - QUEUE
+        if too_many > 0:
+            accepted = [place for place, item in enumerate(items) if isinstance(item, Row | Statement) and item.accepted]
+            held = set(accepted[-KEPT:])
+            going = [place for place in range(len(items)) if place not in held][:too_many]
+            gone = set(going)
+            items = [item for place, item in enumerate(items) if place not in gone]
+            self.dropped += len(going)
+        self._kept = items
 
     def _guarded(self, work: Callable[[], None], *, proves: bool = True) -> bool:
         """Do some work; on an error say so once, and put what can be put right. ``proves``: that it succeeds shows that the store
         works, which tidying up with nothing to forget does not."""
+        self._is_odd = False
         try:
             work()
         except sqlite3.OperationalError as error:
             # A query on a table that is not there any more means the file was swapped for another one under the connection.
             self._trouble(str(error))
-            if "readonly" in str(error) or "disk I/O" in str(error) or "no such table" in str(error) or self._connection is None:
+            is_lost = any(what in str(error) for what in ("readonly", "disk I/O", "no such table", TAKEN_AWAY))
+            if is_lost or self._connection is None:
                 self._close()
             return False
         except sqlite3.DatabaseError as error:
             if "malformed" in str(error) or "not a database" in str(error):
                 self._set_aside(str(error))
             else:
-                self._trouble(str(error))
+                self._leave_out(error)
+            return False
+        except (sqlite3.InterfaceError, ValueError, OverflowError, TypeError) as error:
+            self._leave_out(error)
             return False
         except OSError as error:
             self._trouble(f"{error.strerror or error}")
@@ -211,18 +245,23 @@ class Writer(threading.Thread):
             if self.generation or self.problem != "not open yet":
                 log.warning("store: works again; %d records were dropped so far", self.dropped)
             self.problem = None
+        if proves:
+            self._failures, self._again_s = 0, 0.0
         return True
 
-    @property
-    def _is_locked(self) -> bool:
-        """Whether another program holds the file, such as one that copies it: that ends."""
-        return self.problem is not None and "locked" in self.problem
+    def _leave_out(self, error: Exception) -> None:
+        """A record that the database will never take holds up no others."""
+        self._is_odd = True
+        if str(error) != self._odd:
+            log.error("store %s: a record cannot be written, and is left out and counted: %s", self.path, error)
+        self._odd = str(error)
 
     def _trouble(self, problem: str) -> None:
         before, self.problem = self.problem, problem
         if before != problem:
-            what = "waits in memory" if self._is_locked else "is dropped and counted"
-            log.error("store %s: %s; going on without it, what is measured meanwhile %s", self.path, problem, what)
+            log.error("store %s: %s; going on without it, what is measured meanwhile waits in memory", self.path, problem)
+        self._failures += 1
+        self._again_s = time.monotonic() + min(FLUSH_S * 2 ** min(self._failures - 1, 10), LONGEST_WAIT_S)
 
     def _set_aside(self, problem: str) -> None:
         self._close()
@@ -254,10 +293,23 @@ class Writer(threading.Thread):
             connection.close()
             raise
         self._connection = connection
+        self._identity = identity(self.path)
+
+    def _look(self, connection: sqlite3.Connection) -> None:
+        """Whether it is still the file that readers see, and a whole one where somebody doubts it. Raises sqlite3.Error."""
+        if identity(self.path) != self._identity:
+            raise sqlite3.OperationalError(TAKEN_AWAY)
+        now_s = time.monotonic()
+        if self.is_doubted and now_s - self._checked_s > TIDY_S:
+            self.is_doubted, self._checked_s = False, now_s
+            (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            if found != "ok":
+                raise sqlite3.DatabaseError(f"malformed: {found.strip()}")
 
     def _transact(self, items: list[Item]) -> None:
         connection = self._connection
         assert connection is not None  # noqa: S101 - _write opens it first
+        self._look(connection)
         try:
             connection.execute("BEGIN IMMEDIATE")
             for item in _without_repeated_frames(items):
@@ -329,12 +381,14 @@ class Writer(threading.Thread):
             if newest is not None:
                 # By the machine's clock, which may be hours behind: its last hours would be gone as soon as they are written.
                 until = now if now - newest > CLOCK_BEHIND_US else min(now, newest)
-                connection.execute("DELETE FROM frame WHERE machine = ? AND ts_us < ?", (machine, until - limits.frames_us))
-        connection.execute("DELETE FROM sample WHERE ts_us < ?", (now - limits.samples_us,))
+                oldest = connection.execute("SELECT min(ts_us) FROM frame WHERE machine = ?", (machine,)).fetchone()[0]
+                due = _due(until, limits.frames_us, oldest)
+                connection.execute("DELETE FROM frame WHERE machine = ? AND ts_us < ?", (machine, due))
+        self._forget("sample", "ts_us", "", (), now, limits.samples_us)
         for res, kept_us in limits.rollups_us:
-            connection.execute("DELETE FROM rollup WHERE res = ? AND bucket < ?", (res, now - kept_us))
+            self._forget("rollup", "bucket", " AND res = ?", (res,), now, kept_us)
         for table in ("event", "record", "document", "forest"):
-            connection.execute(f"DELETE FROM {table} WHERE ts_us < ?", (now - limits.records_us,))
+            self._forget(table, "ts_us", "", (), now, limits.records_us)
         pages, free, size = (
             connection.execute(f"PRAGMA {what}").fetchone()[0] for what in ("page_count", "freelist_count", "page_size")
         )
@@ -344,6 +398,21 @@ class Writer(threading.Thread):
                 connection.execute("DELETE FROM frame WHERE ts_us <= ?", (first + (last - first) // 4,))
                 log.warning("store %s: nears its size limit; the oldest quarter of the frames is gone", self.path)
         connection.execute("PRAGMA incremental_vacuum(2000)").fetchall()
+
+    def _forget(self, table: str, column: str, where: str, parameters: tuple[Any, ...], now_us: int, kept_us: int) -> None:
+        connection = self._connection
+        assert connection is not None  # noqa: S101 - _tidy looks first
+        # ``where`` is our own word, as are the names.
+        (oldest,) = connection.execute(f"SELECT min({column}) FROM {table} WHERE 1{where}", parameters).fetchone()
+        if oldest is not None and oldest < now_us - kept_us:
+            due = _due(now_us, kept_us, oldest)
+            connection.execute(f"DELETE FROM {table} WHERE {column} < ?{where}", (due, *parameters))
+
+
+def _due(now_us: int, kept_us: int, oldest_us: int) -> int:
+    """Up to when rows go now: those that are too old, but of the time that the oldest are of no more than a thousandth of what is
+    kept, and five minutes, at once. A clock that is wrong for a while takes little with it."""
+    return min(now_us - kept_us, oldest_us + max(kept_us // 1_000, LEAST_STEP_US))
 
 
 def _without_repeated_frames(items: list[Item]) -> Iterator[Item]:

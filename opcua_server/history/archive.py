@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,9 +24,10 @@ from opcua_server.history import blocks, frames
 from opcua_server.history.edits import Change, Edit, Superseded, applied, superseded
 from opcua_server.history.entries import NOTHING, Entries, entries
 from opcua_server.history.frames import Frame
-from opcua_server.history.series import BAD_NO_DATA, DTYPES, Series, joined
-from opcua_server.history.store import Connection, Database, Reading, StoreAway, StoredEvent, StoreError
+from opcua_server.history.series import BAD_DATA_LOST, BAD_NO_DATA, DTYPES, Series, joined, of
+from opcua_server.history.store import Block, Connection, Database, Reading, StoreAway, StoreDamaged, StoredEvent, StoreError
 
+log = logging.getLogger("opcua_server.history")
 MOST_EDITS = 100_000
 """Changes that people made, in 20 MB of memory; further ones are refused until old history goes."""
 LARGEST_STRETCH = 100_000
@@ -65,6 +67,8 @@ class Archive:
         self.recorded = 0
         """Samples added."""
         self.is_closed = False
+        self.is_doubted = False
+        """Somebody who read found the database damaged: the writer may not have noticed."""
         self._lock = threading.Lock()
         self._frames: list[Frame] = []
         self._events: list[StoredEvent] = []
@@ -229,6 +233,8 @@ class Archive:
         except StoreError as error:
             if isinstance(error, StoreAway):
                 self._away = (time.monotonic() + AWAY_S, str(error))
+            if isinstance(error, StoreDamaged):
+                self.is_doubted = True
             self.close_reader()
             raise
 
@@ -345,7 +351,7 @@ class View:
         for block in self._reading.blocks(tag.number, low, high, backwards=backwards):
             if count >= most and _is_enough([series for _, series in found], most, block.low, block.high, backwards):
                 break
-            series = blocks.unpack(block.body, tag.kind).between(low, high)
+            series = self._unpacked(block, tag.kind).between(low, high)
             if len(series):
                 found.append((block.id, series))
                 count += len(series)
@@ -353,6 +359,17 @@ class View:
         tails = [series.between(low, high) for series in self._tail(tag)]
         whole = joined([*(series for _, series in found), *tails], tag.kind)
         return whole.part(max(0, len(whole) - most), len(whole)) if backwards else whole.part(0, most)
+
+    @staticmethod
+    def _unpacked(block: Block, kind: str) -> Series:
+        """Of a damaged block is known from when to when it was: the rest of the history can be read all the same."""
+        try:
+            return blocks.unpack(block.body, kind)
+        except blocks.BlockError as error:
+            log.warning("%d values of the history cannot be read any more: %s", block.count, error)
+            value = "" if kind == "String" else 0
+            edges = sorted({block.low, block.high})
+            return of(kind, [(edge, value, BAD_DATA_LOST, edge) for edge in edges])
 
     def check(self) -> None:
         """Raises StoreError when the server ends."""

@@ -142,6 +142,9 @@ class PostgresConnection:
     def size_bytes(self) -> int:
         return int(self.run(_SIZE)[0][0])
 
+    def check(self) -> None:
+        """The database does so by itself."""
+
     def give_back(self) -> None:
         """The database does so by itself."""
 

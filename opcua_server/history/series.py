@@ -20,6 +20,7 @@ TICKS_PER_S: Final = 10_000_000
 EPOCH_TICKS: Final = 116_444_736_000_000_000
 """1970 in 100 ns since 1601."""
 BAD_NO_DATA: Final = 0x809B0000
+BAD_DATA_LOST: Final = 0x809D0000
 DTYPES: Final = {
     "Double": np.dtype("<f8"), "Boolean": np.dtype("?"), "Int32": np.dtype("<i4"), "UInt16": np.dtype("<u2"),
     "UInt32": np.dtype("<u4"), "Byte": np.dtype("u1"), "String": np.dtype(object),

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from cnctwin.files import set_database_aside
+from cnctwin.files import TAKEN_AWAY, identity, set_database_aside
 from opcua_server.history.store import Connection, StoreDamaged, StoreError
 
 
@@ -22,6 +22,8 @@ def _raised(error: sqlite3.Error) -> StoreError:
 
 class SqliteConnection:
     def __init__(self, path: Path, *, to_write: bool) -> None:
+        self._path = path
+        self._is_writer = to_write
         try:
             self._connection = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
         except sqlite3.Error as error:
@@ -43,6 +45,7 @@ class SqliteConnection:
         except sqlite3.Error as error:
             self._connection.close()
             raise _raised(error) from error
+        self._identity = identity(path)
 
     def run(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
         try:
@@ -63,6 +66,8 @@ class SqliteConnection:
             raise _raised(error) from error
 
     def begin(self) -> None:
+        if self._is_writer and identity(self._path) != self._identity:
+            raise StoreError(TAKEN_AWAY)
         self.run("BEGIN")
 
     def commit(self) -> None:
@@ -76,6 +81,11 @@ class SqliteConnection:
     def size_bytes(self) -> int:
         pages, free, size = (self.run(f"PRAGMA {what}")[0][0] for what in ("page_count", "freelist_count", "page_size"))
         return int((pages - free) * size)
+
+    def check(self) -> None:
+        found = self.run("PRAGMA quick_check(1)")[0][0]
+        if found != "ok":
+            raise StoreDamaged(str(found).strip())
 
     def give_back(self) -> None:
         self.run("PRAGMA incremental_vacuum(2000)")

@@ -97,6 +97,9 @@ class Connection(Protocol):
     def size_bytes(self) -> int:
         """What the history takes of the disk, without what is free to be used again."""
 
+    def check(self) -> None:
+        """Look at all of it. Raises StoreDamaged."""
+
     def give_back(self) -> None:
         """Let the disk have some of what is free."""
 

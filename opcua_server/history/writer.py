@@ -85,6 +85,7 @@ class Writer(threading.Thread):
         self._failures = 0
         self._told = ""
         self._again_s = 0.0
+        self._checked_s = -TIDY_S
         self._is_full = self._is_old = False
         self._journaled = 0
         self._open: dict[int, tuple[Block, Series]] = {}
@@ -182,6 +183,10 @@ class Writer(threading.Thread):
     def write(self, *, cut: bool) -> None:
         """Bring what is new into the journal, or all there is into blocks. Raises StoreError."""
         writing = self._connect()
+        now_s = time.monotonic()
+        if self._archive.is_doubted and self._connection is not None and now_s - self._checked_s > TIDY_S:
+            self._archive.is_doubted, self._checked_s = False, now_s
+            self._connection.check()
         changed = self._archive.waiting_edits()
         if changed:
             writing.write_edits(changed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Final
 
 from certs.files import write_atomically
 
@@ -18,4 +19,17 @@ def set_database_aside(path: Path) -> Path:
     return aside
 
 
-__all__ = ["set_database_aside", "write_atomically"]
+TAKEN_AWAY: Final = "its file was taken away, or another put in its place"
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Which file lies there, by device and inode; None where there is none. Who has it open would go on writing to one that was
+    deleted, and nobody would ever read that."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+__all__ = ["TAKEN_AWAY", "identity", "set_database_aside", "write_atomically"]

@@ -49,7 +49,8 @@ class Traffic:
     websocket_messages: int = 0
     mqtt_messages: int = 0
     breaks: list[str] = field(default_factory=list)
-    gaps: int = 0
+    gaps: list[str] = field(default_factory=list)
+    """Why data was lost on its way."""
     programs: set[tuple[str, str]] = field(default_factory=set)
     """NC programs that machines have run."""
     came: list[float] = field(default_factory=list)
@@ -137,14 +138,14 @@ def _print_rows(passed: float, rows: dict[str, tuple[dict[str, Any], Sample | No
             print(f"{passed / 60:6.1f}  {name:<10} {s.memory_mb:9.1f} {counts}", flush=True)
     seen = f"OPC UA batches {traffic.opcua_batches}, WebSocket {traffic.websocket_messages}, MQTT {traffic.mqtt_messages}"
     met = f"NC programs met {len(traffic.programs)}"
-    print(f"        clients: {seen}, gaps {traffic.gaps}, breaks {len(traffic.breaks)}, {met}", flush=True)
+    print(f"        clients: {seen}, gaps {len(traffic.gaps)}, breaks {len(traffic.breaks)}, {met}", flush=True)
 
 
 def _judge(samples: dict[str, list[Sample]], restarts: dict[str, int], traffic: Traffic, began: float) -> int:
     problems = [f"{name} was restarted {count} times" for name, count in restarts.items() if count]
     problems += traffic.breaks
     if traffic.gaps:
-        problems.append(f"{traffic.gaps} gaps in the OPC UA data")
+        problems.append(f"{len(traffic.gaps)} gaps in the OPC UA data, the first: {traffic.gaps[0]}")
     problems += [
         f"no {what} data arrived"
         for what, count in (
@@ -183,7 +184,7 @@ async def _opcua(data: Path, port: int, traffic: Traffic) -> None:
     try:
         async for batch in link.batches():
             traffic.opcua_batches += 1
-            traffic.gaps += batch.gap is not None
+            traffic.gaps += [batch.gap] if batch.gap is not None else []
             for item in batch:
                 if item.signal == "Channel/ActMainProgramName" and item.value:
                     traffic.came.append(time.monotonic())

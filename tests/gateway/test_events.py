@@ -70,6 +70,32 @@ def test_a_damaged_file_is_set_aside_and_a_new_epoch_begins(tmp_path: Path) -> N
     outbox.close()
 
 
+def test_a_file_that_goes_or_is_damaged_while_it_is_used_makes_a_new_epoch_behind_the_old_numbers(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "e.sqlite"
+    outbox = Outbox(path)
+    first = outbox.commit([event(number) for number in range(2000)], ())
+    for file in tmp_path.glob("e.sqlite*"):
+        file.unlink()
+    second = outbox.commit([event(1)], [first[0].id])
+    assert second[0].id > first[-1].id
+    assert outbox.after(first[-1].id, 10) == second
+    assert json.loads(second[0].payload)["epoch"] != json.loads(first[0].payload)["epoch"]
+    assert "was taken away" in caplog.text
+    third = outbox.commit([event(number) for number in range(2000)], ())
+    outbox.close()  # its log is in the file then
+    with path.open("r+b") as file_:
+        file_.seek(20 * 4096)
+        file_.write(bytes(path.stat().st_size - 21 * 4096))
+    assert outbox.after(0, 10_000) == []
+    fourth = outbox.commit([event(1)], ())
+    assert fourth[0].id > third[-1].id
+    assert outbox.after(0, 10) == fourth
+    assert len(list(tmp_path.glob("*-damaged.sqlite"))) == 1
+    outbox.close()
+
+
 def test_a_disk_that_fails_is_an_error_and_the_next_call_tries_anew(tmp_path: Path) -> None:
     (tmp_path / "store").write_text("a file where the folder should be")
     outbox = Outbox(tmp_path / "store" / "e.sqlite")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import paho.mqtt.client as paho
 import pytest
@@ -22,8 +24,10 @@ from tls_files import make_certificates
 from cnctwin.link import LinkAlarm, Remark
 from cnctwin.reading import UNCERTAIN_NO_COMMUNICATION, Batch, Reading
 from cnctwin.settings import Settings
+from gateway.mqtt.allowed import Allowed
+from gateway.mqtt.connection import BrokerAddress, Connection, StatusWords
 from gateway.mqtt.keeping import address_of
-from gateway.mqtt.message import level
+from gateway.mqtt.message import Message, level
 from gateway.mqtt.sinks import SINKS
 from gateway.mqtt.sinks.unified import EXPIRY_S, REFRESH_S, UnifiedNamespace
 from gateway.twin import Twin
@@ -48,7 +52,8 @@ def sink() -> tuple[Twin, UnifiedNamespace]:
 def test_a_name_becomes_one_topic_level(text: str) -> None:
     made = level(text)
     assert made
-    assert not set(made) & set("/+# $\x00")
+    assert not set(made) & set("/+# $\x00\x1f\x7f\x85\u2028\ufffe")
+    assert made.encode()  # no half of a surrogate pair
 
 
 def test_every_signal_is_one_topic() -> None:
@@ -163,6 +168,80 @@ def test_a_broker_that_goes_away_degrades_and_comes_back_with_everything(tmp_pat
         with Listener(broker.port, version(broker)) as listener:
             until(lambda: gate.status.state == "ready", 30)
             until(lambda: len([topic for topic in listener.heard if topic.startswith(f"{SITE}/CNC-001/")]) > 100)
+
+
+def test_what_is_too_large_for_the_broker_is_dropped_and_holds_up_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    link = FakeLink()
+    with (
+        running("mosquitto", "max_packet_size 420\n") as broker,
+        Listener(broker.port, paho.MQTTv5) as listener,
+        opened(tmp_path, link, mqtt_broker="127.0.0.1", mqtt_port=broker.port) as gate,
+    ):
+        until(lambda: gate.bare.get("/ready").status_code == 200)
+        gate.do(lambda: link.raise_alarm(LinkAlarm("CNC-001", 1_000_000_000, 900, "EX1", "x" * 600, True)))
+        gate.do(lambda: link.raise_alarm(LinkAlarm("CNC-001", 1_000_000_000, 900, "EX2", "door", True)))
+        until(lambda: listener.of(f"{SITE}/CNC-001/alarms"))
+        alarm = json.loads(listener.of(f"{SITE}/CNC-001/alarms")[0].payload)
+        assert (alarm["code"], alarm["seq"]) == ("EX2", 2)
+        until(lambda: 'cnctwin_mqtt_dropped_total{reason="large",sink="telemetry"}' in gate.http.get("/metrics").text)
+        until(lambda: listener.of(SPEED))
+    told = [record.getMessage() for record in caplog.records if record.name == "gateway.mqtt"]
+    assert len([one for one in told if "takes packets of 420 bytes" in one]) == 1
+    assert not [one for one in told if "lost" in one]
+
+
+def test_a_broker_that_hangs_up_on_us_each_time_is_told_once_and_tried_ever_more_seldom(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pauses: list[float] = []
+
+    async def run() -> None:
+        sleep = asyncio.sleep
+        server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        connection = Connection(
+            BrokerAddress("127.0.0.1", port), StatusWords("status"), lambda: None, lambda _: None, lambda _: None
+        )
+
+        async def pause(seconds: float) -> None:
+            pauses.append(seconds)
+            await sleep(0)
+            if len(pauses) == 8:
+                raise EOFError
+
+        monkeypatch.setattr("gateway.mqtt.connection.asyncio.sleep", pause)
+        with pytest.raises(EOFError):
+            await connection.run()
+        monkeypatch.setattr("gateway.mqtt.connection.asyncio.sleep", sleep)
+        server.close()
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(4096)
+        writer.write(b"\x20\x03\x00\x00\x00")  # welcome, in MQTT 5
+        await reader.read(4096)
+        writer.close()
+
+    with caplog.at_level("INFO", "gateway.mqtt"):
+        asyncio.run(asyncio.wait_for(run(), 60))
+    assert pauses[-1] > 7.9
+    lost = [record.getMessage() for record in caplog.records if "connection lost" in record.getMessage()]
+    connected = [record.getMessage() for record in caplog.records if "connected to" in record.getMessage()]
+    assert (len(lost), len(connected)) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("told", "message", "expected"),
+    [
+        ({}, Message("t", b"x" * 5_000_000, True, 2), Message("t", b"x" * 5_000_000, True, 2)),
+        ({"MaximumPacketSize": 30}, Message("t", b"x" * 13), Message("t", b"x" * 13)),
+        ({"MaximumPacketSize": 30}, Message("t", b"x" * 14), None),
+        ({"MaximumPacketSize": 30}, Message("\u00fc", b"x" * 13), None),
+        ({"MaximumQoS": 0, "RetainAvailable": 0}, Message("t", b"x", True, 1), Message("t", b"x", False, 0)),
+        ({"MaximumQoS": 1, "RetainAvailable": 1}, Message("t", b"x", True, 1), Message("t", b"x", True, 1)),
+    ],
+)  # fmt: skip
+def test_messages_are_as_the_broker_takes_them(told: dict[str, int], message: Message, expected: Message | None) -> None:
+    assert Allowed.of(SimpleNamespace(**told)).fitted(message) == expected
 
 
 def test_a_gateway_that_is_killed_is_told_by_its_last_will_and_its_values_expire(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from gateway.store.reader import Reader
 from gateway.store.rollups import Rollups, bucket_start_us
 from gateway.store.schema import COLUMN, COLUMNS
 from gateway.store.store import NAME
-from gateway.store.writer import HOUR_US, Frame, Limits, Writer
+from gateway.store.writer import HOUR_US, Frame, Limits, Sample, Writer
 from gateway.twin import Twin
 
 HISTORY = "/api/v1/machines/CNC-001/history/"
@@ -119,24 +119,93 @@ def test_a_machine_whose_clock_is_off_keeps_its_last_hours_too(tmp_path: Path, c
     writer._close()
 
 
-def test_a_full_database_drops_measured_data_keeps_what_people_gave_and_goes_on(tmp_path: Path) -> None:
+def test_a_full_database_keeps_the_newest_and_what_people_gave_in_memory_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from gateway.store.writer import Row
 
+    monkeypatch.setattr("gateway.store.writer.QUEUE", 101)
     writer = writer_on(tmp_path / NAME, Limits(size_bytes=600_000))
     audit = {"ts_us": 1, "command": "c", "method": "Stop", "arguments": "{}", "user": "u", "state": "done", "reason": None}
     row = Row("command", None, {**audit, "machine": "CNC-001"}, accepted=True)
     frames = [frame(ts_us, Spindle__ActSpeed=1.0) for ts_us in range(2000)]
-    writer._write([*frames, row])
+    writer._write([row, *frames])
     assert writer.problem is not None
     assert "full" in writer.problem
-    assert writer.dropped == len(frames)
+    assert (writer.dropped, writer.waiting) == (1900, 101)
     writer._guarded(writer._tidy, proves=False)
     assert "full" in str(writer.problem), "nothing was there to forget: tidying up proves nothing"
     writer._write([])
     assert writer.problem is None
     connection = sqlite3.connect(tmp_path / NAME)
     assert connection.execute("SELECT command FROM command").fetchall() == [("c",)]
+    assert connection.execute("SELECT min(ts_us), max(ts_us), count(*) FROM frame").fetchall() == [(1900, 1999, 100)]
     connection.close()
+    writer._close()
+
+
+def test_a_record_that_no_database_takes_holds_up_no_others(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    writer = writer_on(tmp_path / NAME)
+    odd = [Sample("CNC-001", "Channel/ActProgramName", 1, value, 0) for value in ("\ud800", 1 << 64)]
+    writer._write([frame(1, Spindle__ActSpeed=1.0), *odd, frame(2, Spindle__ActSpeed=1.0)])
+    assert (writer.written, writer.dropped, writer.problem) == (2, 2, None)
+    assert len(caplog.records) == 2
+    writer._close()
+
+
+def test_a_file_that_is_taken_away_is_begun_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    writer = writer_on(tmp_path / NAME)
+    writer._write([frame(1, Spindle__ActSpeed=1.0)])
+    for path in tmp_path.glob(f"{NAME}*"):
+        path.unlink()
+    writer._write([frame(2, Spindle__ActSpeed=1.0)])
+    writer._write([frame(3, Spindle__ActSpeed=1.0)])
+    reader = Reader(tmp_path / NAME)
+    assert [ts_us for ts_us, _ in reader.points("CNC-001", "Spindle/ActSpeed", 0, 10)] == [2, 3]
+    reader.close()
+    assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
+    assert "was taken away" in caplog.text
+    writer._close()
+
+
+def test_what_a_reader_finds_damaged_is_set_aside_though_it_can_be_written(tmp_path: Path) -> None:
+    writer = writer_on(tmp_path / NAME)
+    for first in range(0, 3000, 1000):
+        writer._write([frame(ts_us, Spindle__ActSpeed=1.0) for ts_us in range(first, first + 1000)])
+    assert writer._connection is not None
+    writer._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with (tmp_path / NAME).open("r+b") as file:
+        file.seek(200 * 4096)
+        file.write(bytes(100 * 4096))
+    writer._write([frame(3000, Spindle__ActSpeed=1.0)])
+    assert writer.problem is None
+    writer.is_doubted = True
+    writer._write([frame(3001, Spindle__ActSpeed=1.0)])
+    writer._write([])
+    assert (writer.problem, writer.dropped) == (None, 0)
+    assert list(tmp_path.glob("*-damaged.sqlite"))
+    reader = Reader(tmp_path / NAME)
+    assert [ts_us for ts_us, _ in reader.points("CNC-001", "Spindle/ActSpeed", 0, 10_000)] == [3001]
+    reader.close()
+    writer._close()
+
+
+def test_a_clock_that_jumps_ahead_takes_no_more_than_a_step_of_the_store(tmp_path: Path) -> None:
+    clock = [400 * 24 * HOUR_US]
+    writer = writer_on(tmp_path / NAME)
+    writer._now_us = lambda: clock[0]
+    minutes = [clock[0] - minute * 60_000_000 for minute in range(60)]
+    writer._write([frame(ts_us, Spindle__ActSpeed=1.0) for ts_us in minutes])
+    writer._write([Sample("CNC-001", "Channel/ActProgramName", ts_us, "a", 0) for ts_us in minutes])
+    clock[0] += 400 * 24 * HOUR_US
+    writer._write([frame(clock[0], Spindle__ActSpeed=1.0)])
+    writer._tidy()
+    assert writer._connection is not None
+    left = [
+        writer._connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+        for table in ("frame", "sample", "rollup WHERE res = 60")
+    ]
+    assert (left[0] >= 55, left[1] >= 49, left[2] >= 49) == (True, True, True)
     writer._close()
 
 
@@ -148,7 +217,7 @@ def test_what_is_measured_while_another_program_holds_the_file_is_written_when_i
     copying.execute("BEGIN IMMEDIATE")
     for ts_us in range(3):
         writer._write([frame(ts_us, Spindle__ActSpeed=1.0)])
-    assert (writer.problem, writer.dropped) == ("database is locked", 0)
+    assert (writer.problem, writer.dropped, writer.waiting) == ("database is locked", 0, 3)
     copying.execute("ROLLBACK")
     copying.close()
     writer._write([])
@@ -177,7 +246,7 @@ def test_a_folder_that_cannot_be_written_leaves_the_gateway_running(tmp_path: Pa
         until(lambda: "store" in gate.bare.get("/ready").json()["reasons"])
         assert gate.http.get("/machines/CNC-001/telemetry").status_code == 200
         assert gate.http.get(HISTORY + "Spindle/ActSpeed").json()["points"] == []
-        until(lambda: float(metric(gate, "cnctwin_store_dropped")) > 0)
+        until(lambda: float(metric(gate, "cnctwin_store_waiting")) > 0)
         (tmp_path / "store").unlink()
         until(lambda: "store" not in gate.bare.get("/ready").json().get("reasons", {}))
         until(lambda: gate.http.get(HISTORY + "Spindle/ActSpeed").json()["points"])

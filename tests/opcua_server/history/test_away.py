@@ -16,7 +16,7 @@ from cnctwin.program import Status
 from cnctwin.settings import Settings
 from opcua_server.history import archive, postgres
 from opcua_server.history.recorder import Recorder
-from opcua_server.history.series import BAD_NO_DATA, TICKS_PER_S
+from opcua_server.history.series import BAD_DATA_LOST, BAD_NO_DATA, TICKS_PER_S
 from opcua_server.history.sqlite import SqliteDatabase
 from opcua_server.history.store import MAX_SPAN, Database, StoreError
 from opcua_server.history.writer import DAY_TICKS, LEAST_STEP, Limits, Writer
@@ -280,4 +280,73 @@ def test_a_history_that_cannot_be_written_shows_in_the_state_of_the_server(tmp_p
     add(kept, NOW, 1)
     assert kept.writer._guarded(lambda: kept.writer.write(cut=True))
     assert not plant._problems()
+    kept.leave()
+
+
+# A file ------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_that_is_taken_away_is_begun_anew_with_what_is_in_memory(
+    sqlite: SqliteDatabase, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept = Kept(sqlite)
+    add(kept, NOW, 1)
+    kept.writer.write(cut=True)
+    add(kept, NOW + 1, 2)
+    kept.writer.write(cut=False)
+    for path in sqlite.path.parent.glob("*"):
+        path.unlink()
+    add(kept, NOW + 2, 3)
+    kept.writer.start()
+    assert kept.writer.flush()
+    assert values(kept.read(kept.tags[0])) == [(NOW + 1, 2), (NOW + 2, 3)]
+    kept.writer.end()
+    kept.leave()
+    assert [record.message.rsplit(".sqlite: ", 1)[1] for record in caplog.records] == [
+        "its file was taken away, or another put in its place; what is recorded waits in memory",
+        "is another database now, or an earlier state of it",
+        "works again; 0 values had no room",
+    ]
+
+
+def test_what_a_reader_finds_damaged_is_set_aside_though_it_can_be_written(sqlite: SqliteDatabase) -> None:
+    kept = Kept(sqlite)
+    numbers = iter(range(1_000_000))
+    for _ in range(4):
+        for number in range(2_000):
+            add(kept, NOW + next(numbers), hash((number, 1)), (0,))
+        kept.writer.write(cut=True)
+    connection = sqlite.connect(to_write=True)
+    connection.run("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    with sqlite.path.open("r+b") as file:
+        file.seek(8 * 4096)
+        file.write(bytes(sqlite.path.stat().st_size - 9 * 4096))
+    kept.archive.close_reader()
+    with pytest.raises(StoreError):
+        kept.read(kept.tags[0])
+    add(kept, NOW + next(numbers), 7)
+    kept.writer.start()
+    assert kept.writer.flush()
+    assert list(sqlite.path.parent.glob("*-damaged.sqlite"))
+    assert len(kept.read(kept.tags[0])) == 1
+    kept.writer.end()
+    kept.leave()
+
+
+def test_a_damaged_block_hides_itself_alone(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+    kept = Kept(database)
+    for block in range(3):
+        for number in range(600):
+            add(kept, NOW + 600 * block + number, number)
+        kept.writer.write(cut=True)
+    writer = kept.writer._connection
+    assert writer is not None
+    ((number,),) = writer.run("SELECT id FROM history_block WHERE tag = ? AND low = ?", (kept.tags[0].number, NOW + 600))
+    writer.run("UPDATE history_block SET body = ? WHERE id = ?", (b"\0" * 100, number))
+    found = kept.read(kept.tags[0])
+    assert found.times.tolist() == [*range(NOW, NOW + 600), NOW + 600, NOW + 1199, *range(NOW + 1200, NOW + 1800)]
+    assert set(found.statuses[600:602].tolist()) == {BAD_DATA_LOST}
+    assert len(kept.read(kept.tags[3])) == 1_800
+    assert "600 values of the history cannot be read any more" in caplog.text
     kept.leave()
