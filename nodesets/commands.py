@@ -13,7 +13,8 @@ from rich.table import Table
 from nodesets import loader, official
 from nodesets.catalogue import SIGNALS
 from nodesets.generator import generate
-from nodesets.nodeset_xml import NodesetError, open_nodeset, read_nodeset
+from nodesets.model_file import read_model
+from nodesets.nodeset_xml import NodesetError, open_nodeset
 from nodesets.signals_page import signals_page
 from nodesets.validate import problems
 
@@ -42,9 +43,10 @@ def build() -> None:
 async def _load_all(files: list[Path]) -> loader.Loaded:
     from asyncua import Server
 
+    more = [read_model(path, loader.standard_namespaces()) for path in files]
     server = Server()
     await server.init()
-    return loader.load(server, more=[read_nodeset(path) for path in files])
+    return loader.load(server, more=more)
 
 
 @app.command()

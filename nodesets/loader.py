@@ -21,7 +21,7 @@ from asyncua.server.address_space import AddressSpace, AttributeValue, NodeData
 from nodesets import official
 from nodesets.datatypes import DataType, DataTypes
 from nodesets.metadata import add_metadata
-from nodesets.model_file import check_loaded
+from nodesets.model_file import check_loaded, check_values
 from nodesets.namespaces import URI
 from nodesets.nodeset_xml import BASE_URI, NODE_CLASSES, NODESET, NodesetError, NodesetFile, open_nodeset, text
 from nodesets.sharing import FixedValue, OwnNodeId, SharedValues
@@ -97,7 +97,7 @@ class _Loader:
                 number, _, plain = plain[3:].partition(";")
                 namespace = self.index(file, int(number))
             kind, _, identifier = plain.partition("=")
-            if kind == "i" and identifier.isdigit():
+            if kind == "i" and identifier.isdigit() and int(identifier) < 1 << 32:
                 known = ua.NodeId(int(identifier), namespace)
             elif kind in ("s", "g", "b") and identifier:
                 known = ua.NodeId.from_string(f"ns={namespace};{plain}")
@@ -176,7 +176,7 @@ class _Loader:
             if value is not None:
                 self.values.append((file, value, node))
         if kind == "UAVariable":
-            access = int(get("AccessLevel", "1"))
+            access = int(get("AccessLevel", "1")) & 0xFF  # the file's is AccessLevelEx, whose low byte is AccessLevel
             self._attribute(node, _A.AccessLevel, access, _V.Byte)
             # What the models declare about writing holds for instances; nobody writes into a type.
             self._attribute(node, _A.UserAccessLevel, access & ~_WRITE_BITS, _V.Byte)
@@ -263,8 +263,8 @@ class _Loader:
                 )
             try:
                 variant = reader.variant(element)
-            except (ValueError, TypeError) as error:
-                raise file.error(element, f"value of {node.nodeid.to_string()}: {error}") from error
+            except (ValueError, TypeError, OverflowError) as error:
+                raise file.error(element, f"value of {element.getparent().get('NodeId')}: {error}") from error
             node.attributes[_A.Value].value = ua.DataValue(variant, SourceTimestamp=self.now)
 
 
@@ -286,6 +286,8 @@ def load_files(aspace: AddressSpace, files: Sequence[NodesetFile], strict: Seque
         check_loaded(loader.aspace, file, loader.node_id)
     loader.define_types()
     loader.read_values()
+    for file in strict:
+        check_values(loader.aspace, file, loader.node_id)
     for file in files:
         loader.nodes += add_metadata(loader.aspace, loader.references, file, loader.uris)
     seconds = time.perf_counter() - begun

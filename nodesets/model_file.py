@@ -2,6 +2,7 @@
 
     read_model    XML, the schema's rules for elements and attributes, the models it requires        before anything is loaded
     check_loaded  parents, types and data types that exist nowhere, nodes that nothing leads to       when it is
+    check_values  values that are not of the data type that their variable names
 
 The schema itself is in no package we depend on; the rules here are those of OPC 10000-6, Annex F, that keep a file from meaning
 something else than it seems to.
@@ -9,25 +10,30 @@ something else than it seems to.
 
 from __future__ import annotations
 
-from collections.abc import Container
+import functools
+from collections.abc import Collection, Container
 from pathlib import Path
 from typing import Any, Final
 
 from asyncua import ua
 from asyncua.server.address_space import AddressSpace
 
-from nodesets.nodeset_xml import NODESET, NodesetError, NodesetFile, local_name, read_nodeset, text
+from nodesets.nodeset_xml import LARGEST, NODESET, NodesetError, NodesetFile, local_name, read_nodeset, text
 from nodesets.validate import CLASS_ATTRIBUTES, COMMON_ATTRIBUTES, ORDER
 
-LARGEST: Final = 64 << 20
-"""Bytes of a file."""
 _TOP: Final = frozenset({"NamespaceUris", "ServerUris", "Models", "Aliases", "Extensions"})
 _MORE_ATTRIBUTES: Final = frozenset({"AccessRestrictions", "HasNoPermissions", "UserWriteMask", "MethodDeclarationId"})
 _BOOLEANS: Final = frozenset({"Historizing", "Executable", "UserExecutable", "IsAbstract", "Symmetric", "ContainsNoLoops"})
-_INTEGERS: Final = frozenset({"ValueRank", "AccessLevel", "UserAccessLevel", "EventNotifier", "WriteMask", "UserWriteMask"})
+_INTEGERS: Final = {
+    "ValueRank": (-3, 1 << 31), "AccessLevel": (0, 1 << 32), "UserAccessLevel": (0, 1 << 32), "EventNotifier": (0, 1 << 8),
+    "WriteMask": (0, 1 << 32), "UserWriteMask": (0, 1 << 32),
+}  # fmt: skip
+"""Attribute -> the least, and what is too much."""
 _A = ua.AttributeIds
 _C = ua.NodeClass
 _HAS_TYPE_DEFINITION: Final = "i=40"
+_HAS_SUBTYPE: Final = ua.NodeId(45, 0)
+_ENUMERATION: Final = ua.NodeId(29, 0)
 _TYPE_OF: Final = {"UAObject": _C.ObjectType, "UAVariable": _C.VariableType}
 
 
@@ -65,8 +71,12 @@ def _schema_problem(kind: str, node: Any) -> str | None:
             return f"attribute {attribute} is not allowed"
         if attribute in _BOOLEANS and value not in ("true", "false", "1", "0"):
             return f"{attribute} is {value!r}, not true or false"
-        if attribute in _INTEGERS and not value.lstrip("-").isdigit():
-            return f"{attribute} is {value!r}, not a whole number"
+        if attribute in _INTEGERS:
+            low, too_much = _INTEGERS[attribute]
+            if not value.removeprefix("-").isdigit():
+                return f"{attribute} is {value!r}, not a whole number"
+            if not low <= int(value) < too_much:
+                return f"{attribute} cannot be {value}"
     names = [local_name(child) for child in node if local_name(child)]
     for name in names:
         if name not in ORDER:
@@ -100,6 +110,56 @@ def check_loaded(aspace: AddressSpace, file: NodesetFile, node_id: Any) -> None:
         data_type = node.get("DataType")
         if data_type is not None and _class_of(aspace, node_id(file, data_type)) != _C.DataType:
             raise file.error(node, f"{written}: its data type {data_type} exists nowhere")
+    own = {node_id(file, node.get("NodeId")): node for _, node in file.nodes()}
+    reached = _reached(aspace, own)
+    for one, node in own.items():
+        if one in _supertypes(aspace, one):
+            raise file.error(node, f"{local_name(node)} {node.get('NodeId')}: it is a subtype of itself")
+        if one not in reached:
+            raise file.error(node, f"{local_name(node)} {node.get('NodeId')}: nothing outside of the file leads to it")
+
+
+def check_values(aspace: AddressSpace, file: NodesetFile, node_id: Any) -> None:
+    """Whether each value is of the data type and rank that its variable names. Raises NodesetError."""
+    above = functools.cache(functools.partial(_supertypes, aspace))
+    for kind, node in file.nodes():
+        attributes = aspace[node_id(file, node.get("NodeId"))].attributes
+        if _A.Value not in attributes or (value := attributes[_A.Value].value.Value).VariantType == ua.VariantType.Null:
+            continue
+        data_type, rank = (attributes[one].value.Value.Value for one in (_A.DataType, _A.ValueRank))
+        held = ua.NodeId(value.VariantType.value, 0)
+        fits = held == data_type or held in above(data_type) or data_type in above(held)
+        if not fits and not (_ENUMERATION in above(data_type) and value.VariantType == ua.VariantType.Int32):
+            what = f"its value is a {value.VariantType.name}, which {node.get('DataType') or 'its data type'} is not"
+        elif bool(value.is_array) != (rank > -1) and rank not in (-2, -3):  # -1 scalar, -2 any, -3 scalar or one dimension
+            what = f"its value is {'an array' if value.is_array else 'no array'}, which ValueRank {rank} does not allow"
+        else:
+            continue
+        raise file.error(node.find(f"{NODESET}Value"), f"{kind} {node.get('NodeId')}: {what}")
+
+
+def _reached(aspace: AddressSpace, own: Collection[ua.NodeId]) -> set[ua.NodeId]:
+    """Those of a file's nodes that one comes to from what others brought."""
+    waiting = [one for one in own if any(not r.IsForward and r.NodeId not in own for r in aspace[one].references)]
+    reached = set(waiting)
+    while waiting:
+        for reference in aspace[waiting.pop()].references:
+            if reference.IsForward and reference.NodeId in own and reference.NodeId not in reached:
+                reached.add(reference.NodeId)
+                waiting.append(reference.NodeId)
+    return reached
+
+
+def _supertypes(aspace: AddressSpace, type_id: ua.NodeId) -> set[ua.NodeId]:
+    """All types above one; itself, if it is one of them."""
+    found: set[ua.NodeId] = set()
+    waiting = [type_id]
+    while waiting:
+        for reference in aspace[waiting.pop()].references:
+            if reference.ReferenceTypeId == _HAS_SUBTYPE and not reference.IsForward and reference.NodeId not in found:
+                found.add(reference.NodeId)
+                waiting.append(reference.NodeId)
+    return found
 
 
 def _class_of(aspace: AddressSpace, node_id: ua.NodeId) -> Any:

@@ -8,6 +8,8 @@ Format: OPC 10000-6, Annex F.
 from __future__ import annotations
 
 import gzip
+import io
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +19,8 @@ from lxml import etree
 
 NODESET: Final = "{http://opcfoundation.org/UA/2011/03/UANodeSet.xsd}"
 BASE_URI: Final = "http://opcfoundation.org/UA/"
+LARGEST: Final = 64 << 20
+"""Bytes of a file, unpacked."""
 NODE_CLASSES: Final = {
     "UAObject": 1,
     "UAVariable": 2,
@@ -87,9 +91,12 @@ def open_nodeset(name: str, content: bytes) -> NodesetFile:
     """Parse ``content`` (plain or gzip); ``name`` is what errors call the file. Raises NodesetError."""
     if content[:2] == b"\x1f\x8b":
         try:
-            content = gzip.decompress(content)
-        except (OSError, EOFError) as error:
+            with gzip.open(io.BytesIO(content)) as packed:
+                content = packed.read(LARGEST + 1)  # a megabyte may unpack to a thousand
+        except (OSError, EOFError, zlib.error) as error:
             raise NodesetError(name, 0, f"not a gzip file: {error}") from error
+    if len(content) > LARGEST:
+        raise NodesetError(name, 0, f"it has more than {LARGEST >> 20} MB")
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True)
     try:
         root = etree.fromstring(content, parser)

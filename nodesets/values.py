@@ -21,7 +21,11 @@ from asyncua.ua.uatypes import type_from_list, type_from_optional, type_is_list,
 
 from nodesets.nodeset_xml import local_name, text
 
-INTEGERS: Final = frozenset({"SByte", "Byte", "Int16", "UInt16", "Int32", "UInt32", "Int64", "UInt64"})
+BOUNDS: Final = {
+    "SByte": (-(2**7), 2**7 - 1), "Int16": (-(2**15), 2**15 - 1), "Int32": (-(2**31), 2**31 - 1), "Int64": (-(2**63), 2**63 - 1),
+    "Byte": (0, 2**8 - 1), "UInt16": (0, 2**16 - 1), "UInt32": (0, 2**32 - 1), "UInt64": (0, 2**64 - 1),
+}  # fmt: skip
+INTEGERS: Final = frozenset(BOUNDS)
 FLOATS: Final = frozenset({"Float", "Double"})
 
 
@@ -68,7 +72,7 @@ class ValueReader:
     def _typed(self, name: str, element: Any) -> Any:
         content = text(element)
         if name in INTEGERS:
-            return int(content or "0")
+            return _whole(name, content or "0")
         if name in FLOATS:
             return float(content.replace("INF", "inf") or "0")
         match name:
@@ -154,6 +158,15 @@ class ValueReader:
         if isinstance(hint, type) and hasattr(hint, "__dataclass_fields__"):
             return self._structure(hint, element)
         raise ValueError(f"a field of type {name} cannot be read")
+
+
+def _whole(name: str, content: str) -> int:
+    """A number that has room in its type: no client could be sent another."""
+    number = int(content)
+    low, high = BOUNDS[name]
+    if not low <= number <= high:
+        raise ValueError(f"{number} is no {name}")
+    return number
 
 
 @cache

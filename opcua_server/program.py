@@ -33,6 +33,7 @@ from cnctwin.settings import Settings
 from nodesets import loader
 from nodesets.methods import BY_NAME, JOB_METHODS, RESULT_METHODS
 from nodesets.model_file import read_model
+from nodesets.namespaces import instance_uri
 from nodesets.nodeset_xml import NodesetError
 from nodesets.official import OfficialNodesetMissing
 from opcua_server import space
@@ -190,7 +191,8 @@ class Plant:
             sources[machine_id], states[machine_id] = _from_state(machine_id, make_source, checkpoints)
             await asyncio.sleep(0)
         try:
-            more = [] if settings.model is None else [read_model(settings.model, loader.standard_namespaces())]
+            taken = (*loader.standard_namespaces(), *map(instance_uri, settings.machine_ids))
+            more = [] if settings.model is None else [read_model(settings.model, taken)]
             identities = [source.identity for source in sources.values()]
             plant._spaces = space.build(server, identities, more=more, live=server.columns, table=table)
         except (NodesetError, OfficialNodesetMissing) as error:

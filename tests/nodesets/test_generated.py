@@ -64,6 +64,18 @@ def test_a_broken_variant_is_caught(name: str) -> None:
     assert any(reason in problem for problem in problems(open_nodeset("ours", content.replace(old, new, 1))))
 
 
+def test_a_file_of_the_users_is_looked_at_as_the_server_would(tmp_path: Path) -> None:
+    path = tmp_path / "mine.xml"
+    path.write_text(
+        '<UANodeSet xmlns="http://opcfoundation.org/UA/2011/03/UANodeSet.xsd"><Models><Model ModelUri="urn:user:model">'
+        '<RequiredModel ModelUri="urn:absent"/></Model></Models></UANodeSet>',
+        "utf-8",
+    )
+    refused = CliRunner().invoke(app, ["check", str(path)])
+    assert refused.exit_code == 1
+    assert f"{path}:1: it requires the model urn:absent, which is not loaded" in refused.output
+
+
 def test_check_passes_and_fails_on_a_stale_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     runner = CliRunner()
     good = runner.invoke(app, ["check"])

@@ -210,7 +210,20 @@ VARIABLE = (
     '<Reference ReferenceType="i=40">i=63</Reference><Reference ReferenceType="i=47" IsForward="false">ns=1;i=1</Reference>'
     "</References></UAVariable>\n"
 )
+VALUE = VARIABLE.replace(
+    "</References>", "</References>\n<Value xmlns:t='http://opcfoundation.org/UA/2008/02/Types.xsd'>{}</Value>"
+)
+TYPE = (
+    '<UAObjectType NodeId="ns=1;i=7" BrowseName="1:T"><DisplayName>T</DisplayName><References>'
+    '<Reference ReferenceType="i=45" IsForward="false">i=58</Reference></References></UAObjectType>\n'
+)
+RING = (
+    TYPE.replace("ns=1;i=7", "ns=1;i=8")
+    .replace("i=58", "ns=1;i=7")
+    .replace("</References>", '<Reference ReferenceType="i=45">ns=1;i=7</Reference></References>')
+)
 ALIASES = '<Aliases><Alias Alias="Double">i=11</Alias></Aliases>\n'
+MOMENT = "<t:DateTime>2026-01-01T00:00:00Z</t:DateTime>"
 REFUSED_MODELS = {
     "no XML": (b"NodeSet", 1, "not well-formed"),
     "an element of its own": (user_file("<UAThing/>\n"), 5, "element UAThing is not allowed here"),
@@ -240,6 +253,30 @@ REFUSED_MODELS = {
         5,
         "nothing leads to it",
     ),
+    "a ring": (
+        user_file(
+            GOOD_OBJECT.replace("i=85", "ns=1;i=2") + GOOD_OBJECT.replace("ns=1;i=1", "ns=1;i=2").replace("i=85", "ns=1;i=1")
+        ),
+        5,
+        "nothing outside of the file leads to it",
+    ),
+    "a type above itself": (user_file(TYPE + RING), 5, "it is a subtype of itself"),
+    "another kind of value": (
+        user_file(ALIASES + GOOD_OBJECT + VALUE.format("<t:String>full</t:String>")), 8, "value is a String, which Double is not"
+    ),
+    "an array for a number": (
+        user_file(ALIASES + GOOD_OBJECT + VALUE.format("<t:ListOfDouble><t:Double>1</t:Double></t:ListOfDouble>")),
+        8,
+        "value is an array, which ValueRank -1 does not allow",
+    ),
+    "no room": (
+        user_file(ALIASES + GOOD_OBJECT + VALUE.replace('"Double"', '"i=5"').format("<t:UInt16>70000</t:UInt16>")),
+        8,
+        "value of ns=1;i=2: 70000 is no UInt16",
+    ),
+    "access of no byte": (user_file(GOOD_OBJECT.replace("BrowseName", 'EventNotifier="300" BrowseName')), 5, "cannot be 300"),
+    "NodeId of no UInt32": (user_file(GOOD_OBJECT.replace("ns=1;i=1", "ns=1;i=4294967296")), 5, "neither a NodeId nor an alias"),
+    "packed": (gzip.compress(user_file(GOOD_OBJECT) + b" " * (64 << 20)), 0, "more than 64 MB"),
 }  # fmt: skip
 
 
@@ -266,7 +303,12 @@ def test_a_users_model_is_refused_with_file_line_and_reason(own_server: Server, 
 
 def test_a_users_model_without_fault_is_loaded_beside_ours(own_server: Server, tmp_path: Path) -> None:
     path = tmp_path / "mine.xml"
-    path.write_bytes(user_file(ALIASES + WITH_PARENT + VARIABLE))
+    kinds = {"i=26": "<t:Int16>-3</t:Int16>", "i=24": "<t:String>a</t:String>", "i=852": "<t:Int32>2</t:Int32>", "i=294": MOMENT}
+    values = [
+        VALUE.replace("ns=1;i=2", f"ns=1;i={number}").replace('"Double"', f'"{kind}"').format(value)
+        for number, (kind, value) in enumerate(kinds.items(), 10)
+    ]
+    path.write_bytes(user_file(ALIASES + WITH_PARENT + VARIABLE + TYPE + "".join(values)))
     report = loader.load(own_server, more=[read_model(path, loader.standard_namespaces())])
     assert (report.namespaces, report.unresolved) == (("urn:user:model",), ())
 

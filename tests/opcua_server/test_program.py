@@ -364,3 +364,7 @@ def test_a_model_of_the_users_own_is_served_beside_ours_and_a_broken_one_refused
     with pytest.raises(ConfigurationError) as caught:
         start(Settings(data=tmp_path / "other", opcua_port=free_ports(1)[0], model=path))
     assert list(caught.value.problems) == [f"NodeSets: {path}:6: UAObject ns=1;i=1: its type ns=1;i=2 exists nowhere"]
+    path.write_text(MODEL.replace("urn:user:robot", "urn:cnctwin:machine:CNC-001"), "utf-8")
+    with pytest.raises(ConfigurationError) as caught:
+        start(Settings(data=tmp_path / "other", opcua_port=free_ports(1)[0], model=path))
+    assert list(caught.value.problems) == [f"NodeSets: {path}:4: the model urn:cnctwin:machine:CNC-001 is loaded already"]
