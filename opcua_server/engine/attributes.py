@@ -26,11 +26,12 @@ from cnctwin.wire.decode import guarded
 from cnctwin.wire.scalars import ua
 from nodesets.space_access import population
 from opcua_server.engine import ranges
-from opcua_server.engine.contract import LONG, Beside, Limits, Request, Service, ServiceFault, Session
+from opcua_server.engine.contract import LARGE, LONG, Beside, Limits, Request, Service, ServiceFault, Session
 from opcua_server.engine.fits import Fits
 from opcua_server.engine.plans import SLICE, Plan
 from opcua_server.engine.reasons import NOT_ASKED
 from opcua_server.engine.rewrites import Rewrites
+from opcua_server.engine.subscriptions.columns import ColumnSlot
 from opcua_server.engine.values import ATTRIBUTES, VALUE, Values, failed, stamped
 from opcua_server.security.access import (
     may_call,
@@ -110,7 +111,7 @@ class Attributes:
         if not plan.special:
             return plan.body_for_all()
         make = plan.body if len(plan.special) <= SLICE else plan.body_in_slices
-        return make(lambda place, item: self._work_out(place, item, request), reasons.same)
+        return make(lambda place, item: self._work_out(place, item, request), reasons.same, self._limits.response_bytes)
 
     def _read_new(self, request: Request, raw: bytes) -> Any:
         if len(raw) < 16:
@@ -168,6 +169,8 @@ class Attributes:
             plan.add_special((item, slot, ranges.parse(item.IndexRange)))
         elif getattr(slot, "is_live", False) or self.depends_on_user(item.NodeId, item.AttributeId):
             plan.add_special((item, slot, None))
+        elif not isinstance(slot, ColumnSlot) and len(slot.encoded()) > LARGE:
+            plan.add_special((item, slot, None))  # a plan keeps the bytes of all others, and there are many plans
         else:
             plan.add(slot)
 

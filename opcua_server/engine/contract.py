@@ -136,6 +136,8 @@ class Beside:
     then: Callable[[Any], Any]
 
 
+LARGE: Final = 1_024
+"""Bytes from which on a value is not kept once more for each who asks, and is counted: 10,000 smaller ones are some megabytes."""
 Handler = Callable[[Request, Any], Any | Awaitable[Any]]
 """(request, parameters) -> response parameters (an asyncua dataclass), encoded ``bytes``, ``Beside``, or None when the answer comes
 later."""
@@ -257,11 +259,15 @@ class Limits:
     sessions: int = 100
     subscriptions_per_session: int = 50
     items_per_session: int = 10_000
+    large_bytes_per_session: int = 4 << 20
+    """Of the values of more than LARGE bytes that its items watch."""
     nodes_per_browse: int = 1_000
     nodes_per_read: int = 10_000
     nodes_per_write: int = 10_000
     methods_per_call: int = 1_000
     message_bytes: int = 4 << 20
+    response_bytes: int = 4 << 20
+    """Of large values in the answer to a Read: few nodes have one, and a request may name it ten thousand times."""
     message_bytes_before_session: int = 64 << 10
     chunks: int = 512
     array_elements: int = 65_536

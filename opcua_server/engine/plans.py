@@ -14,6 +14,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from cnctwin.wire.scalars import ua
+from opcua_server.engine.contract import ServiceFault
 from opcua_server.engine.subscriptions.columns import Column, ColumnSlot
 from opcua_server.engine.values import encode_data_value, failed, without_times
 
@@ -114,20 +116,20 @@ class Plan:
             self._body = b"".join(parts)
         return self._body
 
-    def body(self, work_out: WorkOut, same: Same) -> bytes:
-        """The response's parameters now."""
-        parts = self._refreshed()
-        _fill(parts, self.special.items(), work_out, same, self.timestamps, {})
+    def body(self, work_out: WorkOut, same: Same, most: int) -> bytes:
+        """The response's parameters now. Raises ServiceFault where what is worked out has more than ``most`` bytes."""
+        parts = list(self._refreshed())
+        _fill(parts, self.special.items(), work_out, same, self.timestamps, {}, most)
         return b"".join(parts)
 
-    async def body_in_slices(self, work_out: WorkOut, same: Same) -> bytes:
+    async def body_in_slices(self, work_out: WorkOut, same: Same, most: int) -> bytes:
         """The same where much is worked out each time. Others use the plan meanwhile, for other users: it fills a copy."""
         parts, made = list(self._refreshed()), dict[Any, tuple[bytes, int]]()
         waiting = list(self.special.items())
         for start in range(0, len(waiting), SLICE):
             if start:
                 await asyncio.sleep(0)
-            _fill(parts, waiting[start : start + SLICE], work_out, same, self.timestamps, made)
+            most -= _fill(parts, waiting[start : start + SLICE], work_out, same, self.timestamps, made, most)
         return b"".join(parts)
 
     def _refreshed(self) -> list[bytes]:
@@ -150,10 +152,11 @@ class Plan:
 
 def _fill(
     parts: list[bytes], special: Iterable[tuple[int, Any]], work_out: WorkOut, same: Same, timestamps: int,
-    made: dict[Any, tuple[bytes, int]],
-) -> None:  # fmt: skip
-    """Put special items where they belong. ``made``: those worked out before, and where; who asks twice for the same gets the
-    same."""
+    made: dict[Any, tuple[bytes, int]], most: int,
+) -> int:  # fmt: skip
+    """Put special items where they belong; their bytes. ``made``: those worked out before, and where; who asks twice for the same
+    gets the same. Raises ServiceFault where they have more than ``most`` bytes."""
+    size = 0
     for place, planned in special:
         item, slot, _bounds = planned
         key = (id(slot), item.IndexRange)
@@ -165,3 +168,7 @@ def _fill(
             encoded = known[0]
             same(known[1], place - 1)
         parts[place] = encoded
+        size += len(encoded)
+        if size > most:
+            raise ServiceFault(int(ua.StatusCodes.BadResponseTooLarge))
+    return size

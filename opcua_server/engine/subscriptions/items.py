@@ -8,9 +8,10 @@ from typing import Any, Final
 from cnctwin.wire import decode, encode
 from cnctwin.wire.scalars import ua
 from opcua_server.engine.attributes import may_read
-from opcua_server.engine.contract import Request, ServiceFault
+from opcua_server.engine.contract import LARGE, Request, ServiceFault
 from opcua_server.engine.ranges import parse
 from opcua_server.engine.subscriptions import revise
+from opcua_server.engine.subscriptions.columns import ColumnSlot
 from opcua_server.engine.subscriptions.item import DISABLED, NO_LINKS, REPORTING, SAMPLING, Item
 from opcua_server.engine.subscriptions.personal import PersonalSlot
 from opcua_server.engine.subscriptions.queues import UNFILTERED
@@ -62,7 +63,10 @@ class ItemServices:
         is_event = target.AttributeId == EVENT_NOTIFIER
         slot = self._slot(request, subscription, target, is_event)
         item = Item(subscription, subscription.next_item, slot, parameters.ClientHandle, mode, timestamps)
+        large = 0 if is_event else self._large(subscription, slot)
         result = self._apply(item, parameters)
+        if large:
+            subscription.large[item.number] = large
         subscription.next_item += 1
         subscription.items[item.number] = item
         item.attach()
@@ -91,6 +95,19 @@ class ItemServices:
         if target.IndexRange:
             return RangedSlot(slot, parse(target.IndexRange))
         return slot
+
+    def _large(self, subscription: Subscription, slot: Any) -> int:
+        """Bytes of the value, where it is a large one: each message has it as often as there are items, and messages are kept.
+        Raises ServiceFault."""
+        if isinstance(slot, ColumnSlot):
+            return 0
+        size = len(encode(slot.value)) if isinstance(slot, PersonalSlot | RangedSlot) else len(slot.encoded())
+        if size <= LARGE:
+            return 0
+        held = sum(sum(one.large.values()) for one in subscription.owner.subscriptions.values() if one.large)
+        if held + size > self._hub.limits.large_bytes_per_session:
+            raise ServiceFault(_C.BadTooManyMonitoredItems, "The items of a session watch too many large values")
+        return size
 
     def _apply(self, item: Item, parameters: Any) -> Any:
         """Take over the requested parameters; the filter result, or None. Raises ServiceFault before anything is changed."""
@@ -233,6 +250,9 @@ class ItemServices:
             added.append(0 if linked is not None else int(_C.BadMonitoredItemIdInvalid))
             if linked is not None:
                 links[number] = linked
+        others = sum(len(one.links) for one in subscription.items.values()) - len(item.links)
+        if others + len(links) > self._hub.limits.items_per_session:
+            raise ServiceFault(_C.BadTooManyOperations, "The items of a subscription have too many links")
         older: list[Any] = []
         if was_plain and links and item.mode != DISABLED:
             older = _older(item)
@@ -282,6 +302,7 @@ class ItemServices:
         if item.query is not None:
             self._hub.events.remove(item)
         item.subscription.items.pop(item.number, None)
+        item.subscription.large.pop(item.number, None)
         item.subscription.promised -= item.queue_size
         item.subscription.terms_of_filters -= size_of(item)
         item.change = UNFILTERED

@@ -75,7 +75,7 @@ class Regular:
         now_s = connection.engine.clock()
         if token and not connection.channel.hears(token, frame, now_s):
             return False
-        del subscription.sent[sequence]
+        subscription.acknowledge(sequence)
         session.last_s = now_s
         session.regular += 1
         hint_s = self._hint_s

@@ -22,6 +22,8 @@ _LAST_SEQUENCE: Final = 0xFFFF_FFFF
 _MESSAGE: Final = struct.Struct("<Iqi").pack
 _NONE: Final = struct.pack("<i", 0)
 _ALL: Final = -1
+SENT_BYTES: Final = 8 << 20
+"""Of the messages that a subscription keeps until they are acknowledged; the last one is kept whatever it has."""
 
 
 class Cycle(Enum):
@@ -48,8 +50,8 @@ class Subscription:
     # Hundreds of them are served in a tick, each with nothing of it in the processor's caches: in slots it lies together.
     __slots__ = (
         "_changes", "_cursor", "_fresh", "_has_sent", "_next", "_panel", "_panels", "_pending", "_quiet", "_retained",
-        "enabled", "is_deleted", "items", "messages", "next_item", "notifications", "number", "owner", "promised", "ready",
-        "sent", "tally", "terms", "terms_of_filters", "without_request",
+        "_sent_bytes", "enabled", "is_deleted", "items", "large", "messages", "next_item", "notifications", "number", "owner",
+        "promised", "ready", "sent", "tally", "terms", "terms_of_filters", "without_request",
     )  # fmt: skip
 
     def __init__(self, number: int, terms: Terms, enabled: bool, changes: Changes, panels: Panels, retained: int) -> None:
@@ -66,6 +68,8 @@ class Subscription:
         self.next_item = 1
         self.promised = 0
         """Entries that the queues of its items may hold together."""
+        self.large: dict[int, int] = {}
+        """Number of an item whose value is a large one -> its bytes."""
         self.terms_of_filters = 0
         """Fields and operands of its items' event filters."""
         self.tally: defaultdict[str, int] = defaultdict(int)
@@ -75,6 +79,7 @@ class Subscription:
         self._changes = changes
         self._panels = panels
         self._retained = retained
+        self._sent_bytes = 0
         self._panel: Panel | None = None
         self._fresh: list[Item] = []
         self._cursor = changes.number
@@ -99,6 +104,7 @@ class Subscription:
     def forget(self) -> None:
         """Neither what was told nor what is about to be is for its owner any more."""
         self.sent.clear()
+        self._sent_bytes = 0
         self._pending.clear()
 
     @property
@@ -238,8 +244,9 @@ class Subscription:
         number = self._next
         self._next = 1 if number == _LAST_SEQUENCE else number + 1
         self.sent[number] = (now, elements, data)
-        if len(self.sent) > self._retained:
-            del self.sent[next(iter(self.sent))]
+        self._sent_bytes += len(data)
+        while len(self.sent) > self._retained or (self._sent_bytes > SENT_BYTES and len(self.sent) > 1):
+            self.acknowledge(next(iter(self.sent)))
             self.tally["DiscardedMessageCount"] += 1
         more = bool(self._pending)
         return more, (_MESSAGE(number, now, elements), data)
@@ -263,11 +270,16 @@ class Subscription:
         number = self._next
         self._next = 1 if number == _LAST_SEQUENCE else number + 1
         self.sent[number] = (now, elements, data)
+        self._sent_bytes = len(data)
         answer.publish(self.number, number, now, elements, data, results)
         return True
 
     def acknowledge(self, number: int) -> bool:
-        return self.sent.pop(number, None) is not None
+        found = self.sent.pop(number, None)
+        if found is None:
+            return False
+        self._sent_bytes -= len(found[2])
+        return True
 
     def again(self, number: int) -> bytes | None:
         """A sent message that is not acknowledged, encoded as NotificationMessage."""

@@ -22,7 +22,7 @@ from certs.pki import ensure_application
 from nodesets.sharing import FixedValue
 from opcua_server.engine import turns
 from opcua_server.engine.configuration import room as configuration
-from opcua_server.engine.contract import Limits
+from opcua_server.engine.contract import LARGE, Limits
 from opcua_server.engine.engine import COMPLAINTS_PER_S, Engine
 from opcua_server.engine.subscriptions import events, wanted
 from opcua_server.engine.subscriptions import service as subscriptions
@@ -36,6 +36,7 @@ C = ua.StatusCodes
 SMALL = Limits(
     connections=30, subscriptions_per_session=3, items_per_session=20, nodes_per_browse=1_000, nodes_per_read=50, nodes_per_write=5,
     methods_per_call=4, message_bytes=1 << 20, array_elements=2_000, string_bytes=2_000, continuation_points=4, handshake_s=60.0,
+    response_bytes=900_000,
 )  # fmt: skip
 
 
@@ -126,6 +127,88 @@ def test_subscriptions_items_and_continuation_points_of_a_session_are_limited(be
 
     def _statuses(data: Any) -> list[ua.StatusCode]:
         return [one.StatusCode for one in struct_from_binary(ua.BrowseResponse, data).Results]
+
+    run(session)
+
+
+LARGE_NODE = ua.NodeId(8252)
+"""The dictionary of namespace 0's types: 300 kB that everybody may read."""
+
+
+def test_a_read_of_the_same_large_value_without_end_is_refused(bench: Bench, engines: list[Engine]) -> None:
+    """A request of 150 kB could ask for 3.4 GB; and what was read once more in each combination was kept for the next time."""
+
+    async def session() -> None:
+        async with bench.client() as client:
+
+            async def read(count: int, timestamps: int = 2) -> Any:
+                nodes = [ua.ReadValueId(LARGE_NODE, ua.AttributeIds.Value)] * count
+                asked = ua.ReadParameters(NodesToRead=nodes, TimestampsToReturn=ua.TimestampsToReturn(timestamps))
+                return await client.uaclient.read(asked)
+
+            (one,) = await read(1)
+            size = len(one.Value.Value)
+            assert size > LARGE
+            most = SMALL.response_bytes // (size + 100)
+            assert len(await read(most)) == most
+            with pytest.raises(ua.uaerrors.BadResponseTooLarge):
+                await read(SMALL.nodes_per_read)
+            for count in range(1, most + 1):
+                for timestamps in range(4):
+                    assert len(await read(count, timestamps)) == count
+        plans = engines[0].attributes._plans.values()
+        assert sum(len(plan._body) + sum(map(len, plan._parts)) for plan in plans) < size
+
+    run(session)
+
+
+def test_items_on_large_values_are_limited_by_their_bytes(bench: Bench) -> None:
+    """10,000 on one of 300 kB were a first message of 3.4 GB."""
+
+    class Nothing:
+        def datachange_notification(self, *_: Any) -> None: ...
+
+    async def session() -> None:
+        async with bench.client() as client:
+            size = len(await client.get_node(LARGE_NODE).read_value())
+            most = SMALL.large_bytes_per_session // (size + 100)
+            assert most < SMALL.items_per_session
+            first = await client.create_subscription(1_000, Nothing())
+            second = await client.create_subscription(1_000, Nothing())
+            nodes = [client.get_node(LARGE_NODE)]
+            made = await first.subscribe_data_change(nodes * (most - 1))
+            found = await second.subscribe_data_change(nodes * 3)
+            refused = [one.value for one in found if isinstance(one, ua.StatusCode)]
+            assert refused == [C.BadTooManyMonitoredItems] * 2
+            assert isinstance(await second.subscribe_data_change(client.nodes.server_state), int)
+            await first.unsubscribe(made[0])
+            assert isinstance(await second.subscribe_data_change(nodes[0]), int)
+
+    run(session)
+
+
+def test_links_of_a_subscription_are_limited(bench: Bench) -> None:
+    """Each item may trigger each other one: 10,000 items could have 100 million links."""
+
+    class Nothing:
+        def datachange_notification(self, *_: Any) -> None: ...
+
+    async def session() -> None:
+        async with bench.client() as client:
+            subscription = await client.create_subscription(1_000, Nothing())
+            numbers = await subscription.subscribe_data_change([client.nodes.server_state] * SMALL.items_per_session)
+
+            async def link(one: int, others: list[int], removed: list[int]) -> list[ua.StatusCode]:
+                asked = ua.SetTriggeringParameters(subscription.subscription_id, one, others, removed)
+                data = await client.uaclient.protocol.send_request(ua.SetTriggeringRequest(Parameters=asked))
+                return list(struct_from_binary(ua.SetTriggeringResponse, data).Parameters.AddResults)
+
+            assert all(one.is_good() for one in await link(numbers[0], numbers[1:], []))
+            with pytest.raises(ua.uaerrors.BadTooManyOperations):
+                await link(numbers[1], numbers[2:4], [])
+            assert all(one.is_good() for one in await link(numbers[1], numbers[2:3], []))
+            await link(numbers[0], [], numbers[1:])
+            assert all(one.is_good() for one in await link(numbers[1], numbers[2:4], []))
 
     run(session)
 

@@ -146,7 +146,7 @@ def test_a_node_that_is_asked_for_many_times_is_worked_out_once_and_told_of_each
         reasons.note(place, ua.StatusCodes.BadNotReadable)
         return failed(ua.StatusCodes.BadNotReadable)
 
-    body = reasons.whole(plan.body(work_out, reasons.same))
+    body = reasons.whole(plan.body(work_out, reasons.same, 1_000))
     assert worked_out == [0]
     assert body.endswith(b"\x05\0\0\0" + 5 * encode(ua.DiagnosticInfo(Locale=0, LocalizedText=1)))
 

@@ -14,6 +14,7 @@ from opcua_server.engine.subscriptions.publishing import (
     Desk,
 )
 from opcua_server.engine.subscriptions.queues import DataChange
+from opcua_server.engine.subscriptions.subscription import SENT_BYTES
 from tests.opcua_server.engine.subscriptions.rig import HandSlot, Kept, Rig, told
 
 OVERFLOW = 0x480
@@ -221,3 +222,26 @@ def test_equal_subscriptions_share_their_bytes() -> None:
         rig.ask()
         rig.tick(subscription)
     assert rig.subscription.sent[2][2] is other.sent[2][2]
+
+
+def test_messages_that_nobody_acknowledges_are_kept_up_to_some_megabytes_and_the_last_in_any_case() -> None:
+    rig = Rig()
+    subscription = rig.subscription
+    third = SENT_BYTES // 3
+
+    def send(size: int) -> None:
+        subscription._pending.append((1, 1, bytes(size)))
+        rig.ask()
+        rig.tick()
+
+    for _ in range(4):
+        send(third)
+    assert list(subscription.sent) == [2, 3, 4]
+    assert subscription.tally["DiscardedMessageCount"] == 1
+    assert subscription.acknowledge(3)
+    send(third)
+    assert list(subscription.sent) == [2, 4, 5]
+    send(2 * SENT_BYTES)
+    assert list(subscription.sent) == [6]
+    send(10)
+    assert list(subscription.sent) == [7]
