@@ -244,10 +244,9 @@ class Controller(OperatorPanel):
             self.operation_s += dt_s
         elif self.state is _OFF:
             self.off_s += dt_s
-        if block.moves:
-            self.active = block.moves[-1]
-            self.modal = self.active.modal
         self.goes_on = not (self._waiting_speed or self._tool_change or self._start_pending) and self.state is _RUNNING
+        if block.moves:
+            self._follow(block.moves[-1])
         for event in block.events:
             if event.kind not in _ON_THE_WAY:
                 self.goes_on = False
@@ -274,7 +273,16 @@ class Controller(OperatorPanel):
         return None
 
     def _wanted_speed(self, modal: Modal) -> float:
-        return modal.spindle_speed * self.spindle_override / 100.0 if modal.spindle_direction else 0.0
+        percent = 100.0 if self.thread else self.spindle_override
+        return modal.spindle_speed * percent / 100.0 if modal.spindle_direction else 0.0
+
+    def _follow(self, move: Move) -> None:
+        """Where a tap goes into its thread, turns back in it or has come out, the drive turns: in step with the axis by itself."""
+        self.active, self.modal = move, move.modal
+        if move.thread != self.thread:
+            self.thread, self.goes_on, turns = move.thread, False, move.modal.spindle_direction
+            back = move.thread == "out" and move.kind == "tap"
+            self.spindle.command(self._wanted_speed(move.modal), -turns if back else turns)
 
     def _on_event(self, event: MotionEvent) -> None:
         move = event.move
@@ -290,7 +298,7 @@ class Controller(OperatorPanel):
             self._program_end()
 
     def _synchronise(self, move: Move) -> None:
-        self.active, self.modal = move, move.modal
+        self._follow(move)
         match move.kind:
             case "spindle":
                 self.spindle.command(self._wanted_speed(move.modal), move.modal.spindle_direction)
@@ -396,6 +404,7 @@ class Controller(OperatorPanel):
         self.spindle.command(0.0, 0)
         self.coolant.on = False
         self._waiting_speed = False
+        self.thread = ""
         self._tool_change = None
         self.part_change.goes_on = self._start_pending = False
 

@@ -366,6 +366,7 @@ class Machine:
         torque_nm = cut.mean_torque_nm
         too_heavy = torque_nm > 0.0 and torque_nm > OVERLOAD * rated_torque_nm(spindle.speed_rpm)
         stalled = self.process.engagement.area_mm2 > 0.0 and spindle.speed_rpm < STALLED * spindle.commanded_rpm
+        stalled = stalled and not controller.thread  # it turns back at the bottom of the thread
         if too_heavy or stalled:
             self._overloaded_s += BLOCK_S
         elif self._overloaded_s > 0.0:

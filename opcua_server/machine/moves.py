@@ -16,7 +16,7 @@ MoveKind = Literal[
     "rapid",  # G0, G28, G30, G53: straight line at rapid
     "feed",  # G1 and the cutting strokes of canned cycles
     "arc",  # G2, G3 and helices
-    "tap",  # synchronised in and out stroke (G74, G84)
+    "tap",  # stroke in step with the spindle (G74 and G84 after M29, G33)
     "probe",  # G31, G38.x
     "dwell",  # G4 and the dwells of canned cycles
     "toolchange",  # M6
@@ -81,6 +81,8 @@ class Move:
     block: str = ""
     """The block as written."""
     modal: Modal = field(default_factory=Modal)
+    thread: Literal["", "in", "out"] = ""
+    """Of a tapping cycle: behind it the tool is in the thread, or out of it again. No override acts on it, and no hold within."""
 
 
 class NcAlarm(Exception):

@@ -11,7 +11,7 @@ stood. The path goes on by the program; when the lock is taken off, it begins on
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 from cnctwin.reading import Value
 from nodesets.states import MachineState
@@ -40,6 +40,8 @@ class OperatorPanel:
         self.feed_override, self.rapid_override, self.spindle_override = 100.0, 100.0, 100.0
         self.modifiers = dict.fromkeys(MODIFIERS, False)
         self.locked_mm: Point | None = None
+        self.thread: Literal["", "in", "out"] = ""
+        """As of ``Move.thread``: no override acts while a tap is in its thread."""
 
     def _set_feed_override(self, percent: float) -> None:
         self.feed_override = percent
@@ -50,7 +52,7 @@ class OperatorPanel:
         self.motion.rapid_override = percent / 100.0
 
     def _set_spindle_override(self, percent: float) -> None:
-        if self.spindle.commanded_rpm > 0.0:
+        if self.spindle.commanded_rpm > 0.0 and not self.thread:
             programmed = self.spindle.commanded_rpm / self.spindle_override * 100.0
             self.spindle.command(programmed * percent / 100.0, self.spindle.commanded_direction)
         self.spindle_override = percent

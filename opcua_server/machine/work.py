@@ -142,7 +142,7 @@ def _planned_s(move: Move, start: Point) -> float:
     if move.kind == "rapid":
         return 0.08 + length / VF2.limits[0].velocity_mm_s
     feed = move.feed if move.feed > 0.0 else VF2.limits[0].velocity_mm_s * 60.0
-    return length * 60.0 / feed * (2.0 if move.kind == "tap" else 1.0)
+    return length * 60.0 / feed
 
 
 class Runs:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -158,6 +159,50 @@ def test_spindle_override_changes_the_speed_under_way_and_of_the_next_start() ->
     run_until(machine, "Machine/State", S.LOADING)
     run_until(machine, "Tool/InCut", 1.0)
     assert now(machine, "Spindle/CmdSpeed") == pytest.approx(3200.0)
+
+
+TAP = """%
+O2
+(STOCK C45 X0 Y0 Z-30 TO X60 Y40 Z0)
+G21 G17 G90 G94
+G53 G0 Z0
+T14 M6
+G54 G0 X20 Y20 S600 M3
+G43 H14 Z10
+RIGID
+G98 G84 X20 Z-20 R5 P200 F600
+G80
+G53 G0 Z0
+M30
+%
+"""
+
+
+@pytest.mark.parametrize("rigid", ["M29 S600", ""])
+def test_a_tap_comes_out_of_its_thread_whatever_the_operator_does(rigid: str) -> None:
+    machine = source({"tap.nc": TAP.replace("RIGID", rigid)}, repeat=False)
+    machine.call("Start", [])
+    run_until(machine, "Tool/InCut", 1.0)
+    pitch = {now(machine, "Spindle/CmdSpeed"): now(machine, "Channel/ActFeedrate")}
+    assert pitch == {600.0: 600.0}
+    for method, percent in (("SetFeedOverride", 50.0), ("SetSpindleOverride", 50.0)):
+        machine.call(method, [percent])
+    machine.call("Hold", [])
+    rows = run(machine, 8.0)
+    tip_mm, speed, turn = (rows[:, COLUMN[name]] for name in ("Axes/Z/CmdPos", "Spindle/CmdSpeed", "Spindle/ActTurnDirection"))
+    tip_mm = tip_mm + 420.0 - 118.0
+    assert tip_mm.min() == pytest.approx(-20.0, abs=0.01)
+    assert tip_mm[-1] >= 5.0 - 1e-6, "it stands above the hole"
+    assert np.all(tip_mm[-10:] == tip_mm[-1])
+    down, up = int(np.argmax(tip_mm < -1.0)), len(tip_mm) - int(np.argmax(tip_mm[::-1] < -1.0)) - 1
+    assert np.all(speed[down:up] == 600.0), "the pitch is that of the tap"
+    assert (turn[down], turn[up]) == (1.0, 2.0), "it is turned out the other way"
+    assert state(machine) is S.HELD
+    machine.call("Start", [])
+    rows = run(machine, 0.5)
+    assert now(machine, "Spindle/CmdSpeed") == 300.0
+    run_until(machine, "Machine/PartsProduced", 1.0)
+    assert now(machine, "Machine/AlarmCount") == 0.0
 
 
 def test_part_change_takes_time_and_the_next_part_follows() -> None:

@@ -12,7 +12,8 @@ A cycle is a generator: a repeat count or a fine peck may ask for many thousand 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from opcua_server.machine.gcode.alarms import BlockFault
 from opcua_server.machine.gcode.motion import cutting_feed, target
@@ -235,17 +236,21 @@ def _tap(strokes: _Strokes, hole: _Hole) -> Iterator[Move]:
     state = strokes.state
     turning = -1 if state.motion == 740 else 1
     kind: MoveKind = "tap" if state.rigid_tap else "feed"
-    yield from strokes.tap(hole.at, hole.bottom, kind)
-    yield from strokes.dwell(hole.dwell_s)
-    if not state.rigid_tap:
-        yield from strokes.spindle(-turning)
+    yield from _threading(strokes.tap(hole.at, hole.bottom, kind), "in")
+    yield from _threading(strokes.dwell(hole.dwell_s), "in")
     if state.rigid_tap:
-        yield from strokes.tap(hole.at, hole.r, kind)
+        yield from _threading(strokes.tap(hole.at, hole.r, kind), "out")
         if hole.clear != hole.r:
             yield from strokes.rapid(hole.at, hole.clear)
     else:
-        yield from strokes.tap(hole.at, hole.clear, kind)
+        yield from _threading(strokes.spindle(-turning), "in")
+        yield from _threading(strokes.tap(hole.at, hole.clear, kind), "out")
         yield from strokes.spindle(turning)
+
+
+def _threading(moves: Iterator[Move], thread: Literal["in", "out"]) -> Iterator[Move]:
+    for move in moves:
+        yield replace(move, thread=thread)
 
 
 def _bore(strokes: _Strokes, hole: _Hole) -> Iterator[Move]:

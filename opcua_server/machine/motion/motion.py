@@ -199,7 +199,7 @@ class Motion(Panel):
                 i += m
                 continue
             m = n - i
-            frozen = self.holding and self._then == "dwell"
+            frozen = self._holds and self._then == "dwell"
             if self._stand > 0 and not frozen:
                 m = min(m, self._stand)
                 self._stand -= m
@@ -328,8 +328,13 @@ class Motion(Panel):
             self._offset_s = 0.0
         return began
 
+    @property
+    def _holds(self) -> bool:
+        """Feed hold is on, and no tool is in a thread: it comes out before the axes stand."""
+        return self.holding and not (self._last is not None and self._last.thread == "in")
+
     def _begin(self, i: int) -> bool:
-        if self.holding:
+        if self._holds:
             self._announce(i)
             return False
         if self.waiting_for is not None or self.between_blocks or self.alarm is not None or not self._loaded:

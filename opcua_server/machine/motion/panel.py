@@ -26,7 +26,8 @@ class Panel(ABC):
         """Something changed: plan again from the present place and speed."""
 
     def feed_hold(self) -> None:
-        """Brake on the path within the limits and stand (event "held"). Dwells stop counting. Tapping finishes its stroke."""
+        """Brake on the path within the limits and stand (event "held"). Dwells stop counting. A tap comes out
+        of its thread before."""
         if not self.holding:
             self.holding = True
             self._announced = False

@@ -123,7 +123,7 @@ class Segment:
         self.start = start
         self.end = move.end if end is None else end
         self.rapid = move.kind == "rapid"
-        self.synchronised = move.kind == "tap"
+        self.synchronised = move.kind == "tap" or bool(move.thread)
         self.from_stand = self.rapid or move.kind in ("tap", "probe")
         """Begins standing."""
         self.exact = self.from_stand or move.modal.exact_stop
