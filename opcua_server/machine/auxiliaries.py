@@ -14,6 +14,11 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
 CHARGED_BAR: Final = 72.0
 CHARGE_AT_BAR: Final = 58.0
 CHARGE_BAR_S: Final = 4.0
@@ -60,6 +65,12 @@ class Hydraulics:
             return CHARGE_AT_BAR + CHARGE_BAR_S * passed_s, True
         return CHARGED_BAR - leak * (passed_s - rise_s), False
 
+    @property
+    def state(self) -> tuple[float, float, float, bool]:
+        """All that ``at`` depends on with the pump's contactor on: when the last event was, the pressure then, what leaks (bar/s),
+        whether the pump charged."""
+        return self._since_s, self._bar, self._leak_bar_s, self._charges
+
     def take(self, now_s: float) -> None:
         """A clamp moves."""
         bar, charges = self.at(now_s)
@@ -95,6 +106,15 @@ def lubrication_bar(now_s: float, phase: float, give_away: float) -> float:
     return STROKE_BAR * math.exp(-(since_s - STROKE_S) / (GIVEN_AWAY_S * give_away))
 
 
+def lubrications_bar(now_s: Floats, phase: Floats, give_away: Floats) -> Floats:
+    """As ``lubrication_bar`` of machines (machines,) at many moments (blocks, machines)."""
+    since_s = (now_s + phase * INTERVAL_S) % INTERVAL_S
+    rises = since_s < STROKE_S
+    fades = np.where(rises, -since_s / STROKE_RISE_S, -(since_s - STROKE_S) / (GIVEN_AWAY_S * give_away))
+    left = np.array([*map(math.exp, fades.ravel().tolist())]).reshape(fades.shape)
+    return STROKE_BAR * np.where(rises, 1.0 - left, left)
+
+
 class FallTimer:
     """Times how the pressure falls after each stroke: how clean the distributor is. ``last_s``: of the last, 0 before the first.
 
@@ -107,6 +127,10 @@ class FallTimer:
         self._before_s = INTERVAL_S
         self._next_s = 0.0
         """Nothing happens before."""
+
+    def rests(self, until_s: float) -> bool:
+        """Whether nothing happens till then."""
+        return until_s < self._next_s
 
     def step(self, now_s: float, phase: float, give_away: float) -> None:
         """Let time pass; arguments as of ``lubrication_bar``. Called once for each block, whoever looks at it."""

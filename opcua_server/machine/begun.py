@@ -1,8 +1,13 @@
-"""A block of 100 ms that has everything but what the axes do: these are worked out for several blocks or machines at once."""
+"""Blocks of 100 ms that are under way: each step of one may be worked out for several blocks or machines at once.
+
+Passed   control, path and the tool's way through the stock are known
+Begun    and what edge, spindle and surroundings do; all but what the axes do
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -11,9 +16,26 @@ from opcua_server.machine.drawn import Drawn
 from opcua_server.machine.motion.block import MotionBlock
 from opcua_server.machine.moves import Point
 from opcua_server.machine.physics import Physics
-from opcua_server.machine.process.process import CutBlock
+from opcua_server.machine.process.process import NO_CUT, CutBlock, Pass
+from opcua_server.machine.tools import Tool
 
 Floats = npt.NDArray[np.float64]
+
+
+@dataclass(slots=True)
+class Passed:
+    """A block that waits for its physics. ``tool``: that cuts, None where nothing may; ``way``: None where it meets nothing."""
+
+    block: int
+    motion: MotionBlock
+    physics: Physics
+    tool: Tool | None
+    way: Pass | None
+    running: bool
+    locked_mm: Point | None = None
+    """Where the drives are told to stay under machine lock."""
+    cut: ClassVar[CutBlock] = NO_CUT
+    """Not known yet."""
 
 
 @dataclass(slots=True)

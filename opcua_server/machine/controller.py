@@ -30,7 +30,7 @@ from opcua_server.machine.coolant import CoolantUnit
 from opcua_server.machine.faults.active import ActiveFaults
 from opcua_server.machine.happened import Alarm
 from opcua_server.machine.maintenance import KINDS, serve
-from opcua_server.machine.motion.block import MotionBlock, MotionEvent
+from opcua_server.machine.motion.block import ON_THE_WAY, MotionBlock, MotionEvent
 from opcua_server.machine.motion.motion import Motion
 from opcua_server.machine.moves import Modal, Move, NcAlarm
 from opcua_server.machine.panel import OperatorPanel
@@ -46,9 +46,12 @@ from opcua_server.sources.source import CommandRefused
 S = MachineState
 _RUNNING, _HELD, _LOADING, _OFF = S.RUNNING, S.HELD, S.LOADING, S.OFF
 """What each block asks for; a member of an enumeration is looked up slowly."""
-_ON_THE_WAY: Final = ("begin", "finished")
 TOOL_CHANGE_S: Final = 4.5
 """Chip to chip."""
+
+
+def nothing() -> None:
+    """Nothing is behind."""
 
 
 class Controller(OperatorPanel):
@@ -83,6 +86,7 @@ class Controller(OperatorPanel):
         self._tool_change: tuple[float, int, Modal | None] | None = None
         """Machine time at which the tool arm is done, the tool it brings, and the modal state to go on with."""
         self._start_pending = False
+        self.settle: Callable[[], None] = nothing  # before the air is looked at: it may be behind
         self.goes_on = False
         """Nothing but time and moves of a program passed in the last block."""
 
@@ -248,7 +252,7 @@ class Controller(OperatorPanel):
         if block.moves:
             self._follow(block.moves[-1])
         for event in block.events:
-            if event.kind not in _ON_THE_WAY:
+            if event.kind not in ON_THE_WAY:
                 self.goes_on = False
             self._on_event(event)
         if self._waiting_speed and self.spindle.at_speed:
@@ -264,6 +268,7 @@ class Controller(OperatorPanel):
     def _wait(self, move: Move) -> float | None:
         """How long motion waits at a synchronising move; None until ``resume``."""
         if move.kind == "toolchange":
+            self.settle()
             return TOOL_CHANGE_S + self.air.clamping_s if move.tool != self.tool_number else 0.3
         if move.kind in ("coolant", "message"):
             return 0.0
@@ -418,6 +423,11 @@ class Controller(OperatorPanel):
         self._report(
             "state_changed", 50, state.name, f"From {before.words} to {state.words}", {"From": int(before), "To": int(state)}
         )
+
+    @property
+    def cuts(self) -> bool:
+        """Whether a program runs and waits for nothing: only its own moves can change something."""
+        return self.state is _RUNNING and not (self._waiting_speed or self._tool_change or self._start_pending)
 
     @property
     def changing_tool(self) -> bool:

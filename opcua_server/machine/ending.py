@@ -17,15 +17,14 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from opcua_server.machine.begun import Begun
 from opcua_server.machine.drawn import Drawn, auxiliary_w, flow_read_l_min, heats_w, spindles_shown_w
 from opcua_server.machine.energy import Metered, metered
-from opcua_server.machine.faults.active import HEALTHY
 from opcua_server.machine.machine import BLOCK_S, SCREW_HEAT, THERMAL_BLOCKS, Machine
 from opcua_server.machine.mains import MAINS_ROW
-from opcua_server.machine.noise import Index
+from opcua_server.machine.noise import EVERY_BLOCK, Index
 from opcua_server.machine.sensing import column_read_c
 from opcua_server.machine.spindle import loads_percent
+from opcua_server.machine.stretch import DRAWN, Stretch, rows
 from opcua_server.machine.thermal import COLUMN, NODES, REFERENCE_C, SCREWS
 
 Floats = npt.NDArray[np.float64]
@@ -75,7 +74,7 @@ _STILL: Final = _Moved((_AT_REST, _AT_REST), ((0.0,) * MAINS_ROW,) * 2)
 _KEPT: Final = (0.0,) * (5 + NODES)
 
 
-def end_all(machines: Sequence[Machine], begun: Sequence[Begun], watts: Floats, ways_mm_s: Floats) -> Ended:
+def end_all(machines: Sequence[Machine], begun: Sequence[Stretch], watts: Floats, ways_mm_s: Floats) -> Ended:
     """Finish blocks that have begun, of each machine the same number one after the other.
 
     ``watts``, ``ways_mm_s``: mean power and way of the axes (axes of all machines, blocks), see ``motion.axes.sums``.
@@ -91,8 +90,8 @@ def end_all(machines: Sequence[Machine], begun: Sequence[Begun], watts: Floats, 
     servo = watts.reshape(count, _AXES, blocks)
     servo_w = servo[:, 0] + servo[:, 1] + servo[:, 2]
     servo_w[ways_mm_s.reshape(servo.shape).max(axis=1) < before[0][:, None]] = 0.0
-    drawn = Drawn(*_columns([one.drawn for one in begun]).T.reshape(shape))
-    noise = _columns([one.noise for one in begun]).T.reshape(shape)
+    drawn = Drawn(*rows(chain(*(own.drawn for own in begun)), DRAWN).T.reshape(shape))
+    noise = rows(chain(*(own.noise for own in begun)), len(EVERY_BLOCK)).T.reshape(shape)
     shown_w, errors = spindles_shown_w(drawn.spindle_w, drawn.cut_w, noise[Index.SPINDLE_POWER], before[1])
     meter = metered(before[2:5], BLOCK_S, shown_w, servo_w, auxiliary_w(drawn, noise[Index.AUXILIARY_POWER]))
     heat_w = heats_w(drawn)
@@ -104,7 +103,7 @@ def end_all(machines: Sequence[Machine], begun: Sequence[Begun], watts: Floats, 
     for at, machine in enumerate(machines):
         if at not in failed:
             try:
-                moved[at] = _move_on(machine, begun[at * blocks : (at + 1) * blocks], after[at])
+                moved[at] = _move_on(machine, begun[at], after[at])
             except Exception as error:
                 failed[at] = error
     warm = np.concatenate([one.nodes_c[0] for one in moved]).reshape(count, NODES)
@@ -118,15 +117,15 @@ def end_all(machines: Sequence[Machine], begun: Sequence[Begun], watts: Floats, 
     return Ended(meter, column_c, flow_l_min, loads_percent(shown_w, drawn.speed_rpm), nodes_c, mains, failed)
 
 
-def _move_on(machine: Machine, begun: Sequence[Begun], after: list[float]) -> _Moved:
+def _move_on(machine: Machine, begun: Stretch, after: list[float]) -> _Moved:
     """Let a machine have what its own columns come to; temperatures and the mains move on where a second is over."""
-    last, nodes_c, mains = begun[-1], machine.thermal.nodes, machine.mains.row()
+    last, nodes_c, mains = begun.begun[-1], machine.thermal.nodes, machine.mains.row()
     machine.power_error, machine.heat_w = after[0], after[-NODES:]
     machine.meter.put(*after[1:-NODES])
     machine.spindle_power_w = machine.meter.spindle_w
     # A sensor that is well says what is so; one that may fail has a memory, and is read block by block.
-    well = all(one.physics is HEALTHY for one in begun)
-    said = [] if well else [machine.sensing.read(machine, one) for one in begun[:-1]]
+    well = begun.well
+    said = [] if well else [machine.sensing.read(machine, one) for one in begun.begun[:-1]]
     if last.block % THERMAL_BLOCKS == 0:
         machine.end_second(last)
     said.append(machine.sensing.read(machine, last))

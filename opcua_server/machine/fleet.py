@@ -11,35 +11,34 @@ columns. ``follow``, ``read`` and ``table`` are pure, and a column does not know
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
-from struct import Struct
-from typing import Final, TypeVar
+from itertools import chain
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from nodesets.catalogue import NUMERIC
 from opcua_server.machine.begun import Begun
+from opcua_server.machine.driving import AXES, Driven, columns, drive_all
 from opcua_server.machine.ending import end_all
-from opcua_server.machine.machine import SAMPLES, THERMAL_BLOCKS, Machine
-from opcua_server.machine.motion.axes import AxisBlock, Followed, as_read, drive, mean_load_percent, sums
-from opcua_server.machine.motion.columns import Columns
-from opcua_server.machine.noise import CHUNK
-from opcua_server.machine.parameters import VF2
-from opcua_server.machine.process.ticks import forces
+from opcua_server.machine.machine import THERMAL_BLOCKS, Machine
+from opcua_server.machine.motion.axes import AxisBlock, as_read
+from opcua_server.machine.process.load import Load
+from opcua_server.machine.process.ticks import Felt, Ticks, forces
 from opcua_server.machine.sensing import LOOK, sense_all
 from opcua_server.machine.signals import View, numbers, table
-from opcua_server.machine.standing import PASSED, STOOD, of_passing, of_standing, stands
+from opcua_server.machine.standing import PATH, STOOD
+from opcua_server.machine.steady import act_all
+from opcua_server.machine.stretch import ACTED, Stretch, rows
 from opcua_server.machine.thermal import NODES, SCREWS
 
 Floats = npt.NDArray[np.float64]
 
-COLUMNS: Final = 320
+COLUMNS: Final = 640
 """Blocks that are worked out together: as many as more columns still cost less than more calls."""
-_AXES: Final = 3
-_Noted = TypeVar("_Noted")
-_STOOD, _ROW = Struct(f"{STOOD}d"), Struct(f"{1 + PASSED + LOOK}d")
+FEW: Final = 6
+"""Fewer machines, or a single block of each, are not worth columns of what each of them would do in fewer calls."""
 _NOTHING: Final = np.empty((0, len(NUMERIC)))
 
 
@@ -65,7 +64,7 @@ class Group:
         """That many times the next 100 ms of all, and what all show at the end of each (blocks, machines, signals), in the order of
         ``catalogue.NUMERIC``. Raises what a machine raises."""
         those, done = range(len(self.machines)), 0
-        shown = np.empty((blocks, len(those), len(NUMERIC)))
+        shown = np.empty((len(those), blocks, len(NUMERIC))).swapaxes(0, 1)
         while done < blocks:
             some = self._at_once(those, blocks - done)
             for k, row in self._some(those, some, some).items():
@@ -98,55 +97,56 @@ class Group:
     def _some(self, those: Sequence[int], blocks: int, noted: int) -> dict[int, Floats | Exception]:
         """Blocks of some machines, and what each shows at the end of the last ``noted`` of them (noted, signals)."""
         shown: dict[int, Floats | Exception] = {}
-        together, notes = [], Notes()
+        begun: dict[int, Stretch] = {}
+        together = len(those) >= FEW and blocks > 1
         for k in those:
-            machine, own = self.machines[k], Notes()
+            begun[k] = own = Stretch(self.machines[k], blocks, self._started[k], self._speed, noted)
             try:
-                if own.begin(machine, blocks, self._started[k], self._speed, noted):
-                    together.append(k)
-                    notes.extend(own)
-                else:
-                    shown[k] = self._by_itself(k, own, blocks, noted)
+                own.begin(together=together)
             except Exception as error:
                 shown[k] = error
-        if together:
-            shown.update(self._end(together, notes))
+        shown.update(_act({k: own for k, own in begun.items() if own.waiting and k not in shown}))
+        for k, own in begun.items():
+            if own.odd is not None and k not in shown:
+                try:
+                    shown[k] = self._by_itself(k, own, own.odd)
+                except Exception as error:
+                    shown[k] = error
+        left = {k: own for k, own in begun.items() if k not in shown}
+        if left:
+            shown.update(self._end(list(left), list(left.values())))
         return shown
 
-    def _by_itself(self, k: int, notes: Notes, blocks: int, noted: int) -> Floats:
+    def _by_itself(self, k: int, own: Stretch, last: Begun) -> Floats:
         """A machine whose last block has begun with axes that are not as they were built: that and all that are left."""
-        machine, last = self.machines[k], notes.begun.pop()
-        rows: list[Floats] = []
-        if notes.begun:
-            ended = self._end([k], notes)[k]
+        machine = self.machines[k]
+        shown: list[Floats] = []
+        if own.motions:
+            ended = self._end([k], [own])[k]
             if isinstance(ended, Exception):
                 raise ended
-            rows.extend(ended)
+            shown.extend(ended)
         machine.end_alone(last)
-        done = len(notes.begun) + 1
-        for each in range(done, blocks + 1):
+        done = len(own.motions) + 1
+        for each in range(done, own.blocks + 1):
             if each > done:
                 machine.step()
-            if each > blocks - noted:
-                rows.append(numbers(View(machine, started_block=self._started[k], speed=self._speed)))
-        return np.array(rows) if rows else _NOTHING
+            if each > own.blocks - own.noted:
+                shown.append(numbers(View(machine, started_block=self._started[k], speed=self._speed)))
+        return np.array(shown) if shown else _NOTHING
 
-    def _end(self, those: Sequence[int], notes: Notes) -> dict[int, Floats | Exception]:
+    def _end(self, those: Sequence[int], begun: Sequence[Stretch]) -> dict[int, Floats | Exception]:
         """Finish the same number of blocks of some machines, and what each shows of those that were noted (noted, signals)."""
-        machines, begun = [self.machines[k] for k in those], notes.begun
-        count, blocks = len(machines), len(begun) // len(machines)
-        p = _columns(count)
+        machines = [self.machines[k] for k in those]
+        count, blocks, noted = len(machines), len(begun[0].motions), len(begun[0].stood)
         try:
-            force_n, tooth_n = forces([one.cut.ticks for one in begun])
-            followed = self._follow(those, p, begun, force_n)
+            force_n, tooth_n = forces(_felt(begun))
+            watts, ways, load, last, ends = self._drive(those, begun, force_n, noted)
         except Exception as error:
             if count == 1:
                 return {those[0]: error}
-            apart = (self._end([k], notes.of(at, count)) for at, k in enumerate(those))
+            apart = (self._end([k], [own]) for k, own in zip(those, begun, strict=True))
             return {k: row for one in apart for k, row in one.items()}
-        (watts, ways), load = sums(p, followed, blocks), mean_load_percent(p, followed, blocks)
-        noted = notes.noted // count
-        last = followed.part(slice(-SAMPLES, None)).copy()
         ended = end_all(machines, begun, watts, ways)
         failed: dict[int, Floats | Exception] = {those[at]: error for at, error in ended.failed.items()}
         if not noted:
@@ -156,101 +156,53 @@ class Group:
             own = _window(at)
             axes = AxisBlock(machine.axes.columns, last, last_w[own], last_load[own], own)
             try:
-                machine.look(begun[(at + 1) * blocks - 1], axes)
+                machine.look(begun[at].begun[-1], axes)
             except Exception as error:
                 failed.setdefault(those[at], error)
-        stood, passed, looked, normal = notes.rows()
+        stood, path = rows(chain(*(own.stood for own in begun)), STOOD), rows(chain(*(own.paths for own in begun)), PATH)
+        acted = rows(chain(*(own.acted for own in begun)), ACTED)
+        physics, looked = acted[:, 1:-LOOK], acted[:, -LOOK:]
         warm = ended.nodes_c[:, -noted:].reshape(-1, NODES)
         load, watts = _by_axis(load[:, -noted:], count), _by_axis(watts[:, -noted:], count)
+        normal = np.concatenate([kept for own in begun for kept in own.normal])
         said, vibration = sense_all(looked, tooth_n.reshape(count, blocks)[:, -noted:].ravel(), warm, load, watts, normal)
         for at, machine in enumerate(machines, 1):
             machine.shown.read = said[:, at * noted - 1]
             machine.sensing.felt(vibration, at * noted - 1)
-        screws_c = warm[:, SCREWS].reshape(count, noted, _AXES).swapaxes(1, 2).reshape(-1, noted)
-        ends = slice(SAMPLES - 1, None, SAMPLES) if noted == blocks else slice(-1, None)
-        seen = as_read(p, followed.part(ends), screws_c)
-        seen = seen.reshape(6, count, _AXES, noted).swapaxes(1, 2).reshape(6, _AXES, -1)
-        rows = table(stood, passed[:, 1:], passed[:, 0], ended.rows(noted), said, seen).reshape(count, noted, -1)
-        return {k: failed.get(k, row) for k, row in zip(those, rows, strict=True)}
+        screws_c = warm[:, SCREWS].reshape(count, noted, AXES).swapaxes(1, 2).reshape(-1, noted)
+        seen = as_read(columns(count), ends, screws_c)
+        seen = seen.reshape(6, count, AXES, noted).swapaxes(1, 2).reshape(6, AXES, -1)
+        passed = np.concatenate((path, physics), axis=1)
+        shown = table(stood, passed, acted[:, 0], ended.rows(noted), said, seen).reshape(count, noted, -1)
+        return {k: failed.get(k, row) for k, row in zip(those, shown, strict=True)}
 
-    def _follow(self, those: Sequence[int], p: Columns, begun: Sequence[Begun], force_n: Floats) -> Followed:
+    def _drive(self, those: Sequence[int], begun: Sequence[Stretch], force_n: Floats, noted: int) -> Driven:
         """What the axes of some machines do in their blocks. Where that fails they are as they were."""
-        count = len(those)
-        blocks = len(begun) // count
-        motions = [[one.motion for one in begun[k * blocks : (k + 1) * blocks]] for k in range(count)]
-        axes = [axis for k in those for axis in range(k * _AXES, (k + 1) * _AXES)]
+        axes = [axis for k in those for axis in range(k * AXES, (k + 1) * AXES)]
         state = self._state[:, axes]
-        followed = drive(p, state, motions, force_n)
+        driven = drive_all(state, [own.motions for own in begun], force_n, noted)
         self._state[:, axes] = state
-        return followed
+        return driven
 
 
-class Notes:
-    """Blocks that have begun, machine by machine, and what was to be seen of the last of each machine when they had."""
-
-    def __init__(self) -> None:
-        self.begun: list[Begun] = []
-        self._stood: list[bytes] = []
-        self._rows: list[bytes] = []
-        self._normal: list[Floats] = []
-        """Of each machine (blocks, channels)."""
-
-    @property
-    def noted(self) -> int:
-        """Blocks of which there is something to be seen."""
-        return len(self._rows)
-
-    def begin(self, machine: Machine, blocks: int, started_block: int, speed: float, noted: int) -> bool:
-        """Let a machine begin some blocks. False when the last that began has axes that are not as they were built."""
-        stood, sound, spindle = b"", True, machine.spindle
-        first = seen = machine.block + blocks - noted
-        normal: list[Floats] = []
-        for left in range(blocks, 0, -1):
-            speed_rpm = spindle.speed_rpm
-            one = machine.begin()
-            self.begun.append(one)
-            sound = machine.sound(one)
-            if not sound:
-                break
-            if left > noted:
-                continue
-            looked = machine.sensing.look(machine, one)
-            view = View(machine, SAMPLES - 1, started_block, speed, one)
-            if not stood or not stands(machine, speed_rpm):
-                stood = _STOOD.pack(*of_standing(view))
-            self._stood.append(stood)
-            self._rows.append(_ROW.pack(one.block, *of_passing(view), *looked))
-            seen = one.block
-            if seen % CHUNK == 0:  # what has been drawn is gone in the next block
-                normal.append(machine.noise.rows(first, seen - first))
-                first = seen
-        if seen > first:
-            normal.append(machine.noise.rows(first, seen - first))
-        if normal:
-            self._normal.append(normal[0] if len(normal) == 1 else np.concatenate(normal))
-        return sound
-
-    def extend(self, other: Notes) -> None:
-        """Add those of another machine."""
-        self.begun += other.begun
-        self._stood += other._stood
-        self._rows += other._rows
-        self._normal += other._normal
-
-    def of(self, at: int, machines: int) -> Notes:
-        """Those of one of so many machines."""
-        own = Notes()
-        own.begun, own._stood = _share(self.begun, at, machines), _share(self._stood, at, machines)
-        own._rows, own._normal = _share(self._rows, at, machines), _share(self._normal, at, machines)
-        return own
-
-    def rows(self) -> tuple[Floats, Floats, Floats, Floats]:
-        """What stands (n, STOOD), number of the block and what passes (n, 1 + PASSED), what there is to be read (n, LOOK), and the
-        noise of each block (n, channels)."""
-        stood = np.frombuffer(b"".join(self._stood)).reshape(-1, STOOD)
-        rows = np.frombuffer(b"".join(self._rows)).reshape(-1, 1 + PASSED + LOOK)
-        passed, looked = rows[:, : 1 + PASSED], rows[:, 1 + PASSED :]
-        return stood, passed, looked, np.concatenate(self._normal)
+def _act(waiting: dict[int, Stretch]) -> dict[int, Exception]:
+    """Work out the physics of what waits; what a machine raised, by its place."""
+    failed: dict[int, Exception] = {}
+    if len(waiting) >= FEW:
+        those = list(waiting.values())
+        try:
+            acted = act_all([own.machine for own in those], [own.waiting for own in those], those[0].noted)
+            for own, what in zip(those, acted, strict=True):
+                own.take(what)
+            return failed
+        except ArithmeticError:
+            pass  # one of them is not as steady as it seemed: which one shows block by block
+    for k, own in waiting.items():
+        try:
+            own.act()
+        except Exception as error:
+            failed[k] = error
+    return failed
 
 
 def groups(machines: Sequence[Machine], blocks: int = 1) -> list[Group]:
@@ -259,23 +211,24 @@ def groups(machines: Sequence[Machine], blocks: int = 1) -> list[Group]:
     return [Group(machines[k : k + size]) for k in range(0, len(machines), size)]
 
 
-@functools.lru_cache(maxsize=8)
-def _columns(machines: int) -> Columns:
-    """Parameters of the axes of so many machines, with the memory that they are worked out in: it is the same for one group after
-    another, so that it stays in the processor's caches."""
-    return Columns(VF2.axes * machines)
-
-
-def _share(of: list[_Noted], at: int, machines: int) -> list[_Noted]:
-    """What is of one of so many machines, each of which has the same number."""
-    each = len(of) // machines
-    return of[at * each : (at + 1) * each]
+def _felt(begun: Sequence[Stretch]) -> Felt:
+    """Of the blocks of all."""
+    loads: list[Load | None] = []
+    wear_mm: list[float] = []
+    others: dict[int, Ticks] = {}
+    for own in begun:
+        some, worn, odd = own.felt
+        if odd:
+            others.update({len(loads) + k: one for k, one in odd.items()})
+        loads += some
+        wear_mm += worn
+    return loads, wear_mm, others
 
 
 def _window(k: int) -> slice:
-    return slice(k * _AXES, (k + 1) * _AXES)
+    return slice(k * AXES, (k + 1) * AXES)
 
 
 def _by_axis(of: Floats, machines: int) -> Floats:
     """(axes of all machines, blocks) as (3, machines and blocks)."""
-    return of.reshape(machines, _AXES, -1).swapaxes(0, 1).reshape(_AXES, -1)
+    return of.reshape(machines, AXES, -1).swapaxes(0, 1).reshape(AXES, -1)

@@ -25,7 +25,7 @@ import numpy.typing as npt
 from nodesets.states import MachineState
 from opcua_server.machine import energy, kept
 from opcua_server.machine.auxiliaries import FallTimer, Hydraulics, lubrication_bar
-from opcua_server.machine.begun import Begun
+from opcua_server.machine.begun import Begun, Passed
 from opcua_server.machine.burst import burst
 from opcua_server.machine.chips import ChipConveyor
 from opcua_server.machine.controller import Controller
@@ -45,7 +45,7 @@ from opcua_server.machine.pneumatics import AirUnit
 from opcua_server.machine.process.load import TICK_S, TICKS
 from opcua_server.machine.process.process import CutBlock, Process
 from opcua_server.machine.process.stock import Stock
-from opcua_server.machine.process.ticks import forces
+from opcua_server.machine.process.ticks import felt, forces
 from opcua_server.machine.process.tips import tips_along
 from opcua_server.machine.sensing import Sensing, sense
 from opcua_server.machine.sensors import DataLink
@@ -66,6 +66,10 @@ OVERLOAD: Final = 1.3
 """Cutting torque, of the rated torque at this speed, at which the drive's supervision stops the feed."""
 STALLED: Final = 0.7
 """Speed in cut, of the commanded one, at which it does so too."""
+NEEDS_COOLANT: Final = 0.8
+"""Of what these edges cut, 0 for dry, 1 for flooded."""
+LOW_PERCENT: Final = 8.0
+"""Level of the coolant at which a program must not go on."""
 PARKED: Final = (0.0, 0.0, 0.0)
 STANDING_MM_S: Final = 0.02
 """An axis that is not faster stands."""
@@ -87,8 +91,8 @@ class Machine:
         self.number, self.seed = number, seed
         born = generator(seed, number, PERSONALITY)
         self.mean_ambient_c = 21.5 + 0.8 * float(born.standard_normal())
-        self._day_phase = float(born.uniform(0.0, 2.0 * math.pi))
-        self._bearing_preload = 1.0 + 0.06 * float(born.standard_normal())
+        self.day_phase = float(born.uniform(0.0, 2.0 * math.pi))
+        self.bearing_preload = 1.0 + 0.06 * float(born.standard_normal())
         self.balance = 0.9 + 0.3 * float(born.uniform())
         """Of the unbalance of tool and holder: how well this spindle and its balancing rings take it."""
         order = [str(name) for name in born.permutation(sorted(programs))]
@@ -99,8 +103,8 @@ class Machine:
         self.coolant.filter_load = float(born.uniform())
         self.coolant.pump_wear = PUMP_WEAR * float(born.uniform())
         self.air, self.conveyor, self.link, self.sensing = AirUnit(), ChipConveyor(), DataLink(), Sensing()
-        self._air_phase = (0.618 * number) % 1.0
-        self._give_away = 1.0 + 0.3 * float(born.uniform(-0.5, 0.5))
+        self.air_phase = (0.618 * number) % 1.0
+        self.give_away = 1.0 + 0.3 * float(born.uniform(-0.5, 0.5))
         """Of this machine's metering valves, of the time constant in the middle of a fleet."""
         self.fall_timer = FallTimer()
         self.magazine, self.faults = magazine(seed, number), ActiveFaults()
@@ -113,7 +117,7 @@ class Machine:
         self._axis_faults = _SOUND_AXES
         self._lost_mm = 0.0
         """Counts that the scale of Y has lost since the axes were referenced."""
-        self._ra_sum = self._ra_weight = 0.0
+        self.ra_sum = self.ra_weight = 0.0
         self.parts_seen = 0
         """By the gauge beside the machine."""
         self.controller = Controller(
@@ -129,7 +133,7 @@ class Machine:
         self.shown = Shown()
         self.spindle_power_w = self.power_error = 0.0
         """As the drive shows it, of the last block; and the error of that, as ``drawn`` has it."""
-        self._overloaded_s = 0.0
+        self.overloaded_s = 0.0
 
     @property
     def time_s(self) -> float:
@@ -138,7 +142,7 @@ class Machine:
 
     def ambient_c(self, now_s: float) -> float:
         """Of the shop at a moment of machine time."""
-        return shop_floor_c(now_s, self._day_phase, self.mean_ambient_c)
+        return shop_floor_c(now_s, self.day_phase, self.mean_ambient_c)
 
     def step(self) -> None:
         """The next 100 ms."""
@@ -168,29 +172,40 @@ class Machine:
 
     def begin(self) -> Begun:
         """The next 100 ms without the axes; ``end`` must follow, at the latest when the temperatures are due."""
-        controller, noise = self.controller, self.noise.needed(self.block)
-        physics = self.faults.physics(self.block * BLOCK_S)
-        motion = controller.motion.advance(SAMPLES)
+        return self.act(self.go(self.controller.motion.advance(SAMPLES)))
+
+    def go(self, motion: MotionBlock) -> Passed:
+        """Let control and tool go along the next block of the path; ``act`` must follow before anybody asks what came of it."""
+        controller, physics = self.controller, self.faults.physics(self.block * BLOCK_S)
         self.block += 1
         controller.step(motion, BLOCK_S)
         if controller.state is not self._state:
             self._state, self._energy_state = controller.state, self.energy_state
-        running = self._state is _RUNNING
-        self.upkeep.step(BLOCK_S, self.spindle.speed_rpm > 0.0, running)
         if controller.new_blank and controller.job is not None:
             controller.new_blank = False
             self.process.new_stock(Stock(controller.job.blank) if controller.job.blank else None)
-        cut = self._cut(motion, physics)
+        # In a dry run nobody clamps a blank; under machine lock the tool stays away from it.
+        modifiers, job = controller.modifiers, controller.job
+        tool = None if modifiers["DryRun"] or modifiers["TestMode"] else controller.tool
+        tips = tips_along(motion, job.origin_mm if job is not None else None, controller.modal.tool_length)
+        way = self.process.way(tips, tool, self.spindle.speed_rpm)
+        return Passed(self.block, motion, physics, tool, way, self._state is _RUNNING, controller.locked_mm)
+
+    def act(self, passed: Passed) -> Begun:
+        """What edge, spindle and surroundings do in a block."""
+        physics, noise = passed.physics, self.noise.needed(passed.block - 1)
+        self.upkeep.step(BLOCK_S, self.spindle.speed_rpm > 0.0, passed.running)
+        cut = self._cut(passed)
         spindle_w, shaft_w, friction_w, torque = self._turn(cut, physics, noise[Index.CUT_VARIATION])
-        self._surround(cut, physics)
+        self._surround(cut, physics, passed.block * BLOCK_S)
         drawn = Drawn(
             spindle_w, shaft_w, friction_w, cut.power_w, self.spindle.speed_rpm, energy.AUXILIARIES_W[self._energy_state],
             self.coolant.pump_power_w, self.conveyor.current_a, physics.column_heat_w, self.coolant.flow_l_min,
         )  # fmt: skip
         self._watch(cut)
         self._gauge(cut)
-        self.link.step(physics.link_loss, self.block, self.seed, self.number)
-        return Begun(self.block, motion, cut, physics, noise, torque, drawn, running, controller.locked_mm)
+        self.link.step(physics.link_loss, passed.block, self.seed, self.number)
+        return Begun(passed.block, passed.motion, cut, physics, noise, torque, drawn, passed.running, passed.locked_mm)
 
     def _end_all(self, begun: list[Begun], *, seen: bool) -> None:
         """Let the axes follow what has begun."""
@@ -198,7 +213,7 @@ class Machine:
         if not count:
             return
         p = self.axes.columns
-        force_n = forces([one.cut.ticks for one in begun])[0] if count > 1 else begun[0].cut.force_n[None]
+        force_n = forces(felt([one.cut.ticks for one in begun]))[0] if count > 1 else begun[0].cut.force_n[None]
         if self._axis_faults is _SOUND_AXES and begun[0].locked_mm is None:
             followed = drive(p, self.axes.state, [[one.motion for one in begun]], force_n)
         else:
@@ -217,6 +232,11 @@ class Machine:
         """Whether its axes are as they were built, so that they can be worked out among those of others."""
         adapted = self._axis_faults is not _SOUND_AXES or (begun.physics is not HEALTHY and self._axes_change(begun.physics))
         return not (adapted or begun.locked_mm is not None or self._counts_matter(begun.physics))
+
+    @property
+    def is_sound(self) -> bool:
+        """As ``sound``, of a machine without faults."""
+        return self._axis_faults is _SOUND_AXES and self._lost_mm == 0.0 and self.controller.locked_mm is None
 
     def end_alone(self, begun: Begun) -> None:
         """Finish a block whose axes are worked out by themselves, and let the sensors read."""
@@ -275,7 +295,7 @@ class Machine:
 
     def lubrication_bar(self, now_s: float, physics: Physics) -> float:
         """In the main line of the way lubrication; the timer stands still with the control off."""
-        return lubrication_bar(now_s, self._air_phase, self._give_away * physics.oil_holding)
+        return lubrication_bar(now_s, self.air_phase, self.give_away * physics.oil_holding)
 
     @property
     def spindle_load_percent(self) -> float:
@@ -287,20 +307,14 @@ class Machine:
         return energy.BY_STATE[self.controller.state]
 
     # --- physics of a block ---------------------------------------------------------------------------------------
-    def _cut(self, motion: MotionBlock, physics: Physics) -> CutBlock:
-        controller = self.controller
-        # In a dry run nobody clamps a blank; under machine lock the tool stays away from it.
-        modifiers = controller.modifiers
-        tool = None if modifiers["DryRun"] or modifiers["TestMode"] else controller.tool
-        job = controller.job
-        tips = tips_along(motion, job.origin_mm if job is not None else None, controller.modal.tool_length)
-        wet = self.coolant.wear_factor(0.8, physics.coolant_concentration)
-        return self.process.step(tips, tool, self.spindle.speed_rpm, physics, wet)
+    def _cut(self, passed: Passed) -> CutBlock:
+        physics, wet = passed.physics, self.coolant.wear_factor(NEEDS_COOLANT, passed.physics.coolant_concentration)
+        return self.process.cut(passed.way, passed.tool, self.spindle.speed_rpm, physics, wet)
 
     def _turn(self, cut: CutBlock, physics: Physics, variation: float) -> tuple[float, float, float, float]:
         """Spindle over the block: electrical, shaft and friction power in W, torque in N·m, all mean."""
         spindle, bearing = self.spindle, self.thermal.nodes.item(BEARING)
-        friction, speed = physics.bearing_friction * self._bearing_preload, spindle.speed_rpm
+        friction, speed = physics.bearing_friction * self.bearing_preload, spindle.speed_rpm
         factor = 1.0 + CUT_VARIATION * variation
         if speed == 0.0 and spindle.commanded_rpm == 0.0:
             spindle.step(BLOCK_S, 0.0, friction, bearing)
@@ -318,16 +332,16 @@ class Machine:
             torque += spindle.torque_nm
         return power / TICKS, shaft / TICKS, friction_w / TICKS, torque / TICKS
 
-    def _surround(self, cut: CutBlock, physics: Physics) -> None:
+    def _surround(self, cut: CutBlock, physics: Physics, now_s: float) -> None:
         """Coolant, air and chips."""
-        controller, stock, conveyor, now_s = self.controller, self.process.stock, self.conveyor, self.time_s
+        controller, stock, conveyor = self.controller, self.process.stock, self.conveyor
         chips_kg = cut.removed_mm3 * stock.blank.material.kg_mm3 if cut.removed_mm3 and stock is not None else 0.0
         conveyor.step(BLOCK_S, self._energy_state == "working", chips_kg, physics.conveyor_drag, physics.conveyor_slip)
         delivery = physics.pump_delivery * conveyor.strainer_share
         self.coolant.step(BLOCK_S, delivery, physics.pump_ripple, physics.coolant_leak_percent_h)
         turns = self.spindle.speed_rpm > 0.0
-        self.air.step(BLOCK_S, now_s, self._air_phase, turns, controller.changing_tool, physics.air_loss)
-        self.fall_timer.step(now_s, self._air_phase, self._give_away * physics.oil_holding)
+        self.air.step(BLOCK_S, now_s, self.air_phase, turns, controller.changing_tool, physics.air_loss)
+        self.fall_timer.step(now_s, self.air_phase, self.give_away * physics.oil_holding)
 
     def _axes_change(self, physics: Physics) -> bool:
         return (physics.extra_backlash_mm, physics.extra_friction, physics.stick) != self._axis_faults
@@ -368,14 +382,14 @@ class Machine:
         stalled = self.process.engagement.area_mm2 > 0.0 and spindle.speed_rpm < STALLED * spindle.commanded_rpm
         stalled = stalled and not controller.thread  # it turns back at the bottom of the thread
         if too_heavy or stalled:
-            self._overloaded_s += BLOCK_S
-        elif self._overloaded_s > 0.0:
-            self._overloaded_s = max(self._overloaded_s - 0.2 * BLOCK_S, 0.0)
+            self.overloaded_s += BLOCK_S
+        elif self.overloaded_s > 0.0:
+            self.overloaded_s = max(self.overloaded_s - 0.2 * BLOCK_S, 0.0)
         if controller.state is not _RUNNING:
             return
-        if self._overloaded_s > 0.25:
+        if self.overloaded_s > 0.25:
             controller.raise_alarm("EX1005", "SPINDLE OVERLOAD", details={"Tool": controller.tool_number})
-        if self.coolant.level_percent < 8.0 and self.coolant.on and controller.state is _RUNNING:
+        if self.coolant.level_percent < LOW_PERCENT and self.coolant.on and controller.state is _RUNNING:
             controller.raise_alarm("EX1020", "COOLANT LEVEL LOW")
         if controller.state is _RUNNING:
             if self.air.low_s > 0.5:
@@ -386,14 +400,14 @@ class Machine:
     def _gauge(self, cut: CutBlock) -> None:
         """Mean roughness of what a part's cuts left; the gauge beside the machine reads it when the part is done."""
         if cut.roughness_um > 0.0:
-            self._ra_sum += cut.roughness_um * cut.in_cut_s
-            self._ra_weight += cut.in_cut_s
+            self.ra_sum += cut.roughness_um * cut.in_cut_s
+            self.ra_weight += cut.in_cut_s
         parts = self.controller.parts
         if parts != self.parts_seen:
-            if self._ra_weight > 0.0:
+            if self.ra_weight > 0.0:
                 error = float(generator(self.seed, self.number, GAUGE, parts).standard_normal())
-                self.shown.part_roughness_um = self._ra_sum / self._ra_weight * math.exp(0.06 * error)
-            self.parts_seen, self._ra_sum, self._ra_weight = parts, 0.0, 0.0
+                self.shown.part_roughness_um = self.ra_sum / self.ra_weight * math.exp(0.06 * error)
+            self.parts_seen, self.ra_sum, self.ra_weight = parts, 0.0, 0.0
 
     # --- on demand ------------------------------------------------------------------------------------------------
     def vibration_burst(self, seconds: float) -> Floats:

@@ -80,6 +80,9 @@ EVERY_BLOCK: Final = (
 _THESE: Final = [int(channel) for channel in EVERY_BLOCK]
 
 
+EVERY: Final = np.array(_THESE)
+
+
 class Index:
     """Places of ``EVERY_BLOCK`` as plain numbers: a list is indexed with them three times as fast as with members of an
     enumeration."""
@@ -119,6 +122,19 @@ class Noise:
         self._looks += count - 1
         numbers: Floats = self._drawn[row + 1 - count : row + 1]
         return numbers
+
+    def span(self, step: int, count: int, *, every: bool) -> Floats:
+        """Of so many steps, few enough for two chunks (count, channels); without ``every`` only ``EVERY_BLOCK`` are numbers."""
+        first, last = step // CHUNK, (step + count - 1) // CHUNK
+        if first != last:
+            left = last * CHUNK - step
+            one, other = (self.span(at, n, every=every) for at, n in ((step, left), (step + left, count - left)))
+            return np.concatenate((one, other))
+        if every:
+            return self.rows(step, count)
+        self.needed(step)
+        row = step % CHUNK
+        return self._drawn[row : row + count]
 
     def _look(self, step: int) -> int:
         chunk, row = divmod(step, CHUNK)

@@ -26,6 +26,7 @@ CLOGGED_FLOW_BAR: Final = 3.0
 """What a filter that is all clogged costs at a stand, and more with the square of the flow."""
 SETTLE_S: Final = 0.6
 SEALING_FLOW: Final = 0.35
+IDLE_FLOW: Final = 0.05
 TOOL_CHANGE_FLOW: Final = 1.0
 CLAMP_S: Final = 0.9
 """Part of a tool change in which cylinders move: it takes longer with less pressure."""
@@ -41,7 +42,7 @@ class AirUnit:
         """``phase``: 0 to 1, of the compressor; ``loss``: restriction of the filter, 0 to 1."""
         at = (time_s / COMPRESSOR_S + phase) % 1.0
         net = NET_LOW_BAR + NET_SPAN_BAR * (4.0 * at if at < 0.25 else (1.0 - at) / 0.75)
-        flow = TOOL_CHANGE_FLOW if changing else SEALING_FLOW if spindle_turns else 0.05
+        flow = TOOL_CHANGE_FLOW if changing else SEALING_FLOW if spindle_turns else IDLE_FLOW
         behind = net - loss * (CLOGGED_BAR + CLOGGED_FLOW_BAR * flow * flow)
         target = (behind if behind < REGULATED_BAR else REGULATED_BAR) - REGULATOR_DROP_BAR * flow
         bar = self.pressure_bar

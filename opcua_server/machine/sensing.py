@@ -21,7 +21,7 @@ from opcua_server.machine.physics import Physics
 from opcua_server.machine.process.load import TICKS
 from opcua_server.machine.process.process import SAMPLES_PER_TICK
 from opcua_server.machine.readings import CAUSES, OF_BEGUN, TOOTH, Floats, read
-from opcua_server.machine.sensors import StickingSensor, loose_plug
+from opcua_server.machine.sensors import BLOCK_S, StickingSensor, loose_plug
 from opcua_server.machine.spindle import Values, friction_nm
 from opcua_server.machine.thermal import COLUMN, growth_z_um
 from opcua_server.machine.vibration import STILL, Parts
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 BARE_UNBALANCE_MM_S: Final = 0.2
 """Of the spindle without a holder."""
 ALONE: Final = -1
-_LAST: Final = TICKS * SAMPLES_PER_TICK - 1
-"""Sample of a block."""
+LAST_SAMPLE: Final = TICKS * SAMPLES_PER_TICK - 1
+"""Of a block."""
 
 
 LOOK: Final = OF_BEGUN.stop + CAUSES + 2
@@ -130,7 +130,7 @@ class Sensing:
         causes of vibration but the force of a tooth, the ripple of the coolant's pressure, the drift of the bearing's sensor."""
         physics, cut, coolant = begun.physics, begun.cut, machine.coolant
         tool, chatter, speed = machine.controller.tool, cut.chatter, machine.spindle.speed_rpm
-        now_s = machine.time_s
+        now_s = begun.block * BLOCK_S
         hydraulic_bar, machine.shown.hydraulics_charge = machine.controller.hydraulics.at(now_s)
         teeth, wear_mm = (tool.type.teeth, tool.flank_wear_mm) if tool else (0, 0.0)
         return (
@@ -147,7 +147,7 @@ class Sensing:
             self._unbalance(machine, physics),
             0.0,
             teeth,
-            begun.motion.at(_LAST)[2],
+            begun.motion.at(LAST_SAMPLE)[2],
             wear_mm,
             physics.bearing_defect,
             cut.once_per_turn_n,

@@ -23,7 +23,7 @@ from cnctwin.reading import Value
 from nodesets import states
 from nodesets.catalogue import AXES, NUMERIC, PHASES, STACKLIGHT
 from nodesets.states import MachineState
-from opcua_server.machine.begun import Begun
+from opcua_server.machine.begun import Begun, Passed
 from opcua_server.machine.energy import BY_STATE, ENERGY_STATES
 from opcua_server.machine.faults import FAULTS
 from opcua_server.machine.machine import BLOCK_S, SAMPLES, STANDING_MM_S, Machine
@@ -31,10 +31,12 @@ from opcua_server.machine.motion.axes import COMMAND, LAG, MOTOR, POSITION, TORQ
 from opcua_server.machine.moves import Move
 from opcua_server.machine.readings import SIGNALS, SWING, Floats
 from opcua_server.machine.standing import (
+    ALONG,
     COUNTERS,
     CUT,
     PASSED,
     PASSING,
+    PATH,
     SETTINGS,
     STANDING,
     Known,
@@ -60,7 +62,12 @@ class View:
     __slots__ = ("controller", "cut", "feed_mm_s", "machine", "move", "remaining_mm", "sample", "since_start_s", "speed", "state")
 
     def __init__(
-        self, machine: Machine, sample: int = SAMPLES - 1, started_block: int = 0, speed: float = 1.0, begun: Begun | None = None
+        self,
+        machine: Machine,
+        sample: int = SAMPLES - 1,
+        started_block: int = 0,
+        speed: float = 1.0,
+        begun: Begun | Passed | None = None,
     ) -> None:
         self.machine, self.sample, self.speed = machine, sample, speed
         self.controller = control = machine.controller
@@ -201,9 +208,11 @@ _KNOWN_AT: Final = np.array([_PLACE[one.signal] for one in _KNOWN])
 _PER: Final = np.array([one.per for one in _KNOWN])[:, None]
 _MOST: Final = np.array([one.high for one in _KNOWN])[:, None]
 _STANDING_AT: Final = np.array([_PLACE[name] for name in STANDING])
+_ALONG_AT: Final = np.array([_PLACE[name] for name in ALONG])
 _PASSING_AT: Final = np.array([_PLACE[name] for name in PASSING])
 _SETTINGS: Final = slice(1, 1 + len(SETTINGS))
-_PASSING: Final = slice(PASSED - len(PASSING), PASSED)
+_COUNTERS, _ALONG = slice(0, len(COUNTERS)), slice(len(COUNTERS), PATH)
+_PHYSICS, _PASSING = slice(PATH, PASSED - len(PASSING)), slice(PASSED - len(PASSING), PASSED)
 
 
 def numbers(view: View) -> Floats:
@@ -225,12 +234,12 @@ def table(stood: Floats, passed: Floats, block: Any, ended: Floats, read: Floats
     stands, passes = stood.T, passed.T
     state = stands[0].astype(np.intp)
     out[_STATE_AT] = _STATES.take(2 * state + (block % 10 >= 5), axis=0).T
-    known = np.concatenate((stands[_SETTINGS], passes[: _PASSING.start], ended.T))
+    known = np.concatenate((stands[_SETTINGS], passes[_COUNTERS], passes[_PHYSICS], ended.T))
     known /= _PER
     np.minimum(known, _MOST, out=known)
     out[_KNOWN_AT] = known
     out[_STANDING_AT] = stands[_SETTINGS.stop :]
-    out[_PASSING_AT] = passes[_PASSING]
+    out[_ALONG_AT], out[_PASSING_AT] = passes[_ALONG], passes[_PASSING]
     out[_READ_AT] = read[: len(SIGNALS)]
     moving = np.empty((len(MOVING), *axes.shape[1:]))
     moving[:VELOCITY] = axes[:VELOCITY]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -80,6 +80,30 @@ def loads_percent(shown_w: Floats, speed_rpm: Floats) -> Floats:
     return np.minimum(100.0 * mechanical_w / rated_w, 200.0)
 
 
+class Turned(NamedTuple):
+    """Of spindles at speed, in N m, W and degrees, after each step (steps, machines) or (machines,)."""
+
+    torque_nm: Floats
+    shaft_w: Floats
+    power_w: Floats
+    friction_w: Floats
+    angle_deg: Floats
+
+
+def turn(speed_rpm: Floats, direction: Floats, angle_deg: Floats, friction: Floats, cut_nm: Floats, dt_s: float) -> Turned:
+    """As ``Spindle.step`` of spindles that have the speed they should (machines,): it stays; ``friction``: N m; ``cut_nm``: load
+    in each step (steps, machines)."""
+    omega, turns = speed_rpm * _TO_RAD_S, speed_rpm > 0.0
+    torque_nm = (friction + cut_nm) * turns
+    shaft_w = torque_nm * omega
+    excitation_w = EXCITATION_W * turns
+    way_deg = direction * np.array([*map(math.degrees, omega.tolist())]) * dt_s
+    angles = np.empty_like(cut_nm)
+    for k in range(len(cut_nm)):
+        angles[k] = angle_deg = (angle_deg + way_deg) % 360.0
+    return Turned(torque_nm, shaft_w, shaft_w / EFFICIENCY * (shaft_w > 0.0) + excitation_w, friction * omega, angles)
+
+
 @dataclass(slots=True)
 class Spindle:
     """State of the spindle. Speeds in r/min without sign; ``direction`` 1 for M3, -1 for M4, 0 stopped."""
@@ -115,6 +139,14 @@ class Spindle:
             return self.speed_rpm < 30.0
         right_way = self.direction == self.commanded_direction
         return right_way and abs(self.speed_rpm - self.commanded_rpm) <= 0.03 * self.commanded_rpm
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether it has the speed and the way to turn that it should."""
+        speed = self.speed_rpm
+        if speed == 0.0:
+            return self.commanded_rpm == 0.0
+        return speed == self.commanded_rpm and self.direction == self.commanded_direction
 
     def step(self, dt_s: float, cut_nm: float, bearing_friction: float, bearing_c: float) -> None:
         """One step (10 ms) with a load torque of ``cut_nm`` at the spindle."""

@@ -1,7 +1,8 @@
 """What a block shows as soon as it has begun: what stands until a command or an event changes it, and what passes with time.
 
     state, settings, alarms, tool, spindle's way to turn --> of_standing: read anew where something happened in the block
-    path, counters, spindle, coolant, cut -----------------> of_passing: read after each block
+    path, counters ---------.
+    spindle, coolant, cut --+------------------------------> of_passing: read after each block
 
 Most blocks of a program that runs are like the one before in half of what they show (``stands``).
 """
@@ -18,6 +19,8 @@ from opcua_server.machine.machine import BLOCK_S, Machine
 from opcua_server.machine.maintenance import obligated
 
 if TYPE_CHECKING:
+    from opcua_server.machine.controller import Controller
+    from opcua_server.machine.moves import Move, Point
     from opcua_server.machine.signals import View
 
 _RUNNING: Final = MachineState.RUNNING
@@ -68,9 +71,7 @@ MACHINE: Final = (
     Known("Upkeep/WayLube", "upkeep.lube_percent"),
     Known("Lubrication/FallTime", "fall_timer.last_s", high=600.0),
 )
-_of_settings, _of_counters, _of_cut, _of_machine = (
-    attrgetter(*(one.attribute for one in table)) for table in (SETTINGS, COUNTERS, CUT, MACHINE)
-)
+_of_settings, _of_cut, _of_machine = (attrgetter(*(one.attribute for one in table)) for table in (SETTINGS, CUT, MACHINE))
 
 STANDING: Final = (
     "Machine/EndUserObligated", "Machine/BuilderObligated", "Machine/AlarmCount", "Channel/DryRunFeed",
@@ -78,13 +79,14 @@ STANDING: Final = (
     "Spindle/ActStatus", "Spindle/ActTurnDirection", "Spindle/IsRotating",
     "Tool/Diameter", "Tool/Teeth", "Tool/WearPercent", "Door/IsClosed", "Door/IsLocked", "Simulation/Speed",
 )  # fmt: skip
-PASSING: Final = (
+ALONG: Final = (
     "Machine/PowerOnDuration", "Channel/ActFeedrate", "Channel/CmdFeedrate", "Channel/Progress", "Channel/RemainingTime",
-    "Tool/CuttingTime", "Tool/InCut", "Lubrication/Level", "Simulation/Time",
+    "Simulation/Time",
     "Axes/X/RemDist", "Axes/Y/RemDist", "Axes/Z/RemDist",
     "Axes/X/ZeroOffset", "Axes/Y/ZeroOffset", "Axes/Z/ZeroOffset", "Tool/LengthOffset",
 )  # fmt: skip
-"""What has to be worked out for one machine, in the order of ``of_standing`` and ``of_passing``, behind what is known."""
+PASSING: Final = ("Tool/CuttingTime", "Tool/InCut", "Lubrication/Level")
+"""What has to be worked out for one machine, in the order of ``of_standing``, ``of_path``, ``of_physics``, behind what is known."""
 
 
 def of_standing(v: View) -> tuple[float, ...]:
@@ -105,20 +107,38 @@ def of_standing(v: View) -> tuple[float, ...]:
 
 
 def of_passing(v: View) -> tuple[float, ...]:
-    """``COUNTERS``, ``CUT``, ``MACHINE``, ``PASSING``."""
-    machine, control, move, cut = v.machine, v.controller, v.move, v.cut
-    tool = control.tool
-    done_percent = control.progress.percent(control.job)
-    left_s = control.remaining_s(done_percent)
+    """``of_path`` and ``of_physics``."""
+    return (*of_path(v), *of_physics(v))
+
+
+def of_path(v: View) -> tuple[float, ...]:
+    """``COUNTERS``, ``ALONG``: what is known of a block as soon as control and path have passed it."""
+    return path(v.controller, v.move, v.remaining_mm, v.feed_mm_s, v.machine.block, v.since_start_s)
+
+
+def path(
+    control: Controller, move: Move | None, remaining_mm: Point, feed_mm_s: float, block: int, since_start_s: float
+) -> tuple[float, ...]:
+    """As ``of_path``, of the move that is on, at the end of a block or within it."""
+    modal, done_percent = control.modal, control.progress.percent(control.job)
+    left_s, feed = control.remaining_s(done_percent), move.feed if move is not None else 0.0
     return (
-        *_of_counters(control), *_of_cut(cut), *_of_machine(machine),
-        (machine.block * BLOCK_S - control.off_s) / 3600.0,
-        v.feed_mm_s * 60.0, min(move.feed, 25400.0) if move else 0.0,
+        control.operation_s, control.cycle_s, modal.work_offset,
+        (block * BLOCK_S - control.off_s) / 3600.0,
+        feed_mm_s * 60.0, feed if feed < 25400.0 else 25400.0,
         done_percent, left_s if left_s < 86400.0 else 86400.0,
+        since_start_s if since_start_s > 0.0 else 0.0,
+        *remaining_mm, *modal.zero_offset, modal.tool_length,
+    )  # fmt: skip
+
+
+def of_physics(v: View) -> tuple[float, ...]:
+    """``CUT``, ``MACHINE``, ``PASSING``."""
+    machine, cut, tool = v.machine, v.cut, v.controller.tool
+    return (
+        *_of_cut(cut), *_of_machine(machine),
         tool.cutting_time_s / 60.0 if tool else 0.0, cut.in_cut_s > 0.0,
-        100.0 - machine.upkeep.lube_percent, v.since_start_s if v.since_start_s > 0.0 else 0.0,
-        *v.remaining_mm,
-        *control.modal.zero_offset, control.modal.tool_length,
+        100.0 - machine.upkeep.lube_percent,
     )  # fmt: skip
 
 
@@ -133,5 +153,6 @@ _NO_TOOL: Final = (0.0, 0, 0.0)
 _USER: Final = (True, False)
 """Who has to act while a program runs."""
 STOOD: Final = 1 + len(SETTINGS) + len(STANDING)
-PASSED: Final = len(COUNTERS) + len(CUT) + len(MACHINE) + len(PASSING)
+PATH: Final = len(COUNTERS) + len(ALONG)
+PASSED: Final = PATH + len(CUT) + len(MACHINE) + len(PASSING)
 """How many values there are."""

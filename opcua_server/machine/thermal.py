@@ -75,3 +75,10 @@ def shop_floor_c(time_s: float, phase: float, mean_c: float) -> float:
     """Temperature of the shop over a day: warmest in the afternoon, with the heating's slow swing on it."""
     day = 2.0 * math.pi * time_s / 86_400.0 + phase
     return mean_c + 1.6 * math.sin(day) + 0.25 * math.sin(23.0 * day)
+
+
+def shop_floors_c(time_s: Floats, phase: Floats, mean_c: Floats) -> Floats:
+    """As ``shop_floor_c`` of machines (machines,) at many moments (blocks, machines)."""
+    day = 2.0 * math.pi * time_s / 86_400.0 + phase
+    once, often = (np.array([*map(math.sin, rad.ravel().tolist())]).reshape(rad.shape) for rad in (day, 23.0 * day))
+    return mean_c + 1.6 * once + 0.25 * often

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
 from nodesets.states import MachineState
+from opcua_server.machine import fleet
+from opcua_server.machine.begun import Passed
 from opcua_server.machine.fleet import Group, groups
 from opcua_server.machine.machine import Machine
 from opcua_server.machine.process.process import CutBlock
 from opcua_server.machine.signals import View, numbers, objects
+from opcua_server.machine.steady import Acted, act_all
 from opcua_server.sources.simulated import SHIPPED, read_programs
 
 from .running import SHORT
@@ -100,6 +104,42 @@ def test_whatever_happens_within_a_second_in_step_shows_as_it_does_alone() -> No
     assert [one.save() for one in together] == [one.save() for one in alone]
 
 
+def test_what_happens_to_many_that_cut_along_is_worked_out_for_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Edges wear, coolant is filled up, stocks and edges differ; one tool is about to break, one spindle is nearly overloaded."""
+    done: list[int] = []
+
+    def counted(those: Sequence[Machine], passed: Sequence[Sequence[Passed]], noted: int) -> list[Acted]:
+        done.append(len(those) * len(passed[0]))
+        return act_all(those, passed, noted)
+
+    monkeypatch.setattr(fleet, "act_all", counted)
+    monkeypatch.setattr(fleet, "FEW", 2)
+    made: list[list[Machine]] = [[], []]
+    for those in made:
+        for number in range(1, 8):
+            machine = Machine(number, 3, PROGRAMS if number % 3 else {"short.nc": SHORT})
+            machine.controller.start_program()
+            machine.run(90 + 20 * number)
+            for tool in machine.magazine.values():
+                tool.used = 0.1 * number**1.3
+            machine.coolant.level_percent = 62.3 if number < 5 else 9.4
+            machine.coolant.filter_load, machine.upkeep.lube_percent = 0.9999, 94.01 if number == 3 else 50.0
+            machine.controller.hydraulics.take(machine.time_s)
+            those.append(machine)
+    together, alone = made
+    group = Group(together)
+    for piece in (10, 3, 1, 10, 16, 40, 10, 50):
+        rows = group.run(piece) if piece < 40 else np.array([group.advance(piece)])
+        for k in range(piece):
+            for at, one in enumerate(alone):
+                one.step()
+                if len(rows) == piece or k == piece - 1:
+                    assert rows[k if len(rows) == piece else 0, at].tobytes() == numbers(View(one)).tobytes()
+        assert [objects(View(one)) for one in together] == [objects(View(one)) for one in alone]
+        assert [one.save() for one in together] == [one.save() for one in alone]
+    assert sum(done) > 0.5 * 7 * 140, done
+
+
 @pytest.mark.parametrize("where", ["control", "cut", "meter"])
 def test_a_machine_that_fails_in_step_fails_alone(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before, among and after what is worked out for all at once."""
@@ -141,5 +181,5 @@ class _Crooked:
 def test_a_fleet_is_cut_into_groups_of_a_good_size() -> None:
     made = [Machine(number, 1, {}) for number in range(70)]
     assert [len(group.machines) for group in groups(made)] == [70]
-    assert [len(group.machines) for group in groups(made, 10)] == [32, 32, 6]
+    assert [len(group.machines) for group in groups(made, 10)] == [64, 6]
     assert [len(group.machines) for group in groups(made[:2], 1000)] == [1, 1]

@@ -16,6 +16,7 @@ from opcua_server.machine.machine import Machine
 from opcua_server.machine.readings import SIGNALS
 from opcua_server.machine.signals import ENDED, MAINS, MOVING, View, numbers, objects, state_rows
 from opcua_server.machine.standing import (
+    ALONG,
     COUNTERS,
     CUT,
     MACHINE,
@@ -40,7 +41,7 @@ def test_every_machine_signal_has_a_row_and_every_row_a_signal() -> None:
     tables = (SETTINGS, COUNTERS, CUT, MACHINE, ENDED, MAINS)
     known = [one.signal for table in tables for one in table]
     assert (len(of_standing(view)), len(of_passing(view))) == (STOOD, PASSED)
-    rows = [*known, *STANDING, *PASSING, *state_rows(view.state, False), *SIGNALS, *moving]
+    rows = [*known, *STANDING, *ALONG, *PASSING, *state_rows(view.state, False), *SIGNALS, *moving]
     assert sorted(rows) == sorted(signal.name for signal in NUMERIC)
     assert set(objects(view)) == {signal.name for signal in OBJECTS}
 

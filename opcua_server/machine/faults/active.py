@@ -41,6 +41,11 @@ class ActiveFaults:
         self._active: dict[str, Injection] = {}
         self.record: list[TruthEvent] = []
 
+    @property
+    def any(self) -> bool:
+        """Whether there is one, however small it still is."""
+        return bool(self._active)
+
     def inject(self, name: str, severity: float, onset_s: float, now_s: float) -> None:
         """Begin a fault; one that is active begins anew with the new values. KeyError for a name that does not exist."""
         fault = FAULTS[name]

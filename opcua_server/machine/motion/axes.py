@@ -152,6 +152,11 @@ class Followed:
             self.power_w[axes, samples],
         )
 
+    def fields(self, samples: slice) -> tuple[Floats, ...]:
+        """Of some of the samples, in the order of the fields."""
+        part = self.part(samples)
+        return part.command_mm, part.motor_mm, part.table_mm, part.velocity_mm_s, part.torque_nm, part.power_w
+
     def copy(self) -> Followed:
         """One that lasts."""
         return Followed(

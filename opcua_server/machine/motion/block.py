@@ -32,6 +32,10 @@ MotionEventKind = Literal[
 ]
 
 
+ON_THE_WAY: Final = ("begin", "finished")
+"""What happens wherever one move of a program follows another."""
+
+
 @dataclass(frozen=True, slots=True)
 class MotionEvent:
     """Something that happened in a block. ``sample`` counts from the block's first sample."""

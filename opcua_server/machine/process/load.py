@@ -61,6 +61,10 @@ class Load:
     """Torque by power."""
     at_speed_min: float = field(init=False)
     """Life of the edge at this cutting speed."""
+    by_tick: Floats = field(init=False)
+    """The first rows, with what shakes and forces, at all ticks of the block (6, TICKS), 0 where it does not cut."""
+    figures: tuple[float, ...] = field(init=False)
+    """``FIGURES`` values that ``edges`` needs of it."""
 
     def __post_init__(self) -> None:
         put = object.__setattr__
@@ -71,6 +75,17 @@ class Load:
         edge_speed = math.pi * self.tool.diameter_mm * self.speed_rpm / 1000.0
         put(self, "at_speed_min", at_speed_min(self.material.taylor_c, self.tool.edge, edge_speed))
         loads = bites(self.depth_mm, self.specific_n_mm2, self.teeth_in_cut)
+        first = self.rows[: FORCES.stop]
+        if len(self.ticks) < TICKS:
+            at_ticks = np.zeros((FORCES.stop, TICKS))
+            at_ticks[:, self.ticks] = first
+            first = at_ticks
+        put(self, "by_tick", first)
+        all_ = self.whole
+        put(self, "figures", (
+            all_.sharp_w, all_.blunt_w, all_.sharp_feed, all_.blunt_feed, float(all_.count), all_.travel_mm, all_.width,
+            all_.chip_mm, self.torque_nm_w, self.at_speed_min,
+        ))  # fmt: skip
         put(self, "bites_n_mm", float(np.where(self.mills, loads, 0.0).max()))
 
     def power_w(self, wear_mm: float) -> Floats:
@@ -164,6 +179,11 @@ class Load:
             width=of_width(float(self.width_mm[:count].sum()) / count / self.tool.diameter_mm),
             chip_mm=float(self.chip_mm[:count].sum()) / count,
         )
+
+
+FIGURES: Final = 10
+NO_LOAD: Final = (0.0,) * 6 + (1.0, 0.0, 0.0, 1.0)
+"""Figures of a block without a cut."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,8 @@ AXIAL_SHARE: Final = 0.7
 """A path steeper than this (dz over travel) is drilled, not milled."""
 CHATTER_WEAR: Final = 0.8
 """How much faster an edge wears in fully grown chatter."""
+MOST_CHIP_MM: Final = 2.0
+"""Load of a tooth that is shown at the most."""
 BREAKING_SPIKE: Final = 2.5
 """Torque in the moment a tool breaks, of that of the cut that broke it."""
 
@@ -91,6 +93,11 @@ def _passing(edge_speed_m_min: float) -> CutBlock:
     return CutBlock(edge_speed_m_min)
 
 
+def edge_speed_m_min(kind: ToolType, speed_rpm: float) -> float:
+    """Cutting speed of a tool."""
+    return math.pi * kind.diameter_mm * speed_rpm / 1000.0
+
+
 class Process:
     """What the tool does to the work piece. Owned by one machine."""
 
@@ -106,23 +113,24 @@ class Process:
         self.engagement.clear()
 
     def step(self, tips: Tips, tool: Tool | None, speed_rpm: float, physics: Physics, coolant_wear: float) -> CutBlock:
-        """Cut along ``tips``. ``speed_rpm``: of the spindle; ``coolant_wear``: how much faster the edge wears than well cooled."""
+        """Cut along ``tips``: ``way`` and ``cut``."""
+        return self.cut(self.way(tips, tool, speed_rpm), tool, speed_rpm, physics, coolant_wear)
+
+    def way(self, tips: Tips, tool: Tool | None, speed_rpm: float) -> Pass | None:
+        """The way of a tool along ``tips``, as far as it is a matter of geometry; None where it meets nothing."""
         path = tips.path
         before, self._last_tip = self._last_tip or path[:PLACE_BYTES], tips.last
-        if tool is None:
-            self.engagement.clear()
-            return NO_CUT
-        kind, stock, engagement = tool.type, self.stock, self.engagement
-        edge_speed = math.pi * kind.diameter_mm * speed_rpm / 1000.0
-        if stock is None or kind.teeth == 0 or tool.broken:
+        stock, engagement = self.stock, self.engagement
+        if tool is None or stock is None or tool.type.teeth == 0 or tool.broken:
             engagement.clear()
-            return _passing(edge_speed)
+            return None
+        kind = tool.type
         radius = kind.diameter_mm / 2.0
         removal = stock.known(path, radius)
         if removal is None:
             if not _may_touch(tips, radius, stock):
                 engagement.clear()
-                return _passing(edge_speed)
+                return None
             removal = stock.take(tips.places_mm, path, radius)
         # What else a cut depends on, but for the state of the edge: with all that equal it is the cut of the part before.
         key = (engagement.state, before, id(kind), speed_rpm)
@@ -131,9 +139,18 @@ class Process:
             passed = self._pass(stock, removal.volumes, removal.moments, tips.places_mm, before, tool, speed_rpm)
             removal.remember(key, passed)
         engagement.area_mm2, engagement.moment, engagement.depth_mm = passed.engagement
-        if passed.load is None:
-            return CutBlock(edge_speed, passed.removed_mm3) if passed.removed_mm3 else _passing(edge_speed)
-        return self._cut(passed.load, passed.removed_mm3, tool, edge_speed, physics, coolant_wear)
+        return passed
+
+    def cut(self, way: Pass | None, tool: Tool | None, speed_rpm: float, physics: Physics, coolant_wear: float) -> CutBlock:
+        """What the edge does on its way, and what it loses. ``coolant_wear``: how much faster it wears than well cooled."""
+        if tool is None:
+            return NO_CUT
+        edge_speed = edge_speed_m_min(tool.type, speed_rpm)
+        if way is None or (way.load is None and not way.removed_mm3):
+            return _passing(edge_speed)
+        if way.load is None:
+            return CutBlock(edge_speed, way.removed_mm3)
+        return self._cut(way, way.load, tool, edge_speed, physics, coolant_wear)
 
     def _pass(
         self, stock: Stock, volume: Floats, moment: Floats, tips_mm: Floats, before: bytes, tool: Tool, speed_rpm: float
@@ -162,9 +179,9 @@ class Process:
         )  # fmt: skip
         return Pass(kind, engagement.state, removed, cut)
 
-    def _cut(self, cut: Load, removed_mm3: float, tool: Tool, edge_speed: float, physics: Physics, coolant_wear: float) -> CutBlock:
+    def _cut(self, way: Pass, cut: Load, tool: Tool, edge_speed: float, physics: Physics, coolant_wear: float) -> CutBlock:
         """What comes of it with the edge that the tool has."""
-        kind, engagement, sums = tool.type, self.engagement, cut.whole
+        kind, sums, (area_mm2, _, depth_mm) = tool.type, cut.whole, way.engagement
         wear_mm, chipped = tool.flank_wear_mm, physics.edge_chipped
         broke, strength = False, tool.strength_n(wear_mm) * physics.tool_strength
         if cut.hardest[0] + cut.hardest[1] * wear_mm > strength:
@@ -172,7 +189,8 @@ class Process:
             if breaks.any():
                 broke, sums = True, cut.sums(int(breaks.argmax()) + 1)
                 tool.broken = True
-                engagement.clear()
+                self.engagement.clear()
+                area_mm2 = depth_mm = 0.0
         count, worst = sums.count, QUIET
         if cut.bites_n_mm > lowest_n_mm(physics.damping):
             power = cut.power_w(wear_mm)[:count]
@@ -206,16 +224,16 @@ class Process:
             mean_nm, most_nm = sum(ticks.torque_nm) / TICKS, max(ticks.torque_nm)
         return CutBlock(
             cutting_speed_m_min=edge_speed,
-            removed_mm3=removed_mm3,
+            removed_mm3=way.removed_mm3,
             ticks=ticks,
             in_cut_s=count * TICK_S,
-            chip_load_mm=min(chip_load, 2.0),
+            chip_load_mm=min(chip_load, MOST_CHIP_MM),
             power_w=total / TICKS,
             mean_torque_nm=mean_nm,
             most_torque_nm=most_nm,
             chip_mm=sums.chip_mm,
-            area_mm2=engagement.area_mm2,
-            depth_mm=engagement.depth_mm,
+            area_mm2=area_mm2,
+            depth_mm=depth_mm,
             once_per_turn_n=turn_n,
             chatter=worst,
             roughness_um=roughness_um(kind, chip_load, wear_mm, chipped, worst.growth) if total > 0.0 else 0.0,

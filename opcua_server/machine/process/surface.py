@@ -8,7 +8,7 @@ mark of a whole turn's double feed, chatter its own waves.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from opcua_server.machine.tools import ToolType
@@ -21,10 +21,20 @@ WEAR_UM_MM: Final = 3.0
 CHATTER_UM: Final = 5.0
 
 
+def marks_per_um(tool: ToolType) -> float:
+    """What Rz in um comes to per mm2 of the square of the feed per tooth."""
+    corner = CORNER_MM.get(tool.kind)
+    return 1000.0 / (8.0 * corner) if corner else 1000.0 / (4.0 * tool.diameter_mm)
+
+
 def roughness_um(tool: ToolType, fz_mm: float, flank_wear_mm: float, chipped: float, chatter: float) -> float:
     """Ra in um at a feed per tooth; ``chipped`` and ``chatter`` 0 to 1."""
-    corner = CORNER_MM.get(tool.kind)
-    per_um = 1000.0 / (8.0 * corner) if corner else 1000.0 / (4.0 * tool.diameter_mm)
+    found: float = ra_um(marks_per_um(tool), fz_mm, flank_wear_mm, chipped, chatter)
+    return found
+
+
+def ra_um(per_um: Any, fz_mm: Any, flank_wear_mm: Any, chipped: float = 0.0, chatter: float = 0.0) -> Any:
+    """As ``roughness_um`` of a tool with ``marks_per_um``, or of columns of tools."""
     marks = fz_mm * fz_mm * per_um / 4.0
-    marks *= 1.0 + 3.0 * chipped
+    marks = marks * (1.0 + 3.0 * chipped)
     return FLOOR_UM + marks + WEAR_UM_MM * flank_wear_mm + CHATTER_UM * chatter

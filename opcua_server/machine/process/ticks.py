@@ -35,8 +35,8 @@ class Ticks:
 
     @property
     def is_plain(self) -> bool:
-        """Whether it cuts at all ticks, and everything follows from the wear."""
-        return self._count == TICKS and self._power_w is None
+        """Whether everything on the axes follows from the wear."""
+        return self._count == len(self.load.ticks) and self._power_w is None
 
     @property
     def power_w(self) -> Floats:
@@ -74,22 +74,28 @@ class Ticks:
         return self._tooth_n
 
 
-def forces(blocks: Sequence[Ticks | None]) -> tuple[Floats, Floats]:
+Felt = tuple[list["Load | None"], list[float], dict[int, Ticks]]
+"""What there is to be felt of blocks: their loads, the wear of the edges in mm, and at which places something else follows."""
+
+
+def felt(blocks: Sequence[Ticks | None]) -> Felt:
+    """Of blocks as they were cut."""
+    others = {k: one for k, one in enumerate(blocks) if one is not None and not one.is_plain}
+    loads = [None if one is None or k in others else one.load for k, one in enumerate(blocks)]
+    return loads, [0.0 if load is None or one is None else one.wear_mm for load, one in zip(loads, blocks, strict=True)], others
+
+
+def forces(of: Felt) -> tuple[Floats, Floats]:
     """Of all blocks at once, number by number as of each: on the axes at each tick (n, 3, TICKS), and of one tooth (n,)."""
-    force_n, tooth_n = np.zeros((len(blocks), 3, TICKS)), np.zeros(len(blocks))
-    plain: list[int] = []
-    for k, one in enumerate(blocks):
-        if one is None:
-            continue
-        if one.is_plain:
-            plain.append(k)
-        else:
-            force_n[k], tooth_n[k] = one.force_n, one.tooth_n
-    if plain:
-        those = [one for k in plain if (one := blocks[k]) is not None]
-        rows = np.concatenate([one.load.rows[: FORCES.stop] for one in those]).reshape(len(those), -1, TICKS)
-        power_w = rows[:, 1] * np.array([one.wear_mm for one in those])[:, None]
+    loads, wear_mm, others = of
+    force_n, tooth_n = np.zeros((len(loads), 3, TICKS)), np.zeros(len(loads))
+    cuts = [k for k, load in enumerate(loads) if load is not None]
+    if cuts:
+        rows = np.concatenate([load.by_tick for load in loads if load is not None]).reshape(len(cuts), -1, TICKS)
+        power_w = rows[:, 1] * np.array(wear_mm)[cuts, None]
         power_w += rows[:, 0]
-        tooth_n[plain] = (power_w * rows[:, 2]).max(axis=1)
-        force_n[plain] = rows[:, FORCES] * power_w[:, None]
+        tooth_n[cuts] = (power_w * rows[:, 2]).max(axis=1)
+        force_n[cuts] = rows[:, FORCES] * power_w[:, None]
+    for k, one in others.items():
+        force_n[k], tooth_n[k] = one.force_n, one.tooth_n
     return force_n, tooth_n

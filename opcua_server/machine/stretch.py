@@ -1,0 +1,168 @@
+"""A stretch of blocks of one machine that goes in step with others: as far as it goes by itself.
+
+go, go, go ... --all steady--> its physics waits for that of the others (``steady.act_all``) --.
+  '-- something may happen: act on what waits, then go and act block by block -----------------+--> waits for its axes
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from struct import Struct
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from opcua_server.machine.begun import Begun, Passed
+from opcua_server.machine.controller import nothing
+from opcua_server.machine.faults.active import HEALTHY
+from opcua_server.machine.machine import BLOCK_S, NEEDS_COOLANT, SAMPLES, Machine
+from opcua_server.machine.motion.block import ON_THE_WAY, MotionBlock
+from opcua_server.machine.noise import CHUNK, EVERY_BLOCK
+from opcua_server.machine.process.edges import limits
+from opcua_server.machine.process.ticks import Felt, felt
+from opcua_server.machine.sensing import LAST_SAMPLE, LOOK
+from opcua_server.machine.signals import View
+from opcua_server.machine.standing import PASSED, PATH, STOOD, of_path, of_physics, of_standing, path, stands
+from opcua_server.machine.steady import Acted, is_steady
+
+Floats = npt.NDArray[np.float64]
+
+DRAWN: Final = 10
+ACTED: Final = 1 + PASSED - PATH + LOOK
+"""Number of a block, what its physics shows, what there is to be read: values that are to be seen of it beside its path."""
+_stood, _path, _acted = (Struct(f"{n}d").pack for n in (STOOD, PATH, ACTED))
+_drawn, _noise = Struct(f"{DRAWN}d").pack, Struct(f"{len(EVERY_BLOCK)}d").pack
+
+
+class Stretch:
+    """Begins so many ``blocks``, of which the last ``noted`` are to be seen; ``started_block``, ``speed``: see ``signals.View``.
+
+    ``odd``: a block that has begun with axes that are not as they were built; the stretch ends before it. Rows of numbers, one a
+    block, are kept as bytes, to be put side by side with those of other machines.
+    """
+
+    def __init__(self, machine: Machine, blocks: int, started_block: int, speed: float, noted: int) -> None:
+        self.machine, self.blocks, self.noted = machine, blocks, noted
+        self._started_block, self._speed = started_block, speed
+        self.waiting: list[Passed] = []
+        """Blocks whose physics is not worked out yet."""
+        self.motions: list[MotionBlock] = []
+        self._felt: Felt | None = None
+        self.begun: list[Begun] = []
+        """They themselves; at least the last, and all where the machine was not well."""
+        self.odd: Begun | None = None
+        self.drawn: list[bytes] = []
+        self.noise: list[bytes] = []
+        self.stood: list[bytes] = []
+        self.paths: list[bytes] = []
+        """Also of those that wait."""
+        self.acted: list[bytes] = []
+        self.normal: list[Floats] = []
+        """Noise of those that are noted (n, channels) each."""
+        self._unseen = self._first = machine.block + blocks - noted
+        """Blocks up to this one are not noted; first step whose noise is not kept yet."""
+
+    @property
+    def felt(self) -> Felt:
+        """By the axes."""
+        return felt([one.cut.ticks for one in self.begun]) if self._felt is None else self._felt
+
+    @property
+    def well(self) -> bool:
+        return all(one.physics is HEALTHY for one in self.begun)
+
+    def begin(self, *, together: bool) -> None:
+        """``together``: physics may wait for that of others; then it does where all blocks are ``waiting`` afterwards."""
+        machine = self.machine
+        motion = self._go_along() if together and is_steady(machine) else None
+        if len(self.waiting) == self.blocks:
+            return
+        self.act()
+        while self.odd is None and len(self.motions) < self.blocks:
+            self._act(machine.go(motion or machine.controller.motion.advance(SAMPLES)))
+            motion = None
+        if self.begun:
+            self._keep_noise(self.begun[-1].block)
+
+    def _go_along(self) -> MotionBlock | None:
+        """Go as far as nothing but wear comes of it. The block of the path that it stops at, where something happens in it."""
+        machine, tool = self.machine, self.machine.controller.tool
+        if tool is None:
+            return None
+        control, bears = machine.controller, limits(tool, self.blocks, 1.0 + NEEDS_COOLANT).bears
+        control.settle = self.act
+        try:
+            while not self.motions and len(self.waiting) < self.blocks:
+                motion = control.motion.advance(SAMPLES)
+                for event in motion.events:
+                    if event.kind not in ON_THE_WAY:
+                        return motion
+                passed = machine.go(motion)
+                self.waiting.append(passed)
+                if passed.way is not None and passed.way.load is not None and not bears(passed.way.load):
+                    break
+                if passed.block > self._unseen:
+                    self.paths.append(self._path(passed))
+        finally:
+            control.settle = nothing
+        return None
+
+    def act(self) -> None:
+        """Work out the physics of what waits, block by block."""
+        waiting, known = self.waiting, len(self.paths)
+        self.waiting = []
+        for passed in waiting:
+            self._act(passed, is_path_known=len(self.acted) < known)
+        if self.begun:
+            self._keep_noise(self.begun[-1].block)
+
+    def _act(self, passed: Passed, *, is_path_known: bool = False) -> None:
+        machine, speed_rpm = self.machine, self.machine.spindle.speed_rpm
+        begun = machine.act(passed)
+        if not machine.sound(begun):
+            self.odd = begun
+            return
+        self.motions.append(begun.motion)
+        self.begun.append(begun)
+        self.drawn.append(_drawn(*begun.drawn))
+        self.noise.append(_noise(*begun.noise))
+        if begun.block <= self._unseen:
+            return
+        looked = machine.sensing.look(machine, begun)
+        view = View(machine, SAMPLES - 1, self._started_block, self._speed, begun)
+        if not is_path_known:
+            self.paths.append(_path(*of_path(view)))
+        self.acted.append(_acted(begun.block, *of_physics(view), *looked))
+        self.stood.append(self.stood[-1] if self.stood and stands(machine, speed_rpm) else _stood(*of_standing(view)))
+        if begun.block % CHUNK == 0:  # what has been drawn is gone in the next block
+            self._keep_noise(begun.block)
+
+    def take(self, acted: Acted) -> None:
+        """What waited is worked out."""
+        self.motions = [one.motion for one in self.waiting]
+        self._felt, self.begun = acted.felt, [acted.last]
+        self.drawn, self.noise = [acted.drawn.tobytes()], [acted.noise.tobytes()]
+        if self.noted:
+            view = View(self.machine, SAMPLES - 1, self._started_block, self._speed, acted.last)
+            self.acted, self.normal = [acted.rows[-self.noted :].tobytes()], [acted.normal]
+            self.stood = [_stood(*of_standing(view))] * self.noted
+        self.waiting = []
+
+    def _path(self, passed: Passed) -> bytes:
+        """Of a program that runs."""
+        control, block = self.machine.controller, passed.block
+        move, remaining_mm, feed_mm_s = passed.motion.at(LAST_SAMPLE)
+        since_s = (block - self._started_block) * BLOCK_S
+        return _path(*path(control, move or control.active, remaining_mm, feed_mm_s, block, since_s))
+
+    def _keep_noise(self, step: int) -> None:
+        """Up to a step."""
+        if step > self._first:
+            self.normal.append(self.machine.noise.rows(self._first, step - self._first))
+            self._first = step
+
+
+def rows(of: Iterable[bytes], width: int) -> Floats:
+    """Rows of numbers that were kept as bytes (n, width)."""
+    return np.frombuffer(b"".join(of)).reshape(-1, width)
