@@ -5,8 +5,9 @@
     event loop --publish()--> paho (bounded: WINDOW messages that are not written yet) --thread--> socket
     paho's thread --call_soon_threadsafe--> event loop       lost, connected, and acknowledged where somebody asked
 
-MQTT 5 is tried first; a broker that refuses it is asked in MQTT 3.1.1 from then on. Every message that is not handed over is
-counted with its reason. A connection that is lost soon after each time is tried ever more seldom, and told once.
+MQTT 5 is tried first; a broker that refuses it is asked in MQTT 3.1.1 the next time, and in MQTT 5 again once that has come to an
+end: it may have hung up for another reason. Every message that is not handed over is counted with its reason. A connection that is
+lost soon after each time is tried ever more seldom, and told once.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from cnctwin.errors import ConfigurationError
 from cnctwin.reading import iso
 from gateway.mqtt.allowed import Allowed
 from gateway.mqtt.message import Message
+from gateway.mqtt.problems import with_hint
 
 log = logging.getLogger("gateway.mqtt")
 WINDOW: Final = 20_000
@@ -58,6 +60,8 @@ class BrokerAddress:
     key: Path | None = None
     pinned: Path | None = None
     """The one certificate that the broker must show, where it is of this installation."""
+    is_own: bool = False
+    """Whether it is the broker that `up` starts."""
 
     def __str__(self) -> str:
         return f"mqtt{'s' if self.tls or self.pinned else ''}://{self.host}:{self.port}"
@@ -129,7 +133,8 @@ class Connection:
         """Who wants to know of an acknowledgement, by the number paho gave the message."""
         self._asking = 0
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._problem = ""
+        self._problems: set[str] = set()
+        """What went wrong since a connection lasted."""
         self._allowed = Allowed()
         self._told_large = self._is_told = False
 
@@ -192,7 +197,10 @@ class Connection:
         tries = 0
         while True:
             began = self._loop.time()
+            was_5 = self._is_5
             lived = await self._live()
+            if not was_5:
+                self.protocol = MQTTProtocolVersion.MQTTv5
             tries = 0 if lived and self._loop.time() - began >= STEADY_S else tries + 1
             pause = BACKOFF_S[min(tries, len(BACKOFF_S) - 1)]
             # Spread out, so that a fleet of gateways does not come back in one moment.
@@ -229,7 +237,7 @@ class Connection:
                 self._fail(problem)
                 return False
             self._client, self.up, came_up = client, True, True
-            if not self._problem.startswith(LOST):
+            if not any(problem.startswith(LOST) for problem in self._problems):
                 self._prove()
             steady = loop.call_later(STEADY_S, self._prove)
             self._changed("")
@@ -248,16 +256,20 @@ class Connection:
 
     def _fail(self, problem: str) -> None:
         """A try that came to nothing: each reason is logged once, however often it is tried."""
-        if problem != self._problem:
+        speaks_tls = self.address.tls or self.address.pinned is not None
+        problem = with_hint(problem, is_own=self.address.is_own, tls=speaks_tls)
+        if problem not in self._problems:
             log.warning("MQTT: %s: %s", self.address, problem)
-        self._problem, self._is_told = problem, False
+        self._problems.add(problem)
+        self._is_told = False
         self._changed(f"{self.address}: {problem}")
 
     def _prove(self) -> None:
         """The connection is there, and no try that is ended at once: what ends it next is news."""
         if not self._is_told:
             log.info("MQTT: connected to %s, MQTT %s", self.address, "5" if self._is_5 else "3.1.1")
-        self._problem, self._is_told = "", True
+        self._problems.clear()
+        self._is_told = True
 
     @property
     def _is_5(self) -> bool:

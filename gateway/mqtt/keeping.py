@@ -65,4 +65,5 @@ def address_of(settings: Settings) -> BrokerAddress:
         settings.mqtt_cert_path,
         settings.mqtt_key_path,
         settings.broker_cert_path,
+        settings.mqtt_broker is None,
     )

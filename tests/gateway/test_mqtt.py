@@ -28,6 +28,7 @@ from gateway.mqtt.allowed import Allowed
 from gateway.mqtt.connection import BrokerAddress, Connection, StatusWords
 from gateway.mqtt.keeping import address_of
 from gateway.mqtt.message import Message, level
+from gateway.mqtt.problems import with_hint
 from gateway.mqtt.sinks import SINKS
 from gateway.mqtt.sinks.unified import EXPIRY_S, REFRESH_S, UnifiedNamespace
 from gateway.twin import Twin
@@ -170,6 +171,34 @@ def test_a_broker_that_goes_away_degrades_and_comes_back_with_everything(tmp_pat
             until(lambda: len([topic for topic in listener.heard if topic.startswith(f"{SITE}/CNC-001/")]) > 100)
 
 
+def test_a_broker_that_hung_up_once_is_spoken_to_in_mqtt_5_again(tmp_path: Path) -> None:
+    """Such as one that was just starting: in MQTT 3.1.1 what a killed gateway leaves would never expire."""
+
+    async def run() -> None:
+        with running("mosquitto") as broker:
+            connection = Connection(
+                BrokerAddress("127.0.0.1", broker.port), StatusWords("status"), lambda: None, lambda _: None, lambda _: None
+            )
+            connection.protocol = paho.MQTTProtocolVersion.MQTTv311
+            living = asyncio.create_task(connection.run())
+            try:
+                while not connection.up:
+                    await asyncio.sleep(0.01)
+                assert connection.protocol == paho.MQTTProtocolVersion.MQTTv311
+                broker.stop()
+                while connection.up:
+                    await asyncio.sleep(0.01)
+                broker.start()
+                while not connection.up:
+                    await asyncio.sleep(0.01)
+                assert connection.protocol == paho.MQTTProtocolVersion.MQTTv5
+            finally:
+                living.cancel()
+                await asyncio.gather(living, return_exceptions=True)
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+
+
 def test_what_is_too_large_for_the_broker_is_dropped_and_holds_up_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     link = FakeLink()
     with (
@@ -227,6 +256,26 @@ def test_a_broker_that_hangs_up_on_us_each_time_is_told_once_and_tried_ever_more
     lost = [record.getMessage() for record in caplog.records if "connection lost" in record.getMessage()]
     connected = [record.getMessage() for record in caplog.records if "connected to" in record.getMessage()]
     assert (len(lost), len(connected)) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("problem", "tls", "what"),
+    [
+        ("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate", True, "MQTT_CA_PATH"),
+        ("[SSL: WRONG_VERSION_NUMBER] wrong version number", True, "MQTT_USE_TLS"),
+        ("refused: Not authorized", False, "CNCTWIN_MQTT_USERNAME"),
+        ("refused: Bad user name or password", True, "CNCTWIN_MQTT_USERNAME"),
+        ("closed: Unspecified error", False, "MQTT_USE_TLS"),
+        ("closed: Unspecified error", True, ""),
+        ("Connection refused", False, ""),
+    ],
+)
+def test_who_is_kept_out_is_told_what_to_do(problem: str, tls: bool, what: str) -> None:
+    told = with_hint(problem, is_own=False, tls=tls)
+    assert told.startswith(problem)
+    assert what in told
+    assert (told == problem) == (not what)
+    assert with_hint(problem, is_own=True, tls=tls) == problem
 
 
 @pytest.mark.parametrize(
