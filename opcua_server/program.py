@@ -241,6 +241,8 @@ class Plant:
         tick = self._schedule.take(self._clock.steady_s(), self._clock.wall_ns())
         if tick.clock_stepped_ns:
             _logger.warning("the clock was set by %+.1f s; source times follow it", tick.clock_stepped_ns / 1e9)
+            for shown in self._spaces.values():
+                shown.alarms.clock_set(tick.clock_stepped_ns)
         with self._server.columns.ticks.one():
             for those, in_step in self._together:
                 in_step.ahead([source for machine in those if (source := machine.source) is not None], self._dt_s)

@@ -163,10 +163,12 @@ class Reader:
         """(machine, content) of the forests that were grown, the newest of each."""
         return [(name, bytes(body)) for name, body in self._connection.execute("SELECT machine, body FROM forest ORDER BY ts_us")]
 
-    def outbox(self, until_us: int, limit: int) -> list[tuple[int, int, int, dict[str, Any]]]:
-        """(id, created us, tries, alert) of what is due."""
-        sql = "SELECT id, created_us, tries, body FROM outbox WHERE next_us <= ? ORDER BY next_us LIMIT ?"
-        return [(i, c, t, json.loads(body)) for i, c, t, body in self._connection.execute(sql, (until_us, limit))]
+    def outbox(self, now_us: int, longest_us: int, limit: int) -> list[tuple[int, int, int, dict[str, Any]]]:
+        """(id, created us, tries, alert) of what is due. What would be due later than anything is put off has seen the clock set
+        back."""
+        sql = "SELECT id, created_us, tries, body FROM outbox WHERE next_us <= ? OR next_us > ? ORDER BY next_us LIMIT ?"
+        rows = self._connection.execute(sql, (now_us, now_us + longest_us, limit))
+        return [(i, c, t, json.loads(body)) for i, c, t, body in rows]
 
     def outbox_size(self) -> int:
         return int(self._connection.execute("SELECT count(*) FROM outbox").fetchone()[0])

@@ -166,6 +166,11 @@ class Condition:
         self.suppressed_ns = now_ns
         return [self._tell(self.present, now_ns)] if self.retains(self.present) else []
 
+    def clock_set(self, by_ns: int) -> None:
+        """What is shelved is hidden no hour longer by a clock that is set back by one, and shown no earlier by one set ahead."""
+        if self.is_shelved:
+            self.unshelve_ns += by_ns
+
     def pass_time(self, now_ns: int) -> list[Branch]:
         """Unshelve what was shelved long enough."""
         if not self.is_shelved or now_ns < self.unshelve_ns:

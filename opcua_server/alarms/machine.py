@@ -141,6 +141,11 @@ class MachineAlarms:
         """The machine was started anew: whether an alarm is still on will show with its next AlarmCount."""
         self._unsure.update(code for code, held in self._codes.items() if held.condition.level is not None)
 
+    def clock_set(self, by_ns: int) -> None:
+        """The wall clock has been set."""
+        for held in self._all():
+            held.condition.clock_set(by_ns)
+
     async def watch(self, columns: Columns, now_ns: int) -> None:
         """One tick: judge the limits, let time pass, tell what came of it."""
         for row, watch, held in self._limits:

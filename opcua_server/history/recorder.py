@@ -60,6 +60,8 @@ class ColumnTap:
             held = np.flatnonzero((here | stale) & (self._kept != self.seen) & (self._kept != 0))
             if len(held):
                 self._keep(held, self.seen, self._seen_server)
+        elif source < self.seen:  # the clock was set back: what holds now is said at these times too
+            here = np.ones_like(here)
         places = np.flatnonzero(here)
         if len(places):
             column = self._column

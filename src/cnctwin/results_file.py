@@ -47,7 +47,8 @@ class ResultsFile:
         none of ours."""
         try:
             written_ns = self.path.stat().st_mtime_ns
-            is_old = time.time_ns() - written_ns > STALE_S * 1e9
+            # What was written in the future was before the clock was set back: how old it is nobody knows.
+            is_old = abs(time.time_ns() - written_ns) > STALE_S * 1e9
             if (written_ns, is_old) == self._seen:
                 return ()
             rows = orjson.loads(self.path.read_bytes())

@@ -42,6 +42,14 @@ def test_what_nobody_writes_any_more_is_said_once_to_be_old(tmp_path: Path) -> N
     assert file.news() == ()
 
 
+def test_what_was_written_before_the_clock_was_set_back_is_old(tmp_path: Path) -> None:
+    file = ResultsFile(tmp_path, "M1")
+    file.write(READINGS)
+    ahead = time.time() + 3_600
+    os.utime(file.path, (ahead, ahead))
+    assert [reading.status for reading in file.news()] == [UNCERTAIN_LAST_USABLE] * 4 + [BAD_WAITING_FOR_INITIAL_DATA]
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b'[["no such signal", 1, 0, 1, 1]]', b'[["Analytics/ZScore", 1]]'])
 def test_a_file_that_is_none_of_ours_says_nothing(tmp_path: Path, content: bytes) -> None:
     file = ResultsFile(tmp_path, "M1")

@@ -390,3 +390,16 @@ def test_a_batch_that_is_not_current_leaves_a_gap_and_no_frame(tmp_path: Path) -
         return points
 
     assert asyncio.run(play()) == [(1, 1.0)]
+
+
+def test_an_alert_that_waits_goes_out_though_the_clock_was_set_back(tmp_path: Path) -> None:
+    from gateway.store.writer import Row
+
+    writer = writer_on(tmp_path / NAME)
+    now = 100 * HOUR_US
+    for number, next_us in enumerate((now - 1, now + 900_000_000, now + HOUR_US)):
+        writer._write([Row("outbox", None, {"created_us": 0, "next_us": next_us, "tries": 1, "body": str(number)}, accepted=True)])
+    reader = Reader(tmp_path / NAME)
+    assert [body for *_, body in reader.outbox(now, 900_000_000, 20)] == [0, 2]
+    reader.close()
+    writer._close()

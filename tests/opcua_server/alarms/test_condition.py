@@ -314,3 +314,16 @@ def test_a_damaged_memory_is_refused(where: str, value: Any) -> None:
     content[where] = {**content[where], **value} if isinstance(value, dict) else value
     with pytest.raises((ValueError, KeyError, TypeError)):
         restored("Temperature", content, ids(), 1)
+
+
+def test_what_is_shelved_stays_so_as_long_as_was_said_whatever_the_clock_is_set_to() -> None:
+    condition = make(max_shelved_ms=60_000.0)
+    hour_ns = 3_600_000_000_000
+    condition.timed_shelve(30_000.0, 2 * hour_ns)
+    condition.clock_set(-hour_ns)
+    condition.pass_time(hour_ns + 29_999_999_999)
+    assert condition.is_shelved
+    condition.pass_time(hour_ns + 30_000_000_000)
+    assert not condition.is_shelved
+    condition.clock_set(hour_ns)
+    assert condition.unshelve_ms(0) == 0.0

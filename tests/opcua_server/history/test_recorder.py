@@ -108,6 +108,14 @@ def test_a_clock_that_is_set_back_is_followed(tmp_path: Path) -> None:
     run.end()
 
 
+def test_what_holds_while_the_clock_is_set_back_is_said_at_those_times_too(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    for second in (0, 1, -86_400, -86_399):
+        run.tick(NOW + second * TICKS_PER_S, 5, second)
+    assert shown(run.read(run.a)) == [(-86_400, 5), (0, 5)]
+    run.end()
+
+
 def test_a_time_without_the_server_has_no_data(tmp_path: Path) -> None:
     run = Run(tmp_path)
     for second, b in ((0, 1), (1, 2), (2, 3)):
