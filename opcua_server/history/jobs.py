@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cnctwin.wire.scalars import ua
 from opcua_server.engine import ranges
@@ -124,18 +125,21 @@ class ModifiedJob:
 
 @dataclass(frozen=True, slots=True)
 class AtTimeJob:
-    """``times`` in the order of the request. ``known_until``: to which time the last value has held; ``now``: of the request."""
+    """``times`` in the order of the request, those of all its nodes; from ``first`` on. ``known_until``: to which time the last
+    value has held; ``now``: of the request."""
 
     tag: Tag
-    times: Sequence[int]
+    times: NDArray[np.int64]
     is_simple: bool
     configuration: Configuration
     known_until: int
     now: int
     timestamps: int
+    first: int = 0
 
     def page(self, view: View, most: int) -> tuple[int, bytes, Job | None]:
-        times, rest = self.times[:most], self.times[most:]
+        end = self.first + most
+        times = self.times[self.first : end].tolist()
         found: dict[int, Point] = {}
         ordered = sorted(set(times))
         place = 0
@@ -147,7 +151,7 @@ class AtTimeJob:
                 found[ordered[place]] = self._at(samples, ordered[place])
                 place += 1
         content = encoding.points([found[time] for time in times], self.tag.kind, self.now, self.timestamps)
-        after = replace(self, times=rest) if rest else None
+        after = replace(self, first=end) if end < len(self.times) else None
         return 0, encoding.history_data(content, len(times)), after
 
     def _at(self, samples: Samples, time: int) -> Point:

@@ -19,6 +19,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cnctwin.wire import encode
 from cnctwin.wire.encode import to_ticks
 from cnctwin.wire.scalars import ua
@@ -99,6 +102,9 @@ class History:
         details = params.HistoryReadDetails
         timestamps = int(params.TimestampsToReturn)
         self._check(details, timestamps, nodes)
+        times = None
+        if isinstance(details, ua.ReadAtTimeDetails):
+            times = await asyncio.get_running_loop().run_in_executor(self._reader, _ticks, details.ReqTimes)
         most = max(1, min(MOST_PER_NODE, MOST_PER_RESPONSE // len(nodes)))
         results = []
         made: set[bytes] = set()
@@ -111,7 +117,7 @@ class History:
                     if job is None:
                         raise ServiceFault(_C.BadContinuationPointInvalid)
                 else:
-                    job = self._job(request, details, timestamps, node, position)
+                    job = self._job(request, details, times, timestamps, node, position)
                 status, body, rest = await asyncio.get_running_loop().run_in_executor(self._reader, self._page, job, most)
             except ServiceFault as fault:
                 request.answer.reasons.fault(position, fault)
@@ -176,8 +182,11 @@ class History:
         else:
             raise ServiceFault(_C.BadHistoryOperationUnsupported)
 
-    def _job(self, request: Request, details: Any, timestamps: int, node: Any, position: int) -> Job:
-        """Raises ServiceFault with what is wrong with a node."""
+    def _job(
+        self, request: Request, details: Any, times: NDArray[np.int64] | None, timestamps: int, node: Any, position: int
+    ) -> Job:
+        """Raises ServiceFault with what is wrong with a node. ``times``: for which values are asked, where it is for such; one for
+        all nodes, since a session may have a hundred of them begun."""
         if self._core.aspace.get(node.NodeId) is None:
             raise ServiceFault(_C.BadNodeIdUnknown)
         if isinstance(details, ua.ReadEventDetails):
@@ -197,8 +206,7 @@ class History:
             raise ServiceFault(_C.BadIndexRangeNoData)
         if timestamps == encoding.SERVER:  # what was worked out was not put by anybody
             raise ServiceFault(_C.BadTimestampNotSupported)
-        if isinstance(details, ua.ReadAtTimeDetails):
-            times = [to_ticks(time) for time in details.ReqTimes]
+        if times is not None:
             configuration = replace(DEFAULTS, stepped=tag.is_stepped)
             return AtTimeJob(tag, times, bool(details.UseSimpleBounds), configuration, self._seen(), self._now(), timestamps)
         return self._processed(tag, details, details.AggregateType[position], timestamps)
@@ -288,6 +296,10 @@ class History:
         except (StoreError, BlockError) as error:
             _logger.warning("history %s: cannot be changed: %s", self._archive.database.name, error)
             raise ServiceFault(_C.BadDataUnavailable) from error
+
+
+def _ticks(times: list[Any]) -> NDArray[np.int64]:
+    return np.fromiter(map(to_ticks, times), np.int64, len(times))
 
 
 def _results(results: list[tuple[int, bytes, bytes]]) -> bytes:

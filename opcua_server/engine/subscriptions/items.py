@@ -23,6 +23,9 @@ from opcua_server.engine.turns import Turn
 _C: Final = ua.StatusCodes
 _QUEUED_PER_SESSION: Final = 200_000
 """Entries that all queues of a session may promise together."""
+_ITEMS_IN_ALL: Final = 100_000
+_ITEMS_OF_EACH: Final = 1_000
+"""What a session may have also where all sessions together have more than the above: half a kilobyte each."""
 
 
 class ItemServices:
@@ -53,7 +56,8 @@ class ItemServices:
 
     def _create(self, request: Request, subscription: Subscription, asked: Any, timestamps: int) -> Any:
         hub = self._hub
-        if subscription.owner.item_count() >= hub.limits.items_per_session:
+        most = hub.limits.items_per_session
+        if subscription.owner.item_count() >= (most if hub.watched < _ITEMS_IN_ALL else min(most, _ITEMS_OF_EACH)):
             raise ServiceFault(_C.BadTooManyMonitoredItems)
         mode = _mode(asked.MonitoringMode)
         target, parameters = asked.ItemToMonitor, asked.RequestedParameters
@@ -69,6 +73,7 @@ class ItemServices:
             subscription.large[item.number] = large
         subscription.next_item += 1
         subscription.items[item.number] = item
+        hub.watched += 1
         item.attach()
         if is_event:
             hub.events.add(item)
@@ -117,7 +122,9 @@ class ItemServices:
         is_known = item.number in item.subscription.items
         before = item.queue_size if is_known else 0
         left = _QUEUED_PER_SESSION - sum(one.promised for one in item.subscription.owner.subscriptions.values()) + before
-        item.subscription.terms_of_filters += found.size - (size_of(item) if is_known else 0)
+        more_terms = found.size - (size_of(item) if is_known else 0)
+        item.subscription.terms_of_filters += more_terms
+        hub.terms += more_terms
         item.handle = parameters.ClientHandle
         item.change.stop()
         item.query, item.change = found.query, found.change if item.queue is None else found.change.anew()
@@ -301,10 +308,13 @@ class ItemServices:
         item.detach()
         if item.query is not None:
             self._hub.events.remove(item)
-        item.subscription.items.pop(item.number, None)
+        if item.subscription.items.pop(item.number, None) is not None:
+            self._hub.watched -= 1
         item.subscription.large.pop(item.number, None)
         item.subscription.promised -= item.queue_size
-        item.subscription.terms_of_filters -= size_of(item)
+        terms = size_of(item)
+        item.subscription.terms_of_filters -= terms
+        self._hub.terms -= terms
         item.change = UNFILTERED
         item.subscription.removed(item)
 

@@ -71,6 +71,8 @@ class Hub:
         self._next_id = 1
         self.made = 0
         """How many subscriptions there were."""
+        self.watched = self.terms = 0
+        """Items that there are, and terms of their filters."""
 
     # Clock -----------------------------------------------------------------------------------------------------------
 

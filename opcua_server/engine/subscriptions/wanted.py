@@ -21,6 +21,9 @@ _DataChangeFilter: Final = ua.uaprotocol_auto.DataChangeFilter  # what is decode
 EVENT_NOTIFIER, VALUE = 12, 13
 _TERMS_PER_SESSION: Final = 20_000
 """Fields and operands of the event filters of all its items together, a kilobyte each; aggregates count as some."""
+_TERMS_IN_ALL: Final = 60_000
+_TERMS_OF_EACH: Final = 1_000
+"""What a session may have also where all sessions together have more than the above: some clients of alarms have a hundred."""
 _NUMBERS: Final = frozenset(range(2, 12))
 """Built-in types a deadband can be applied to."""
 _MADE_MS: Final = 100.0
@@ -55,7 +58,7 @@ def wanted(hub: Any, item: Item, parameters: Any) -> Wanted:
             found = _aggregate(hub, item, given, interval_ms)
         else:
             found = Wanted(interval_ms, None, _change(hub, item.slot, given))
-    _bound(item, found.size)
+    _bound(hub, item, found.size)
     return found
 
 
@@ -64,14 +67,16 @@ def size_of(item: Item) -> int:
     return item.query.size if item.query is not None else item.change.size
 
 
-def _bound(item: Item, size: int) -> None:
-    """Filters of a session are bounded all together: each of ten thousand items could have a long one."""
+def _bound(hub: Any, item: Item, size: int) -> None:
+    """Filters of a session are bounded all together: each of ten thousand items could have a long one, in each of a hundred
+    sessions."""
     if not size:
         return
     held = sum(one.terms_of_filters for one in item.subscription.owner.subscriptions.values())
     if item.number in item.subscription.items:
         held -= size_of(item)
-    if held + size > _TERMS_PER_SESSION:
+    most = _TERMS_PER_SESSION if hub.terms + size <= _TERMS_IN_ALL else min(_TERMS_PER_SESSION, _TERMS_OF_EACH)
+    if held + size > most:
         raise ServiceFault(_C.BadTooManyMonitoredItems)
 
 

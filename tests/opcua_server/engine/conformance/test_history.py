@@ -6,10 +6,12 @@ import asyncio
 import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest import mock
 
 import pytest
 from asyncua import ua
 
+from opcua_server.history import service
 from opcua_server.history.aggregates import AGGREGATES, BY_NAME
 from tests.opcua_server.engine.conformance.past import FIVE, LONG, NOON, at, value_id
 from tests.opcua_server.engine.conformance.plant import Caller, Plant, V, calling, item, node, run
@@ -265,6 +267,29 @@ def test_values_at_times_are_raw_or_interpolated(plant: Plant) -> None:
         assert shown(stepped) == ["be", "alpha"]
         (refused,) = await read(call, at_times(*times), "Even", timestamps=ua.TimestampsToReturn.Server)
         assert refused.StatusCode.name == "BadTimestampNotSupported"
+
+    run(plant, act)
+
+
+def test_times_of_which_some_are_answered_later_come_in_their_order_and_are_kept_once(plant: Plant) -> None:
+    """A hundred nodes at 60,000 times, in pages, were 300 MB of continuation points."""
+    asked = [at(0) + timedelta(seconds=number % 400) for number in range(1_050)]
+
+    async def act(call: Caller) -> None:
+        made = mock.Mock(wraps=service.AtTimeJob)
+        with mock.patch.object(service, "MOST_PER_NODE", 200), mock.patch.object(service, "AtTimeJob", made):
+            pages = await read(call, at_times(*asked), "Long", "Long")
+            found: list[list[Any]] = [[], []]
+            while any(page.ContinuationPoint for page in pages):
+                for one, page in zip(found, pages, strict=True):
+                    one += shown(page)
+                points = [value_id(node("Long"), page.ContinuationPoint) for page in pages]
+                pages = await read(call, at_times(*asked), *points)
+        for one, page in zip(found, pages, strict=True):
+            one += shown(page)
+            assert one == [(time - at(0)) // timedelta(seconds=0.1) for time in asked]
+        of_first, of_second = (call.args[1] for call in made.call_args_list)
+        assert of_first is of_second
 
     run(plant, act)
 
