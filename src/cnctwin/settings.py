@@ -11,29 +11,19 @@ from __future__ import annotations
 import difflib
 import os
 import socket
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
-from pydantic.fields import FieldInfo
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    InitSettingsSource,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from cnctwin.errors import ConfigurationError
 from cnctwin.secrets import Role
+from cnctwin.settings_sources import MAX_PORT_BASE, config_file, read_toml, sources
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
-CONFIG_NAME = "cnctwin.toml"
-MAX_PORT_BASE = 65533
 
 
 class Settings(BaseSettings):
@@ -291,11 +281,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        options = init_settings.init_kwargs if isinstance(init_settings, InitSettingsSource) else {}
-        data = Path(options.get("data") or os.environ.get("CNCTWIN_DATA") or ".data")
-        given = (init_settings, EnvSettingsSource(settings_cls), InitSettingsSource(settings_cls, _read_toml(data / CONFIG_NAME)))
-        is_foreign = any(source().get(name) for source in given for name in ("mqtt_broker", "cnctwin_mqtt_broker"))
-        return tuple(_PortsOfBase(settings_cls, source, is_foreign) for source in given)
+        return sources(settings_cls, init_settings)
 
     # Derived
 
@@ -366,29 +352,6 @@ class Settings(BaseSettings):
         return tuple(f"CNC-{number:03d}" for number in range(1, self.machines + 1))
 
 
-class _PortsOfBase(PydanticBaseSettingsSource):
-    """A source whose port base gives the ports that the same source does not name itself: --http-port beats --port-base, which
-    beats the ports of the environment. The port of a foreign broker is not ours to choose."""
-
-    def __init__(self, settings_cls: type[BaseSettings], source: PydanticBaseSettingsSource, has_foreign_broker: bool) -> None:
-        super().__init__(settings_cls)
-        self._source = source
-        self._has_foreign_broker = has_foreign_broker
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        return self._source.get_field_value(field, field_name)
-
-    def __call__(self) -> dict[str, Any]:
-        given = self._source()
-        base = given.get("port_base")
-        if isinstance(base, str) and base.isdigit():
-            base = int(base)
-        if not isinstance(base, int) or not 1 <= base <= MAX_PORT_BASE:
-            return given
-        mqtt = {} if self._has_foreign_broker or "cnctwin_mqtt_port" in given else {"mqtt_port": base + 1}
-        return {"http_port": base, **mqtt, "opcua_port": base + 2, **given}
-
-
 def check_opc_tcp(url: str) -> None:
     """Raises ValueError when this is no address of an OPC UA server."""
     try:
@@ -404,21 +367,11 @@ def in_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except (FileNotFoundError, NotADirectoryError):  # a folder that cannot be one is refused where it is made
-        return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigurationError([f"{path}: cannot be read: {error}"]) from error
-
-
 def load(options: Mapping[str, Any] | None = None) -> Settings:
     """Settings from all places; ``options`` (None values left out) win. Raises ConfigurationError with every problem."""
     given = {name: value for name, value in (options or {}).items() if value is not None}
-    data = Path(given.get("data") or os.environ.get("CNCTWIN_DATA") or ".data")
-    path = data / CONFIG_NAME
-    in_file = _read_toml(path)
+    path = config_file(given)
+    in_file = read_toml(path)
     unfit = [f"{path}: {name}: {_no_setting(name)}" for name in sorted(set(in_file) - set(Settings.model_fields))]
     if "data" in in_file:
         unfit.append(f"{path}: data: the folder of this file is not chosen in it; give --data or CNCTWIN_DATA")
