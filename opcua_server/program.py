@@ -269,7 +269,8 @@ class Plant:
                 except OSError as error:
                     if not self._disk_problem:
                         _logger.warning("state cannot be kept: %s", error)
-                    self._disk_problem = str(error)
+                    # Without the name of a file that is another one each time: it would be told anew each time.
+                    self._disk_problem = f"{self._checkpoints.folder}: {error.strerror or error}"
 
     async def keep_now(self, machine_id: str) -> None:
         """Write one machine's state before somebody is told that it will not be lost."""

@@ -52,7 +52,7 @@ class Keeper:
                         alarms.changed = True  # once more, next time
                         if not self.problem:
                             _logger.warning("alarms cannot be kept: %s", error)
-                        self.problem = str(error)
+                        self.problem = error.strerror or str(error)
 
     def save_all(self) -> None:
         """Write what has changed, at the end, without waiting for the disk."""

@@ -81,7 +81,8 @@ class _Session:
             pass
         finally:
             reporting.cancel()
-            self.report_path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a disk that has become read-only
+                self.report_path.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def _status(self) -> Any:
