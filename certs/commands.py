@@ -107,6 +107,10 @@ def show_all(data: Data = Path(".data")) -> None:
         who = " ".join(str(entry.note[key]) for key in ("user", "role") if entry.note.get(key)) or "nobody"
         why = f"{who}, {entry.note.get('reason') or entry.store}"
         typer.echo(shown(f"{'user':8}  {entry.thumbprint}  until {entry.ends:%Y-%m-%d}  {entry.subject}  ({why})"))
+    if not any((data / "pki").glob("*/*/*.der")):
+        typer.echo(
+            f"there is no certificate in {data / 'pki'} yet: cnctwin up makes its own, cnctwin certs create NAME one for you"
+        )
 
 
 @app.command()

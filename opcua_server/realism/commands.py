@@ -23,7 +23,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from cnctwin import __version__
 from opcua_server.machine.burst import RATE_HZ, measure
 from opcua_server.machine.faults import FAULTS
-from opcua_server.realism.dataset import COLUMNS, Dataset, Plan, plan_of
+from opcua_server.realism.dataset import COLUMNS, Dataset, chosen, plan_of
 from opcua_server.realism.figures import figures
 from opcua_server.realism.plots import page
 from opcua_server.realism.table import SUFFIXES, TableFile
@@ -62,7 +62,7 @@ def report(
 def burst(
     seconds: Annotated[float, typer.Option(min=0.01, max=60.0, help="length of the signal")] = 1.0,
     at: Annotated[float, typer.Option(min=0.1, help="machine time at which it is taken, s")] = 60.0,
-    program: Annotated[str, typer.Option(help="a program of the product")] = "contour.nc",
+    program: Annotated[str, typer.Option(help="a program of the product, or an NC file")] = "contour.nc",
     fault: Annotated[list[str] | None, typer.Option(help="NAME=SEVERITY; may be repeated")] = None,
     seed: Annotated[int, typer.Option(help="seed of the machine")] = 1,
     output: Annotated[Path | None, typer.Option(help="file for the signal: time in s, acceleration in m/s2")] = None,
@@ -74,7 +74,9 @@ def burst(
     signal = machine.vibration_burst(seconds)
     state = machine.sensing.vibration
     typer.echo(f"{machine.spindle.speed_rpm:.0f} r/min, outer race {state.outer_race_hz:.2f} Hz, teeth {state.tooth_hz:.2f} Hz")
-    if state.turn_hz > 0.0:
+    if state.turn_hz == 0.0:
+        typer.echo("the spindle stands at that moment: the signal is noise")
+    else:
         found = measure(signal, state.turn_hz * 60.0, max(round(state.tooth_hz / state.turn_hz), 1))
         for name in found._fields:
             typer.echo(f"{name:24} {getattr(found, name):.4f}")
@@ -88,17 +90,24 @@ def burst(
 def record(
     output: Annotated[Path, typer.Argument(help="file to write, such as run.npz")],
     seconds: Annotated[float, typer.Option(min=0.1, help="machine time to keep")] = 600.0,
-    program: Annotated[str | None, typer.Option(help="a program of the product; none: all of them in turn")] = None,
+    program: Annotated[
+        str | None, typer.Option(help="a program of the product, or an NC file; none: all of the product's in turn")
+    ] = None,
     fault: Annotated[list[str] | None, typer.Option(help="NAME=SEVERITY; may be repeated")] = None,
     seed: Annotated[int, typer.Option(help="seed of the machine")] = 1,
 ) -> None:
     """Let the machine run, as fast as it goes, and keep what it showed every 100 ms."""
-    kept = recording.record(_machine("record", seed, program, fault), seconds)
+    source = _machine("record", seed, program, fault)
     try:
+        with _progress(seconds) as advance:
+            kept = recording.record(source, seconds, advance=advance)
         kept.save(output)
     except OSError as error:
         typer.echo(f"cnctwin machine record: cannot write {output}: {error.strerror or error}", err=True)
         raise typer.Exit(EXIT_WRONG) from None
+    except KeyboardInterrupt:
+        typer.echo(f"cnctwin machine record: interrupted; {output} was not written", err=True)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
     typer.echo(f"wrote {output}: {len(kept.numbers)} rows, {len(kept.events)} events")
 
 
@@ -128,10 +137,13 @@ def dataset(
         )  # fmt: skip
         described = output.with_name(output.name.removesuffix(".gz").removesuffix(".csv").removesuffix(".parquet") + ".json")
         made = Dataset(plan)
-        with TableFile(output, COLUMNS, lambda: {"cnctwin": json.dumps(made.about())}) as file, _progress(plan) as advance:
+        with (
+            TableFile(output, COLUMNS, lambda: {"cnctwin": json.dumps(made.about())}) as file,
+            _progress(plan.rows * plan.period_s) as advance,
+        ):
             for rows in made.chunks():
                 file.append(rows)
-                advance(len(rows[0]))
+                advance(len(rows[0]) * plan.period_s)
         about = {"file": output.name, "rows": file.rows, "cnctwin": __version__, **made.about()}
         described.write_text(json.dumps(about, indent=1, ensure_ascii=False), "utf-8")
     except OSError as error:
@@ -143,30 +155,30 @@ def dataset(
     except KeyboardInterrupt:
         typer.echo(f"cnctwin machine dataset: interrupted; {output} was not written", err=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None
-    typer.echo(
-        f"wrote {output}: {file.rows} rows of {len(COLUMNS)} columns, {len(made.episodes)} faults; {described}: what they are"
-    )
+    faults = "1 fault" if len(made.episodes) == 1 else f"{len(made.episodes)} faults"
+    typer.echo(f"wrote {output}: {file.rows} rows of {len(COLUMNS)} columns, {faults}; {described}: what they are")
 
 
 @contextlib.contextmanager
-def _progress(plan: Plan) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal, with the time that is left; nothing where standard error is a file."""
+def _progress(seconds: float) -> Iterator[Callable[[float], None]]:
+    """A bar on a terminal, with the time that is left; nothing where standard error is a file. ``seconds``: of machine time."""
     bar = Progress(
-        TextColumn("machine time"), BarColumn(), TextColumn("{task.completed:.1f} of {task.total:.1f} h"), TimeRemainingColumn(),
+        TextColumn("machine time"), BarColumn(), TextColumn("{task.completed:.2f} of {task.total:.2f} h"), TimeRemainingColumn(),
         console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True,
     )  # fmt: skip
     with bar:
-        hour = 3600.0 / plan.period_s
-        task = bar.add_task("", total=plan.rows / hour)
-        yield lambda rows: bar.advance(task, rows / hour)
+        task = bar.add_task("", total=seconds / 3600.0)
+        yield lambda passed: bar.advance(task, passed / 3600.0)
 
 
 def _machine(command: str, seed: int, program: str | None, faults: list[str] | None) -> SimulatedSource:
     """A machine with faults that are there from the beginning; ends the command with one line when it cannot be made."""
     programs = read_programs(SHIPPED)
     problems = []
-    if program is not None and program not in programs:
-        problems.append(f"{program}: there is no such program; programs are {', '.join(sorted(programs))}")
+    try:
+        programs, program = chosen(program, programs)
+    except (ValueError, OSError) as problem:
+        problems.append(str(problem))
     severities = {}
     for one in faults or []:
         name, _, severity = one.partition("=")

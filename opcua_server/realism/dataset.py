@@ -228,21 +228,26 @@ def plan_of(
 ) -> Plan:
     """A plan from names as they are typed. ``faults``: names, or the one word all or none; ``program``: a shipped one's name, or a
     file. Raises ValueError that names what there is, OSError."""
-    known = dict(programs) if programs is not None else read_programs(SHIPPED)
-    if program is not None and program not in known:
-        path = Path(program)
-        if not path.is_file():
-            raise ValueError(f"{program}: there is no such program or file; programs are {', '.join(sorted(known))}")
-        try:
-            known = {path.name: read_main_program(path).text}
-        except NoProgramError as error:
-            raise ValueError(f"{program}: {error}") from error
-        program = path.name
+    known, program = chosen(program, dict(programs) if programs is not None else read_programs(SHIPPED))
     names = tuple(FAULTS) if list(faults) == ["all"] else () if list(faults) == [HEALTHY] else tuple(faults)
     unknown = [name for name in names if name not in FAULTS]
     if unknown:
         raise ValueError(f"{', '.join(unknown)}: there is no such fault; faults are all, {HEALTHY}, {', '.join(FAULTS)}")
     return Plan(seconds, faults=names, program=program, programs=known, **more)
+
+
+def chosen(program: str | None, known: dict[str, str]) -> tuple[dict[str, str], str | None]:
+    """The programs that a machine has, and which of them it runs: one of ``known`` by its name, one in a file, or none alone.
+    Raises ValueError that names what there is, OSError."""
+    if program is None or program in known:
+        return known, program
+    path = Path(program)
+    if not path.is_file():
+        raise ValueError(f"{program}: there is no such program or file; programs are {', '.join(sorted(known))}")
+    try:
+        return {path.name: read_main_program(path).text}, path.name
+    except NoProgramError as error:
+        raise ValueError(f"{program}: {error}") from error
 
 
 assert all(name in BY_NAME for name in TEXTS)  # noqa: S101 - a name that the catalogue lost must not vanish from the table

@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -59,8 +59,8 @@ class Recording:
             np.savez_compressed(file, about=text, numbers=self.numbers, statuses=self.statuses)
 
 
-def record(source: Source, seconds: float, step_s: float = 0.1) -> Recording:
-    """Let a source run and keep what it shows every ``step_s`` seconds of its own time."""
+def record(source: Source, seconds: float, step_s: float = 0.1, advance: Callable[[float], None] | None = None) -> Recording:
+    """Let a source run and keep what it shows every ``step_s`` seconds of its own time. ``advance`` is told each step, s."""
     numbers, statuses = [], []
     changes: list[dict[str, Value]] = []
     events: list[tuple[int, SourceEvent]] = []
@@ -73,6 +73,8 @@ def record(source: Source, seconds: float, step_s: float = 0.1) -> Recording:
         changes.append({name: value for name, value in columns.objects.items() if row == 0 or before[name] != value})
         before = dict(columns.objects)
         events.extend((row, event) for event in source.take_events())
+        if advance is not None:
+            advance(step_s)
     return Recording(source.identity, step_s, np.array(numbers), np.array(statuses), changes, events, list(source.tools()))
 
 

@@ -112,6 +112,7 @@ def test_key_of_another_certificate_and_missing_key_are_clear_problems(tmp_path:
 def test_commands_make_list_trust_and_reject(tmp_path: Path) -> None:
     run = CliRunner()
     data = ["--data", str(tmp_path)]
+    assert "there is no certificate" in run.invoke(app, ["list", *data]).output
     assert run.invoke(app, ["create", "hmi", *data]).exit_code == 0
     own = tmp_path / "pki" / "hmi" / "own" / "cert.der"
     name = thumbprint(load_certificate(own))

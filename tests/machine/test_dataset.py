@@ -146,7 +146,7 @@ def test_a_table_that_breaks_off_leaves_what_was_there(tmp_path: Path) -> None:
         (("dataset", "x.csv", "--program", "gone.nc"), "gone.nc: there is no such program or file; programs are contour.nc"),
         (("dataset", "gone/x.csv", "--hours", "0.01"), "cannot write gone/x.csv: No such file or directory"),
         (("record", "x.npz", "--fault", "coolant"), "coolant: give the severity, 0 to 1, such as coolant=0.5"),
-        (("record", "x.npz", "--program", "gone.nc"), "gone.nc: there is no such program; programs are contour.nc"),
+        (("record", "x.npz", "--program", "gone.nc"), "gone.nc: there is no such program or file; programs are contour.nc"),
     ],
 )
 def test_a_mistake_is_one_line_that_says_what_there_is(

@@ -12,6 +12,7 @@ from opcua_server.machine.burst import RATE_HZ
 from opcua_server.realism.commands import app
 from opcua_server.realism.figures import Figure, figures
 from opcua_server.realism.plots import page
+from opcua_server.sources.recording import load
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +60,16 @@ def test_burst_command_writes_the_signal_and_says_what_a_monitor_finds(tmp_path:
     lines = output.read_text(encoding="utf-8").splitlines()
     assert lines[0] == "time_s,acceleration_m_s2"
     assert len(lines) == 1 + RATE_HZ // 2
+
+
+def test_record_and_burst_run_a_program_of_ones_own(tmp_path: Path) -> None:
+    part = tmp_path / "part.nc"
+    part.write_text("O7\nG21 G17 G90 G94\nT4 M6\nM30\n", encoding="ascii")
+    kept = CliRunner().invoke(app, ["record", str(tmp_path / "run.npz"), "--seconds", "1", "--program", str(part)])
+    assert kept.output.startswith("wrote "), kept.output
+    assert load(tmp_path / "run.npz").changes[0]["Channel/ActMainProgramName"] == "part.nc"
+    still = CliRunner().invoke(app, ["burst", "--at", "1", "--program", str(part)])
+    assert "the spindle stands" in still.output
 
 
 def test_burst_command_says_what_it_does_not_know() -> None:
