@@ -181,6 +181,12 @@ class ProcessedJob:
     first: int = 0
 
     def page(self, view: View, most: int) -> tuple[int, bytes, Job | None]:
+        points, rest = self.points(view, most)
+        content = encoding.points(points, self.aggregate.type or self.tag.kind, self.now, self.timestamps)
+        return 0, encoding.history_data(content, len(points)), rest
+
+    def points(self, view: View, most: int) -> tuple[list[Point], ProcessedJob | None]:
+        """Up to so many intervals, and the job of the rest."""
         total = intervals.count(self.start, self.end, self.length)
         count = min(most, total - self.first)
         while True:
@@ -206,9 +212,8 @@ class ProcessedJob:
         for some in range(0, len(cells), STRIDE):
             view.check()
             points += process(samples, cells[some : some + STRIDE], self.aggregate, begin, said)
-        content = encoding.points(points, self.aggregate.type or self.tag.kind, self.now, self.timestamps)
         done = self.first + count
-        return 0, encoding.history_data(content, len(points)), replace(self, first=done) if done < total else None
+        return points, replace(self, first=done) if done < total else None
 
 
 def surroundings(view: View, tag: Tag, low: int, high: int, configuration: Configuration, most: int) -> tuple[Series, int]:

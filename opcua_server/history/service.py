@@ -37,6 +37,7 @@ from opcua_server.history.changes import Changes, Outcome
 from opcua_server.history.event_changes import EventChanges
 from opcua_server.history.events import EventHistory
 from opcua_server.history.jobs import AtTimeJob, Job, ModifiedJob, ProcessedJob, RawJob
+from opcua_server.history.lookback import LookBack
 from opcua_server.history.series import TICKS_PER_MS
 from opcua_server.history.store import StoreError
 from opcua_server.security.access import may_read_history
@@ -72,6 +73,7 @@ class History:
         notifiers = events.notifiers if events is not None else {}
         self._event_changes = EventChanges(core, archive, notifiers, core.subscriptions.events if notifiers else None)
         self._reader = ThreadPoolExecutor(1, "history-reader")
+        core.subscriptions.calculations.past = LookBack(archive, tags, seen, now, self._reader)
         self._unreadable = ""
         """Why the last read failed, which is logged once."""
 

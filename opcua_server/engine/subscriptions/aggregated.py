@@ -5,7 +5,8 @@
                                 the value of the interval before, at its start; server time: its end
 
 What an aggregate is stands in ``history.aggregates``: here are only the samples of one item, bounded, and when it is time. An item
-knows its value from the source time of its first sample on; an interval that began before is Partial.
+knows its value from the source time of its first sample on; an interval that began before is worked out from the history, and is
+Partial where there is none.
 """
 
 from __future__ import annotations
@@ -67,6 +68,8 @@ class Terms:
     start: int
     length: int
     sampling_ms: float
+    has_past: bool = False
+    """Whether there is a history of what was before."""
 
     @property
     def wait(self) -> int:
@@ -94,9 +97,12 @@ class Terms:
         return 1 + self.room // _SAMPLES_PER_TERM + round(_TERMS_A_SECOND * self.rate)
 
 
-def revised(wanted: Any, kind: Any, stepped: bool, sampling_ms: float, publishing_ms: float, now: int) -> tuple[Terms, Any]:
+def revised(
+    wanted: Any, kind: Any, stepped: bool, sampling_ms: float, publishing_ms: float, now: int, past: int | None = None
+) -> tuple[Terms, Any]:
     """What becomes of an AggregateFilter, and its AggregateFilterResult. ``kind``: VariantType of the values; ``sampling_ms``: the
-    sampling interval, 0 for each change; ``now`` in 100 ns since 1601. Raises ServiceFault."""
+    sampling interval, 0 for each change; ``now`` in 100 ns since 1601; ``past``: how many intervals that are over may come,
+    as many as the queue holds; None without a history. Raises ServiceFault."""
     aggregate = aggregate_of(wanted.AggregateType, kind.name)
     if aggregate.node_id == ANNOTATION_COUNT:
         raise ServiceFault(_C.BadAggregateNotSupported, "Annotations are those of a history")
@@ -111,10 +117,10 @@ def revised(wanted: Any, kind: Any, stepped: bool, sampling_ms: float, publishin
     sampling_ms = min(max(sampling_ms, fewest_ms if fewest_ms > _TICK_MS else 0.0), length_ms / 2)
     sampling_ms = float(math.floor(sampling_ms))
     start = to_ticks(wanted.StartTime)
-    if start <= now:  # what was before is read from a history; the interval that is under way is the first
-        start += (now - start) // length * length
+    if start <= now:  # more of what is over would be lost in the queue; without a history the one that is under way is the first
+        start += max(0, (now - start) // length - (past or 0)) * length
     configuration = replace(configuration, stepped=stepped and not aggregate.is_sloped)
-    terms = Terms(aggregate, kind, configuration, start, length, sampling_ms)
+    terms = Terms(aggregate, kind, configuration, start, length, sampling_ms, past is not None)
     result = ua.AggregateFilterResult(
         to_datetime(start),
         length_ms,
@@ -137,8 +143,8 @@ class Aggregation:
     """
 
     __slots__ = (
-        "_begin", "_now", "_statuses", "_times", "_values", "begun", "deadband", "ended", "is_begun", "item", "last", "next",
-        "terms", "trigger",
+        "_begin", "_now", "_past_until", "_statuses", "_times", "_values", "begun", "deadband", "ended", "is_begun",
+        "item", "last", "next", "terms", "trigger",
     )  # fmt: skip
 
     def __init__(
@@ -153,6 +159,8 @@ class Aggregation:
         self.is_begun = False
         self.next = terms.start
         """When the next interval starts."""
+        self._past_until = 0
+        """Intervals that start before are those of the history."""
         self._now = now
         self._begin = HIGHEST
         self._times = array("q")
@@ -168,11 +176,30 @@ class Aggregation:
         return self.next + self.terms.length + self.terms.wait
 
     def anew(self) -> Aggregation:
-        """The same for an item that starts to watch: it has seen nothing."""
+        """The same for an item that starts to watch: it has seen nothing. What is over is for who asks, not for who only paused."""
         made = Aggregation(self.terms, self._now, self.begun, self.ended)
         made.item = self.item
-        made.next += max(0, self._now() - made.next) // self.terms.length * self.terms.length
+        now, length = self._now(), self.terms.length
+        if now >= made.next:
+            under_way = made.next + (now - made.next) // length * length
+            is_new = self.terms.has_past and not self._times
+            made.next = max(made.next, under_way - self.item.queue_size * length) if is_new else under_way
+            made._past_until = under_way + length if self.terms.has_past else 0
         return made
+
+    def over(self, now: int) -> int:
+        """How many intervals of the history are over and not told yet."""
+        length = self.terms.length
+        return max(0, min((now - self.due) // length + 1, (self._past_until - self.next) // length))
+
+    @property
+    def is_past(self) -> bool:
+        """Whether the next interval is one of the history."""
+        return self.next < self._past_until
+
+    def forget_past(self) -> None:
+        """The history cannot be read: go on with what was seen."""
+        self.next, self._past_until = max(self.next, self._past_until - self.terms.length), 0
 
     def stop(self) -> None:
         if self.is_begun:
@@ -257,6 +284,15 @@ class Aggregation:
         samples = Samples(Series(times, self._column(), statuses, times), terms.configuration, self._now())
         (point,) = process(samples, [Interval(low, high)], terms.aggregate, self._begin)
         self._forget(samples, high)
+        return self._told(point, high)
+
+    def take_past(self, point: Any) -> Any:
+        """The same of the history: ``point`` is what it has of the next interval."""
+        self.next = high = self.next + self.terms.length
+        return self._told(point, high)
+
+    def _told(self, point: Any, high: int) -> Any:
+        terms = self.terms
         kind = _V[terms.aggregate.type] if terms.aggregate.type else terms.kind
         content, status = _held(point.value, kind), point.status
         if content is None and not status >> 31:

@@ -2,14 +2,18 @@
 up nobody. There are beats only while there are such items.
 
     due   12:00:05.2 -> {a, b, c}    12:00:10.2 -> {d}        each beat: the first few that are due, each for its next interval
+
+Intervals that began before somebody asked are worked out from the history, beside the loop; the item is not due meanwhile.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import heapq
 import logging
-from collections.abc import Callable
-from typing import Final
+from collections.abc import AsyncGenerator, Callable
+from typing import Any, Final, Protocol
 
 from cnctwin.wire import encode
 from opcua_server.engine.subscriptions.aggregated import Aggregation
@@ -24,8 +28,19 @@ MOST_A_SECOND: Final = 0.8 * MOST_A_BEAT * 1000 / BEAT_MS
 """Of all sessions together: as many as there can be, with something to spare."""
 
 
+class Past(Protocol):
+    """What the room of history brings."""
+
+    def has(self, node_id: Any) -> bool:
+        """Whether a variable has a history."""
+
+    def values(self, node_id: Any, terms: Any, low: int, count: int) -> AsyncGenerator[list[Any], None]:
+        """So many intervals from ``low`` on as history.window.Points, in parts. Raises ServiceFault."""
+
+
 class Calculations:
-    """``now``: the wall clock, 100 ns since 1601. ``awake`` is told whether there is anything to beat for."""
+    """``now``: the wall clock, 100 ns since 1601. ``awake`` is told whether there is anything to beat for. ``past``: the history;
+    None where nothing is kept."""
 
     def __init__(self, now: Callable[[], int], awake: Callable[[bool], None]) -> None:
         self.now = now
@@ -37,18 +52,25 @@ class Calculations:
         """A heap of the keys of ``_due``, with some that are there no longer."""
         self._place: dict[Aggregation, int] = {}
         self._last = 0
+        self.past: Past | None = None
+        self._looking: dict[Aggregation, asyncio.Task[None]] = {}
+        """Those that wait for the history."""
 
     def begun(self, one: Aggregation) -> None:
-        if not self._place:
+        if not self._place and not self._looking:
             self._last = self.now()
             self._awake(True)
         self.rate += one.terms.rate
         self._put(one)
 
     def ended(self, one: Aggregation) -> None:
-        self._remove(one)
+        looking = self._looking.pop(one, None)
+        if looking is not None:
+            looking.cancel()
+        else:
+            self._remove(one)
         self.rate -= one.terms.rate
-        if not self._place:
+        if not self._place and not self._looking:
             self.rate = 0.0  # and not what rounding left of it
             self._moments.clear()
             self._awake(False)
@@ -83,7 +105,23 @@ class Calculations:
                 break
             one = next(iter(self._due[self._moments[0]]))
             self._remove(one)
+            if one.is_past:
+                self._looking[one] = asyncio.get_running_loop().create_task(self._look_back(one, one.over(now)))
+                continue
             self._tell(one, now)
+            self._put(one)
+
+    async def _look_back(self, one: Aggregation, count: int) -> None:
+        try:
+            if self.past is not None:
+                async with contextlib.aclosing(self.past.values(one.item.slot.node_id, one.terms, one.next, count)) as parts:
+                    async for points in parts:
+                        for point in points:
+                            self._offer(one, one.take_past(point))
+        except Exception as error:
+            _logger.warning("an aggregate of what was could not be worked out: %s", error)
+            one.forget_past()
+        if self._looking.pop(one, None) is not None:
             self._put(one)
 
     def _tell(self, one: Aggregation, now: int) -> None:
@@ -95,7 +133,11 @@ class Calculations:
         except Exception:
             _logger.exception("an aggregate could not be worked out")
             return
-        item.offer_worked_out(value, encode(stamped(value, item.timestamps)))
+        self._offer(one, value)
+
+    @staticmethod
+    def _offer(one: Aggregation, value: Any) -> None:
+        one.item.offer_worked_out(value, encode(stamped(value, one.item.timestamps)))
 
     def _set_back(self, now: int) -> None:
         for one in list(self._place):

@@ -118,10 +118,10 @@ class ItemServices:
         """Take over the requested parameters; the filter result, or None. Raises ServiceFault before anything is changed."""
         hub = self._hub
         is_event = item.slot.attribute == EVENT_NOTIFIER
-        found = wanted(hub, item, parameters)
         is_known = item.number in item.subscription.items
         before = item.queue_size if is_known else 0
         left = _QUEUED_PER_SESSION - sum(one.promised for one in item.subscription.owner.subscriptions.values()) + before
+        found = wanted(hub, item, parameters, left)
         more_terms = found.size - (size_of(item) if is_known else 0)
         item.subscription.terms_of_filters += more_terms
         hub.terms += more_terms

@@ -15,6 +15,7 @@ from opcua_server.engine.subscriptions.calculations import MOST_A_SECOND
 from opcua_server.engine.subscriptions.filters import EventQuery, check
 from opcua_server.engine.subscriptions.item import Item
 from opcua_server.engine.subscriptions.queues import UNFILTERED, DataChange, percent_deadband
+from opcua_server.engine.subscriptions.ranged import RangedSlot
 
 _C: Final = ua.StatusCodes
 _DataChangeFilter: Final = ua.uaprotocol_auto.DataChangeFilter  # what is decoded; ua.DataChangeFilter is derived from it
@@ -45,8 +46,9 @@ class Wanted:
         return self.query.size if self.query is not None else self.change.size
 
 
-def wanted(hub: Any, item: Item, parameters: Any) -> Wanted:
-    """Checked, and nothing is changed yet. Raises ServiceFault; its ``result`` is the FilterResult of a filter that cannot be."""
+def wanted(hub: Any, item: Item, parameters: Any, left: int) -> Wanted:
+    """Checked, and nothing is changed yet. ``left``: entries of queues that may still be promised. Raises ServiceFault; its
+    ``result`` is the FilterResult of a filter that cannot be."""
     given = parameters.Filter
     if item.slot.attribute == EVENT_NOTIFIER:
         found = _events(hub, given)
@@ -55,7 +57,8 @@ def wanted(hub: Any, item: Item, parameters: Any) -> Wanted:
         if interval_ms == 0 and getattr(item.slot, "is_live", False):
             interval_ms = _MADE_MS
         if isinstance(given, ua.AggregateFilter):
-            found = _aggregate(hub, item, given, interval_ms)
+            queue_size = revise.queue_size(parameters.QueueSize, False, left)
+            found = _aggregate(hub, item, given, interval_ms, queue_size)
         else:
             found = Wanted(interval_ms, None, _change(hub, item.slot, given))
     _bound(hub, item, found.size)
@@ -125,7 +128,7 @@ def _is_number(hub: Any, slot: Any) -> bool:
     return bool(hub.events.is_numeric(slot.node_id))
 
 
-def _aggregate(hub: Any, item: Item, given: Any, interval_ms: float) -> Wanted:
+def _aggregate(hub: Any, item: Item, given: Any, interval_ms: float, queue_size: int) -> Wanted:
     slot = item.slot
     if slot.attribute != VALUE:
         raise ServiceFault(_C.BadFilterNotAllowed)
@@ -135,9 +138,10 @@ def _aggregate(hub: Any, item: Item, given: Any, interval_ms: float) -> Wanted:
     if kind is None:
         raise ServiceFault(_C.BadMonitoredItemFilterUnsupported, "Aggregates are of single values of one type")
     calculations = hub.calculations
-    terms, result = revised(
-        given, kind, hub.events.is_stepped(slot.node_id, kind), interval_ms, item.subscription.terms.interval_ms, calculations.now()
-    )
+    is_stepped, publishing_ms = hub.events.is_stepped(slot.node_id, kind), item.subscription.terms.interval_ms
+    is_kept = calculations.past is not None and not isinstance(slot, RangedSlot) and calculations.past.has(slot.node_id)
+    past = queue_size if is_kept else None
+    terms, result = revised(given, kind, is_stepped, interval_ms, publishing_ms, calculations.now(), past)
     before = item.change.terms.rate if isinstance(item.change, Aggregation) else 0.0
     if calculations.rate - before + terms.rate > MOST_A_SECOND:
         raise ServiceFault(_C.BadResourceUnavailable, "More aggregates are asked for than are worked out in time")

@@ -7,6 +7,7 @@ Long      25,000 numbers, ten a second
 Sayings   three texts
 Flags     three Booleans
 Nothing   no history yet
+Recent    what ``recently`` was told of
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ NOON: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LONG: Final = 25_000
 KINDS: Final = {
     "Past": "Double", "Edited": "Double", "Even": "Double", "Long": "Int32", "Sayings": "String", "Flags": "Boolean",
-    "Nothing": "Double",
+    "Nothing": "Double", "Recent": "Double",
 }  # fmt: skip
 _STEPPED: Final = frozenset({"Long", "Sayings", "Flags"})
 
@@ -69,6 +70,9 @@ class Past:
             self.archive.add("Int32", time, time + 20_000, tag, np.array([number], np.int32), good)
         self._fill("Sayings", [(at(0), "alpha", 0), (at(1), "be", 0), (at(2), "", 0x808D0000)])
         self._fill("Flags", [(at(0), False, 0), (at(1), True, 0), (at(2), False, 0)])
+
+    def recently(self, rows: list[tuple[datetime, Any, int]]) -> None:
+        self._fill("Recent", rows)
 
     def _fill(self, name: str, rows: list[tuple[datetime, Any, int]]) -> None:
         for time, value, status in rows:

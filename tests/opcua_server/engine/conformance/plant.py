@@ -71,6 +71,7 @@ VALUES: Final[dict[str, tuple[Any, Any, int]]] = {  # name -> value, data type, 
     "Sayings": ("", V.String, -1),
     "Flags": (False, V.Boolean, -1),
     "Nothing": (0.0, V.Double, -1),
+    "Recent": (0.0, V.Double, -1),
 }
 _TYPES: Final = {"Any": 24, "Number": 26, "Structure": 884}
 WRITABLE: Final = frozenset(VALUES) - {"Fixed", "Hidden", "Open", *KINDS}
@@ -138,6 +139,7 @@ class Plant:
 
     engine: Engine
     loop: asyncio.AbstractEventLoop
+    past: Past
 
     @property
     def url(self) -> str:
@@ -272,7 +274,7 @@ def planted(**limits: Any) -> contextlib.AbstractContextManager[Plant]:
         past = Past()
         engine = await _engine(replace(LIMITS, **limits), past)
         async with serving(engine) as loop:
-            yield Plant(engine, loop)
+            yield Plant(engine, loop, past)
         past.close()
 
     return in_thread(grown)

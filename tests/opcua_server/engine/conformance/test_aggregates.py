@@ -10,6 +10,7 @@ import pytest
 
 from opcua_server.history.aggregates import AGGREGATES, BY_NAME
 from tests.opcua_server.engine.conformance.plant import Caller, Plant, calling, item, monitored, run, ua
+from tests.opcua_server.engine.conformance.test_history import processed, read
 
 MS = timedelta(milliseconds=1)
 EARLIER = datetime(2026, 1, 1, tzinfo=UTC)
@@ -20,15 +21,44 @@ def aggregate(name: str, ms: float, start: datetime = EARLIER, **configuration: 
     return ua.AggregateFilter(start, ua.NodeId(BY_NAME[name].node_id), ms, given)
 
 
-async def heard(call: Caller, count: int) -> dict[int, list[Any]]:
-    """Client handle -> DataValues, until each of those that are told has so many."""
+async def heard(call: Caller, count: int, handles: int = 1) -> dict[int, list[Any]]:
+    """Client handle -> DataValues, until each of those that are told, so many at least, has so many."""
     found: dict[int, list[Any]] = {}
     async with asyncio.timeout(30):
-        while not found or min(map(len, found.values())) < count:
+        while len(found) < handles or min(map(len, found.values())) < count:
             for data in (await call.publish()).NotificationMessage.NotificationData or []:
                 for one in data.MonitoredItems:
                     found.setdefault(one.ClientHandle, []).append(one.Value)
     return found
+
+
+def test_intervals_that_were_over_before_somebody_asked_come_from_the_history(plant: Plant) -> None:
+    """Each as HistoryRead has it, the one that was under way too."""
+
+    async def act(call: Caller) -> None:
+        now = datetime.now(UTC)
+        asked_from = now.replace(microsecond=0) - timedelta(seconds=5)
+        plant.past.recently([(now - 130 * MS * number, float(number % 7), 0) for number in range(60, 0, -1)])
+        made = await call.subscribe(100.0)
+        names = ("Average", "Maximum2", "Count")
+        wanted = [aggregate(name, 1000.0, asked_from) for name in names]
+        asked = [monitored("Recent", handle, queue=50, wanted=one) for handle, one in enumerate(wanted)]
+        for one in await call.monitor(made, *asked):
+            one.StatusCode.check()
+            assert one.FilterResult.RevisedStartTime.replace(tzinfo=UTC) == asked_from
+        told = await heard(call, 6, len(names))
+        for handle, name in enumerate(names):
+            (found,) = await read(call, processed(asked_from, asked_from + timedelta(seconds=6), 1000.0, name), "Recent")
+            kept = found.HistoryData.DataValues
+            assert [(one.Value, one.StatusCode, one.SourceTimestamp) for one in told[handle][:6]] == [
+                (one.Value, one.StatusCode, one.SourceTimestamp) for one in kept
+            ]
+            assert [one.ServerTimestamp.replace(tzinfo=UTC) for one in told[handle][:6]] == [
+                asked_from + timedelta(seconds=number) for number in range(1, 7)
+            ]
+        assert [one.Value.Value for one in told[2][:5]] != [0] * 5
+
+    run(plant, act)
 
 
 def test_an_interval_is_told_when_it_is_over(plant: Plant) -> None:

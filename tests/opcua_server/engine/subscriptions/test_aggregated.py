@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncGenerator
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +18,7 @@ from opcua_server.engine.subscriptions.queues import ItemQueue
 from opcua_server.history.aggregates import AGGREGATES, BY_NAME, process
 from opcua_server.history.intervals import generate
 from opcua_server.history.series import TICKS_PER_MS, TICKS_PER_S
+from opcua_server.history.window import Point
 from tests.opcua_server.history import annex
 
 NOON = annex.NOON
@@ -33,14 +36,17 @@ class Rig:
     """One item, and a clock that is set."""
 
     def __init__(
-        self, wanted: Any, kind: V = V.Double, *, stepped: bool = False, sampling_ms: float = 0.0, size: int = 100
-    ) -> None:
+        self, wanted: Any, kind: V = V.Double, *, stepped: bool = False, sampling_ms: float = 0.0, size: int = 100,
+        past: int | None = None,
+    ) -> None:  # fmt: skip
         self.now = NOON
         self.beats: list[bool] = []
         self.calculations = Calculations(lambda: self.now, self.beats.append)
         self.kind = kind
-        self.terms, self.result = revised(wanted, kind, stepped, sampling_ms, 100.0, self.now)
-        self.item: Any = SimpleNamespace(queue_size=size, timestamps=2, queue=ItemQueue[Any](size, True))
+        self.terms, self.result = revised(wanted, kind, stepped, sampling_ms, 100.0, self.now, past)
+        self.item: Any = SimpleNamespace(
+            slot=SimpleNamespace(node_id=None), queue_size=size, timestamps=2, queue=ItemQueue[Any](size, True)
+        )
         self.item.offer_worked_out = lambda value, encoded: self.item.queue.put(value)
         self.one = Aggregation(self.terms, lambda: self.now, self.calculations.begun, self.calculations.ended)
         self.one.item = self.item
@@ -249,3 +255,83 @@ def test_values_are_those_of_a_history_with_the_same_samples(number: int, name: 
     for (second, value, status), point in zip(found, expected, strict=False):
         assert (second, status) == ((point.time - NOON) / TICKS_PER_S, point.status)
         assert (value.value if isinstance(value, ua.StatusCode) else value) == point.value
+
+
+class Kept:
+    """A history that answers with the number of each interval, or fails."""
+
+    def __init__(self, *, fails: bool = False) -> None:
+        self.fails = fails
+        self.asked: list[tuple[float, int]] = []
+
+    def has(self, node_id: Any) -> bool:
+        return True
+
+    async def values(self, node_id: Any, terms: Any, low: int, count: int) -> AsyncGenerator[list[Point], None]:
+        self.asked.append(((low - NOON) / TICKS_PER_S, count))
+        if self.fails:
+            raise ServiceFault(ua.StatusCodes.BadDataUnavailable)
+        for number in range(count):
+            await asyncio.sleep(0)
+            yield [Point(low + number * terms.length, 100.0 + number, 0)]
+
+
+async def told_until(rig: Rig, count: int) -> list[tuple[float, Any, int]]:
+    found: list[tuple[float, Any, int]] = []
+    async with asyncio.timeout(10):
+        while len(found) < count:
+            rig.calculations.sample()
+            await asyncio.sleep(0)
+            found += rig.told()
+    return found
+
+
+def test_what_was_over_comes_from_the_history_before_what_is_seen() -> None:
+    async def act() -> None:
+        rig = Rig(asked("Average", 10, NOON - 1000 * TICKS_PER_S), past=3)
+        rig.calculations.past = kept = Kept()
+        assert to_ticks(rig.result.RevisedStartTime) == NOON - 30 * TICKS_PER_S  # as many as the queue holds
+        rig.one = rig.item.change = rig.one.anew()
+        rig.at(1, 7.0)
+        assert [row[:2] for row in await told_until(rig, 3)] == [(-30, 100.0), (-20, 101.0), (-10, 102.0)]
+        rig.at(10.2)
+        assert [row[:2] for row in await told_until(rig, 1)] == [(0, 100.0)]  # was under way when it was asked for
+        rig.at(12, 8.0)
+        rig.at(20.2)
+        assert [row[:2] for row in await told_until(rig, 1)] == [(10, 8.0)]
+        assert kept.asked == [(-30, 3), (0, 1)]
+        again = rig.one.anew()  # after a pause nobody wants to hear of what was before it
+        assert (again.next, again.is_past) == (NOON + 20 * TICKS_PER_S, True)
+
+    asyncio.run(act())
+
+
+def test_who_leaves_while_the_history_is_read_is_told_nothing_and_costs_nothing() -> None:
+    async def act() -> None:
+        rig = Rig(asked("Average", 10, NOON - 1000 * TICKS_PER_S), past=3)
+        rig.calculations.past = Kept()
+        rig.one = rig.one.anew()
+        rig.at(1, 7.0)
+        rig.calculations.sample()
+        rig.one.stop()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert rig.told() == []
+        assert (rig.calculations.rate, rig.beats) == (0.0, [True, False])
+
+    asyncio.run(act())
+
+
+def test_a_history_that_cannot_be_read_leaves_what_is_seen() -> None:
+    async def act() -> None:
+        rig = Rig(asked("Average", 10, NOON - 1000 * TICKS_PER_S), past=3)
+        rig.calculations.past = Kept(fails=True)
+        rig.one = rig.one.anew()
+        rig.at(1, 7.0)
+        rig.calculations.sample()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        rig.at(10.2)
+        assert [row[:2] for row in await told_until(rig, 1)] == [(0, 7.0)]
+
+    asyncio.run(act())
