@@ -193,6 +193,9 @@ class TimedProtocol(HttpToolsProtocol):
 _TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
+_NO_TEXT: Final = "Invalid UTF-8 sequence received from client."
+
+
 class Few(logging.Filter):
     """Lets a few lines a second through of what strangers do wrong, and leaves out what uvicorn says of every WebSocket that was
     refused with an HTTP answer: the refusal was meant."""
@@ -204,6 +207,8 @@ class Few(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if "without completing handshake" in record.getMessage():
             return False
+        if record.msg == _NO_TEXT:  # what a stranger sends is no bug of ours
+            record.levelno, record.levelname, record.exc_info, record.exc_text = logging.WARNING, "WARNING", None, None
         told_s = self._told_s[record.levelno]
         if len(told_s) == COMPLAINTS_PER_S and 0 <= record.created - told_s[0] < 1.0:
             return False

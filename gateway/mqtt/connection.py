@@ -298,7 +298,7 @@ class Connection:
     def _make_client(self, settled: asyncio.Future[str], lost: asyncio.Future[str]) -> paho.Client:
         loop = asyncio.get_running_loop()
         address = self.address
-        client_id = f"cnctwin-gateway-{os.getpid()}-{os.urandom(3).hex()}"
+        client_id = f"cnctwin-gateway-{os.getpid()}-{os.urandom(8).hex()}"
         clean = None if self._is_5 else True
         client = paho.Client(
             CallbackAPIVersion.VERSION2, client_id, clean_session=clean, protocol=self.protocol, reconnect_on_failure=False

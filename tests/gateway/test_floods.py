@@ -199,4 +199,8 @@ def test_strangers_write_a_few_lines_a_second() -> None:
     assert sum(told) == server.COMPLAINTS_PER_S
     assert few.filter(line(logging.ERROR, 100.9)), "a bug is told nevertheless"
     assert few.filter(line(logging.WARNING, 102.0))
+    no_text = line(logging.ERROR, 150.0, "Invalid UTF-8 sequence received from client.")
+    no_text.exc_info = (ValueError, ValueError(), None)
+    assert few.filter(no_text)
+    assert (no_text.levelno, no_text.exc_info) == (logging.WARNING, None)
     assert not few.filter(line(logging.WARNING, 200.0, "ASGI callable returned without completing handshake."))
