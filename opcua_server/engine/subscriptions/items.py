@@ -23,6 +23,9 @@ from opcua_server.engine.turns import Turn
 _C: Final = ua.StatusCodes
 _QUEUED_PER_SESSION: Final = 200_000
 """Entries that all queues of a session may promise together."""
+_QUEUED_IN_ALL: Final = 400_000
+_QUEUED_OF_EACH: Final = 5_000
+"""The same for a session where those of all sessions promise more than the above: some hundred bytes each."""
 _ITEMS_IN_ALL: Final = 100_000
 _ITEMS_OF_EACH: Final = 1_000
 """What a session may have also where all sessions together have more than the above: half a kilobyte each."""
@@ -120,7 +123,8 @@ class ItemServices:
         is_event = item.slot.attribute == EVENT_NOTIFIER
         is_known = item.number in item.subscription.items
         before = item.queue_size if is_known else 0
-        left = _QUEUED_PER_SESSION - sum(one.promised for one in item.subscription.owner.subscriptions.values()) + before
+        most = _QUEUED_PER_SESSION if hub.promised < _QUEUED_IN_ALL else _QUEUED_OF_EACH
+        left = most - sum(one.promised for one in item.subscription.owner.subscriptions.values()) + before
         found = wanted(hub, item, parameters, left)
         more_terms = found.size - (size_of(item) if is_known else 0)
         item.subscription.terms_of_filters += more_terms
@@ -131,6 +135,7 @@ class ItemServices:
         item.interval_ms = found.interval_ms
         item.queue_size = revise.queue_size(parameters.QueueSize, is_event, left)
         item.subscription.promised += item.queue_size - before
+        hub.promised += item.queue_size - before
         item.discard_oldest = bool(parameters.DiscardOldest)
         item.sampler = None if is_event else hub.sampler(found.interval_ms)
         return found.result
@@ -312,6 +317,7 @@ class ItemServices:
             self._hub.watched -= 1
         item.subscription.large.pop(item.number, None)
         item.subscription.promised -= item.queue_size
+        self._hub.promised -= item.queue_size
         terms = size_of(item)
         item.subscription.terms_of_filters -= terms
         self._hub.terms -= terms

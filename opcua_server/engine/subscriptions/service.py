@@ -71,8 +71,8 @@ class Hub:
         self._next_id = 1
         self.made = 0
         """How many subscriptions there were."""
-        self.watched = self.terms = 0
-        """Items that there are, and terms of their filters."""
+        self.watched = self.terms = self.promised = 0
+        """Items that there are, terms of their filters, and entries that their queues may hold."""
 
     # Clock -----------------------------------------------------------------------------------------------------------
 
