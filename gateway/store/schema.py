@@ -19,6 +19,7 @@ from typing import Final
 from gateway.twin.telemetry import TELEMETRY_SIGNALS
 from nodesets import catalogue
 
+VERSION: Final = 1
 RESOLUTIONS: Final[dict[str, int]] = {"1min": 60, "5min": 300, "1hour": 3600}
 """Name and length in seconds."""
 COLUMNS: Final = tuple(signal.name for signal in catalogue.NUMERIC)
@@ -70,6 +71,11 @@ def prepare(connection: sqlite3.Connection, size_cap: int) -> int:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA journal_size_limit = 16777216")
+    (found,) = connection.execute("PRAGMA user_version").fetchone()
+    if found > VERSION:
+        raise sqlite3.DatabaseError(f"not a database of this version of the program: {found}, not {VERSION}")
+    if found < VERSION:
+        connection.execute(f"PRAGMA user_version = {VERSION}")
     (page_size,) = connection.execute("PRAGMA page_size").fetchone()
     connection.execute(f"PRAGMA max_page_count = {size_cap // page_size}")
     connection.executescript(TABLES)

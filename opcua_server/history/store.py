@@ -4,7 +4,8 @@
     block    one tag over a minute or more: low and high time, and the samples (blocks.py)
     journal  frames of half a second (frames.py), until they are in blocks
     mark     ``cut``: the serial number up to which frames are in blocks, changed in the transaction that writes these;
-             ``run``: whose numbers these are, so that a writer who comes back knows what of its own was written
+             ``run``: whose numbers these are, so that a writer who comes back knows what of its own was written;
+             ``version``: of this schema
     event    time, emitter, and the fields
     edit     tag, low and high time, and what somebody changed there (edits.py)
 
@@ -25,6 +26,7 @@ MAX_SPAN: Final = 2 * 3_600 * 10_000_000
 """A block spans no more, in 100 ns: what overlaps a time begins at most so long before it."""
 
 MOST_EVENTS: Final = 500_000
+VERSION: Final = 1
 
 TABLES: Final = (
     "CREATE TABLE IF NOT EXISTS history_tag (id BIGINT PRIMARY KEY, name TEXT NOT NULL, kind TEXT NOT NULL)",
@@ -128,6 +130,10 @@ class Writing:
         self._connection = connection
         for table in TABLES:
             connection.run(table.format(blob=blob))
+        if (found := self.mark("version")) > VERSION:
+            raise StoreDamaged(f"a newer version of this program wrote it: {found}, not {VERSION}")
+        if found < VERSION:
+            self._put_mark("version", VERSION)
         self.next_block = 1 + (connection.run("SELECT max(id) FROM history_block")[0][0] or 0)
         self.next_event = 1 + (connection.run("SELECT max(id) FROM history_event")[0][0] or 0)
 

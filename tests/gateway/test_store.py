@@ -403,3 +403,21 @@ def test_an_alert_that_waits_goes_out_though_the_clock_was_set_back(tmp_path: Pa
     assert [body for *_, body in reader.outbox(now, 900_000_000, 20)] == [0, 2]
     reader.close()
     writer._close()
+
+
+def test_a_file_of_a_newer_version_is_set_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    writer = writer_on(tmp_path / NAME)
+    writer._write([frame(1, Spindle__ActSpeed=1.0)])
+    assert writer._connection is not None
+    writer._connection.execute("PRAGMA user_version = 2")
+    writer._close()
+    again = Writer(tmp_path / NAME, Limits(), lambda: 1)
+    again._write([frame(2, Spindle__ActSpeed=1.0)])
+    again._write([])
+    assert again.problem is None
+    assert "not a database of this version of the program: 2, not 1" in caplog.text
+    assert len(list(tmp_path.glob("*-damaged.sqlite"))) == 1
+    reader = Reader(tmp_path / NAME)
+    assert [ts_us for ts_us, _ in reader.points("CNC-001", "Spindle/ActSpeed", 0, 10)] == [2]
+    reader.close()
+    again._close()

@@ -334,6 +334,26 @@ def test_what_a_reader_finds_damaged_is_set_aside_though_it_can_be_written(sqlit
     kept.leave()
 
 
+def test_a_database_of_a_newer_version_is_left_as_it_is(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+    kept = Kept(database)
+    add(kept, NOW, 1)
+    kept.writer.write(cut=True)
+    writer = kept.writer._connection
+    assert writer is not None
+    writer.run("UPDATE history_mark SET value = 2 WHERE name = 'version'")
+    kept.leave()
+    kept = Kept(database)
+    assert "a newer version of this program wrote it: 2, not 1" in caplog.records[0].message
+    if isinstance(database, SqliteDatabase):
+        add(kept, NOW + 1, 2)
+        kept.writer.write(cut=True)
+        assert values(kept.read(kept.tags[0])) == [(NOW + 1, 2)]
+        assert len(list(database.path.parent.glob("*-damaged.sqlite"))) == 1
+    else:
+        assert kept.writer.problem == "a newer version of this program wrote it: 2, not 1"
+    kept.leave()
+
+
 def test_a_damaged_block_hides_itself_alone(database: Database, caplog: pytest.LogCaptureFixture) -> None:
     kept = Kept(database)
     for block in range(3):
