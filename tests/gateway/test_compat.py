@@ -9,7 +9,8 @@ import httpx
 import pytest
 from fake_link import FakeLink
 from gate import Gate, opened
-from test_first_surface import HEALTH, RUL, document
+from test_first_surface import document
+from test_predictions import HEALTH, RUL
 
 
 def four_free_ports() -> int:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from gate import Gate
-from test_first_surface import HEALTH, RUL, document, telemetry
+from test_first_surface import document, telemetry
+from test_predictions import HEALTH, RUL
 
 ODD: tuple[Any, ...] = (
     *(None, True, -1, 0, 1, 1.5, 1e308, -1e308, 2**53, 2**64, 10**30, -62135596800, 1e18),
