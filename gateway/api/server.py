@@ -9,6 +9,7 @@ import socket
 import ssl
 from collections import defaultdict, deque
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, Final
 
 import uvicorn
@@ -220,6 +221,17 @@ logging.getLogger("uvicorn.error").addFilter(Few())
 
 
 class _Server(uvicorn.Server):
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Handshakes of TLS must end in time as headers must: uvicorn has no setting for it, and the loop gives them a minute."""
+        loop: Any = asyncio.get_running_loop()
+        create = loop.create_server
+        if self.config.ssl is not None:
+            loop.create_server = partial(create, ssl_handshake_timeout=HEADER_S)
+        try:
+            await super().startup(sockets)
+        finally:
+            loop.create_server = create
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield  # SIGTERM and SIGINT belong to the program

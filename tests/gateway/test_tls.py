@@ -15,6 +15,7 @@ from websockets.sync.client import connect
 
 from cnctwin.errors import ConfigurationError
 from cnctwin.settings import Settings, load
+from gateway.api import server
 from gateway.api.server import tls_of
 
 
@@ -54,3 +55,14 @@ def test_files_that_are_no_certificate_are_named(tmp_path: Path) -> None:
         tls_of(Settings(data=tmp_path, **settings(tmp_path)))
     with pytest.raises(ConfigurationError, match="http_cert_path and http_key_path: give both or none"):
         load({"data": tmp_path, "http_cert_path": tmp_path / "cert.pem"})
+
+
+def test_a_handshake_that_does_not_end_is_not_waited_for_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_certificates(tmp_path)
+    monkeypatch.setattr(server, "HEADER_S", 2.0)  # a handshake takes as long as the machine is busy
+    with opened(tmp_path / "data", FakeLink(), **settings(tmp_path)) as gate:
+        with socket.create_connection(("127.0.0.1", gate.port), 10) as silent:
+            silent.settimeout(40)  # the loop itself waits for a minute
+            silent.sendall(b"\x16\x03\x01")
+            assert silent.recv(100) == b""
+        assert gate.bare.get("/health").status_code == 200
