@@ -239,7 +239,8 @@ def _rows() -> Iterator[Signal]:
     yield Signal("Tool/Number", "UInt32", "Tool in the spindle, 0 for none", historized=True, nodes=(_CHANNEL + "ToolId",))
     yield Signal("Tool/Type", "String", "Kind of the tool: end_mill, face_mill, drill, tap, boring_bar, or none")
     yield Signal("Tool/Diameter", "Double", "Nominal diameter of the tool", u.MILLIMETRE, 0.0, 200.0)
-    yield Signal("Tool/LengthOffset", "Double", "Active length compensation of the tool along Z (G43, G44); 0 without", u.MILLIMETRE, -400.0, 400.0)
+    yield Signal("Tool/LengthOffset", "Double", "Active length compensation of the tool along Z (G43, G44); 0 without", u.MILLIMETRE, -400.0, 400.0,
+                 historized=True)
     yield Signal("Tool/Teeth", "UInt32", "Number of cutting edges; 0 without a tool")
     yield Signal("Tool/WearPercent", "Double", "Flank wear as last measured by the tool setter, of the criterion 0.3 mm (ISO 8688-2)",
                  u.PERCENT, 0.0, 200.0, historized=True)

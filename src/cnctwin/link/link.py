@@ -218,7 +218,8 @@ class Link:
         self.state, self.reason = "connected", ""
         if not bound:
             self.reason = f"{own.url}: the server shows no machine"
-        log.info("%s: %d machines, %d signals", own.url, len(bound), sum(map(len, nodes.values())))
+        found = "1 machine" if len(bound) == 1 else f"{len(bound)} machines"
+        log.info("%s: %s, %d signals", own.url, found, sum(map(len, nodes.values())))
         lookout = self._lookout = Lookout(
             client, self._bind, bound, self._states, self._changed.set, int(feed.max_age_s * 1e9) + SILENT_NS
         )

@@ -13,6 +13,8 @@ import { Stream } from "./stream.js";
 import { Trends, UNSEEN_S } from "./trends.js";
 
 const AXES = ["Axes/X/ActPos", "Axes/Y/ActPos", "Axes/Z/ActPos"];
+/** By how much the tool's tip is below the nose of the spindle: paths of tools of all lengths lie where they cut. */
+const LENGTH = "Tool/LengthOffset";
 /** How often is asked for what the stream does not bring: remarks on the server, ms. */
 const PLATES_MS = 10_000;
 /** The path before the page was opened that is fetched, s. */
@@ -66,7 +68,8 @@ function follow(machine, message) {
   path.diameter = machine.last("Tool/Diameter") || 2;
   const at = AXES.map((name) => machine.live(name));
   if (at.every((v) => typeof v === "number")) {
-    if (AXES.some((name) => name in message.values)) path.add(...at, moveKind(machine));
+    const [x, y, z] = at;
+    if (AXES.some((name) => name in message.values)) path.add(x, y, z - (machine.live(LENGTH) ?? 0), moveKind(machine));
   } else {
     path.gap();
   }
@@ -131,7 +134,7 @@ async function choose(id) {
 /** The path of the last minutes from history: positions and whether the tool cut, held until the next one. History keeps no G codes,
     so what was not cut is not told apart. */
 async function seedPath(id, isStill) {
-  const columns = await Promise.all([...AXES, "Tool/InCut", "Machine/PartsProduced"].map((name) => api.history(id, name, PATH_S)));
+  const columns = await Promise.all([...AXES, "Tool/InCut", "Machine/PartsProduced", LENGTH].map((name) => api.history(id, name, PATH_S)));
   if (!isStill()) return;
   const newer = path.points;
   const rows = columns.flatMap((points, i) => points.map(([time, value]) => [time, i, value])).sort((a, b) => a[0] - b[0]);
@@ -144,7 +147,7 @@ async function seedPath(id, isStill) {
     if (time - before > UNSEEN_S) path.gap();
     before = time;
     if (rows[k + 1]?.[0] === time || [0, 1, 2].some((axis) => typeof held[axis] !== "number")) return;
-    path.add(held[0], held[1], held[2], held[3] ? "cut" : "feed");
+    path.add(held[0], held[1], held[2] - (held[5] ?? 0), held[3] ? "cut" : "feed");
   });
   for (const point of newer) path.points.push(point);
   if (newer.length) path.tool = [newer.at(-1).x, newer.at(-1).y, newer.at(-1).z];
@@ -162,7 +165,9 @@ function frame() {
   requestAnimationFrame(frame);
 }
 
-for (const button of document.querySelectorAll("[data-view]")) button.addEventListener("click", () => path.look(button.dataset.view));
+const views = [...document.querySelectorAll("[data-view]")];
+for (const button of views) button.addEventListener("click", () => path.look(button.dataset.view));
+path.turned = (from) => views.forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.view === from)));
 
 setInterval(() => { if (model.link === "live") plates(); }, PLATES_MS);
 stream.open();

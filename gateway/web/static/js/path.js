@@ -60,6 +60,7 @@ export class Toolpath {
   }
 
   #turnBy(turn, tilt) {
+    this.turned(null);
     this.turn += turn;
     this.tilt = Math.max(0, Math.min(Math.PI / 2, this.tilt + tilt));
     this.stale = true;
@@ -70,7 +71,11 @@ export class Toolpath {
     this.stale = true;
   }
 
+  /** Told from where the path is looked at: iso, top, front, or null where somebody has turned it. */
+  turned() {}
+
   look(from) {
+    this.turned(from);
     [this.turn, this.tilt] = VIEWS[from];
     this.zoom = 1;
     this.stale = true;
@@ -98,7 +103,7 @@ export class Toolpath {
     if (last && last.kind !== null) this.points.push({ ...last, kind: null });
   }
 
-  /** `kind` is "cut", "feed" or "rapid". Position in mm, machine coordinates. */
+  /** `kind` is "cut", "feed" or "rapid". Position of the tool's tip in mm, machine coordinates. */
   add(x, y, z, kind) {
     this.tool = [x, y, z];
     this.moved = true;
