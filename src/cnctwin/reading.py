@@ -12,10 +12,11 @@ Status codes are those of OPC 10000-4, 7.38; times are UTC nanoseconds since the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,6 +45,10 @@ def quality(status: int) -> str:
     return _SEVERITY[(status >> 30) & 3]
 
 
+_LEAP_SECOND: Final = re.compile(r"(T\d\d:[0-5]9):60")
+"""At the end of a UTC month; in a zone half an hour off the minute is another one."""
+
+
 def utc(time_ns: int) -> datetime:
     """An aware UTC datetime of nanoseconds since the epoch, cut to microseconds."""
     return datetime.fromtimestamp(time_ns // 1_000_000_000, UTC).replace(microsecond=time_ns % 1_000_000_000 // 1000)
@@ -52,6 +57,11 @@ def utc(time_ns: int) -> datetime:
 def iso(time_ns: int) -> str:
     """RFC 3339 text of a time, UTC with microseconds: ``2026-11-24T07:00:00.100000Z``. One form, wherever it is shown."""
     return utc(time_ns).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def without_leap_second(text: str) -> str:
+    """RFC 3339 text in which a leap second, ``23:59:60`` (5.7 there), is the second before it, as datetime and clocks have none."""
+    return _LEAP_SECOND.sub(r"\1:59", text, count=1)
 
 
 @dataclass(frozen=True, slots=True)

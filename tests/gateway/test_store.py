@@ -21,6 +21,8 @@ from hypothesis import strategies as st
 
 from cnctwin.reading import Batch, Reading
 from gateway.api.replies import Refusal
+from gateway.api.seed.models import TelemetryBody
+from gateway.api.v1.history import _us as microseconds
 from gateway.api.v1.history import buckets
 from gateway.core import Peer
 from gateway.store import Store
@@ -421,3 +423,26 @@ def test_a_file_of_a_newer_version_is_set_aside(tmp_path: Path, caplog: pytest.L
     assert [ts_us for ts_us, _ in reader.points("CNC-001", "Spindle/ActSpeed", 0, 10)] == [2]
     reader.close()
     again._close()
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("2016-12-31T23:59:60Z", 59),
+        ("2016-12-31T23:59:60.5Z", 59.5),
+        ("2017-01-01T05:29:60+05:30", 59),
+        ("2016-12-31T23:59:58Z", 58),
+        ("2016-12-31T23:59:60", 59),
+    ],
+)
+def test_a_leap_second_is_a_time(text: str, seconds: float) -> None:
+    start_of_minute = datetime.fromisoformat("2016-12-31T23:59:00Z").timestamp()
+    assert microseconds(text, "start") == (start_of_minute + seconds) * 1_000_000
+    body = {"timestamp": text, "machine_id": "E1", "data": {"spindle": {"rpm": 1}}}
+    assert TelemetryBody.model_validate(body).timestamp.timestamp() == start_of_minute + seconds
+
+
+@pytest.mark.parametrize("text", ["2016-12-31T23:58:60Z", "2016-12-31T23:60:00Z", "2016-12-31T24:00:60Z", "2016-12-31T23:59:61Z"])
+def test_what_is_no_leap_second_is_none(text: str) -> None:
+    with pytest.raises(Refusal):
+        microseconds(text, "start")

@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from cnctwin.reading import without_leap_second
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -26,7 +28,11 @@ def _aware(moment: datetime) -> datetime:
     return aware.astimezone(UTC)
 
 
-Moment = Annotated[datetime, AfterValidator(_aware)]
+def _without_leap_second(value: Any) -> Any:
+    return without_leap_second(value) if isinstance(value, str) else value
+
+
+Moment = Annotated[datetime, BeforeValidator(_without_leap_second), AfterValidator(_aware)]
 
 
 def _fits(value: Any) -> Any:

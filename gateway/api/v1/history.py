@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from cnctwin.reading import iso
+from cnctwin.reading import iso, without_leap_second
 from gateway.api.given import KEY_OR_LOGIN, TheMachine, TheStore
 from gateway.api.replies import NEW_API, Json, Refusal
 from gateway.store.reader import BUCKETS, POINTS, Reader
@@ -103,7 +103,7 @@ def buckets(reader: Reader, machine: str, name: str, start_us: int, end_us: int,
 def _us(text: str, what: str) -> int:
     try:
         # A plus sign that was not escaped arrives as a space.
-        moment = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
+        moment = datetime.fromisoformat(without_leap_second(text.replace(" ", "+") if "T" in text else text))
     except ValueError as error:
         raise Refusal(422, f"{what}: not an RFC 3339 time") from error
     moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
