@@ -26,9 +26,9 @@ _QUEUED_PER_SESSION: Final = 200_000
 _QUEUED_IN_ALL: Final = 400_000
 _QUEUED_OF_EACH: Final = 5_000
 """The same for a session where those of all sessions promise more than the above: some hundred bytes each."""
-_ITEMS_IN_ALL: Final = 100_000
+_ITEMS_IN_ALL: Final = 200_000
 _ITEMS_OF_EACH: Final = 1_000
-"""What a session may have also where all sessions together have more than the above: half a kilobyte each."""
+"""What a session may have also where all sessions together have more than the above: half a kilobyte each, two that are sampled."""
 
 
 class ItemServices:
