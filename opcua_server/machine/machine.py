@@ -223,7 +223,7 @@ class Machine:
         for one, servo_w, way in zip(begun, watts.T.tolist(), ways.T.tolist(), strict=True):
             self.end(one, servo_w, way)
         if seen:
-            last = followed.part(slice(-SAMPLES, None))
+            last = (followed if count == 1 else followed.part(slice(-SAMPLES, None))).copy()
             load_percent = mean_load_percent(p, last, 1)[:, 0].tolist()
             self.look(begun[-1], AxisBlock(p, last, watts[:, -1].tolist(), load_percent))
         begun.clear()

@@ -77,10 +77,9 @@ EVERY_BLOCK: Final = (
     Channel.SPINDLE_POWER, Channel.CUT_VARIATION, Channel.COOLANT_FLOW, Channel.AUXILIARY_POWER, Channel.COLUMN_TEMPERATURE,
 )  # fmt: skip
 """Channels that a machine needs also when nobody looks."""
-_THESE: Final = [int(channel) for channel in EVERY_BLOCK]
 
 
-EVERY: Final = np.array(_THESE)
+EVERY: Final = np.array([int(channel) for channel in EVERY_BLOCK])
 
 
 class Index:
@@ -102,8 +101,8 @@ class Noise:
         self._looks = 0
         """Steps of the chunk of which all channels were asked for."""
         self._drawn = np.empty((0, 0))
-        self._rows: list[list[float]] = []
-        """Those of ``EVERY_BLOCK``, of each step: numbers that nobody asks for are better not made objects."""
+        self._often = np.empty((0, 0))
+        """Those of ``EVERY_BLOCK`` (steps, 5)."""
 
     def at(self, step: int) -> list[float]:
         """The numbers of a step, by ``Channel``."""
@@ -153,7 +152,8 @@ class Noise:
                 self._look(step)
             else:
                 self._draw(chunk, EVERY_BLOCK)
-        return self._rows[row]
+        numbers: list[float] = self._often[row].tolist()
+        return numbers
 
     def _draw(self, chunk: int, channels: tuple[Channel, ...]) -> None:
         drawn = np.full((len(Channel), CHUNK), np.nan)
@@ -165,7 +165,7 @@ class Noise:
             self._source.state = fresh
             self._normal.standard_normal(out=drawn[channel])
         self._drawn = drawn.T.copy()
-        self._rows = self._drawn[:, _THESE].tolist()
+        self._often = self._drawn[:, EVERY]
         self._chunk = chunk
 
 

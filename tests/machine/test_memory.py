@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
 from collections.abc import Iterator
 from itertools import islice
 
@@ -125,3 +127,24 @@ def test_what_is_remembered_of_paths_is_bounded(monkeypatch: pytest.MonkeyPatch)
     assert machine.controller.parts >= 2
     assert 0 < most <= 3000 + 2048
     assert listing.MOST >= 1000
+
+
+def test_one_more_machine_has_little_memory_of_its_own() -> None:
+    """A second of its axes would be half a megabyte: they are worked out where those of all others are."""
+
+    def made(number: int) -> Machine:
+        machine = Machine(number, 1, {"short.nc": SHORT})
+        machine.controller.start_program()
+        machine.run(200)
+        return machine
+
+    kept = [made(1), made(2)]
+    gc.collect()
+    tracemalloc.start()
+    try:
+        kept += [made(number) for number in range(3, 7)]
+        gc.collect()
+        own_bytes = tracemalloc.get_traced_memory()[0] / 4
+    finally:
+        tracemalloc.stop()
+    assert own_bytes < 200_000

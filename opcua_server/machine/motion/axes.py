@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from opcua_server.machine.motion.block import Floats, MotionBlock
-from opcua_server.machine.motion.columns import Columns, filtered, steps
+from opcua_server.machine.motion.columns import Columns, filtered, shared, steps
 from opcua_server.machine.motion.play import carried
 from opcua_server.machine.motion.wish import ROWS, SLIDE, WANTED, wish, wishes
 from opcua_server.machine.parameters import SAMPLE_S, AxisParameters
@@ -39,7 +39,7 @@ class AxisBlock:
 
     columns: Columns
     followed: Followed
-    """As long as its memory lasts: until the next block."""
+    """In memory that lasts."""
     mean_power_w: list[float]
     """Electrical power of the drives, of each axis; negative when they brake and feed back."""
     mean_load_percent: list[float]
@@ -106,7 +106,7 @@ class Axes:
     @parameters.setter
     def parameters(self, parameters: Sequence[AxisParameters]) -> None:
         self._parameters = tuple(parameters)
-        self.columns = Columns(self._parameters)
+        self.columns = shared(self._parameters)
 
     def step(
         self, command_mm: Floats, command_velocity_mm_s: Floats, force_n: Floats, screw_temperature_c: Sequence[float]
