@@ -119,23 +119,25 @@ def test_stock_comment_is_read_and_nonsense_is_not() -> None:
 
 
 def test_the_cut_of_a_part_before_is_the_cut_that_would_be_worked_out_again() -> None:
-    """Looked up beside the stamp or worked out: the same bytes, for an edge that wears on from part to part."""
+    """Looked up beside the stamp, taken as what follows the way before, or worked out: the same bytes, for an edge that wears on
+    from part to part, and whose spindle is faster for a while in the third."""
+    x = [np.linspace(-8.0 + 1.5 * k, -6.65 + 1.5 * k, 10) for k in range(40)]
+    along = [Tips(np.stack([at, 20.0 + 0.2 * at, np.where(at < 0.0, 1.0, -2.0 - 0.02 * at)], axis=1)) for at in x]
 
-    def parts(memories: list[Removals]) -> list[tuple[float, ...]]:
+    def parts(memories: list[Removals], *, known: bool) -> list[tuple[float, ...]]:
         tool, found = Tool(CUTTERS[6], 1, 1), []
-        for memory in memories:
+        for part, memory in enumerate(memories):
             process = Process(Stock(_blank(), memory))
-            for k in range(40):
-                x = np.linspace(-8.0 + 1.5 * k, -6.65 + 1.5 * k, 10)
-                path = np.stack([x, 20.0 + 0.2 * x, np.where(x < 0.0, 1.0, -2.0 - 0.02 * x)], axis=1)
-                cut = process.step(Tips(path), tool, 6000.0, Physics(edge_chipped=0.3 if k > 30 else 0.0), 1.3)
+            for k, tips in enumerate(along if known else [Tips(one.places_mm.copy()) for one in along]):
+                speed_rpm, physics = 6600.0 if part == 2 and 20 < k < 25 else 6000.0, Physics(edge_chipped=0.3 if k > 30 else 0.0)
+                cut = process.step(tips, tool, speed_rpm, physics, 1.3)
                 found.append(
                     (*cut.torque_nm, *cut.force_n.ravel().tolist(), cut.tooth_force_n, cut.chip_load_mm, cut.once_per_turn_n)
                 )
         return [*found, (tool.used, tool.nominal_used, tool.cut_mm)]
 
     memory = Removals()
-    again, anew = parts([memory, memory]), parts([Removals(), Removals()])
+    again, anew = parts([memory] * 4, known=True), parts([Removals() for _ in range(4)], known=False)
     assert again == anew
     assert any(row[-1] > 0.0 for row in anew[:-1])
     assert len(memory) <= 40

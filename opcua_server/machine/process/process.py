@@ -20,6 +20,7 @@ import numpy.typing as npt
 from opcua_server.machine.physics import Physics
 from opcua_server.machine.process.cutting import chipped_tooth
 from opcua_server.machine.process.load import TICK_S, TICKS, Load, load
+from opcua_server.machine.process.removals import Removal
 from opcua_server.machine.process.stability import QUIET, Chatter, chatter, lowest_n_mm
 from opcua_server.machine.process.stock import Engagement, Stock
 from opcua_server.machine.process.surface import roughness_um
@@ -106,10 +107,12 @@ class Process:
         self.engagement = Engagement()
         self._last_tip = b""
         """Bytes of where the tool was last."""
+        self._last: tuple[Removal, Pass] | None = None
+        """What it took on its way there, and how; None where it met nothing."""
 
     def new_stock(self, stock: Stock | None) -> None:
         """Another blank on the table."""
-        self.stock = stock
+        self.stock, self._last = stock, None
         self.engagement.clear()
 
     def step(self, tips: Tips, tool: Tool | None, speed_rpm: float, physics: Physics, coolant_wear: float) -> CutBlock:
@@ -118,14 +121,24 @@ class Process:
 
     def way(self, tips: Tips, tool: Tool | None, speed_rpm: float) -> Pass | None:
         """The way of a tool along ``tips``, as far as it is a matter of geometry; None where it meets nothing."""
-        path = tips.path
-        before, self._last_tip = self._last_tip or path[:PLACE_BYTES], tips.last
+        path, last = tips.path, self._last
+        before, self._last_tip, self._last = self._last_tip or path[:PLACE_BYTES], tips.last, None
         stock, engagement = self.stock, self.engagement
         if tool is None or stock is None or tool.type.teeth == 0 or tool.broken:
             engagement.clear()
             return None
         kind = tool.type
         radius = kind.diameter_mm / 2.0
+        removal: Removal | None
+        passed: Pass | None
+        if last is not None and last[0].state == stock.state and (then := last[0].then) is not None:
+            # Most ways follow the one that they followed in the part before.
+            way, along, of, at_rpm, removal, passed = then
+            if along is tips and way is last[1] and of is kind and at_rpm == speed_rpm:
+                stock.follow(removal)
+                self._last = removal, passed
+                engagement.area_mm2, engagement.moment, engagement.depth_mm = passed.engagement
+                return passed
         removal = stock.known(path, radius)
         if removal is None:
             if not _may_touch(tips, radius, stock):
@@ -134,10 +147,13 @@ class Process:
             removal = stock.take(tips.places_mm, path, radius)
         # What else a cut depends on, but for the state of the edge: with all that equal it is the cut of the part before.
         key = (engagement.state, before, id(kind), speed_rpm)
-        passed: Pass | None = removal.found(key)
+        passed = removal.found(key)
         if passed is None:
             passed = self._pass(stock, removal.volumes, removal.moments, tips.places_mm, before, tool, speed_rpm)
             removal.remember(key, passed)
+        if last is not None:
+            last[0].then = (last[1], tips, kind, speed_rpm, removal, passed)
+        self._last = removal, passed
         engagement.area_mm2, engagement.moment, engagement.depth_mm = passed.engagement
         return passed
 
@@ -190,6 +206,7 @@ class Process:
                 broke, sums = True, cut.sums(int(breaks.argmax()) + 1)
                 tool.broken = True
                 self.engagement.clear()
+                self._last = None
                 area_mm2 = depth_mm = 0.0
         count, worst = sums.count, QUIET
         if cut.bites_n_mm > lowest_n_mm(physics.damping):

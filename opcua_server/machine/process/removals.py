@@ -39,6 +39,8 @@ class Removal:
     """The state after it."""
     passes: tuple[tuple[Hashable, Any], ...] = ()
     """What else was found out about the cut (``process``), each behind what else it depends on."""
+    then: Any = None
+    """The way that followed this one last, with what it depends on (``process``)."""
 
     def found(self, key: Hashable) -> Any:
         """What is remembered of a way in which this stamp was made; None if nothing is."""
@@ -78,6 +80,8 @@ class Removals:
     def keep(self, key: Key, removal: Removal) -> Removal:
         """Remember a stamp, and give the state after it a number."""
         if len(self._known) >= self._most:
+            for known in self._known.values():
+                known.then = None  # a machine that goes along them must not keep them all
             self._known.clear()
             self._blanks.clear()
         removal.state = next(self._states)

@@ -69,7 +69,8 @@ class Stock:
         self._owed: list[Removal] = []
         """Known stamps that the heights have not seen: nobody needs them before a stamp that is new."""
         self._removals = removals
-        self._state = removals.begin(blank)
+        self.state = removals.begin(blank)
+        """Number of what is left of it, as ``removals`` knows it."""
         self.cell_mm = points.cell_mm
         self.cell_area_mm2 = points.dx_mm * points.dy_mm
 
@@ -100,17 +101,21 @@ class Stock:
 
     def known(self, path: bytes, radius_mm: float) -> Removal | None:
         """The stamp along ``path`` if it was made before, by any machine; None when it must be made with ``take``."""
-        known = self._removals.after((self._state, radius_mm, path))
+        known = self._removals.after((self.state, radius_mm, path))
         if known is not None:
-            self._state = known.state
-            if known.cells is not None:
-                self._owed.append(known)
+            self.follow(known)
         return known
+
+    def follow(self, known: Removal) -> None:
+        """Another stamp that was made before from this very state."""
+        self.state = known.state
+        if known.cells is not None:
+            self._owed.append(known)
 
     def take(self, path: Floats, rows: bytes, radius_mm: float) -> Removal:
         """Make a stamp that is not ``known``; ``rows``: the bytes of ``path``."""
-        removal = self._removals.keep((self._state, radius_mm, rows), self._take(path, radius_mm))
-        self._state = removal.state
+        removal = self._removals.keep((self.state, radius_mm, rows), self._take(path, radius_mm))
+        self.state = removal.state
         return removal
 
     def _take(self, path: Floats, radius_mm: float) -> Removal:
