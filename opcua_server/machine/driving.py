@@ -57,7 +57,9 @@ def drive_all(state: Floats, motions: Sequence[Sequence[MotionBlock]], force_n: 
         after[:, axes] = own
         watts[axes], ways[axes] = sums(p, followed, blocks)
         load[axes] = mean_load_percent(p, followed, blocks)
-        last[:, axes], ends[:, axes] = followed.fields(slice(-samples, None)), followed.fields(seen)
+        for whole, part in ((last, slice(-samples, None)), (ends, seen)):
+            for row, field in zip(whole, followed.fields(part), strict=True):
+                row[axes] = field
     state[:] = after
     return Driven(watts, ways, load, Followed(*last), Followed(*ends))
 

@@ -21,10 +21,10 @@ from opcua_server.machine.drawn import Drawn, auxiliary_w, flow_read_l_min, heat
 from opcua_server.machine.energy import Metered, metered
 from opcua_server.machine.machine import BLOCK_S, SCREW_HEAT, THERMAL_BLOCKS, Machine
 from opcua_server.machine.mains import MAINS_ROW
-from opcua_server.machine.noise import EVERY_BLOCK, Index
+from opcua_server.machine.noise import Index
 from opcua_server.machine.sensing import column_read_c
 from opcua_server.machine.spindle import loads_percent
-from opcua_server.machine.stretch import DRAWN, Stretch, rows
+from opcua_server.machine.stretch import DRAWN, NEEDED, Stretch, rows
 from opcua_server.machine.thermal import COLUMN, NODES, REFERENCE_C, SCREWS
 
 Floats = npt.NDArray[np.float64]
@@ -90,8 +90,8 @@ def end_all(machines: Sequence[Machine], begun: Sequence[Stretch], watts: Floats
     servo = watts.reshape(count, _AXES, blocks)
     servo_w = servo[:, 0] + servo[:, 1] + servo[:, 2]
     servo_w[ways_mm_s.reshape(servo.shape).max(axis=1) < before[0][:, None]] = 0.0
-    drawn = Drawn(*rows(chain(*(own.drawn for own in begun)), DRAWN).T.reshape(shape))
-    noise = rows(chain(*(own.noise for own in begun)), len(EVERY_BLOCK)).T.reshape(shape)
+    needed = rows(chain(*(own.needed for own in begun)), NEEDED).T.reshape(shape)
+    drawn, noise = Drawn(*needed[:DRAWN]), needed[DRAWN:]
     shown_w, errors = spindles_shown_w(drawn.spindle_w, drawn.cut_w, noise[Index.SPINDLE_POWER], before[1])
     meter = metered(before[2:5], BLOCK_S, shown_w, servo_w, auxiliary_w(drawn, noise[Index.AUXILIARY_POWER]))
     heat_w = heats_w(drawn)

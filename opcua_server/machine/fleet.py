@@ -30,7 +30,7 @@ from opcua_server.machine.sensing import LOOK, sense_all
 from opcua_server.machine.signals import View, numbers, table
 from opcua_server.machine.standing import PATH, STOOD
 from opcua_server.machine.steady import act_all
-from opcua_server.machine.stretch import ACTED, Stretch, rows
+from opcua_server.machine.stretch import SEEN, Stretch, rows
 from opcua_server.machine.thermal import NODES, SCREWS
 
 Floats = npt.NDArray[np.float64]
@@ -154,14 +154,12 @@ class Group:
         last_w, last_load = watts[:, -1].tolist(), load[:, -1].tolist()
         for at, machine in enumerate(machines):
             own = _window(at)
-            axes = AxisBlock(machine.axes.columns, last, last_w[own], last_load[own], own)
             try:
-                machine.look(begun[at].begun[-1], axes)
+                machine.look(begun[at].begun[-1], AxisBlock(machine.axes.columns, last, last_w[own], last_load[own], own))
             except Exception as error:
                 failed.setdefault(those[at], error)
-        stood, path = rows(chain(*(own.stood for own in begun)), STOOD), rows(chain(*(own.paths for own in begun)), PATH)
-        acted = rows(chain(*(own.acted for own in begun)), ACTED)
-        physics, looked = acted[:, 1:-LOOK], acted[:, -LOOK:]
+        stood, seen = rows(chain(*(own.stood for own in begun)), STOOD), rows(chain(*(own.seen for own in begun)), SEEN)
+        passed, looked = np.delete(seen[:, :-LOOK], PATH, axis=1), seen[:, -LOOK:]
         warm = ended.nodes_c[:, -noted:].reshape(-1, NODES)
         load, watts = _by_axis(load[:, -noted:], count), _by_axis(watts[:, -noted:], count)
         normal = np.concatenate([kept for own in begun for kept in own.normal])
@@ -170,10 +168,8 @@ class Group:
             machine.shown.read = said[:, at * noted - 1]
             machine.sensing.felt(vibration, at * noted - 1)
         screws_c = warm[:, SCREWS].reshape(count, noted, AXES).swapaxes(1, 2).reshape(-1, noted)
-        seen = as_read(columns(count), ends, screws_c)
-        seen = seen.reshape(6, count, AXES, noted).swapaxes(1, 2).reshape(6, AXES, -1)
-        passed = np.concatenate((path, physics), axis=1)
-        shown = table(stood, passed, acted[:, 0], ended.rows(noted), said, seen).reshape(count, noted, -1)
+        axes = as_read(columns(count), ends, screws_c).reshape(6, count, AXES, noted).swapaxes(1, 2).reshape(6, AXES, -1)
+        shown = table(stood, passed, seen[:, PATH], ended.rows(noted), said, axes).reshape(count, noted, -1)
         return {k: failed.get(k, row) for k, row in zip(those, shown, strict=True)}
 
     def _drive(self, those: Sequence[int], begun: Sequence[Stretch], force_n: Floats, noted: int) -> Driven:

@@ -125,10 +125,8 @@ class Acted(NamedTuple):
 
     last: Begun
     felt: Felt
-    drawn: Floats
-    """``Drawn`` of each block (blocks, 10)."""
-    noise: Floats
-    """``EVERY_BLOCK`` of each (blocks, 5)."""
+    needed: Floats
+    """``Drawn`` and the noise of ``EVERY_BLOCK`` of each block (blocks, n)."""
     rows: Floats
     """Number of the block, ``of_physics``, ``Sensing.look`` of each (blocks, n)."""
     normal: Floats
@@ -197,7 +195,7 @@ def act_all(machines: Sequence[Machine], passed: Sequence[Sequence[Passed]], not
         *(column[-1] for column in cool), swept.belt_kg[-1], swept.pile_kg[-1], swept.current_a[-1], over_s, air[-1],
         cuts.used[-1], *(column[-1] for column in sums), charging[-1],
     ), count, 1)[:, 0].tolist()  # fmt: skip
-    worn_mm = cuts.worn_mm[:-1].T.tolist()
+    needed, worn_mm = np.concatenate((drawn, noise), axis=2), cuts.worn_mm[:-1].T.tolist()
     acted = []
     for k, (machine, tool, own) in enumerate(zip(machines, cutters, passed, strict=True)):
         _put(machine, tool, after[k])
@@ -206,7 +204,7 @@ def act_all(machines: Sequence[Machine], passed: Sequence[Sequence[Passed]], not
             own[-1].block, own[-1].motion, _cut(own[-1], b.cutting_speed_m_min.item(k), cuts, k), HEALTHY, noise[k, -1].tolist(),
             turned.torque_nm.item(-1, k), Drawn(*drawn[k, -1].tolist()), True,
         )  # fmt: skip
-        acted.append(Acted(last, felt, drawn[k], noise[k], rows[k], normal[k, blocks - noted :]))
+        acted.append(Acted(last, felt, needed[k], rows[k], normal[k, blocks - noted :]))
     return acted
 
 

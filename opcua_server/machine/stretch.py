@@ -29,10 +29,12 @@ from opcua_server.machine.steady import Acted, is_steady
 Floats = npt.NDArray[np.float64]
 
 DRAWN: Final = 10
+NEEDED: Final = DRAWN + len(EVERY_BLOCK)
+"""What is drawn in a block, and the noise in it: values that its end needs."""
 ACTED: Final = 1 + PASSED - PATH + LOOK
-"""Number of a block, what its physics shows, what there is to be read: values that are to be seen of it beside its path."""
-_stood, _path, _acted = (Struct(f"{n}d").pack for n in (STOOD, PATH, ACTED))
-_drawn, _noise = Struct(f"{DRAWN}d").pack, Struct(f"{len(EVERY_BLOCK)}d").pack
+"""Number of a block, what its physics shows, what there is to be read: what is to be seen of it behind the values of its path."""
+SEEN: Final = PATH + ACTED
+_stood, _path, _acted, _seen, _needed = (Struct(f"{n}d").pack for n in (STOOD, PATH, ACTED, SEEN, NEEDED))
 
 
 class Stretch:
@@ -41,6 +43,11 @@ class Stretch:
     ``odd``: a block that has begun with axes that are not as they were built; the stretch ends before it. Rows of numbers, one a
     block, are kept as bytes, to be put side by side with those of other machines.
     """
+
+    __slots__ = (
+        "_felt", "_first", "_paths", "_speed", "_started_block", "_unseen", "begun", "blocks", "machine", "motions", "needed",
+        "normal", "noted", "odd", "seen", "stood", "waiting",
+    )  # fmt: skip
 
     def __init__(self, machine: Machine, blocks: int, started_block: int, speed: float, noted: int) -> None:
         self.machine, self.blocks, self.noted = machine, blocks, noted
@@ -52,12 +59,11 @@ class Stretch:
         self.begun: list[Begun] = []
         """They themselves; at least the last, and all where the machine was not well."""
         self.odd: Begun | None = None
-        self.drawn: list[bytes] = []
-        self.noise: list[bytes] = []
+        self.needed: list[bytes] = []
         self.stood: list[bytes] = []
-        self.paths: list[bytes] = []
-        """Also of those that wait."""
-        self.acted: list[bytes] = []
+        self.seen: list[bytes] = []
+        self._paths: list[bytes] = []
+        """What is to be seen of those that wait, as far as it is known."""
         self.normal: list[Floats] = []
         """Noise of those that are noted (n, channels) each."""
         self._unseen = self._first = machine.block + blocks - noted
@@ -103,21 +109,22 @@ class Stretch:
                 if passed.way is not None and passed.way.load is not None and not bears(passed.way.load):
                     break
                 if passed.block > self._unseen:
-                    self.paths.append(self._path(passed))
+                    self._paths.append(self._path(passed))
         finally:
             control.settle = nothing
         return None
 
     def act(self) -> None:
         """Work out the physics of what waits, block by block."""
-        waiting, known = self.waiting, len(self.paths)
-        self.waiting = []
+        waiting, paths = self.waiting, self._paths
+        self.waiting, self._paths = [], []
+        known = iter(paths)
         for passed in waiting:
-            self._act(passed, is_path_known=len(self.acted) < known)
+            self._act(passed, next(known, b"") if passed.block > self._unseen else b"")
         if self.begun:
             self._keep_noise(self.begun[-1].block)
 
-    def _act(self, passed: Passed, *, is_path_known: bool = False) -> None:
+    def _act(self, passed: Passed, path_row: bytes = b"") -> None:
         machine, speed_rpm = self.machine, self.machine.spindle.speed_rpm
         begun = machine.act(passed)
         if not machine.sound(begun):
@@ -125,15 +132,15 @@ class Stretch:
             return
         self.motions.append(begun.motion)
         self.begun.append(begun)
-        self.drawn.append(_drawn(*begun.drawn))
-        self.noise.append(_noise(*begun.noise))
+        self.needed.append(_needed(*begun.drawn, *begun.noise))
         if begun.block <= self._unseen:
             return
         looked = machine.sensing.look(machine, begun)
         view = View(machine, SAMPLES - 1, self._started_block, self._speed, begun)
-        if not is_path_known:
-            self.paths.append(_path(*of_path(view)))
-        self.acted.append(_acted(begun.block, *of_physics(view), *looked))
+        if path_row:
+            self.seen.append(path_row + _acted(begun.block, *of_physics(view), *looked))
+        else:
+            self.seen.append(_seen(*of_path(view), begun.block, *of_physics(view), *looked))
         self.stood.append(self.stood[-1] if self.stood and stands(machine, speed_rpm) else _stood(*of_standing(view)))
         if begun.block % CHUNK == 0:  # what has been drawn is gone in the next block
             self._keep_noise(begun.block)
@@ -141,11 +148,11 @@ class Stretch:
     def take(self, acted: Acted) -> None:
         """What waited is worked out."""
         self.motions = [one.motion for one in self.waiting]
-        self._felt, self.begun = acted.felt, [acted.last]
-        self.drawn, self.noise = [acted.drawn.tobytes()], [acted.noise.tobytes()]
+        self._felt, self.begun, self.needed = acted.felt, [acted.last], [acted.needed.tobytes()]
         if self.noted:
             view = View(self.machine, SAMPLES - 1, self._started_block, self._speed, acted.last)
-            self.acted, self.normal = [acted.rows[-self.noted :].tobytes()], [acted.normal]
+            self.seen = [np.concatenate((rows(self._paths, PATH), acted.rows[-self.noted :]), axis=1).tobytes()]
+            self.normal = [acted.normal]
             self.stood = [_stood(*of_standing(view))] * self.noted
         self.waiting = []
 
