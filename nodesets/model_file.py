@@ -91,7 +91,7 @@ def check_loaded(aspace: AddressSpace, file: NodesetFile, node_id: Any) -> None:
     """Whether all that the file names exists. ``node_id``: (file, NodeId as written) -> the server's. Raises NodesetError."""
     for kind, node in file.nodes():
         written = f"{kind} {node.get('NodeId')}"
-        is_led_to = False
+        is_led_to = has_type = False
         for reference in node.iterfind(f"{NODESET}References/{NODESET}Reference"):
             target = node_id(file, text(reference))
             is_type = file.aliases.get(reference.get("ReferenceType", ""), reference.get("ReferenceType")) == _HAS_TYPE_DEFINITION
@@ -101,7 +101,12 @@ def check_loaded(aspace: AddressSpace, file: NodesetFile, node_id: Any) -> None:
                 raise file.error(reference, f"{written}: its {what} {text(reference)} exists nowhere")
             if is_type and kind in _TYPE_OF and _class_of(aspace, target) != _TYPE_OF[kind]:
                 raise file.error(reference, f"{written}: {text(reference)} is no {_TYPE_OF[kind].name}")
-            is_led_to = is_led_to or inverse
+            named = reference.get("ReferenceType", "")
+            if _class_of(aspace, node_id(file, named)) != _C.ReferenceType:
+                raise file.error(reference, f"{written}: {named} is no ReferenceType")
+            is_led_to, has_type = is_led_to or inverse, has_type or is_type
+        if kind in _TYPE_OF and not has_type:
+            raise file.error(node, f"{written}: it has no type definition")
         parent = node.get("ParentNodeId")
         if parent is not None and node_id(file, parent) not in aspace:
             raise file.error(node, f"{written}: its parent {parent} exists nowhere")

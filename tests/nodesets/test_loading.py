@@ -253,6 +253,10 @@ REFUSED_MODELS = {
         5,
         "nothing leads to it",
     ),
+    "untyped": (
+        user_file(GOOD_OBJECT.replace('<Reference ReferenceType="i=40">i=58</Reference>', "")), 5, "it has no type definition"
+    ),
+    "reference by what is none": (user_file(GOOD_OBJECT.replace("i=35", "i=85")), 5, "i=85 is no ReferenceType"),
     "a ring": (
         user_file(
             GOOD_OBJECT.replace("i=85", "ns=1;i=2") + GOOD_OBJECT.replace("ns=1;i=1", "ns=1;i=2").replace("i=85", "ns=1;i=1")
