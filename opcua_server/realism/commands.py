@@ -135,7 +135,7 @@ def dataset(
             hours * 3600.0, fault or ["all"], program, machines=machines, period_s=period, healthy_s=healthy_minutes * 60.0,
             fault_s=fault_minutes * 60.0, seed=seed,
         )  # fmt: skip
-        described = output.with_name(output.name.removesuffix(".gz").removesuffix(".csv").removesuffix(".parquet") + ".json")
+        described = _described(output)
         made = Dataset(plan)
         with (
             TableFile(output, COLUMNS, lambda: {"cnctwin": json.dumps(made.about())}) as file,
@@ -157,6 +157,17 @@ def dataset(
         raise typer.Exit(EXIT_INTERRUPTED) from None
     faults = "1 fault" if len(made.episodes) == 1 else f"{len(made.episodes)} faults"
     typer.echo(f"wrote {output}: {file.rows} rows of {len(COLUMNS)} columns, {faults}; {described}: what they are")
+
+
+def _described(output: Path) -> Path:
+    """The file beside a table that says what its columns are. Raises ValueError where it is another table's, which is still there."""
+    described = output.with_name(output.name.removesuffix(".gz").removesuffix(".csv").removesuffix(".parquet") + ".json")
+    other = None
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        other = json.loads(described.read_text("utf-8")).get("file")
+    if isinstance(other, str) and other != output.name and output.with_name(Path(other).name).exists():
+        raise ValueError(f"{described} says what the columns of {other} are: choose another name, or another folder")
+    return described
 
 
 @contextlib.contextmanager

@@ -163,6 +163,28 @@ def test_a_mistake_is_one_line_that_says_what_there_is(
     assert not list(tmp_path.iterdir())
 
 
+def test_what_says_the_columns_of_one_table_is_not_overwritten_by_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def make(name: str) -> int | str | None:
+        monkeypatch.setattr(sys, "argv", ["cnctwin", "machine", "dataset", name, "--hours", "0.01", "--period", "36"])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return ended.value.code
+
+    assert make("x.csv") == 0
+    described = (tmp_path / "x.json").read_text()
+    assert make("x.csv.gz") == 2
+    assert "x.json says what the columns of x.csv are: choose another name" in capfd.readouterr().err
+    assert (tmp_path / "x.json").read_text() == described
+    assert not (tmp_path / "x.csv.gz").exists()
+    assert make("x.csv") == 0
+    (tmp_path / "x.csv").unlink()
+    assert make("x.csv.gz") == 0
+
+
 def test_the_page_shows_what_the_command_writes() -> None:
     """docs/dataset.md: its labels, and its shell lines, are those of the command."""
     text = (Path(__file__).parents[2] / "docs" / "dataset.md").read_text("utf-8")
