@@ -160,7 +160,7 @@ def dataset(
 
 
 def _described(output: Path) -> Path:
-    """The file beside a table that says what its columns are. Raises ValueError where it is another table's, which is still there."""
+    """The file beside a table that says what its columns are. Raises ValueError where it is that of another table, still there."""
     described = output.with_name(output.name.removesuffix(".gz").removesuffix(".csv").removesuffix(".parquet") + ".json")
     other = None
     with contextlib.suppress(OSError, ValueError, AttributeError):

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.opcua_server.engine.conformance.foreign import NodeOpcua, node_opcua
-from tests.opcua_server.engine.conformance.plant import VALUES, Plant, planted
+from tests.opcua_server.engine.conformance.plant import VALUES, Plant, Planted, planted
 
 
 @pytest.fixture(scope="package")
-def plant() -> Iterator[Plant]:
+def plant() -> Iterator[Planted]:
     with planted() as made:
         yield made
 

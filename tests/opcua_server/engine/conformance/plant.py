@@ -139,7 +139,6 @@ class Plant:
 
     engine: Engine
     loop: asyncio.AbstractEventLoop
-    past: Past
 
     @property
     def url(self) -> str:
@@ -268,13 +267,20 @@ def in_thread(grown: Callable[[], contextlib.AbstractAsyncContextManager[P]]) ->
         assert not worker.is_alive()
 
 
-def planted(**limits: Any) -> contextlib.AbstractContextManager[Plant]:
+@dataclass
+class Planted(Plant):
+    """With what some of its variables were."""
+
+    past: Past
+
+
+def planted(**limits: Any) -> contextlib.AbstractContextManager[Planted]:
     @contextlib.asynccontextmanager
-    async def grown() -> AsyncIterator[Plant]:
+    async def grown() -> AsyncIterator[Planted]:
         past = Past()
         engine = await _engine(replace(LIMITS, **limits), past)
         async with serving(engine) as loop:
-            yield Plant(engine, loop, past)
+            yield Planted(engine, loop, past)
         past.close()
 
     return in_thread(grown)

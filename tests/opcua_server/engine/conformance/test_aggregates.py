@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from opcua_server.history.aggregates import AGGREGATES, BY_NAME
-from tests.opcua_server.engine.conformance.plant import Caller, Plant, calling, item, monitored, run, ua
+from tests.opcua_server.engine.conformance.plant import Caller, Plant, Planted, calling, item, monitored, run, ua
 from tests.opcua_server.engine.conformance.test_history import processed, read
 
 MS = timedelta(milliseconds=1)
@@ -32,7 +32,7 @@ async def heard(call: Caller, count: int, handles: int = 1) -> dict[int, list[An
     return found
 
 
-def test_intervals_that_were_over_before_somebody_asked_come_from_the_history(plant: Plant) -> None:
+def test_intervals_that_were_over_before_somebody_asked_come_from_the_history(plant: Planted) -> None:
     """Each as HistoryRead has it, the one that was under way too."""
 
     async def act(call: Caller) -> None:
