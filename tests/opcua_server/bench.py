@@ -111,17 +111,16 @@ class Bench:
     ) -> contextlib.AbstractAsyncContextManager[Client]:
         return connected(self, user, password, name, policy, mode)
 
+    def channel(self, name: str = "client", *, secure: bool = True) -> contextlib.AbstractAsyncContextManager[Client]:
+        """A client with a secure channel and no session."""
+        return opened(self, name, SecurityPolicyBasic256Sha256 if secure else None)
+
 
 @contextlib.asynccontextmanager
 async def connected(
     bench: Bench, user: str | None, password: str | None, name: str, policy: Any, mode: Any
 ) -> AsyncIterator[Client]:
-    # It does not look each second whether its session lives: tests make sessions that are not activated, and that would end it.
-    client = Client(bench.settings.endpoint, timeout=20, watchdog_intervall=3_600.0)
-    client.application_uri = f"urn:test:{name}"
-    if policy is not None:
-        certificate, key = ensure_application(bench.folder / name, name, client.application_uri, ["127.0.0.1"])
-        await client.set_security(policy, str(certificate), str(key), mode=mode)
+    client = await _named(bench, name, policy, mode)
     if user is not None:
         client.set_user(user)
         client.set_password(password if password is not None else bench.password(user))
@@ -131,6 +130,30 @@ async def connected(
             yield client
         finally:
             await client.disconnect()
+
+
+@contextlib.asynccontextmanager
+async def opened(bench: Bench, name: str, policy: Any) -> AsyncIterator[Client]:
+    client = await _named(bench, name, policy, ua.MessageSecurityMode.SignAndEncrypt)
+    with closed_sockets(client):
+        await client.connect_socket()
+        try:
+            await client.send_hello()
+            await client.open_secure_channel()
+            yield client
+            await client.close_secure_channel()
+        finally:
+            client.disconnect_socket()
+
+
+async def _named(bench: Bench, name: str, policy: Any, mode: Any) -> Client:
+    # It does not look each second whether its session lives: tests make sessions that are not activated, and that would end it.
+    client = Client(bench.settings.endpoint, timeout=20, watchdog_intervall=3_600.0)
+    client.application_uri = f"urn:test:{name}"
+    if policy is not None:
+        certificate, key = ensure_application(bench.folder / name, name, client.application_uri, ["127.0.0.1"])
+        await client.set_security(policy, str(certificate), str(key), mode=mode)
+    return client
 
 
 @contextlib.contextmanager

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from asyncua import ua
+
 from opcua_server import program
 from opcua_server.engine.engine import Engine
 from opcua_server.engine.subscriptions import service as subscriptions
@@ -35,3 +37,16 @@ def running(folder: Path, engines: list[Engine] | None = None, **options: Any) -
 
     with mock.patch.object(program, "make_front", front), bench.running(folder, **options) as running_bench:
         yield running_bench
+
+
+# Requests that may be as large as somebody likes ---------------------------------------------------------------------
+
+
+def writes(value: ua.Variant, count: int = 1) -> Any:
+    one = ua.WriteValue(ua.NodeId(2258), ua.AttributeIds.Value, None, ua.DataValue(value))
+    return ua.WriteRequest(Parameters=ua.WriteParameters([one] * count))
+
+
+def browses(count: int, most: int = 0) -> Any:
+    one = ua.BrowseDescription(ua.NodeId(84), ua.BrowseDirection.Both, ua.NodeId(), True, 0, 63)
+    return ua.BrowseRequest(Parameters=ua.BrowseParameters(ua.ViewDescription(), most, [one] * count))

@@ -29,7 +29,7 @@ from opcua_server.engine.policies import RSA_POLICIES, rsa_secret
 from opcua_server.engine.subscriptions import service as subscriptions
 from opcua_server.security.lockout import Lockout
 from tests.harness import wait_for
-from tests.opcua_server.bench import Bench, closed_sockets, machine
+from tests.opcua_server.bench import Bench, machine
 from tests.opcua_server.engine.bench import running
 from tests.opcua_server.security import authority as a
 
@@ -65,23 +65,11 @@ def nobody_has_failed_yet(bench: Bench, engines: list[Engine]) -> None:
 @contextlib.asynccontextmanager
 async def session(bench: Bench, *, secure: bool = True) -> AsyncIterator[Client]:
     """A client whose session is not activated yet."""
-    client = Client(bench.settings.endpoint, timeout=20, watchdog_intervall=3_600.0)
-    client.application_uri = "urn:test:client"
-    if secure:
-        certificate, key = ensure_application(bench.folder / "client", "client", client.application_uri, ["127.0.0.1"])
-        await client.set_security(POLICY, str(certificate), str(key))
-    with closed_sockets(client):
-        await client.connect_socket()
-        try:
-            await client.send_hello()
-            await client.open_secure_channel()
-            await client.create_session()
-            yield client
-            with contextlib.suppress(ua.uaerrors.BadSessionIdInvalid):  # it may have ended
-                await client.close_session()
-            await client.close_secure_channel()
-        finally:
-            client.disconnect_socket()
+    async with bench.channel(secure=secure) as client:
+        await client.create_session()
+        yield client
+        with contextlib.suppress(ua.uaerrors.BadSessionIdInvalid):  # it may have ended
+            await client.close_session()
 
 
 async def activate(client: Client, data: bytes, algorithm: str | None) -> None:

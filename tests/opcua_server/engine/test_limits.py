@@ -1,9 +1,8 @@
-"""Limits and turns: what one client may ask for, and that others are served meanwhile. Limits are small, to be reached fast."""
+"""What one client may ask for, and what all together may. Limits are small, to be reached fast."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import socket
 import sys
@@ -15,21 +14,17 @@ from typing import Any
 
 import pytest
 from asyncua import Client, ua
-from asyncua.crypto.security_policies import SecurityPolicyBasic256Sha256
 from asyncua.ua.ua_binary import struct_from_binary
 
-from certs.pki import ensure_application
 from nodesets.sharing import FixedValue
-from opcua_server.engine import turns
 from opcua_server.engine.configuration import room as configuration
 from opcua_server.engine.contract import LARGE, Limits
 from opcua_server.engine.engine import COMPLAINTS_PER_S, Engine
-from opcua_server.engine.subscriptions import events, items, wanted
+from opcua_server.engine.subscriptions import items, wanted
 from opcua_server.engine.subscriptions import service as subscriptions
-from opcua_server.sources.source import SourceEvent
 from tests.harness import wait_for
-from tests.opcua_server.bench import Bench, closed_sockets, machine
-from tests.opcua_server.engine.bench import running
+from tests.opcua_server.bench import Bench, machine
+from tests.opcua_server.engine.bench import browses, running, writes
 from tests.opcua_server.engine.raw import Raw
 
 C = ua.StatusCodes
@@ -70,16 +65,6 @@ def _reads(count: int) -> Any:
     )
 
 
-def _writes(value: ua.Variant, count: int = 1) -> Any:
-    one = ua.WriteValue(ua.NodeId(2258), ua.AttributeIds.Value, None, ua.DataValue(value))
-    return ua.WriteRequest(Parameters=ua.WriteParameters([one] * count))
-
-
-def _browses(count: int, most: int = 0) -> Any:
-    one = ua.BrowseDescription(ua.NodeId(84), ua.BrowseDirection.Both, ua.NodeId(), True, 0, 63)
-    return ua.BrowseRequest(Parameters=ua.BrowseParameters(ua.ViewDescription(), most, [one] * count))
-
-
 def _calls(count: int) -> Any:
     one = ua.CallMethodRequest(ua.NodeId(2253), ua.NodeId(11492), [])
     return ua.CallRequest(Parameters=ua.CallParameters([one] * count))
@@ -87,11 +72,11 @@ def _calls(count: int) -> Any:
 
 TOO_MUCH = {
     "nodes to read": (_reads(51), C.BadTooManyOperations),
-    "nodes to write": (_writes(ua.Variant(1), 6), C.BadTooManyOperations),
-    "nodes to browse": (_browses(1_001), C.BadTooManyOperations),
+    "nodes to write": (writes(ua.Variant(1), 6), C.BadTooManyOperations),
+    "nodes to browse": (browses(1_001), C.BadTooManyOperations),
     "methods to call": (_calls(5), C.BadTooManyOperations),
-    "elements of an array": (_writes(ua.Variant([True] * 2_001)), C.BadEncodingLimitsExceeded),
-    "a text": (_writes(ua.Variant("x" * 2_001)), C.BadEncodingLimitsExceeded),
+    "elements of an array": (writes(ua.Variant([True] * 2_001)), C.BadEncodingLimitsExceeded),
+    "a text": (writes(ua.Variant("x" * 2_001)), C.BadEncodingLimitsExceeded),
 }
 
 
@@ -122,7 +107,7 @@ def test_subscriptions_items_and_continuation_points_of_a_session_are_limited(be
             found = await made[1].subscribe_data_change([client.nodes.server_state] * 10)
             refused = [one for one in found if isinstance(one, ua.StatusCode)]
             assert [one.value for one in refused] == [C.BadTooManyMonitoredItems] * 5
-            results = await client.uaclient.protocol.send_request(_browses(6, most=1))
+            results = await client.uaclient.protocol.send_request(browses(6, most=1))
             assert sum(one.is_good() for one in _statuses(results)) == 4
 
     def _statuses(data: Any) -> list[ua.StatusCode]:
@@ -385,95 +370,6 @@ def test_a_call_whose_results_would_be_too_long_is_refused(tmp_path: Path) -> No
         run(lambda: session(bench))
 
 
-def test_events_told_in_turns_come_in_their_order(bench: Bench, engines: list[Engine], monkeypatch: pytest.MonkeyPatch) -> None:
-    """More items than are told at once: each hears of all events, one after the other, while others are served."""
-    monkeypatch.setattr(events, "AT_ONCE", 2)
-    monkeypatch.setattr(events, "STEP", 1)
-    monkeypatch.setattr(turns, "TURN_S", 0.0)
-
-    async def session() -> None:
-        async with bench.client() as client:
-            heard: dict[int, list[str]] = {}
-
-            class Handler:
-                def __init__(self, number: int) -> None:
-                    self.number = number
-
-                def event_notification(self, event: Any) -> None:
-                    heard.setdefault(self.number, []).append(event.Message.Text)
-
-            for number in range(3):
-                subscription = await client.create_subscription(50, Handler(number))
-                await subscription.subscribe_events(client.nodes.server, ua.ObjectIds.BaseEventType)
-            texts = [f"event {number}" for number in range(5)]
-            source = next(iter(bench.sources.values()))
-            source.events += [SourceEvent("message", time.time_ns(), 100, "M1", text) for text in texts]
-            until = time.monotonic() + 60
-            while time.monotonic() < until and not (len(heard) == 3 and all(texts[-1] in one for one in heard.values())):
-                await asyncio.sleep(0.05)
-            assert [[one for one in told if one in texts] for told in heard.values()] == [texts] * 3
-
-    run(session)
-
-
-def test_others_are_served_while_somebody_browses_everything(bench: Bench) -> None:
-    """Twenty browses of a thousand nodes, asked for at once: a read that comes after them is answered before the last."""
-
-    async def session() -> None:
-        async with bench.client() as greedy, bench.client(name="other") as other:
-            order: list[str] = []
-
-            async def one(number: int) -> None:
-                await greedy.uaclient.protocol.send_request(_browses(1_000), timeout=80)
-                order.append(f"browse {number}")
-
-            browses = [asyncio.create_task(one(number)) for number in range(20)]
-            await asyncio.wait(browses, return_when=asyncio.FIRST_COMPLETED)
-            await other.nodes.server_state.read_value()
-            order.append("read")
-            await asyncio.gather(*browses)
-            assert order.index("read") < len(order) - 1
-
-    run(session)
-
-
-def test_others_are_served_while_a_long_request_is_decoded(
-    bench: Bench, engines: list[Engine], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Values that are nested, a hundred kilobytes of them, ten times: a read that comes after them is answered before the last."""
-    beside: list[Callable[[], Any]] = []
-    in_decoder = engines[0].in_decoder
-
-    async def counted(work: Callable[[], Any]) -> Any:
-        beside.append(work)
-        return await in_decoder(work)
-
-    monkeypatch.setattr(engines[0], "in_decoder", counted)
-
-    async def session() -> None:
-        nested = ua.Variant()
-        for _ in range(40):
-            nested = ua.Variant([nested], ua.VariantType.Variant, is_array=True)
-        asked = _writes(ua.Variant([nested] * 400, ua.VariantType.Variant, is_array=True))
-        async with bench.client() as greedy, bench.client(name="other") as other:
-            order: list[str] = []
-
-            async def one(number: int) -> None:
-                with contextlib.suppress(ua.UaStatusCodeError):
-                    await greedy.uaclient.protocol.send_request(asked, timeout=80)
-                order.append(f"write {number}")
-
-            writes = [asyncio.create_task(one(number)) for number in range(10)]
-            await asyncio.wait(writes, return_when=asyncio.FIRST_COMPLETED)
-            await other.nodes.server_state.read_value()
-            order.append("read")
-            await asyncio.gather(*writes)
-            assert order.index("read") < len(order) - 1
-            assert len(beside) == 10
-
-    run(session)
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="other addresses of loopback are there on Linux only")
 def test_many_addresses_that_say_nothing_keep_nobody_out(bench: Bench, engines: list[Engine]) -> None:
     port = bench.settings.opcua_port
@@ -499,23 +395,13 @@ def test_sessions_that_nobody_logs_in_to_keep_no_place(bench: Bench, engines: li
     (engine,) = engines
 
     async def creates() -> None:
-        client = Client(bench.settings.endpoint, timeout=20)
-        client.application_uri = "urn:test:creates"
-        certificate, key = ensure_application(bench.folder / "creates", "creates", client.application_uri, ["127.0.0.1"])
-        await client.set_security(SecurityPolicyBasic256Sha256, str(certificate), str(key))
-        with closed_sockets(client):
-            await client.connect_socket()
-            try:
-                await client.send_hello()
-                await client.open_secure_channel()
-                await client.create_session()
-                (pending,) = (one for one in engine.connections if one.is_pending and one.sessions)
-                opened_s = pending.waits_since_s
-                while pending.since_s == opened_s:  # it is not closed for silence yet
-                    await asyncio.sleep(0.05)
-                assert pending.waits_since_s == opened_s
-            finally:
-                client.disconnect_socket()
+        async with bench.channel("creates") as client:
+            await client.create_session()
+            (pending,) = (one for one in engine.connections if one.is_pending and one.sessions)
+            opened_s = pending.waits_since_s
+            while pending.since_s == opened_s:  # it is not closed for silence yet
+                await asyncio.sleep(0.05)
+            assert pending.waits_since_s == opened_s
 
     run(creates)
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from asyncua import Client, ua
-from asyncua.crypto.security_policies import SecurityPolicyBasic256Sha256
 
-from certs.pki import ensure_application
 from cnctwin.secrets import Vault
 from opcua_server.engine.engine import Engine
-from tests.opcua_server.bench import Bench, closed_sockets, machine
+from tests.opcua_server.bench import Bench, machine
 
 C = ua.StatusCodes
 WHO_IS_THERE = ua.NodeId(ua.ObjectIds.Server_ServerDiagnostics_SessionsDiagnosticsSummary_SessionDiagnosticsArray)
@@ -173,27 +171,9 @@ def test_audit_events_end_with_the_administrator(served: Bench, engines: list[En
     run(session)
 
 
-@contextlib.asynccontextmanager
-async def channel(served: Bench) -> AsyncIterator[Client]:
-    """Another connection of the same application, without a session."""
-    client = Client(served.settings.endpoint, timeout=20, watchdog_intervall=3_600.0)
-    client.application_uri = "urn:test:client"
-    certificate, key = ensure_application(served.folder / "client", "client", client.application_uri, ["127.0.0.1"])
-    await client.set_security(SecurityPolicyBasic256Sha256, str(certificate), str(key))
-    with closed_sockets(client):
-        await client.connect_socket()
-        try:
-            await client.send_hello()
-            await client.open_secure_channel()
-            yield client
-            await client.close_secure_channel()
-        finally:
-            client.disconnect_socket()
-
-
 def test_a_session_that_moved_is_told_nothing_on_its_old_connection(served: Bench, engines: list[Engine]) -> None:
     async def session() -> None:
-        async with served.client("operator") as old, channel(served) as new:
+        async with served.client("operator") as old, served.channel() as new:
             told, before = Told(), desks(engines)
             made = await old.create_subscription(50, told)
             await made.subscribe_data_change(old.get_node(ua.NodeId(2258)), sampling_interval=50)
