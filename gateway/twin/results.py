@@ -155,7 +155,7 @@ def _cutting_share(time_ns: int, minutes: float | None, change: Reading | None) 
     if minutes is None or change is None or not change.is_good or not isinstance(change.value, datetime):
         return 1.0
     ahead = change.value.timestamp() / 60.0 - time_ns / 60e9
-    return minutes / ahead if ahead > 0.0 < minutes else 1.0
+    return minutes / ahead if ahead > 0.0 and minutes > 0.0 else 1.0
 
 
 def _confidence(minutes: float | None, low: float | None, high: float | None) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -114,6 +114,11 @@ class Bench:
     def channel(self, name: str = "client", *, secure: bool = True) -> contextlib.AbstractAsyncContextManager[Client]:
         """A client with a secure channel and no session."""
         return opened(self, name, SecurityPolicyBasic256Sha256 if secure else None)
+
+
+def run(coroutine: Callable[[], Awaitable[Any]]) -> Any:
+    """In a loop of its own, for no longer than 90 s."""
+    return asyncio.run(asyncio.wait_for(coroutine(), 90))  # type: ignore[arg-type]
 
 
 @contextlib.asynccontextmanager

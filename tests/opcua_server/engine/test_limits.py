@@ -7,7 +7,7 @@ import logging
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from opcua_server.engine.engine import COMPLAINTS_PER_S, Engine
 from opcua_server.engine.subscriptions import items, wanted
 from opcua_server.engine.subscriptions import service as subscriptions
 from tests.harness import wait_for
-from tests.opcua_server.bench import Bench, machine
+from tests.opcua_server.bench import Bench, machine, run
 from tests.opcua_server.engine.bench import browses, running, writes
 from tests.opcua_server.engine.raw import Raw
 
@@ -45,10 +45,6 @@ def bench(tmp_path_factory: pytest.TempPathFactory, engines: list[Engine]) -> It
     rooms = [subscriptions.services, configuration.services]
     with running(tmp_path_factory.mktemp("limits"), engines, limits=SMALL, rooms=rooms) as made:
         yield made
-
-
-def run(coroutine: Callable[[], Awaitable[Any]]) -> Any:
-    return asyncio.run(asyncio.wait_for(coroutine(), 90))  # type: ignore[arg-type]
 
 
 def test_limits_are_those_of_the_page() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -16,7 +16,7 @@ from opcua_server.engine.engine import Engine
 from opcua_server.engine.subscriptions import events
 from opcua_server.engine.subscriptions import service as subscriptions
 from opcua_server.sources.source import SourceEvent
-from tests.opcua_server.bench import Bench
+from tests.opcua_server.bench import Bench, run
 from tests.opcua_server.engine.bench import browses, running, writes
 
 
@@ -29,10 +29,6 @@ def engines() -> list[Engine]:
 def bench(tmp_path_factory: pytest.TempPathFactory, engines: list[Engine]) -> Iterator[Bench]:
     with running(tmp_path_factory.mktemp("turns"), engines, rooms=[subscriptions.services]) as made:
         yield made
-
-
-def run(coroutine: Callable[[], Awaitable[Any]]) -> Any:
-    return asyncio.run(asyncio.wait_for(coroutine(), 90))  # type: ignore[arg-type]
 
 
 def test_events_told_in_turns_come_in_their_order(bench: Bench, engines: list[Engine], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,10 @@ from asyncua import ua
 
 from opcua_server.sources.source import SourceEvent
 from tests.harness import wait_for
-from tests.opcua_server.bench import Bench, machine, running
+from tests.opcua_server.bench import Bench, machine, run, running
 from tests.opcua_server.engine.conformance.past import value_id
 
 _SINCE = datetime.now(UTC) - timedelta(days=1)
-
-
-def run(coroutine: Callable[[], Awaitable[Any]]) -> Any:
-    return asyncio.run(asyncio.wait_for(coroutine(), 90))  # type: ignore[arg-type]
 
 
 async def history(client: Any, node_id: Any, details: Any) -> Any:
