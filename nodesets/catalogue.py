@@ -258,7 +258,7 @@ def _rows() -> Iterator[Signal]:
     # Upkeep: counters of use, each towards a limit (OPC 10000-100, LifetimeVariableType).
     yield Signal("Upkeep/SpindleBearing", "Double", "Hours that the spindle turned since its bearings were new", u.HOUR, 0.0, 1e6,
                  nodes=(_LIFETIME + "SpindleBearing",))
-    yield Signal("Upkeep/CoolantFilter", "Double", "Load of the coolant filter: 100 is due for flushing", u.PERCENT, 0.0, 100.0,
+    yield Signal("Upkeep/CoolantFilter", "Double", "Life of the coolant filter that is used up", u.PERCENT, 0.0, 100.0,
                  nodes=(_LIFETIME + "CoolantFilter",))
     yield Signal("Upkeep/WayLube", "Double", "Way oil of a filled tank that is used up", u.PERCENT, 0.0, 100.0, nodes=(_LIFETIME + "WayLube",))
     yield Signal("Air/Pressure", "Double", "Pressure of the compressed air behind the regulator", u.BAR, 0.0, 12.0, historized=True)

@@ -54,7 +54,7 @@ METHODS: Final[tuple[Method, ...]] = (
     Method("SwitchOn", "Main switch on."),
     Method("BeginMaintenance", "Somebody begins to work on the machine: no program starts until EndMaintenance. Refused while a program is under way.",
            (Argument("Kind", "String", "Service, Inspection, Repair, Upgrade or Other"),)),
-    Method("EndMaintenance", "The work on the machine is done. After a service the way oil is filled up and the coolant filter flushed, after a repair the spindle has new bearings."),
+    Method("EndMaintenance", "The work on the machine is done. After a service the way oil is filled up and the coolant filter renewed, after a repair the spindle has new bearings."),
     Method("ChangeTool", "Change to a tool of the magazine. Refused while a program runs.",
            (Argument("Number", "UInt32", "Tool number", None, 1, 24),)),
     Method("SetFeedOverride", "Set the feed override.", (Argument("Percent", "Double", "Feed override", u.PERCENT, 0, 150),)),

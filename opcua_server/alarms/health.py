@@ -62,7 +62,7 @@ WORDS: Final = {row.name: row.what for row in TABLE} | {
 """Alarms by name, as an operator calls them."""
 WARNING_AT: Final = {
     "Upkeep/SpindleBearing": (18_000.0, "Hours of the spindle's bearings"),
-    "Upkeep/CoolantFilter": (90.0, "Load of the coolant filter"),
+    "Upkeep/CoolantFilter": (90.0, "Use of the coolant filter"),
     "Upkeep/WayLube": (90.0, "Use of the way oil"),
 }
 """Counter of use -> its warning, as DI:WarningValues shows it, and what it counts."""

@@ -22,7 +22,8 @@ REFILL_AT_PERCENT: Final = 62.0
 FULL_PERCENT: Final = 94.0
 REFILL_PERCENT_S: Final = 0.35
 FILTER_HOURS: Final = 2.5
-"""Pump time in which chips fill the filter; it is flushed back when the pump stops after that."""
+"""Pump time in which chips fill the filter; it is flushed back by itself when the pump stops after that. What stays in its cloth is
+counted elsewhere (`upkeep.FILTER_HOURS`)."""
 FILTER_LOSS: Final = 0.2
 """Share of the flow that a full filter costs: what is healthy, and what a fault has to be told from."""
 PUMP_WEAR: Final = 0.06

@@ -194,7 +194,7 @@ class Machine:
     def act(self, passed: Passed) -> Begun:
         """What edge, spindle and surroundings do in a block."""
         physics, noise = passed.physics, self.noise.needed(passed.block - 1)
-        self.upkeep.step(BLOCK_S, self.spindle.speed_rpm > 0.0, passed.running)
+        self.upkeep.step(BLOCK_S, self.spindle.speed_rpm > 0.0, passed.running, self.coolant.on)
         cut = self._cut(passed)
         spindle_w, shaft_w, friction_w, torque = self._turn(cut, physics, noise[Index.CUT_VARIATION])
         self._surround(cut, physics, passed.block * BLOCK_S)

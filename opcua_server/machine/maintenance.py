@@ -1,7 +1,7 @@
 """Work on the machine: its kinds (MT:MaintenanceModeStateMachineType, OPC 40501-1, 8.3.11), who has to do it, and what it leaves.
 
     kind         who has to act             afterwards
-    Service      the end user; the builder  the way oil is filled up, the coolant filter flushed
+    Service      the end user; the builder  the way oil is filled up, the coolant filter renewed
                  once the bearings are due
     Inspection   the end user               as before
     Repair       the builder                the spindle has new bearings
@@ -38,8 +38,8 @@ def obligated(state: MachineState, kind: str, upkeep: Upkeep) -> tuple[bool, boo
 def serve(kind: str, upkeep: Upkeep, coolant: CoolantUnit) -> str:
     """Work of that kind is done; what came of it, for whoever reads messages, empty for nothing that counts."""
     if kind == "Service":
-        upkeep.lube_percent = coolant.filter_load = 0.0
-        return "way oil filled up, coolant filter flushed"
+        upkeep.lube_percent = upkeep.filter_percent = coolant.filter_load = 0.0
+        return "way oil filled up, coolant filter renewed"
     if kind == "Repair":
         upkeep.spindle_h = 0.0
         return "new bearings in the spindle"

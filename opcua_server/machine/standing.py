@@ -67,7 +67,7 @@ MACHINE: Final = (
     Known("Hydraulics/IsCharging", "shown.hydraulics_charge"),
     Known("Part/Roughness", "shown.part_roughness_um", high=25.0),
     Known("Upkeep/SpindleBearing", "upkeep.spindle_h"),
-    Known("Upkeep/CoolantFilter", "coolant.filter_load", per=0.01, high=100.0),
+    Known("Upkeep/CoolantFilter", "upkeep.filter_percent"),
     Known("Upkeep/WayLube", "upkeep.lube_percent"),
     Known("Lubrication/FallTime", "fall_timer.last_s", high=600.0),
 )

@@ -35,7 +35,7 @@ from opcua_server.machine.spindle import PEAK, friction_nm, rated_torque_nm, tur
 from opcua_server.machine.surroundings import Coolant, air_bar, carried_off, cooled, hydraulics_bar, wear_factors
 from opcua_server.machine.thermal import BEARING, shop_floors_c
 from opcua_server.machine.tools import Tool
-from opcua_server.machine.upkeep import LUBE_HOURS, REFILLED_AT_PERCENT
+from opcua_server.machine.upkeep import FILTER_HOURS, LUBE_HOURS, RENEWED_AT_PERCENT
 
 Floats = npt.NDArray[np.float64]
 
@@ -57,7 +57,7 @@ def is_steady(machine: Machine) -> bool:
         and machine.spindle.is_steady and machine.overloaded_s == 0.0
         and machine.conveyor.over_s == 0.0 and machine.air.pressure_bar > LEAST_BAR
         and machine.coolant.level_percent > LOW_PERCENT + _FAR
-        and machine.upkeep.lube_percent < REFILLED_AT_PERCENT - _FAR
+        and max(machine.upkeep.lube_percent, machine.upkeep.filter_percent) < RENEWED_AT_PERCENT - _FAR
     )  # fmt: skip
 
 
@@ -104,6 +104,7 @@ class _Had(NamedTuple):
     cut_mm: Values
     spindle_h: Values
     lube_percent: Values
+    filter_percent: Values
     ra_sum: Values
     ra_weight: Values
 
@@ -116,6 +117,7 @@ class _Sums(NamedTuple):
     cut_mm: Floats
     spindle_h: Floats
     lube_percent: Floats
+    filter_percent: Floats
     ra_sum: Floats
     ra_weight: Floats
 
@@ -175,7 +177,7 @@ def act_all(machines: Sequence[Machine], passed: Sequence[Sequence[Passed]], not
             number,
             # of_physics
             b.cutting_speed_m_min, cuts.chip_load_mm, turned.angle_deg, charging, b.part_roughness_um, sums.spindle_h,
-            cool.filter_load[1:], sums.lube_percent, falls, sums.cutting_time_s / 60.0, cuts.in_cut_s > 0.0,
+            sums.filter_percent, sums.lube_percent, falls, sums.cutting_time_s / 60.0, cuts.in_cut_s > 0.0,
             100.0 - sums.lube_percent,
             # Sensing.look
             b.speed_rpm, turned.torque_nm, cool.pressure_bar[1:], cool.level_percent[1:], air, hydraulic_bar,
@@ -219,7 +221,7 @@ def _had(machine: Machine, tool: Tool, block: int) -> _Had:
         coolant.filter_load, coolant.refilling, conveyor.belt_kg, conveyor.pile_kg, machine.air.pressure_bar, machine.air_phase,
         machine.give_away, *machine.controller.hydraulics.state, machine.day_phase, machine.mean_ambient_c,
         tool.unbalance_mm_s * machine.balance, machine.shown.part_roughness_um, tool.nominal_used, tool.cutting_time_s,
-        tool.cut_mm, upkeep.spindle_h, upkeep.lube_percent, machine.ra_sum, machine.ra_weight,
+        tool.cut_mm, upkeep.spindle_h, upkeep.lube_percent, upkeep.filter_percent, machine.ra_sum, machine.ra_weight,
     )  # fmt: skip
 
 
@@ -231,7 +233,7 @@ def _put(machine: Machine, tool: Tool, after: Sequence[float]) -> None:
         coolant.flow_l_min, coolant.pressure_bar, coolant.ripple_bar, coolant.level_percent, coolant.filter_load, refilling,
         conveyor.belt_kg, conveyor.pile_kg, conveyor.current_a, conveyor.over_s, machine.air.pressure_bar,
         tool.used, tool.nominal_used, tool.cutting_time_s, tool.cut_mm, upkeep.spindle_h, upkeep.lube_percent,
-        machine.ra_sum, machine.ra_weight, charging,
+        upkeep.filter_percent, machine.ra_sum, machine.ra_weight, charging,
     ) = after  # fmt: skip
     coolant.refilling, coolant.leaking, machine.shown.hydraulics_charge = refilling > 0.0, False, charging > 0.0
     machine.air.low_s, machine.link.up, machine.link.late_s = 0.0, True, 0.0
@@ -291,8 +293,9 @@ def _summed(b: _Had, cuts: Cuts) -> _Sums:
     each[0, 1:], each[1, 1:], each[2, 1:] = cuts.nominal_used, cuts.in_cut_s, cuts.travel_mm
     each[3, 1:] = BLOCK_S / 3600.0 * (np.asarray(b.speed_rpm) > 0.0)
     each[4, 1:] = 100.0 * BLOCK_S / 3600.0 / LUBE_HOURS
+    each[5, 1:] = 100.0 * BLOCK_S / 3600.0 / FILTER_HOURS * (np.asarray(b.coolant_on) > 0.0)
     rough = cuts.roughness_um > 0.0
-    each[5, 1:], each[6, 1:] = cuts.roughness_um * cuts.in_cut_s, cuts.in_cut_s * rough
+    each[6, 1:], each[7, 1:] = cuts.roughness_um * cuts.in_cut_s, cuts.in_cut_s * rough
     return _Sums(*np.add.accumulate(each, axis=1)[:, 1:])
 
 

@@ -28,7 +28,7 @@ TEXTS: Final = {
     layout.software("PLC"): "The programmable logic of the machine",
     layout.software("Simulator"): "The simulation that stands for the machine",
     layout.lifetime("SpindleBearing"): "Hours that the spindle turned since its bearings were new",
-    layout.lifetime("CoolantFilter"): "Load of the coolant filter, of what is due for flushing",
+    layout.lifetime("CoolantFilter"): "Life of the coolant filter that is used up",
     layout.lifetime("WayLube"): "Way oil of a filled tank that is used up",
     **{layout.axis(letter): f"Axis {letter} and its drive" for letter in AXES},
     **{layout.lamp(name): f"The {name.lower()} lamp of the stack light" for name, _colour in STACKLIGHT},

@@ -124,6 +124,7 @@ def test_what_happens_to_many_that_cut_along_is_worked_out_for_all_at_once(monke
                 tool.used = 0.1 * number**1.3
             machine.coolant.level_percent = 62.3 if number < 5 else 9.4
             machine.coolant.filter_load, machine.upkeep.lube_percent = 0.9999, 94.01 if number == 3 else 50.0
+            machine.upkeep.filter_percent = 94.01 if number == 5 else 94.99999 if number == 6 else 50.0
             machine.controller.hydraulics.take(machine.time_s)
             those.append(machine)
     together, alone = made

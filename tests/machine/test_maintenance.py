@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nodesets.states import MachineState
+from opcua_server.alarms.health import WARNING_AT
 from opcua_server.machine.maintenance import KINDS, obligated
 from opcua_server.machine.upkeep import BEARING_HOURS, Upkeep
 from opcua_server.sources.simulated import SimulatedSource
@@ -67,10 +68,10 @@ def test_maintenance_and_the_main_switch_survive_a_restart_and_no_program_starts
     assert (state(again), kind(again)) == (S.OFF if off else S.MAINTENANCE, "Service")
 
 
-def test_a_service_fills_up_oil_and_flushes_the_filter_and_a_repair_renews_the_bearings() -> None:
+def test_a_service_fills_up_oil_and_renews_the_filter_and_a_repair_renews_the_bearings() -> None:
     machine = source(repeat=False)
     upkeep = machine.machine.upkeep
-    upkeep.lube_percent, upkeep.spindle_h, machine.machine.coolant.filter_load = 92.0, 19_000.0, 0.9
+    upkeep.lube_percent, upkeep.spindle_h, upkeep.filter_percent = 92.0, 19_000.0, 90.0
     for work in KINDS:
         if work not in ("Service", "Repair"):
             machine.call("BeginMaintenance", [work])
@@ -85,6 +86,24 @@ def test_a_service_fills_up_oil_and_flushes_the_filter_and_a_repair_renews_the_b
     machine.call("EndMaintenance", [])
     run(machine, 0.1)
     assert now(machine, "Upkeep/SpindleBearing") == 0.0
+
+
+def test_a_filter_that_flushes_itself_asks_for_nobody_and_its_cloth_lasts_for_weeks() -> None:
+    machine = source()
+    machine.machine.coolant.filter_load = 0.99
+    run(machine, 1.0)
+    assert now(machine, "Upkeep/CoolantFilter") < 1.0
+    upkeep, hours = Upkeep(), 0
+    while upkeep.filter_percent < WARNING_AT["Upkeep/CoolantFilter"][0]:
+        upkeep.step(3600.0, turns=True, runs=True, pumps=True)
+        hours += 1
+    assert 5 * 16 < hours < 3 * 5 * 16
+    for _ in range(24):
+        upkeep.step(3600.0, turns=True, runs=True, pumps=True)
+    assert upkeep.filter_percent < 10.0, "somebody has renewed it"
+    idle = Upkeep(filter_percent=50.0)
+    idle.step(3600.0, turns=True, runs=True, pumps=False)
+    assert idle.filter_percent == 50.0
 
 
 def test_one_is_responsible_or_nobody_and_never_both() -> None:
