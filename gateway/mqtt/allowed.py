@@ -15,6 +15,11 @@ HEADER: Final = 16
 """Bytes of a PUBLISH beside topic and payload, at most: type and length 5, length of the topic 2, number 2, expiry 6."""
 
 
+def packet_size(message: Message) -> int:
+    """Bytes of the whole packet, at most."""
+    return len(message.topic.encode()) + len(message.payload) + HEADER
+
+
 @dataclass(frozen=True, slots=True)
 class Allowed:
     """``size``: bytes of a whole packet, None where the broker sets no limit."""
@@ -30,7 +35,7 @@ class Allowed:
         return cls(size, 2 if qos is None else qos, retain is None or bool(retain))
 
     def fitted(self, message: Message) -> Message | None:
-        if self.size is not None and len(message.topic.encode()) + len(message.payload) + HEADER > self.size:
+        if self.size is not None and packet_size(message) > self.size:
             return None
         if message.qos <= self.qos and (self.retain or not message.retain):
             return message

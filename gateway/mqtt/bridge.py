@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 
 from gateway.core import Gateway
-from gateway.mqtt.connection import Connection, StatusWords
+from gateway.mqtt.connection import Connection, Settled, StatusWords
 from gateway.mqtt.events import Events
 from gateway.mqtt.keeping import address_of, keep
 from gateway.mqtt.message import Message
@@ -67,8 +67,11 @@ class Bridge:
         self._remarked = self._remarks()  # said by the connection's first words
         for sink in self._sinks:
             self._publish(sink, sink.everything(now))
+        self._events.came_up(self._publish_event)
+
+    def _publish_event(self, message: Message, settled: Settled) -> bool:
         self._sink = "events"
-        self._events.came_up(self.connection.publish)
+        return self.connection.publish(message, settled)
 
     def _changed(self, reason: str) -> None:
         self._gateway.broker.up = not reason

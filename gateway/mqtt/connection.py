@@ -7,7 +7,8 @@
 
 MQTT 5 is tried first; a broker that refuses it is asked in MQTT 3.1.1 the next time, and in MQTT 5 again once that has come to an
 end: it may have hung up for another reason. Every message that is not handed over is counted with its reason. A connection that is
-lost soon after each time is tried ever more seldom, and told once.
+lost soon after each time is tried ever more seldom, and told once; which message the broker hangs up at is looked for
+(gateway.mqtt.careful).
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ import os
 import random
 import ssl
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -34,6 +37,7 @@ from cnctwin import tls
 from cnctwin.errors import ConfigurationError
 from cnctwin.reading import iso
 from gateway.mqtt.allowed import Allowed
+from gateway.mqtt.careful import Careful
 from gateway.mqtt.message import Message
 from gateway.mqtt.problems import with_hint
 
@@ -46,6 +50,7 @@ UNSUPPORTED_VERSION: Final = 132
 LOST: Final = "connection lost: "
 STEADY_S: Final = 10.0
 """A connection that lasted so long was no failed try."""
+Settled = Callable[[bool], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,37 +134,70 @@ class Connection:
         self._client: paho.Client | None = None
         self._written = 0
         self._handed = 0
-        self._asked: dict[int, Callable[[bool], None]] = {}
-        """Who wants to know of an acknowledgement, by the number paho gave the message."""
+        self._asked: dict[int, tuple[str, Settled]] = {}
+        """Topic, and who wants to know of an acknowledgement, by the number paho gave the message."""
         self._asking = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._problems: set[str] = set()
         """What went wrong since a connection lasted."""
         self._allowed = Allowed()
+        self._careful = Careful()
+        self._queue: deque[tuple[Message, Settled | None]] = deque()
+        """What waits for its turn in a careful life."""
         self._told_large = self._is_told = False
+        self._told_refused: set[str] = set()
 
     @property
     def waiting(self) -> int:
         """Messages handed to paho that it has not written yet."""
-        return max(0, self._handed - self._written)
+        return max(0, self._handed - self._written) + len(self._queue)
 
-    def publish(self, message: Message, settled: Callable[[bool], None] | None = None) -> bool:
+    def publish(self, message: Message, settled: Settled | None = None) -> bool:
         """Hand a message over; False where it was dropped, and counted.
 
         ``settled`` is called in the event loop when the broker has acknowledged the message (True) or refused it; never where the
         connection is lost before. One that the broker says it does not take is given up: it would end each connection.
         """
-        client = self._client
-        if not self.up or client is None:
+        if not self.up:
             self._dropped("away")
             return False
+        if not self._careful.takes(message):  # told when it was found
+            return self._give_up(settled)
         fitted = self._allowed.fitted(message)
         if fitted is None:
-            return self._give_up(message, settled)
-        message = fitted
+            if not self._told_large:
+                what = f"packets of {self._allowed.size} bytes: larger ones are dropped and counted, the first of {message.topic}"
+                log.error("MQTT: %s: takes %s; raise its limit (max_packet_size of mosquitto)", self.address, what)
+            self._told_large = True
+            return self._give_up(settled)
         if self.waiting >= WINDOW:
             self._dropped("slow")
             return False
+        if self._queue or (self._careful.is_on and self._allowed.qos):
+            self._queue.append((fitted, settled))
+            self._go_on()
+            return True
+        return self._hand_over(fitted, settled)
+
+    def _go_on(self) -> None:
+        """In a careful life: what is safe goes at once, everything else when what went alone before it is acknowledged."""
+        while self._queue and self._careful.alone is None:
+            message, settled = self._queue.popleft()
+            if self._careful.is_on and not self._careful.is_safe(message):
+                self._careful.alone = message
+                self._hand_over(replace(message, qos=max(message.qos, 1)), partial(self._answered, message, settled))
+            else:
+                self._hand_over(message, settled)
+
+    def _answered(self, message: Message, settled: Settled | None, delivered: bool) -> None:
+        self._careful.took(message)
+        if settled is not None:
+            settled(delivered)
+        self._go_on()
+
+    def _hand_over(self, message: Message, settled: Settled | None) -> bool:
+        client = self._client
+        assert client is not None  # noqa: S101 - while it is up
         properties = None
         if self.protocol == MQTTProtocolVersion.MQTTv5 and message.expiry_s is not None:
             properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
@@ -174,15 +212,11 @@ class Connection:
             self._dropped("away")
             return False
         if settled is not None:
-            self._asked[done.mid] = settled
+            self._asked[done.mid] = message.topic, settled
         return True
 
-    def _give_up(self, message: Message, settled: Callable[[bool], None] | None) -> bool:
-        """Too large for the broker. Who waits for an acknowledgement is told to wait no longer."""
-        if not self._told_large:
-            what = f"takes packets of {self._allowed.size} bytes: larger ones are dropped and counted, the first of {message.topic}"
-            log.error("MQTT: %s: %s; raise its limit (max_packet_size of mosquitto)", self.address, what)
-        self._told_large = True
+    def _give_up(self, settled: Settled | None) -> bool:
+        """The broker does not take it. Who waits for an acknowledgement is told to wait no longer."""
         self._dropped("large")
         if settled is not None and self._loop is not None:
             self._loop.call_soon(settled, True)
@@ -196,12 +230,11 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         tries = 0
         while True:
-            began = self._loop.time()
             was_5 = self._is_5
-            lived = await self._live()
+            got_on = await self._live()
             if not was_5:
                 self.protocol = MQTTProtocolVersion.MQTTv5
-            tries = 0 if lived and self._loop.time() - began >= STEADY_S else tries + 1
+            tries = 0 if got_on else tries + 1
             pause = BACKOFF_S[min(tries, len(BACKOFF_S) - 1)]
             # Spread out, so that a fleet of gateways does not come back in one moment.
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
@@ -219,7 +252,7 @@ class Connection:
         self._end(client)
 
     async def _live(self) -> bool:
-        """One connection from connect to loss. True where it came up."""
+        """One connection from connect to loss. True where it lasted, or showed what ended it."""
         loop = asyncio.get_running_loop()
         settled: asyncio.Future[str] = loop.create_future()
         lost: asyncio.Future[str] = loop.create_future()
@@ -230,29 +263,38 @@ class Connection:
             return False
         self._written = self._handed = self._asking = 0
         self._asked.clear()
-        came_up, steady = False, None
+        steady = None
         try:
             problem = await self._connect(client, settled)
             if problem:
                 self._fail(problem)
                 return False
-            self._client, self.up, came_up = client, True, True
+            self._client, self.up = client, True
             if not any(problem.startswith(LOST) for problem in self._problems):
                 self._prove()
-            steady = loop.call_later(STEADY_S, self._prove)
+            steady = loop.call_later(STEADY_S, self._last)
             self._changed("")
             for topic in self._listens:
                 client.subscribe(topic, 1)
             self.publish_all(self._words.hello())
             self._came_up()
             reason = await lost
+            self.up = False
             self._fail(f"{LOST}{reason}")
+            lasted = loop.time() >= steady.when()
+            blamed = self._careful.lost(lasted=lasted)
+            if blamed:
+                log.error("MQTT: %s: %s is dropped and counted from now on; raise the broker's limit", self.address, blamed)
+            return lasted or bool(blamed)
         finally:
             if steady is not None:
                 steady.cancel()
             self.up, self._client = False, None
+            for _, waits in self._queue:
+                if waits is None:  # others come again
+                    self._dropped("away")
+            self._queue.clear()
             self._end(client)
-        return came_up
 
     def _fail(self, problem: str) -> None:
         """A try that came to nothing: each reason is logged once, however often it is tried."""
@@ -263,6 +305,11 @@ class Connection:
         self._problems.add(problem)
         self._is_told = False
         self._changed(f"{self.address}: {problem}")
+
+    def _last(self) -> None:
+        self._prove()
+        self._careful.lasted()
+        self._go_on()
 
     def _prove(self) -> None:
         """The connection is there, and no try that is ended at once: what ends it next is news."""
@@ -334,9 +381,9 @@ class Connection:
         def on_publish(_client: Any, _data: Any, mid: int, reason: Any, _properties: Any) -> None:
             self._written += 1
             if self._asking:
-                delivered = not reason.is_failure
+                problem = str(reason) if reason.is_failure else ""
                 with contextlib.suppress(RuntimeError):  # the loop has ended before paho's thread did
-                    loop.call_soon_threadsafe(self._settle, client, mid, delivered)
+                    loop.call_soon_threadsafe(self._settle, client, mid, problem)
 
         def on_message(_client: Any, _data: Any, message: Any) -> None:
             with contextlib.suppress(RuntimeError):
@@ -351,11 +398,15 @@ class Connection:
         if client is self._client and self._heard is not None:
             self._heard(topic, payload)
 
-    def _settle(self, client: paho.Client, mid: int, delivered: bool) -> None:
+    def _settle(self, client: paho.Client, mid: int, problem: str) -> None:
         # Of another life's client the numbers mean nothing here.
-        if client is self._client and (settled := self._asked.pop(mid, None)) is not None:
+        if client is self._client and (asked := self._asked.pop(mid, None)) is not None:
             self._asking -= 1
-            settled(delivered)
+            topic, settled = asked
+            if problem and topic not in self._told_refused:
+                self._told_refused.add(topic)
+                log.error("MQTT: %s: refused what goes to %s: %s; let this login write there", self.address, topic, problem)
+            settled(not problem)
 
     def _end(self, client: paho.Client) -> None:
         client.on_publish = client.on_disconnect = client.on_connect = client.on_message = None

@@ -31,6 +31,8 @@ log = logging.getLogger("gateway.mqtt")
 PENDING: Final = 5000
 WINDOW: Final = 200
 AGAIN_S: Final = 1.0
+REFUSED_S: Final = 60.0
+"""After that what the broker has refused is sent again: somebody may have let it in."""
 STREAM_OF: Final = {"anomaly": "anomalies", "prediction": "predictions"}
 T = TypeVar("T")
 Publish = Callable[[Message, Callable[[bool], None]], bool]
@@ -49,6 +51,8 @@ class Events:
         self._behind = 0
         """Number up to which all events on disk were read for publishing in this life of the connection."""
         self._in_flight = 0
+        self._refused = self._is_due = False
+        """Whether the broker refused something since it was all sent, and whether that is to be sent again."""
         self._life = 0
         self._publish: Publish | None = None
         self._woken = asyncio.Event()
@@ -95,6 +99,8 @@ class Events:
         try:
             if self._pending or self._acknowledged:
                 await _to_its_end(self._commit, list(self._pending), tuple(self._acknowledged))
+            if self._is_due and not self._in_flight and not self._ready:
+                self._is_due, self._behind = False, 0
             while self._publish is not None and self._in_flight < WINDOW:
                 if not self._ready:
                     self._ready.extend(await _to_its_end(self._outbox.after, self._behind, WINDOW))
@@ -129,6 +135,9 @@ class Events:
         def settled(delivered: bool) -> None:
             if delivered:
                 self._acknowledged.add(stored.id)
+            elif not self._refused:
+                self._refused = True
+                asyncio.get_running_loop().call_later(REFUSED_S, self._once_more)
             if life == self._life:
                 self._in_flight -= 1
             self._woken.set()
@@ -140,6 +149,11 @@ class Events:
         else:
             # On its way down: it comes again in the connection's next life.
             self._publish = None
+
+    def _once_more(self) -> None:
+        """All that is on disk from the beginning, when nothing is on its way."""
+        self._refused, self._is_due = False, True
+        self._woken.set()
 
     def _add(self, machine_id: str, stream: str, body: dict[str, Any]) -> None:
         if len(self._pending) >= PENDING:

