@@ -28,7 +28,7 @@ from nodesets.space_access import population
 from opcua_server.engine import ranges
 from opcua_server.engine.contract import LARGE, LONG, Beside, Limits, Request, Service, ServiceFault, Session
 from opcua_server.engine.fits import Fits
-from opcua_server.engine.plans import SLICE, Plan
+from opcua_server.engine.plans import SLICE, Outgrown, Plan
 from opcua_server.engine.reasons import NOT_ASKED
 from opcua_server.engine.rewrites import Rewrites
 from opcua_server.engine.subscriptions.columns import ColumnSlot
@@ -100,7 +100,11 @@ class Attributes:
         plan = self._plans.get(raw)
         if plan is None:
             return self._read_new(request, raw)
-        return self._body(plan, request)
+        try:
+            return self._body(plan, request)
+        except Outgrown:
+            self._plan_bytes -= self._plans.pop(raw).cost
+            return self._read_new(request, raw)
 
     def _body(self, plan: Plan, request: Request) -> Any:
         """The response; a coroutine where much is worked out each time."""
@@ -175,7 +179,10 @@ class Attributes:
             plan.add(slot)
 
     def _finish(self, plan: Plan, request: Request) -> Any:
-        plan.close()
+        try:
+            plan.close()
+        except Outgrown:
+            raise ServiceFault(_C.BadResponseTooLarge, "A value became a large one while it was looked up; ask again") from None
         if plan.cost <= MAX_PLAN_BYTES // 8:
             self._plans[plan.request] = plan
             self._plan_bytes += plan.cost

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from operator import is_
 from typing import Any, Final
 
 import numpy as np
 
 from cnctwin.wire.scalars import ua
-from opcua_server.engine.contract import ServiceFault
+from opcua_server.engine.contract import LARGE, ServiceFault
 from opcua_server.engine.subscriptions.columns import Column, ColumnSlot
 from opcua_server.engine.values import encode_data_value, failed, without_times
 
@@ -28,6 +28,10 @@ Same = Callable[[int, int], None]
 """(place, another place) of nodes that have the same answer."""
 WorkOut = Callable[[int, Any], Any]
 """(place among the nodes, (item, slot, bounds) of a plan) -> its DataValue."""
+
+
+class Outgrown(Exception):
+    """A value is a large one now: a plan keeps the bytes of each as often as it is asked for, and is for small ones."""
 
 
 class _Run:
@@ -66,7 +70,8 @@ class Plan:
     nodes -> status of what is refused to everybody, and why."""
 
     __slots__ = (
-        "_body", "_helds", "_parts", "_places", "_runs", "_slots", "_values", "refused", "request", "special", "timestamps",
+        "_body", "_helds", "_parts", "_places", "_runs", "_slots", "_values", "cost", "refused", "request", "special",
+        "timestamps",
     )  # fmt: skip
 
     def __init__(self, request: bytes, timestamps: int) -> None:
@@ -81,6 +86,8 @@ class Plan:
         self._runs: dict[Any, _Run] = {}
         self._parts: list[bytes] = [b""]
         self._body = b""
+        self.cost = 0
+        """About the bytes that it takes, with its answer, when it is closed."""
 
     def add(self, slot: Any) -> None:
         if isinstance(slot, ColumnSlot):
@@ -104,13 +111,11 @@ class Plan:
     def close(self) -> None:
         self._parts[0] = _COUNT(len(self._parts) - 1)
         self._parts.append(_COUNT(0))  # no DiagnosticInfos
-
-    @property
-    def cost(self) -> int:
-        return len(self.request) + PLAN_OVERHEAD * len(self._parts)
+        parts = self._refreshed()
+        self.cost = len(self.request) + PLAN_OVERHEAD * len(parts) + 2 * sum(map(len, parts))
 
     def body_for_all(self) -> bytes:
-        """The response's parameters now, where nothing is worked out."""
+        """The response's parameters now, where nothing is worked out. Raises Outgrown, as the others do."""
         parts = self._refreshed()
         if not self._body:
             self._body = b"".join(parts)
@@ -122,9 +127,12 @@ class Plan:
         _fill(parts, self.special.items(), work_out, same, self.timestamps, {}, most)
         return b"".join(parts)
 
-    async def body_in_slices(self, work_out: WorkOut, same: Same, most: int) -> bytes:
+    def body_in_slices(self, work_out: WorkOut, same: Same, most: int) -> Coroutine[Any, Any, bytes]:
         """The same where much is worked out each time. Others use the plan meanwhile, for other users: it fills a copy."""
-        parts, made = list(self._refreshed()), dict[Any, tuple[bytes, int]]()
+        return self._in_slices(list(self._refreshed()), work_out, same, most)
+
+    async def _in_slices(self, parts: list[bytes], work_out: WorkOut, same: Same, most: int) -> bytes:
+        made = dict[Any, tuple[bytes, int]]()
         waiting = list(self.special.items())
         for start in range(0, len(waiting), SLICE):
             if start:
@@ -142,6 +150,8 @@ class Plan:
             for position, (new, old) in enumerate(zip(values, self._values, strict=True)):
                 if new is not old:
                     encoded = slots[position].encoded()
+                    if len(encoded) > LARGE:
+                        raise Outgrown
                     parts[places[position]] = encoded if timestamps == 2 else without_times(encoded, timestamps)
             self._values = values
         for run in self._runs.values():

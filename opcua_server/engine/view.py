@@ -26,12 +26,19 @@ _HAS_SUBTYPE: Final = ua.NodeId(ua.ObjectIds.HasSubtype, 0)
 _write_name: Final = encoder(ua.QualifiedName)
 _write_text: Final = encoder(ua.LocalizedText)
 STATE: Final = "engine.browse"
-MAX_ANSWERS: Final = 50_000
+MAX_KEPT: Final = 16 << 20
+"""Bytes of the answers that are kept, about."""
+_OVERHEAD: Final = 200
+"""What an answer takes beside its references, and a reference a quarter of it."""
 MAX_PER_NODE: Final = 10_000
 """References of one node in one response, where the client sets no limit."""
 MAX_TARGETS: Final = 1_000
 MAX_ELEMENTS: Final = 100
 SLICE: Final = 50
+_CLASSES: Final = sum(int(one) for one in ua.NodeClass)
+_NO_CLASS: Final = _CLASSES + 1
+_FIELDS: Final = 63
+"""Bits of a NodeClassMask and of a ResultMask that mean something."""
 
 
 class ReferenceTypes:
@@ -69,6 +76,7 @@ class View:
         self._limits = limits
         self._types = ReferenceTypes(aspace)
         self._answers: dict[tuple[Any, ...], tuple[Any, int, list[bytes]]] = {}
+        self._kept = 0
 
     def services(self) -> list[Service]:
         return [
@@ -146,12 +154,18 @@ class View:
         direction = int(one.BrowseDirection)
         if direction not in (0, 1, 2):
             raise ServiceFault(_C.BadBrowseDirectionInvalid)
-        key = (one.NodeId, direction, one.ReferenceTypeId, one.IncludeSubtypes, int(one.NodeClassMask), int(one.ResultMask))
+        classes = int(one.NodeClassMask)
+        if classes:
+            classes = classes & _CLASSES or _NO_CLASS  # of 32 bits most are of no NodeClass
+        key = (one.NodeId, direction, one.ReferenceTypeId, one.IncludeSubtypes, classes, int(one.ResultMask) & _FIELDS)
         known = self._answers.get(key)
         if known is None or known[0] is not node.references or known[1] != len(node.references):
-            if len(self._answers) >= MAX_ANSWERS:
+            chosen = self._chosen(one, node.references)
+            self._kept += _OVERHEAD + sum(map(len, chosen)) + len(chosen) * _OVERHEAD // 4
+            if self._kept > MAX_KEPT:  # those that are asked for again are soon there again
                 self._answers.clear()
-            known = self._answers[key] = (node.references, len(node.references), self._chosen(one, node.references))
+                self._kept = 0
+            known = self._answers[key] = (node.references, len(node.references), chosen)
         if one.NodeId in self._values.passing.places:
             return known[2] + self._chosen(one, self._values.passing.more(one.NodeId, session))
         return known[2]

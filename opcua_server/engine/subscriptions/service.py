@@ -47,6 +47,9 @@ def acknowledged(statuses: list[int]) -> bytes:
     return struct.pack(f"<i{len(statuses)}Ii", len(statuses), *statuses, 0)
 
 
+FEW: Final = 16
+ACKNOWLEDGEMENTS: Final = 10_000
+"""More than a session has messages. Their results wait with each Publish request, of which there are a hundred; few do no harm."""
 _ONE: Final = struct.pack("<i", 1)
 _ONE_SIZE: Final = 12
 _PAIR: Final = struct.Struct("<II").unpack_from
@@ -283,6 +286,8 @@ class Hub:
             if count > 0:
                 if count * 8 + 4 > len(raw):
                     raise DecodingError(f"{count} acknowledgements in {len(raw)} bytes")
+                if count > FEW and count + sum(len(waiting[2]) // 4 for waiting in desk.requests) > ACKNOWLEDGEMENTS:
+                    raise ServiceFault(_C.BadTooManyOperations, "Results of too many acknowledgements wait to be sent")
                 pairs = struct.unpack_from(f"<{2 * count}I", raw, 4)
                 statuses = [self._acknowledge(desk, *pairs[i : i + 2]) for i in range(0, 2 * count, 2)]
                 told = acknowledged(statuses)
