@@ -74,6 +74,7 @@ def command(settings: Settings) -> Command | None:
                 (program, "-c", str(configuration)),
                 ready=lambda: _accepts(settings.broker_host, settings.mqtt_port),
                 mend=lambda words: _set_aside(settings.data / "broker", words),
+                is_deaf=True,
             )
     raise StartError(
         f"no MQTT broker found ({', '.join(wanted)}): install mosquitto, or give one with MQTT_BROKER, or set embedded_broker none"

@@ -23,7 +23,7 @@ def panel(settings: Settings, first: FirstSecrets | None, took_s: float) -> Pane
     mqtt = f"{settings.mqtt_scheme}://{in_url(settings.mqtt_broker) if settings.mqtt_broker else host}:{settings.mqtt_port}"
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold")
-    table.add_column()
+    table.add_column(overflow="fold")
     for heading, text in (
         ("Web page", f"{scheme}://{host}:{settings.http_port}"),
         ("OPC UA", settings.opcua_url or f"opc.tcp://{host}:{settings.opcua_port}"),
@@ -46,6 +46,8 @@ def logins(settings: Settings, first: FirstSecrets | None) -> list[Any]:
         how = "Users operator, engineer and admin: passwords as shown on the first start (lost: cnctwin init --new-passwords)."
         return [Text(how), Text()]
     table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for login in first.logins:
         table.add_row(login.user, Text(login.password, style="cyan"))
     if settings.starts_broker:

@@ -56,8 +56,11 @@ def check(settings: Settings) -> None:
         *_model(settings.model),
         *_map(settings.opcua_map),
         *_certificates(settings),
-        *_ports(settings),
     ]
+    if (settings.data / LOCK).exists() and (in_use := _in_use(settings.data)):
+        problems.append(in_use)  # and its ports are taken: no others would help
+    else:
+        problems += _ports(settings)
     if problems:
         raise StartError("\n".join(problems))
 
@@ -69,12 +72,25 @@ def folder(data: Path) -> None:
         raise StartError("\n".join(problems))
 
 
+LOCK: Final = "up.lock"
+
+
+def _in_use(data: Path) -> str | None:
+    """Who has the data folder, and what to do; None where nobody has."""
+    try:
+        claim(data).close()
+    except StartError as error:
+        return str(error)
+    except OSError:  # it cannot be written, which is said already
+        pass
+    return None
+
+
 def claim(data: Path) -> IO[bytes]:
     """Hold the data folder for this process while the returned file is open. Raises StartError when another `up` has it."""
     import fcntl
 
-    path = data / "up.lock"
-    file = path.open("a+b")
+    file = (data / LOCK).open("a+b")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -82,7 +98,8 @@ def claim(data: Path) -> IO[bytes]:
         owner = file.read(32).decode("ascii", "replace").strip() or "another process"
         file.close()
         raise StartError(
-            f"{data}: in use by a running cnctwin (process {owner}); stop it, or give another folder with --data"
+            f"{data}: in use by a running cnctwin (process {owner}); stop it, or give another folder with --data, and other ports "
+            "with --port-base"
         ) from None
     file.truncate(0)
     file.write(str(os.getpid()).encode())

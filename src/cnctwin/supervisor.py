@@ -6,7 +6,8 @@
 
 A child tells its state through a pipe (``cnctwin.program.Status``), with a beat every two seconds; one that is silent for
 ``SILENCE_S`` hangs and is killed and restarted. The pipe at its standard input closes when this process is gone, so a supervisor
-killed with -9 leaves no orphans. What children write to standard error goes to rotating files in the data folder.
+killed with -9 leaves no orphans; for a child that does not read it a shell beside it does. What children write to standard error
+goes to rotating files in the data folder.
 """
 
 from __future__ import annotations
@@ -37,16 +38,23 @@ GRACE_S: Final = 1.4
 """From SIGTERM to SIGKILL: everything has to be gone two seconds after the user said stop."""
 
 
+BESIDE: Final = 'exec 9<&0; { cat <&9; kill $$; } >/dev/null 2>&1 & exec "$0" "$@" 9<&- </dev/null'
+"""For /bin/sh: becomes the program, and leaves a reader of standard input behind that ends it. A job in the background has no
+standard input of its own, hence the 9."""
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """How to start one child. ``ready`` tells when a child that speaks no status protocol is up; it is polled. ``mend`` is told the
-    last words of one that ended before it was up, and says what it has done about them, or nothing."""
+    last words of one that ended before it was up, and says what it has done about them, or nothing. ``is_deaf``: it does not read
+    its standard input."""
 
     name: str
     arguments: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
     ready: Callable[[], bool] | None = None
     mend: Callable[[str], str] | None = None
+    is_deaf: bool = False
 
 
 @dataclass(slots=True)
@@ -142,6 +150,7 @@ class Supervisor:
         self._tell(child, "starting", "")
         try:
             process = await asyncio.create_subprocess_exec(
+                *(("/bin/sh", "-c", BESIDE) if child.command.is_deaf else ()),
                 *child.command.arguments,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -135,3 +135,16 @@ def test_a_terminal_that_is_not_utf_8_gets_no_traceback() -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "Structure/" in done.stdout
+
+
+@pytest.mark.parametrize("width", [30, 40, 80])
+def test_a_narrow_terminal_loses_no_address_and_no_password(tmp_path: Path, width: int) -> None:
+    settings = Settings(http_port=21400, mqtt_port=21401, opcua_port=21402)
+    first = Vault(tmp_path).ensure()
+    out = io.StringIO()
+    Console(file=out, width=width).print(panel(settings, first, 1.0))
+    shown = "".join(char for char in out.getvalue() if not char.isspace() and char not in "│╭╮╰╯─")
+    assert first is not None
+    addresses = ("http://localhost:21400/docs", "opc.tcp://localhost:21402", "mqtt://localhost:21401")
+    for text in (*addresses, first.api_key, first.reader.password, *(login.password for login in first.logins)):
+        assert text in shown

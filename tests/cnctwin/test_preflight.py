@@ -27,6 +27,17 @@ def test_every_taken_port_is_named_with_its_use_and_a_way_out(tmp_path: Path) ->
     )
 
 
+def test_a_folder_in_use_is_what_is_said_where_the_same_is_started_twice(tmp_path: Path) -> None:
+    """Its ports are taken too, and other ones would not help."""
+    base = port_base()
+    with preflight.claim(tmp_path), socket.create_server(("127.0.0.1", base)), pytest.raises(StartError) as error:
+        preflight.check(load({"port_base": base, "data": tmp_path}))
+    (line,) = str(error.value).splitlines()
+    assert f"in use by a running cnctwin (process {os.getpid()})" in line
+    assert "--data" in line
+    assert "--port-base" in line
+
+
 def test_a_host_of_another_machine_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(StartError) as error:
         preflight.check(load({"port_base": port_base(), "data": tmp_path, "host": "203.0.113.77"}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -182,21 +183,53 @@ def test_garbage_on_the_status_pipe_changes_nothing(tmp_path: Path) -> None:
     watched.run(story)
 
 
-def test_no_orphan_stays_when_the_supervisor_is_killed(tmp_path: Path) -> None:
+def group_of(pid: int) -> list[psutil.Process]:
+    found = []
+    for one in psutil.process_iter():
+        with contextlib.suppress(ProcessLookupError):
+            if os.getpgid(one.pid) == pid:
+                found.append(one)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("code", "is_deaf"),
+    [
+        ("import sys; print('up', flush=True); sys.stdin.read()", False),
+        ("import time; print('up', flush=True); time.sleep(600)", True),
+    ],
+)
+def test_no_orphan_stays_when_the_supervisor_is_killed(tmp_path: Path, code: str, is_deaf: bool) -> None:
     script = f"""
 import asyncio, sys
 from pathlib import Path
 from cnctwin.supervisor import Command, Supervisor
-code = "import sys; print('up', flush=True); sys.stdin.read()"
+command = Command('one', (sys.executable, '-c', {code!r}), ready=lambda: True, is_deaf={is_deaf})
 changed = lambda child: print(child.pid, flush=True) if child.state == 'ready' else None
-supervisor = Supervisor([Command('one', (sys.executable, '-c', code), ready=lambda: True)], Path({str(tmp_path)!r}), changed)
-asyncio.run(supervisor.run())
+asyncio.run(Supervisor([command], Path({str(tmp_path)!r}), changed).run())
 """
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     child = int(process.stdout.readline())
-    assert psutil.pid_exists(child)
+    group = group_of(child)
+    assert child in [one.pid for one in group]
     process.kill()
     process.wait()
     process.stdout.close()
-    wait_for(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE, "the orphan ends")
+    wait_for(lambda: all(not one.is_running() or one.status() == psutil.STATUS_ZOMBIE for one in group), "the orphan ends")
+
+
+def test_a_deaf_program_keeps_its_number_and_ends_with_its_own_code(tmp_path: Path) -> None:
+    """It is told by signals, and what keeps watch beside it goes with it."""
+    deaf = Command(
+        "one", (sys.executable, "-c", "import os; print(os.getpid(), flush=True); os._exit(3)"), is_deaf=True, ready=lambda: False
+    )
+    watched = Watched(tmp_path, deaf)
+
+    async def story() -> None:
+        await watched.until(lambda: watched.child("one").restarts > 0, "it ends")
+        assert "ended with code 3" in watched.child("one").reason
+
+    watched.run(story)
+    pid = int((tmp_path / "logs" / "one.log").read_text().split()[0])
+    wait_for(lambda: not group_of(pid), "nothing of it is left")
