@@ -30,7 +30,8 @@ STATIC: Final = Path(gateway.web.__file__).parent / "static"
 DESCRIPTION: Final = """\
 Two surfaces over one twin: the REST and WebSocket paths that existing clients use (`/machines`, `/predictions`, `/alerts` ...),
 and `/api/v1`, which shows every signal of the machines with quality and source time, takes every command of the OPC UA server
-and streams changes. Send an API key as `x-api-key`, or log in at `/api/v1/login`. Times are RFC 3339 UTC.
+and streams changes. Send an API key as `x-api-key`, or log in at `/api/v1/login`; on loopback `/api/v1` is read without. Times are
+RFC 3339 UTC, from 1970 to 2261.
 """
 
 

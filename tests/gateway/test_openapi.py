@@ -115,3 +115,26 @@ def test_a_command_of_the_example_is_taken_and_its_errors_have_the_form_told(gat
         assert str(refused.status_code) in operation["responses"]
         told = refused.json()
         assert set(problem["required"]) <= set(told) <= set(problem["properties"])
+
+
+TRUE = [
+    (path, name)
+    for path in SENT
+    for name, value in BODIES["post", path].items()
+    if isinstance(value, int | float) or name == "timestamp"
+]
+
+
+@pytest.mark.parametrize(("path", "name"), TRUE)
+def test_true_is_no_number_and_no_time(gate: Gate, operations: Operations, path: str, name: str) -> None:
+    answer = gate.http.post(filled(path, operations["post", path].get("parameters", [])), json={**BODIES["post", path], name: True})
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["detail"][0]["loc"] == ["body", name]
+
+
+def test_what_may_be_read_without_a_key_on_loopback_says_so(gate: Gate, operations: Operations) -> None:
+    for (method, path), operation in operations.items():
+        if method != "get" or "{" in path:
+            continue
+        without = gate.bare.get(path).status_code in (200, 503)
+        assert without == ("security" not in operation or {} in operation["security"]), path

@@ -9,8 +9,17 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from cnctwin.reading import without_leap_second
 
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+def _no_boolean(value: Any) -> Any:
+    """Where a number or a time belongs: true is no 1. Raises ValueError."""
+    if isinstance(value, bool):
+        raise ValueError("must not be true or false")
+    return value
+
+
+Number = Annotated[float, BeforeValidator(_no_boolean)]
+Finite = Annotated[Number, Field(allow_inf_nan=False)]
+NotNegative = Annotated[Number, Field(ge=0, allow_inf_nan=False)]
 MachineId = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f/]+$")]
 Window = Literal["1min", "5min", "1hour"]
 
@@ -32,7 +41,7 @@ def _without_leap_second(value: Any) -> Any:
     return without_leap_second(value) if isinstance(value, str) else value
 
 
-Moment = Annotated[datetime, BeforeValidator(_without_leap_second), AfterValidator(_aware)]
+Moment = Annotated[datetime, BeforeValidator(_without_leap_second), BeforeValidator(_no_boolean), AfterValidator(_aware)]
 
 
 def _fits(value: Any) -> Any:
@@ -136,7 +145,7 @@ class PointsBody(Body):
 
 class ToolRulBody(Body):
     machine_id: MachineId
-    wear_percent: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+    wear_percent: Annotated[Number, Field(ge=0, le=100, allow_inf_nan=False)]
     runtime_minutes: NotNegative
     cutting_speed_m_min: NotNegative
 
@@ -149,10 +158,10 @@ class SpindleHealthBody(Body):
 
 
 class Spindle(Body):
-    rpm: Annotated[float, Field(ge=0, le=24000)] = 0.0
-    load_percent: Annotated[float, Field(ge=0, le=100)] = 0.0
-    temperature_c: Annotated[float, Field(ge=0, le=120)] = 20.0
-    vibration_mm_s: Annotated[float, Field(ge=0, le=20)] = 0.0
+    rpm: Annotated[Number, Field(ge=0, le=24000)] = 0.0
+    load_percent: Annotated[Number, Field(ge=0, le=100)] = 0.0
+    temperature_c: Annotated[Number, Field(ge=0, le=120)] = 20.0
+    vibration_mm_s: Annotated[Number, Field(ge=0, le=20)] = 0.0
 
 
 class Axis(Body):
@@ -172,7 +181,7 @@ class Tool(Body):
     id: Annotated[str, Field(max_length=100)] | None = None
     type: Literal["end_mill", "drill", "tap", "boring_bar"] | None = None
     diameter_mm: NotNegative | None = None
-    wear_percent: Annotated[float, Field(ge=0, le=100)] | None = 0.0
+    wear_percent: Annotated[Number, Field(ge=0, le=100)] | None = 0.0
     runtime_minutes: NotNegative | None = 0.0
 
 
