@@ -114,7 +114,7 @@ class ConditionMethod:
         if branches:  # what was so already is told to nobody
             held.tell(held, branches)
             await held.flush()
-        return ua.CallMethodResult(ua.StatusCode(0), [ua.StatusCode(0)] * len(given), [], [])
+        return ua.CallMethodResult(ua.StatusCode(0), [], [], [])
 
     def audit(self, request: Request, object_id: Any, method_id: Any, given: list[Any], status: int, reason: str) -> None:
         """Tell administrators who did it, or tried to, and why not."""
@@ -171,7 +171,7 @@ class Respond:
             raise ServiceFault(_C.BadInvalidState, str(refused)) from None
         held.tell(held, branches)
         await held.flush()
-        return ua.CallMethodResult(ua.StatusCode(0), [ua.StatusCode(0)] * len(given), [], [])
+        return ua.CallMethodResult(ua.StatusCode(0), [], [], [])
 
     def audit(self, request: Request, object_id: Any, method_id: Any, given: list[Any], status: int, reason: str) -> None:
         """Tell administrators who answered, or tried to, and why not."""

@@ -47,7 +47,7 @@ class Refresh:
         """All event items of a subscription."""
         items = [item for item in self._of_caller(request, given[0].Value).items.values() if item.query is not None]
         await self._refresh(items)
-        return ua.CallMethodResult(ua.StatusCode(0), [ua.StatusCode(0)], [], [])
+        return ua.CallMethodResult(ua.StatusCode(0), [], [], [])
 
     async def refresh2(self, request: Request, _object: Any, given: list[Any]) -> Any:
         """One event item of a subscription."""
@@ -55,7 +55,7 @@ class Refresh:
         if item is None or item.query is None:
             raise ServiceFault(_C.BadMonitoredItemIdInvalid)
         await self._refresh([item])
-        return ua.CallMethodResult(ua.StatusCode(0), [ua.StatusCode(0), ua.StatusCode(0)], [], [])
+        return ua.CallMethodResult(ua.StatusCode(0), [], [], [])
 
     def _of_caller(self, request: Request, number: Any) -> Any:
         hub = self._core.subscriptions

@@ -160,15 +160,7 @@ class Attributes:
         return p
 
     def _add(self, plan: Plan, item: Any, slot: Any) -> None:
-        encoding = item.DataEncoding
-        if encoding is not None and encoding.Name:
-            if item.AttributeId != VALUE:
-                raise ServiceFault(_C.BadDataEncodingInvalid)
-            if encoding.Name != _BINARY or encoding.NamespaceIndex != 0:
-                raise ServiceFault(_C.BadDataEncodingUnsupported)
-            held = slot.value
-            if held.Value is None or held.Value.VariantType is not ua.VariantType.ExtensionObject:
-                raise ServiceFault(_C.BadDataEncodingInvalid)
+        self.check_encoding(item, slot)
         if item.IndexRange:
             plan.add_special((item, slot, ranges.parse(item.IndexRange)))
         elif getattr(slot, "is_live", False) or self.depends_on_user(item.NodeId, item.AttributeId):
@@ -177,6 +169,24 @@ class Attributes:
             plan.add_special((item, slot, None))  # a plan keeps the bytes of all others, and there are many plans
         else:
             plan.add(slot)
+
+    def check_encoding(self, item: Any, slot: Any) -> None:
+        """Raise ServiceFault where a ReadValueId asks for a DataEncoding that its value cannot have, or that we do not."""
+        encoding = item.DataEncoding
+        if encoding is None or not encoding.Name:
+            return
+        if item.AttributeId != VALUE or not self._is_structure(item.NodeId, slot):
+            raise ServiceFault(_C.BadDataEncodingInvalid)
+        if encoding.Name != _BINARY or encoding.NamespaceIndex != 0:
+            raise ServiceFault(_C.BadDataEncodingUnsupported)
+
+    def _is_structure(self, node_id: Any, slot: Any) -> bool:
+        """Whether a variable is a structure, also while it has no value, or may be one and is."""
+        kinds = self._fits.kinds_of(self._values.slot(node_id, int(_A.DataType)).value.Value.Value)
+        if len(kinds) <= 1:
+            return ua.VariantType.ExtensionObject in kinds
+        held = slot.value.Value
+        return held is not None and held.VariantType is ua.VariantType.ExtensionObject
 
     def _finish(self, plan: Plan, request: Request) -> Any:
         try:

@@ -33,6 +33,8 @@ _HAS_TYPE: Final = ua.NodeId(ua.ObjectIds.HasTypeDefinition, 0)
 _TYPES: Final = frozenset({_HAS_TYPE, ua.NodeId(ua.ObjectIds.HasSubtype, 0)})
 _DEPTH: Final = 20
 """Of an object's type hierarchy."""
+_TEXTS: Final = frozenset({ua.VariantType.LocalizedText})
+_OBJECTS: Final = (ua.NodeClass.Object, ua.NodeClass.ObjectType)
 _EXECUTABLE: Final = ua.AttributeIds.Executable
 
 
@@ -128,6 +130,7 @@ class Methods:
         for place, one in enumerate(calls):
             if turn.is_over:
                 await turn.rest()
+            one = self._of_object(one)
             target = self._target(one)
             result = await self._one(request, one, target, list(one.InputArguments or []))
             parts.append(encoded(result))
@@ -159,6 +162,19 @@ class Methods:
             self._known = known
             self._targets.clear()
             self._recalls.clear()
+
+    def _of_object(self, one: Any) -> Any:
+        """The call by the object's own method where the same one of its type is named, which may be too (OPC 10000-4, 5.12.2.2)."""
+        at, method = one.ObjectId, one.MethodId
+        node, declared = self._aspace.get(at), self._aspace.get(method)
+        if (at, method) in self._targets or method in self._handlers or node is None or declared is None:
+            return one
+        name = declared.attributes[ua.AttributeIds.BrowseName].value.Value.Value
+        for reference in node.references:
+            if reference.IsForward and reference.NodeClass == ua.NodeClass.Method and reference.BrowseName == name:
+                is_its = reference.NodeId != method and self._has_method(at, method)
+                return ua.CallMethodRequest(at, reference.NodeId, one.InputArguments) if is_its else one
+        return one
 
     def _target(self, one: Any) -> _Target:
         """What is known of a method on an object. Kept for those that can be called: what strangers make up is not."""
@@ -209,20 +225,35 @@ class Methods:
             check_object(one.ObjectId)
         elif has_object is not None and has_object(one.ObjectId):
             pass
-        elif method is None or one.ObjectId not in self._aspace:
-            raise ServiceFault(_C.BadNodeIdUnknown)
-        elif not self._has_method(one.ObjectId, one.MethodId):
-            raise ServiceFault(_C.BadMethodInvalid)
+        else:
+            self._must_have(one)
         declared, mismatch = self._arguments(method), int(_C.BadTypeMismatch)
         if len(given) != len(declared):
             raise ServiceFault(_C.BadArgumentsMissing if len(given) < len(declared) else _C.BadTooManyArguments)
         statuses = [
-            0 if one.VariantType in self._fits.kinds_of(wanted.DataType) and has_rank(one, wanted.ValueRank) else mismatch
+            0 if self._is_taken(one, self._fits.kinds_of(wanted.DataType), wanted.ValueRank) else mismatch
             for one, wanted in zip(given, declared, strict=True)
         ]
         if not any(statuses):
             return None
         return ua.CallMethodResult(ua.StatusCode(_C.BadInvalidArgument), [ua.StatusCode(status) for status in statuses], [], [])
+
+    @staticmethod
+    def _is_taken(given: Any, kinds: frozenset[Any], rank: int) -> bool:
+        """Whether an argument has the type and rank that are declared; no comment may come as a Null without a type."""
+        if given.VariantType is ua.VariantType.Null:
+            return kinds == _TEXTS and rank == ua.ValueRank.Scalar
+        return given.VariantType in kinds and has_rank(given, rank)
+
+    def _must_have(self, one: Any) -> None:
+        """Raise ServiceFault where there is no such object, or no such method of it."""
+        node, method = self._aspace.get(one.ObjectId), self._aspace.get(one.MethodId)
+        if node is None or method is None:
+            raise ServiceFault(_C.BadNodeIdUnknown)
+        if _class_of(node) not in _OBJECTS:
+            raise ServiceFault(_C.BadNodeIdInvalid, "Methods are called on objects")
+        if _class_of(method) != ua.NodeClass.Method or not self._has_method(one.ObjectId, one.MethodId):
+            raise ServiceFault(_C.BadMethodInvalid)
 
     def _has_method(self, object_id: Any, method_id: Any) -> bool:
         """Whether a method is a component of an object or of its type (OPC 10000-4, 5.12.2.2)."""
@@ -263,12 +294,10 @@ class Methods:
 
     def _run(self, request: Request, one: Any, target: _Target, given: list[Any]) -> Any:
         node, known = target.node, target.command
-        if node is None or not target.has_object:
-            raise ServiceFault(_C.BadNodeIdUnknown)
-        if known is None:
-            is_method = int(node.attributes[ua.AttributeIds.NodeClass].value.Value.Value) == int(ua.NodeClass.Method)
+        if known is None or node is None or not target.has_object:
+            self._must_have(one)
             ours = any(method == one.MethodId for _, method in self._rights.methods)
-            raise ServiceFault(_C.BadMethodInvalid if ours or not is_method else _C.BadNotImplemented)
+            raise ServiceFault(_C.BadMethodInvalid if ours else _C.BadNotImplemented)
         role = request.session.role if request.session is not None else None
         if not may_call(role, known[1]):
             _audit.warning("%s on %s by %s: refused", known[1].name, known[0], _who(request))
@@ -279,6 +308,10 @@ class Methods:
         if node.call is None:
             raise ServiceFault(_C.BadNotImplemented)
         return node.call(one.ObjectId, *given)
+
+
+def _class_of(node: Any) -> int:
+    return int(node.attributes[ua.AttributeIds.NodeClass].value.Value.Value)
 
 
 def _failed(one: Any, error: Exception) -> Any:

@@ -280,13 +280,10 @@ class View:
             return [*node.references, *self._values.passing.more(node_id, session)]
         return node.references  # type: ignore[no-any-return]
 
-    def register(self, request: Request, params: Any) -> bytes:
-        """The ids as they are: a lookup by any of them costs the same."""
+    def register(self, _request: Request, params: Any) -> bytes:
+        """The ids as they are, unknown ones too (OPC 10000-4, 5.9.5.1): a lookup by any of them costs the same."""
         nodes = params.NodesToRegister
         self._bounded(nodes, self._limits.nodes_per_read)
-        for node_id in nodes:
-            if node_id not in self._aspace:
-                self._passing(node_id, request.session)
         return b"".join([_COUNT(len(nodes)), *(node_id_bytes(node_id) for node_id in nodes)])
 
     def unregister(self, _request: Request, params: Any) -> bytes:

@@ -77,7 +77,7 @@ class JobDesk:
         if status == _R.NO_ERROR:
             await self._kept()
         await self._space.show(self.book, utc(self._wall_ns()))
-        result = _answer(len(kinds), ua.Variant(status, _V.UInt64))
+        result = _answer(ua.Variant(status, _V.UInt64))
         if status == _R.NO_ERROR:
             return result
         why = why or self._words(method, status, first)
@@ -138,15 +138,15 @@ class JobDesk:
         types = self._space.types
         response = types.response(job) if job is not None and found else types.no_response()
         status = _R.NO_ERROR if found else _R.UNKNOWN_ORDER if job is None else _R.INVALID_STATE
-        return _answer(1, ua.Variant(response, _V.ExtensionObject), ua.Variant(status, _V.UInt64))
+        return _answer(ua.Variant(response, _V.ExtensionObject), ua.Variant(status, _V.UInt64))
 
     def _responses(self, states: Sequence[Any]) -> Any:
         numbers = {int(state.StateNumber) for state in states if state is not None and not state.BrowsePath.Elements}
         found: list[Job] = [job for job in self.book.jobs.values() if int(job.state) in numbers and job.state not in PREPARED]
         status = _R.NO_ERROR if numbers else _R.INVALID_STATE
         responses = ua.Variant([self._space.types.response(job) for job in found], _V.ExtensionObject, is_array=True)
-        return _answer(1, responses, ua.Variant(status, _V.UInt64))
+        return _answer(responses, ua.Variant(status, _V.UInt64))
 
 
-def _answer(count: int, *outputs: Any) -> Any:
-    return ua.CallMethodResult(ua.StatusCode(0), [ua.StatusCode(0)] * count, [], list(outputs))
+def _answer(*outputs: Any) -> Any:
+    return ua.CallMethodResult(ua.StatusCode(0), [], [], list(outputs))

@@ -115,7 +115,7 @@ class ResultDesk:
                 outputs = self._release(int(values[0]))
             case _:
                 outputs = self._acknowledge(values[0] or [])
-        result = ua.CallMethodResult(ua.StatusCode(0), [ua.StatusCode(0)] * len(kinds), [], outputs)
+        result = ua.CallMethodResult(ua.StatusCode(0), [], [], outputs)
         error = int(outputs[-1].Value)
         return refusal(result, _WORDS[error]) if error else result
 

@@ -17,7 +17,7 @@ from opcua_server.engine.subscriptions.personal import PersonalSlot
 from opcua_server.engine.subscriptions.queues import UNFILTERED
 from opcua_server.engine.subscriptions.ranged import RangedSlot
 from opcua_server.engine.subscriptions.subscription import Subscription
-from opcua_server.engine.subscriptions.wanted import EVENT_NOTIFIER, VALUE, size_of, wanted
+from opcua_server.engine.subscriptions.wanted import EVENT_NOTIFIER, size_of, wanted
 from opcua_server.engine.turns import Turn
 
 _C: Final = ua.StatusCodes
@@ -84,13 +84,8 @@ class ItemServices:
 
     def _slot(self, request: Request, subscription: Subscription, target: Any, is_event: bool) -> Any:
         hub = self._hub
-        encoding = target.DataEncoding
-        if encoding is not None and encoding.Name:
-            if target.AttributeId != VALUE:
-                raise ServiceFault(_C.BadDataEncodingInvalid)
-            if encoding.NamespaceIndex != 0 or encoding.Name != "Default Binary":
-                raise ServiceFault(_C.BadDataEncodingUnsupported)
         slot = hub.core.values.slot(target.NodeId, target.AttributeId)
+        hub.core.attributes.check_encoding(target, slot)
         if getattr(slot, "is_passing", False) and hub.core.values.passing.hides(target.NodeId, request.session):
             raise ServiceFault(_C.BadUserAccessDenied)
         if getattr(slot, "is_passing", False) or hub.core.attributes.depends_on_user(target.NodeId, target.AttributeId):

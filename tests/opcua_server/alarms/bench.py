@@ -162,6 +162,7 @@ class Operator(Caller):
         """The name of the status of a call of a type's method."""
         method = ua.NodeId(METHOD_IDS[name])
         (result,) = (await self("Call", MethodsToCall=[ua.CallMethodRequest(object_id, method, list(arguments))])).Results
+        assert not result.InputArgumentResults or result.StatusCode.value == ua.StatusCodes.BadInvalidArgument
         return str(result.StatusCode.name)
 
     async def say(self, name: str, event: Mapping[str, Any], text: str = "seen") -> str:

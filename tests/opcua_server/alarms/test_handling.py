@@ -72,7 +72,11 @@ def test_source_machine_and_server_hear_of_it_and_others_do_not(bench: Bench) ->
             assert heard["ConditionName"] == "SpindleTemperature"
             assert [event for event in other.heard if event["ConditionName"] == "CoolantFlow"] == []
             assert await other.say("Acknowledge", heard) == "Good"
-            assert await other.say("Confirm", heard) == "Good"
+            event_id = ua.Variant(heard["EventId"], ua.VariantType.ByteString)
+            no_comment = ua.Variant()  # a Null without a type, as some clients say it
+            assert await other.method("Confirm", heard["ConditionId"], event_id, no_comment) == "Good"
+            confirmed = await other.wait(ConditionName="SpindleTemperature", ConfirmedState_Id=True, AckedState_Id=True)
+            assert confirmed["Comment"].Text == "seen", "no comment leaves the one before"
 
     run(bench, act)
 

@@ -90,6 +90,7 @@ async def refusals_say_why(p: Plant) -> None:
         call.RequestHeader.ReturnDiagnostics = 0x40
         call.Parameters.MethodsToCall = [ua.CallMethodRequest(owner, method_id, [ua.Variant(first), comment])]
         done = struct_from_binary(ua.CallResponse, await p.client.uaclient.session._send_request(call))
+        assert not done.Results[0].InputArgumentResults, "the call itself is good"
         return done.Results[0].OutputArguments[0].Value, done.ResponseHeader.StringTable[done.DiagnosticInfos[0].LocalizedText]
 
     def ordered(order_id: str, *programs: str) -> Any:

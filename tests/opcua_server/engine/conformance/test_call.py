@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.opcua_server.engine.conformance.plant import CALLED, Caller, Plant, V, calling, node, run, ua
+from tests.opcua_server.engine.conformance.plant import CALLED, Caller, Plant, V, calling, monitored, node, run, ua
 
 SERVER, GET_MONITORED_ITEMS, RESEND_DATA = (ua.NodeId(number) for number in (2253, 11492, 12873))
+SERVER_TYPE, AT_THE_TYPE = ua.NodeId(2004), ua.NodeId(11489)
 
 
 def request(method: Any, *arguments: ua.Variant, on: Any = "Conformance") -> ua.CallMethodRequest:
@@ -60,6 +61,27 @@ def test_a_method_is_called_on_its_object_by_who_may(plant: Plant) -> None:
         assert len(CALLED) == 2
 
     run(plant, act, "Operator")
+
+
+@pytest.mark.parametrize("method", [GET_MONITORED_ITEMS, AT_THE_TYPE])
+def test_a_method_may_be_named_by_its_node_at_the_objects_type(plant: Plant, method: ua.NodeId) -> None:
+    async def act(call: Caller) -> None:
+        made = await call.subscribe()
+        (one,) = await call.monitor(made, monitored("Count", 5))
+        number = ua.Variant(made.SubscriptionId, V.UInt32)
+        (done,) = (await call("Call", MethodsToCall=[request(method, number, on=SERVER)])).Results
+        assert (done.StatusCode.name, [list(output.Value) for output in done.OutputArguments]) == (
+            "Good", [[one.MonitoredItemId], [5]],
+        )  # fmt: skip
+        assert await called(
+            call, request(method, on=SERVER), request(method, number), request(method, number, on=SERVER_TYPE),
+            request(method, number, on="Count"),
+        ) == [
+            ("BadArgumentsMissing", []), ("BadMethodInvalid", []),
+            ("BadMethodInvalid" if method is GET_MONITORED_ITEMS else "BadNotImplemented", []), ("BadNodeIdInvalid", []),
+        ]  # fmt: skip
+
+    run(plant, act)
 
 
 def test_a_call_that_cannot_be_is_refused_as_a_whole(plant: Plant) -> None:

@@ -18,6 +18,12 @@ def data_change(trigger: int = 1, kind: int = 0, deadband: float = 0.0) -> ua.Da
     return ua.DataChangeFilter(ua.DataChangeTrigger(trigger), ua.UInt32(kind), deadband)
 
 
+def encoded(name: str, encoding: str) -> Any:
+    made = monitored(name)
+    made.ItemToMonitor.DataEncoding = ua.QualifiedName(f"Default {encoding}", 0)
+    return made
+
+
 async def modify(call: Caller, made: Any, one: Any, **parameters: Any) -> Any:
     given = ua.MonitoringParameters(
         **{"ClientHandle": 1, "SamplingInterval": 0.0, "QueueSize": 1, "DiscardOldest": True, **parameters}
@@ -49,15 +55,16 @@ def test_each_item_has_a_status_and_revised_values_of_its_own(plant: Plant) -> N
             monitored("Count", sampling_ms=250.5, queue=2_000_000), monitored("Count", sampling_ms=float("nan")),
             monitored("nothing"), monitored("Conformance"), monitored("Count", attribute=99), monitored("Hidden"),
             monitored("Array", index_range="5:1"), monitored("Array", index_range="77"), wrong_mode,
-            monitored("Count", attribute=3),
+            monitored("Count", attribute=3), *map(encoded, ("Structure", "Structure", "Count"), ("Binary", "XML", "Binary")),
         )  # fmt: skip
         assert [one.StatusCode.name for one in results] == [
             "Good", "Good", "Good", "Good", "Good", "BadNodeIdUnknown", "BadAttributeIdInvalid", "BadAttributeIdInvalid",
-            "BadNotReadable", "BadIndexRangeInvalid", "Good", "BadMonitoringModeInvalid", "Good",
+            "BadNotReadable", "BadIndexRangeInvalid", "Good", "BadMonitoringModeInvalid", "Good", "Good",
+            "BadDataEncodingUnsupported", "BadDataEncodingInvalid",
         ]  # fmt: skip
         revised = [(one.RevisedSamplingInterval, one.RevisedQueueSize) for one in results[:5]]
         assert revised == [(100.0, 1), (0.0, 1), (10.0, 1), (251.0, 1000), (100.0, 1)]
-        assert len({one.MonitoredItemId for one in results if one.StatusCode.is_good()}) == 7
+        assert len({one.MonitoredItemId for one in results if one.StatusCode.is_good()}) == 8
 
     run(plant, act)
 

@@ -145,6 +145,8 @@ def test_translate_and_register(node: NodeOpcua) -> None:
         == ["Good"] * 2
     )
     assert isinstance(node.ask("UnregisterNodes", nodesToUnregister=registered), dict)
+    unknown = [at("Double"), at("nothing")]
+    assert node.ask("RegisterNodes", nodesToRegister=unknown)["registeredNodeIds"] == unknown
 
 
 def test_call(node: NodeOpcua) -> None:

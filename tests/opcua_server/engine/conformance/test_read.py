@@ -75,11 +75,13 @@ def test_each_node_has_a_status_of_its_own(plant: Plant) -> None:
             item("Structure", encoding=ua.QualifiedName("Default Binary", 0)),
             item("Structure", encoding=ua.QualifiedName("Default JSON", 0)),
             item("Double", 3, encoding=ua.QualifiedName("Default Binary", 0)),
+            item("Double", encoding=ua.QualifiedName("Default JSON", 0)),
+            item("Any", encoding=ua.QualifiedName("Default Binary", 0)),
         )  # fmt: skip
         assert [result.StatusCode.name for result in results] == [
             "Good", "BadNodeIdUnknown", "BadNodeIdUnknown", "BadAttributeIdInvalid", "BadAttributeIdInvalid",
             "BadAttributeIdInvalid", "BadAttributeIdInvalid", "BadNotReadable", "BadDataEncodingInvalid", "Good",
-            "BadDataEncodingUnsupported", "BadDataEncodingInvalid",
+            "BadDataEncodingUnsupported", "BadDataEncodingInvalid", "BadDataEncodingInvalid", "BadDataEncodingInvalid",
         ]  # fmt: skip
 
     run(plant, act)

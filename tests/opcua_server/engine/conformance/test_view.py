@@ -216,7 +216,9 @@ def test_registered_nodes_are_read_by_what_comes_back(plant: Plant) -> None:
         await call("UnregisterNodes", NodesToUnregister=done.RegisteredNodeIds)
         assert (await call.read(item("Double")))[0].StatusCode.is_good()
         assert await call.refused("RegisterNodes", NodesToRegister=[]) == "BadNothingToDo"
-        assert await call.refused("RegisterNodes", NodesToRegister=[node("Double"), node("nothing")]) == "BadNodeIdUnknown"
+        unknown = [node("Double"), node("nothing"), ua.NodeId()]
+        assert (await call("RegisterNodes", NodesToRegister=unknown)).RegisteredNodeIds == unknown, "they are not validated"
+        await call("UnregisterNodes", NodesToUnregister=unknown)
         assert await call.refused("RegisterNodes", NodesToRegister=[node("Double")] * 501) == "BadTooManyOperations"
         assert await call.refused("UnregisterNodes", NodesToUnregister=[]) == "BadNothingToDo"
 
