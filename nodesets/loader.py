@@ -20,13 +20,13 @@ from asyncua.server.address_space import AddressSpace, AttributeValue, NodeData
 
 from nodesets import official
 from nodesets.datatypes import DataType, DataTypes
-from nodesets.metadata import add_metadata
-from nodesets.model_file import check_loaded, check_values
+from nodesets.metadata import add_metadata, published
+from nodesets.model_file import check_dates, check_loaded, check_values
 from nodesets.namespaces import URI
 from nodesets.nodeset_xml import BASE_URI, NODE_CLASSES, NODESET, NodesetError, NodesetFile, open_nodeset, text
 from nodesets.sharing import FixedValue, OwnNodeId, SharedValues
 from nodesets.space_access import References, namespace_array, set_namespace_array
-from nodesets.values import ValueReader
+from nodesets.values import ValueReader, parse_time
 
 OWN_NODESET: Final = Path(__file__).with_name("cnctwin.NodeSet2.xml")
 
@@ -272,6 +272,10 @@ def load_files(aspace: AddressSpace, files: Sequence[NodesetFile], strict: Seque
     """Load opened files together, in any order. Raises NodesetError; the address space is then not to be used. ``strict``: those
     in which every name must be one of a node that exists, and every node be led to."""
     begun = time.perf_counter()
+    if strict:
+        dates = {model.uri: parse_time(model.published) for file in files for model in file.models if model.published}
+        for file in strict:
+            check_dates(file, published(aspace) | dates)
     loader = _Loader(aspace)
     before = len(loader.uris)
     for file in files:

@@ -117,6 +117,22 @@ class _Metadata:
         self._references.add(parent, _HAS_PROPERTY, node_id)
 
 
+def published(aspace: AddressSpace) -> dict[str, datetime]:
+    """Namespace -> NamespacePublicationDate of the models that are loaded and say it."""
+    found = {}
+    for reference in aspace[_NAMESPACES].references:
+        if reference.IsForward and reference.ReferenceTypeId == _HAS_COMPONENT:
+            held = {
+                one.BrowseName.Name: aspace[one.NodeId].attributes[_A.Value].value.Value.Value
+                for one in aspace[reference.NodeId].references
+                if one.IsForward and one.ReferenceTypeId == _HAS_PROPERTY
+            }
+            moment = held.get("NamespacePublicationDate")
+            if moment is not None:
+                found[held["NamespaceUri"]] = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    return found
+
+
 def add_metadata(aspace: AddressSpace, references: References, file: NodesetFile, uris: list[str]) -> int:
     """Complete the metadata of a loaded file's models; how many nodes were made."""
     metadata = _Metadata(aspace, references)

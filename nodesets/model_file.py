@@ -1,6 +1,7 @@
 """A NodeSet2 file of the user's own, which is loaded beside ours: what can be wrong with it is said with file, line and reason.
 
     read_model    XML, the schema's rules for elements and attributes, the models it requires        before anything is loaded
+    check_dates   models that it requires of a later date than there are                            just before it is loaded
     check_loaded  parents, types and data types that exist nowhere, nodes that nothing leads to       when it is
     check_values  values that are not of the data type that their variable names
 
@@ -11,7 +12,8 @@ something else than it seems to.
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Container
+from collections.abc import Collection, Container, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +22,7 @@ from asyncua.server.address_space import AddressSpace
 
 from nodesets.nodeset_xml import LARGEST, NODESET, NodesetError, NodesetFile, local_name, read_nodeset, text
 from nodesets.validate import CLASS_ATTRIBUTES, COMMON_ATTRIBUTES, ORDER
+from nodesets.values import parse_time
 
 _TOP: Final = frozenset({"NamespaceUris", "ServerUris", "Models", "Aliases", "Extensions"})
 _MORE_ATTRIBUTES: Final = frozenset({"AccessRestrictions", "HasNoPermissions", "UserWriteMask", "MethodDeclarationId"})
@@ -51,6 +54,7 @@ def read_model(path: Path, loaded: Container[str]) -> NodesetFile:
         if uri not in loaded and uri not in own:
             raise file.error(required, f"it requires the model {uri}, which is not loaded")
     for model in file.root.iterfind(f"{NODESET}Models/{NODESET}Model"):
+        _published(file, model)
         if model.get("ModelUri") in loaded:
             raise file.error(model, f"the model {model.get('ModelUri')} is loaded already")
     for child in file.root:
@@ -85,6 +89,29 @@ def _schema_problem(kind: str, node: Any) -> str | None:
     if order != sorted(order):
         return "its elements are not in the order of the schema: " + ", ".join(ORDER)
     return None
+
+
+def _published(file: NodesetFile, model: Any) -> datetime | None:
+    """The PublicationDate of a Model or RequiredModel. Raises NodesetError."""
+    written = model.get("PublicationDate")
+    try:
+        return None if written is None else parse_time(written)
+    except ValueError:
+        raise file.error(model, f"PublicationDate is {written!r}, not a moment such as 2026-01-31T00:00:00Z") from None
+
+
+def check_dates(file: NodesetFile, published: Mapping[str, datetime]) -> None:
+    """Whether the models that it requires are as new as it says: a PublicationDate there is the earliest that will do (OPC 10000-6,
+    F.2); the Version is for people. ``published``: of the models that are there. Raises NodesetError."""
+    for required in file.root.iterfind(f"{NODESET}Models/{NODESET}Model/{NODESET}RequiredModel"):
+        uri, earliest = required.get("ModelUri", ""), _published(file, required)
+        if earliest is not None and uri in published and earliest > published[uri]:
+            version = required.get("Version")
+            raise file.error(
+                required,
+                f"it requires the model {uri}{f' {version}' if version else ''} of {earliest:%Y-%m-%d} or later, and the one that "
+                f"is loaded is of {published[uri]:%Y-%m-%d}; where that one will do, write its PublicationDate here",
+            )
 
 
 def check_loaded(aspace: AddressSpace, file: NodesetFile, node_id: Any) -> None:

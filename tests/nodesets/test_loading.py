@@ -224,6 +224,13 @@ RING = (
 )
 ALIASES = '<Aliases><Alias Alias="Double">i=11</Alias></Aliases>\n'
 MOMENT = "<t:DateTime>2026-01-01T00:00:00Z</t:DateTime>"
+
+
+def requiring(model: str, nodes: str = "") -> bytes:
+    return user_file(nodes, HEAD.replace('00Z"/>', f'00Z">\n<RequiredModel {model}/></Model>'))
+
+
+BASE = 'ModelUri="http://opcfoundation.org/UA/"'
 REFUSED_MODELS = {
     "no XML": (b"NodeSet", 1, "not well-formed"),
     "an element of its own": (user_file("<UAThing/>\n"), 5, "element UAThing is not allowed here"),
@@ -234,11 +241,15 @@ REFUSED_MODELS = {
         "not in the order of the schema",
     ),
     "no number": (user_file(GOOD_OBJECT.replace("BrowseName", 'EventNotifier="yes" BrowseName')), 5, "not a whole number"),
-    "missing model": (
-        user_file("", HEAD.replace('00Z"/>', '00Z">\n<RequiredModel ModelUri="urn:absent"/></Model>')),
+    "missing model": (requiring('ModelUri="urn:absent"'), 5, "requires the model urn:absent, which is not loaded"),
+    "newer model": (
+        requiring('ModelUri="http://opcfoundation.org/UA/DI/" Version="9.9" PublicationDate="2099-02-03T00:00:00Z"'),
         5,
-        "requires the model urn:absent, which is not loaded",
+        "requires the model http://opcfoundation.org/UA/DI/ 9.9 of 2099-02-03 or later, and the one that is loaded is of 20",
     ),
+    "newer base": (requiring(BASE + ' PublicationDate="2099-01-01T00:00:00Z"'), 5, "UA/ of 2099-01-01 or later"),
+    "required of no date": (requiring(BASE + ' PublicationDate="May"'), 5, "PublicationDate is 'May'"),
+    "published at no date": (user_file("", HEAD.replace("2026-01-01T00:00:00Z", "soon")), 4, "PublicationDate is 'soon'"),
     "a model of ours": (user_file("", HEAD.replace("urn:user:model", URI["DI"])), 4, "is loaded already"),
     "twice": (user_file(GOOD_OBJECT * 2), 6, "exists already"),
     "no parent": (user_file(GOOD_OBJECT.replace("i=85", "ns=1;i=99")), 5, "its parent ns=1;i=99 exists nowhere"),
@@ -315,6 +326,14 @@ def test_a_users_model_without_fault_is_loaded_beside_ours(own_server: Server, t
     path.write_bytes(user_file(ALIASES + WITH_PARENT + VARIABLE + TYPE + "".join(values)))
     report = loader.load(own_server, more=[read_model(path, loader.standard_namespaces())])
     assert (report.namespaces, report.unresolved) == (("urn:user:model",), ())
+
+
+def test_a_users_model_may_require_what_is_as_new_as_ours(own_server: Server, tmp_path: Path) -> None:
+    path = tmp_path / "mine.xml"
+    published = {model.uri: model.published for model in official.find(URI["DI"]).models}[URI["DI"]]
+    required = f'ModelUri="{URI["DI"]}" Version="99" PublicationDate="{published}"'
+    path.write_bytes(requiring(required, GOOD_OBJECT).replace(b"urn:user:model", b"urn:user:as-new"))
+    assert loader.load(own_server, more=[read_model(path, loader.standard_namespaces())]).namespaces == ("urn:user:as-new",)
 
 
 def test_the_users_folder_comes_first_and_its_broken_file_is_an_error(tmp_path: Path) -> None:
