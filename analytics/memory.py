@@ -12,6 +12,7 @@ import logging
 import os
 import re
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,18 +38,7 @@ def pack(state: dict[str, Any]) -> bytes:
     """The file's content. Raises TypeError for what is neither JSON nor an array."""
     arrays: dict[str, npt.NDArray[Any]] = {}
 
-    def walk(value: Any) -> Any:
-        if isinstance(value, np.ndarray):
-            name = f"a{len(arrays)}"
-            arrays[name] = value
-            return {_ARRAY: name}
-        if isinstance(value, dict):
-            return {str(key): walk(item) for key, item in value.items()}
-        if isinstance(value, list | tuple):
-            return [walk(item) for item in value]
-        return value.item() if isinstance(value, np.generic) else value  # a number that came out of an array
-
-    tree = json.dumps(walk(state))
+    tree = json.dumps(_flat(state, arrays))
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **{_TREE: np.array(tree)}, **arrays)
     return buffer.getvalue()
@@ -65,20 +55,38 @@ def unpack(content: bytes) -> dict[str, Any]:
     except ValueError as error:  # numpy's words are of pickles, and how to load them all the same
         raise ValueError("it is no file of arrays") from error
 
-    def walk(value: Any) -> Any:
-        if isinstance(value, dict):
-            if set(value) == {_ARRAY}:
-                return arrays[value[_ARRAY]]
-            return {key: walk(item) for key, item in value.items()}
-        return [walk(item) for item in value] if isinstance(value, list) else value
-
     try:
-        state = walk(tree)
+        state = _nested(tree, arrays)
     except KeyError as error:
         raise ValueError(f"array {error} is missing") from error
     if not isinstance(state, dict):
         raise ValueError("not a tree")
     return state
+
+
+# Not functions within those above: one that calls itself holds itself, and with it a copy of all arrays until the collector comes.
+
+
+def _flat(value: Any, arrays: dict[str, npt.NDArray[Any]]) -> Any:
+    """For JSON; arrays are put into ``arrays`` and named."""
+    if isinstance(value, np.ndarray):
+        name = f"a{len(arrays)}"
+        arrays[name] = value
+        return {_ARRAY: name}
+    if isinstance(value, dict):
+        return {str(key): _flat(item, arrays) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_flat(item, arrays) for item in value]
+    return value.item() if isinstance(value, np.generic) else value  # a number that came out of an array
+
+
+def _nested(value: Any, arrays: Mapping[str, npt.NDArray[Any]]) -> Any:
+    """``_flat`` backwards. Raises KeyError for an array that is not there."""
+    if isinstance(value, dict):
+        if set(value) == {_ARRAY}:
+            return arrays[value[_ARRAY]]
+        return {key: _nested(item, arrays) for key, item in value.items()}
+    return [_nested(item, arrays) for item in value] if isinstance(value, list) else value
 
 
 def save(path: Path, content: bytes) -> None:

@@ -201,10 +201,10 @@ class _Analytics:
         while True:
             await asyncio.sleep(SAVE_S)
             for watcher in tuple(self._watchers.values()):
-                # The state is a copy made between two rows; packing and writing it is for a thread.
-                state = watcher.state()
+                # The state is a copy made between two rows; packing and writing it is for a thread. It has no name here: a copy of
+                # all that one machine was learned by would wait for the next one.
                 with contextlib.suppress(OSError):
-                    await self._in(self._saving, self._save, watcher.machine_id, state)
+                    await self._in(self._saving, self._save, watcher.machine_id, watcher.state())
 
     def save(self) -> None:
         """All machines, now, those first whose file is oldest; ends in time for the program to end in two seconds."""

@@ -6,10 +6,12 @@ import asyncio
 import socket
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
+import numpy as np
 import pytest
 from asyncua import Client, ua
 
@@ -134,6 +136,31 @@ def test_what_cannot_be_saved_is_told_until_it_can(tmp_path: Path) -> None:
     program._tell()
     assert status.state == "ready"
     program.end()
+
+
+def test_nothing_of_what_was_saved_is_held_until_the_next_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(analytics.program, "SAVE_S", 0.0)
+    made: list[weakref.ref[np.ndarray]] = []
+
+    def state() -> dict[str, np.ndarray]:
+        monkeypatch.setattr(analytics.program, "SAVE_S", 3600.0)
+        rows = np.zeros(1000)
+        made.append(weakref.ref(rows))
+        return {"rows": rows}
+
+    program = _Analytics(cast(Link, SimpleNamespace()), tmp_path, 1, Status("analytics"))
+    program._watchers["M1"] = cast(Watcher, SimpleNamespace(machine_id="M1", state=state))
+
+    async def scenario() -> None:
+        saving = asyncio.create_task(program.save_now_and_then())
+        async with asyncio.timeout(30):
+            await _until(lambda: "M1" in program._saved)
+            await _until(lambda: made[0]() is None)
+        saving.cancel()
+
+    asyncio.run(scenario())
+    program.end()
+    assert memory.load(memory.path_of(tmp_path / "analytics", "M1")) is not None
 
 
 def test_results_that_the_server_refuses_lie_beside_it_and_are_offered_again_now_and_then(

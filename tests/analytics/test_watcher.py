@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -201,6 +203,22 @@ def test_numbers_that_came_out_of_arrays_are_saved_as_numbers() -> None:
     assert np.array_equal(found.pop("rows"), [0.0, 1.0, 2.0])
     assert found == {"score": 1.5, "unusual": True, "counts": [3, 0.25]}
     assert found["unusual"] is True
+
+
+def test_a_copy_that_was_saved_is_gone_without_the_collector() -> None:
+    """Once a minute of each machine, megabytes each; the collector has little reason to come, as arrays do not count for it."""
+    rows = np.arange(3.0)
+    state = {"rows": rows, "more": [{"deep": rows}]}
+    gc.collect()
+    gc.disable()
+    try:
+        found = memory.unpack(memory.pack(state))
+        left = [weakref.ref(rows), weakref.ref(found["rows"]), weakref.ref(found["more"][0]["deep"])]
+        assert left[1]() is not None
+        del state, rows, found
+        assert all(one() is None for one in left)
+    finally:
+        gc.enable()
 
 
 def test_machine_ids_make_safe_and_different_file_names(tmp_path: Path) -> None:
