@@ -17,6 +17,7 @@ from opcua_server.machine.motion.block import MotionBlock
 from opcua_server.machine.moves import Point
 from opcua_server.machine.physics import Physics
 from opcua_server.machine.process.process import NO_CUT, CutBlock, Pass
+from opcua_server.machine.rigid_tap import Turning
 from opcua_server.machine.tools import Tool
 
 Floats = npt.NDArray[np.float64]
@@ -34,6 +35,8 @@ class Passed:
     running: bool
     locked_mm: Point | None = None
     """Where the drives are told to stay under machine lock."""
+    turning: Turning | None = None
+    """What the spindle does in it where it goes in step with a tap."""
     cut: ClassVar[CutBlock] = NO_CUT
     """Not known yet."""
 

@@ -282,12 +282,14 @@ class Controller(OperatorPanel):
         return modal.spindle_speed * percent / 100.0 if modal.spindle_direction else 0.0
 
     def _follow(self, move: Move) -> None:
-        """Where a tap goes into its thread, turns back in it or has come out, the drive turns: in step with the axis by itself."""
-        self.active, self.modal = move, move.modal
-        if move.thread != self.thread:
-            self.thread, self.goes_on, turns = move.thread, False, move.modal.spindle_direction
-            back = move.thread == "out" and move.kind == "tap"
-            self.spindle.command(self._wanted_speed(move.modal), -turns if back else turns)
+        """Where a tap goes into its thread, turns back in it or has come out, the spindle is told so."""
+        self.active, self.modal = move, modal = move, move.modal
+        if move.thread != self.thread and (self.state is _RUNNING or self.state is _HELD):
+            self.thread, self.goes_on, in_step = move.thread, False, move.turns_per_mm
+            if in_step:
+                self.spindle.command(modal.spindle_speed, 1 if in_step > 0.0 else -1)
+            else:
+                self.spindle.command(self._wanted_speed(modal), modal.spindle_direction)
 
     def _on_event(self, event: MotionEvent) -> None:
         move = event.move

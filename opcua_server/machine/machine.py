@@ -47,6 +47,7 @@ from opcua_server.machine.process.process import CutBlock, Process
 from opcua_server.machine.process.stock import Stock
 from opcua_server.machine.process.ticks import felt, forces
 from opcua_server.machine.process.tips import tips_along
+from opcua_server.machine.rigid_tap import RigidTap, Turning
 from opcua_server.machine.sensing import Sensing, sense
 from opcua_server.machine.sensors import DataLink
 from opcua_server.machine.shown import Shown
@@ -108,7 +109,7 @@ class Machine:
         """Of this machine's metering valves, of the time constant in the middle of a fleet."""
         self.fall_timer = FallTimer()
         self.magazine, self.faults = magazine(seed, number), ActiveFaults()
-        self.process, self.meter = Process(), energy.EnergyMeter()
+        self.process, self.meter, self.tap = Process(), energy.EnergyMeter(), RigidTap()
         self.upkeep = Upkeep()
         self.thermal = Thermal(self.ambient_c(self.time_s))
         self.heat_w = [0.0] * NODES
@@ -188,15 +189,16 @@ class Machine:
         modifiers, job = controller.modifiers, controller.job
         tool = None if modifiers["DryRun"] or modifiers["TestMode"] else controller.tool
         tips = tips_along(motion, job.origin_mm if job is not None else None, controller.modal.tool_length)
-        way = self.process.way(tips, tool, self.spindle.speed_rpm)
-        return Passed(self.block, motion, physics, tool, way, self._state is _RUNNING, controller.locked_mm)
+        turning = self.tap.follow(motion)
+        way = self.process.way(tips, tool, self.spindle.speed_rpm if turning is None else turning.full_rpm)
+        return Passed(self.block, motion, physics, tool, way, self._state is _RUNNING, controller.locked_mm, turning)
 
     def act(self, passed: Passed) -> Begun:
         """What edge, spindle and surroundings do in a block."""
         physics, noise = passed.physics, self.noise.needed(passed.block - 1)
         self.upkeep.step(BLOCK_S, self.spindle.speed_rpm > 0.0, passed.running, self.coolant.on)
         cut = self._cut(passed)
-        spindle_w, shaft_w, friction_w, torque = self._turn(cut, physics, noise[Index.CUT_VARIATION])
+        spindle_w, shaft_w, friction_w, torque = self._turn(cut, passed.turning, physics, noise[Index.CUT_VARIATION])
         self._surround(cut, physics, passed.block * BLOCK_S)
         drawn = Drawn(
             spindle_w, shaft_w, friction_w, cut.power_w, self.spindle.speed_rpm, energy.AUXILIARIES_W[self._energy_state],
@@ -309,23 +311,31 @@ class Machine:
     # --- physics of a block ---------------------------------------------------------------------------------------
     def _cut(self, passed: Passed) -> CutBlock:
         physics, wet = passed.physics, self.coolant.wear_factor(NEEDS_COOLANT, passed.physics.coolant_concentration)
-        return self.process.cut(passed.way, passed.tool, self.spindle.speed_rpm, physics, wet)
+        speed = self.spindle.speed_rpm if passed.turning is None else passed.turning.full_rpm
+        return self.process.cut(passed.way, passed.tool, speed, physics, wet)
 
-    def _turn(self, cut: CutBlock, physics: Physics, variation: float) -> tuple[float, float, float, float]:
+    def _turn(
+        self, cut: CutBlock, turning: Turning | None, physics: Physics, variation: float
+    ) -> tuple[float, float, float, float]:
         """Spindle over the block: electrical, shaft and friction power in W, torque in N·m, all mean."""
         spindle, bearing = self.spindle, self.thermal.nodes.item(BEARING)
         friction, speed = physics.bearing_friction * self.bearing_preload, spindle.speed_rpm
         factor = 1.0 + CUT_VARIATION * variation
-        if speed == 0.0 and spindle.commanded_rpm == 0.0:
+        spindle.ticks = []
+        if turning is None and speed == 0.0 and spindle.commanded_rpm == 0.0:
             spindle.step(BLOCK_S, 0.0, friction, bearing)
             return spindle.power_w, 0.0, 0.0, 0.0
-        if speed == spindle.target_rpm and cut.most_torque_nm < rated_torque_nm(speed):
+        if turning is None and speed == spindle.target_rpm and cut.most_torque_nm < rated_torque_nm(speed):
             # At speed every tick differs by its cutting torque only: one step with the mean is exact.
             spindle.step(BLOCK_S, factor * cut.mean_torque_nm, friction, bearing)
             return spindle.power_w, spindle.shaft_power_w, spindle.friction_w, spindle.torque_nm
         power = shaft = friction_w = torque = 0.0
-        for cut_nm in cut.torque_nm:
-            spindle.step(TICK_S, factor * cut_nm, friction, bearing)
+        for tick, cut_nm in enumerate(cut.torque_nm):
+            if turning is None:
+                spindle.step(TICK_S, factor * cut_nm, friction, bearing)
+            else:
+                spindle.follow(TICK_S, *turning.ticks[tick], factor * cut_nm, friction, bearing)
+            spindle.ticks.append((spindle.angle_deg, spindle.direction * 6.0 * spindle.speed_rpm))
             power += spindle.power_w
             shaft += spindle.shaft_power_w
             friction_w += spindle.friction_w

@@ -83,6 +83,15 @@ class Move:
     modal: Modal = field(default_factory=Modal)
     thread: Literal["", "in", "out"] = ""
     """Of a tapping cycle: behind it the tool is in the thread, or out of it again. No override acts on it, and no hold within."""
+    lead_mm: float = 0.0
+    """Of a stroke of rigid tapping: way for one turn of the spindle, which goes in step with it; negative in a left-hand thread."""
+
+    @property
+    def turns_per_mm(self) -> float:
+        """Of the spindle along a stroke of rigid tapping, positive clockwise; 0 where the spindle goes its own way."""
+        if not self.lead_mm:
+            return 0.0
+        return (1.0 if self.thread == "in" else -1.0) / self.lead_mm
 
 
 class NcAlarm(Exception):

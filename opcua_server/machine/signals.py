@@ -197,6 +197,7 @@ def objects(v: View) -> dict[str, Value]:
 
 
 _PLACE: Final = {signal.name: place for place, signal in enumerate(NUMERIC)}
+_ANGLE_AT: Final = _PLACE["Spindle/AnglePos"]
 _STATES: Final = np.array([list(state_rows(state, dark).values()) for state in MachineState for dark in (False, True)])
 """By twice the number of the state, and one more in the dark."""
 _STATE_AT: Final = np.array([_PLACE[name] for name in state_rows(MachineState.IDLE, False)])
@@ -221,6 +222,8 @@ def numbers(view: View) -> Floats:
     stood, passed = np.array([of_standing(view)], np.float64), np.array([of_passing(view)], np.float64)
     ended = np.array([of_ended(view.machine)])
     row: Floats = table(stood, passed, view.machine.block, ended, shown.read[:, None], view.axes()[:, :, None])[0]
+    if view.sample != SAMPLES - 1:
+        row[_ANGLE_AT] = view.machine.spindle.angle_before(SAMPLES - 1 - view.sample)
     return row
 
 

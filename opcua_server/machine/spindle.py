@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -31,6 +31,9 @@ EXCITATION_W: Final = 55.0
 COULOMB_NM: Final = 0.18
 VISCOUS_NM_PER_RPM: Final = 4.4e-5
 BELT_STAGE: Final = 1
+BLOCK_SAMPLES: Final = 100
+CREEPING_RPM: Final = 1e-3
+"""A spindle that is led and slower stands: what is left of the lag of a tap."""
 
 _TO_RAD_S: Final = 2.0 * math.pi / 60.0
 
@@ -121,6 +124,18 @@ class Spindle:
     """Electrical, of the drive; mean of the last step."""
     shaft_power_w: float = 0.0
     friction_w: float = 0.0
+    ticks: list[tuple[float, float]] = field(default_factory=list)
+    """Angle in degrees and speed in deg/s, positive clockwise, at the end of each part of the last block; empty where it kept its
+    speed."""
+
+    def angle_before(self, samples: int) -> float:
+        """Where it was so many samples of 1 ms before the end of the last block, in degrees."""
+        angle, speed = self.angle_deg, self.speed_rpm * self.direction * 6.0
+        if self.ticks:
+            each = BLOCK_SAMPLES // len(self.ticks)
+            angle, speed = self.ticks[-1 - samples // each]
+            samples %= each
+        return (angle - speed * samples * 0.001) % 360.0
 
     def command(self, speed_rpm: float, direction: int) -> None:
         self.commanded_direction = direction
@@ -171,7 +186,23 @@ class Spindle:
             if after == 0.0:
                 self.direction = 0
             friction = friction_nm(after, bearing_friction, bearing_c)
-        self.angle_deg = (self.angle_deg + self.direction * math.degrees(omega) * dt_s) % 360.0
+        self._turned(self.direction * math.degrees(omega) * dt_s, omega, torque, friction)
+
+    def follow(
+        self, dt_s: float, turned_deg: float, speed_deg_s: float, cut_nm: float, bearing_friction: float, bearing_c: float
+    ) -> None:
+        """One step in which it is led, as in rigid tapping: by ``turned_deg``, to a speed; both positive clockwise."""
+        before, after = self.speed_rpm, abs(speed_deg_s) / 6.0
+        self.speed_rpm = after = after if after >= CREEPING_RPM else 0.0
+        self.direction = 0 if after == 0.0 else 1 if speed_deg_s > 0.0 else -1
+        omega = math.radians(abs(turned_deg)) / dt_s
+        friction = friction_nm(omega / _TO_RAD_S, bearing_friction, bearing_c)
+        speeds_up = INERTIA_KG_M2 * (after - before) * _TO_RAD_S / dt_s
+        self._turned(turned_deg, omega, speeds_up + friction + cut_nm * (omega > 0.0), friction)
+
+    def _turned(self, turned_deg: float, omega: float, torque: float, friction: float) -> None:
+        """What there is to be seen of a step: mean speed in rad/s, torques in N m."""
+        self.angle_deg = (self.angle_deg + turned_deg) % 360.0
         self.torque_nm = torque
         self.friction_w = friction * omega
         self.shaft_power_w = shaft_w = torque * omega

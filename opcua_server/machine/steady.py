@@ -49,7 +49,7 @@ def is_steady(machine: Machine) -> bool:
     control = machine.controller
     tool, modifiers = control.tool, control.modifiers
     return (
-        control.cuts
+        control.cuts and not control.thread
         and tool is not None and not tool.broken and tool.type.teeth > 0
         and machine.process.stock is not None and not control.new_blank and control.parts == machine.parts_seen
         and not machine.faults.any and machine.is_sound
@@ -235,6 +235,7 @@ def _put(machine: Machine, tool: Tool, after: Sequence[float]) -> None:
         tool.used, tool.nominal_used, tool.cutting_time_s, tool.cut_mm, upkeep.spindle_h, upkeep.lube_percent,
         upkeep.filter_percent, machine.ra_sum, machine.ra_weight, charging,
     ) = after  # fmt: skip
+    spindle.ticks = []
     coolant.refilling, coolant.leaking, machine.shown.hydraulics_charge = refilling > 0.0, False, charging > 0.0
     machine.air.low_s, machine.link.up, machine.link.late_s = 0.0, True, 0.0
 

@@ -101,6 +101,8 @@ class Stretch:
         try:
             while not self.motions and len(self.waiting) < self.blocks:
                 motion = control.motion.advance(SAMPLES)
+                if motion.threads:
+                    return motion
                 for event in motion.events:
                     if event.kind not in ON_THE_WAY:
                         return motion

@@ -200,9 +200,21 @@ def test_a_tap_comes_out_of_its_thread_whatever_the_operator_does(rigid: str) ->
     assert state(machine) is S.HELD
     machine.call("Start", [])
     rows = run(machine, 0.5)
-    assert now(machine, "Spindle/CmdSpeed") == 300.0
+    assert now(machine, "Spindle/CmdSpeed") == (0.0 if rigid else 300.0), "after M29 it turns in the holes only"
     run_until(machine, "Machine/PartsProduced", 1.0)
     assert now(machine, "Machine/AlarmCount") == 0.0
+
+
+@pytest.mark.parametrize("rigid", ["M29 S600", ""])
+@pytest.mark.parametrize("method", ["Reset", "Stop", "EmergencyStop"])
+def test_whoever_ends_a_program_in_a_thread_stops_the_spindle_too(rigid: str, method: str) -> None:
+    machine = source({"tap.nc": TAP.replace("RIGID", rigid)}, repeat=False)
+    machine.call("Start", [])
+    run_until(machine, "Tool/InCut", 1.0)
+    machine.call(method, [])
+    run(machine, 2.0)
+    assert now(machine, "Spindle/CmdSpeed") == 0.0
+    assert now(machine, "Spindle/ActSpeed") == 0.0
 
 
 def test_part_change_takes_time_and_the_next_part_follows() -> None:

@@ -232,25 +232,29 @@ def _chip_break(strokes: _Strokes, hole: _Hole) -> Iterator[Move]:
 
 
 def _tap(strokes: _Strokes, hole: _Hole) -> Iterator[Move]:
-    """G84 and G74: down, spindle reversed, up at feed. After M29 both strokes are synchronised."""
+    """G84 and G74: down, spindle reversed, up at feed. After M29 spindle and axis go in step, from stand to stand."""
     state = strokes.state
     turning = -1 if state.motion == 740 else 1
-    kind: MoveKind = "tap" if state.rigid_tap else "feed"
-    yield from _threading(strokes.tap(hole.at, hole.bottom, kind), "in")
-    yield from _threading(strokes.dwell(hole.dwell_s), "in")
     if state.rigid_tap:
-        yield from _threading(strokes.tap(hole.at, hole.r, kind), "out")
+        lead_mm = turning * cutting_feed(state, 1.0) / (1.0 if state.feed_mode == 950 else state.speed)
+        if state.direction:
+            yield from strokes.spindle(0)
+        yield from _threading(strokes.tap(hole.at, hole.bottom, "tap"), "in", lead_mm)
+        yield from _threading(strokes.dwell(hole.dwell_s), "in")
+        yield from _threading(strokes.tap(hole.at, hole.r, "tap"), "out", lead_mm)
         if hole.clear != hole.r:
             yield from strokes.rapid(hole.at, hole.clear)
     else:
+        yield from _threading(strokes.tap(hole.at, hole.bottom, "feed"), "in")
+        yield from _threading(strokes.dwell(hole.dwell_s), "in")
         yield from _threading(strokes.spindle(-turning), "in")
-        yield from _threading(strokes.tap(hole.at, hole.clear, kind), "out")
+        yield from _threading(strokes.tap(hole.at, hole.clear, "feed"), "out")
         yield from strokes.spindle(turning)
 
 
-def _threading(moves: Iterator[Move], thread: Literal["in", "out"]) -> Iterator[Move]:
+def _threading(moves: Iterator[Move], thread: Literal["in", "out"], lead_mm: float = 0.0) -> Iterator[Move]:
     for move in moves:
-        yield replace(move, thread=thread)
+        yield replace(move, thread=thread, lead_mm=lead_mm)
 
 
 def _bore(strokes: _Strokes, hole: _Hole) -> Iterator[Move]:

@@ -300,14 +300,12 @@ def _chain(before: list[Move], moves: Iterator[Move], after: list[Move]) -> Iter
 
 def _set_motion(state: State, code: int) -> None:
     if code == 800:
-        state.motion = 0 if state.dialect.macro_b else -1
-        state.cycle = {}
-        state.initial_level = None
+        state.leave_cycle()
         state.rigid_tap = False
+        state.motion = 0 if state.dialect.macro_b else -1
     else:
         if code not in cycles.CYCLES:
-            state.cycle = {}
-            state.initial_level = None
+            state.leave_cycle()
         elif code != state.motion:
             # A FANUC keeps what was said of the hole until G80, whatever cycle comes next.
             state.cycle = dict(state.cycle) if state.dialect.macro_b else {}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 from opcua_server.machine.gcode.alarms import BlockFault
 from opcua_server.machine.gcode.motion import cutting_feed, target
@@ -59,6 +60,7 @@ def _synchronised(state: State, out: list[Move], words: dict[str, float], *, the
         if feed <= 0.0:
             raise BlockFault("PS0011", "G33 without S")
     state.emit(out, "feed", state.to_work(end), feed)
+    out[-1] = replace(out[-1], thread="in")  # no override acts, and a hold waits for the block after it
     state.x, state.y, state.z = end
 
 

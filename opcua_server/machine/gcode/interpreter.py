@@ -165,9 +165,8 @@ class Interpreter:
         code = block.motion
         if code >= 0:
             if code != state.motion:
+                state.leave_cycle()
                 state.motion = code
-                state.cycle = {}
-                state.initial_level = None
                 state.modal_cache = None
         else:
             code = state.motion

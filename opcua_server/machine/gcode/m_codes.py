@@ -65,8 +65,9 @@ def early_m(state: State, out: list[Move], code: int, words: dict[str, float]) -
     elif code == 29:
         if state.speed <= 0.0:
             raise BlockFault("PS0203", "M29 without S")
+        # From here on the spindle is an axis that goes in step with the tap: it stands, and turns in the holes only.
         state.rigid_tap = True
-        return
+        state.direction = 0
     else:
         return
     state.changed()

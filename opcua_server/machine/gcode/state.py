@@ -298,6 +298,12 @@ class State:
         self.refresh()
         self.stand_at(here)
 
+    def leave_cycle(self) -> None:
+        """No canned cycle holds any more: what was said of its holes is forgotten, and rigid tapping, if it had begun, is over."""
+        self.rigid_tap = self.rigid_tap and self.motion not in (740, 840)
+        self.cycle = {}
+        self.initial_level = None
+
     # Moves
 
     def modal(self) -> Modal:

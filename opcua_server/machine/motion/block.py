@@ -63,6 +63,14 @@ class MotionBlock:
     known: dict[Hashable, Any] = field(default_factory=dict)
     """What else was found out about this way (``know``), behind all that it depends on: many machines may pass the same block."""
     _end: At | None = None
+    _threads: bool | None = None
+
+    @property
+    def threads(self) -> bool:
+        """Whether a tap is in its thread, on the way into it or out of it."""
+        if self._threads is None:
+            self._threads = any(one.thread for one in self.moves)
+        return self._threads
 
     def __len__(self) -> int:
         return len(self.feed_mm_s)

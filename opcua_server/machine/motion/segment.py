@@ -54,6 +54,8 @@ class Rules:
         "overlap",
         "rapid",
         "stops_at_m_codes",
+        "tapping_mm_s",
+        "tapping_mm_s2",
         "velocity",
     )
 
@@ -68,6 +70,8 @@ class Rules:
         self.overlap = path.overlap
         self.cycle = sample_s
         self.stops_at_m_codes = path.stops_at_m_codes
+        self.tapping_mm_s, self.tapping_mm_s2 = path.tapping_rpm / 60.0, path.tapping_rad_s2 / (2.0 * pi)
+        """In rigid tapping, for a lead of 1 mm."""
         self.corner = path.corner_tolerance_mm
         self.corner_filter_v = inf
         self.arc_filter_v2 = inf
@@ -185,6 +189,10 @@ class Segment:
         self.top2 = top * top
         self.full_acceleration = 1.0 / max(sx / ax, sy / ay, sz / az)
         self.bend = (0.0, 0.0, 0.0)
+        if self.move.lead_mm:
+            lead_mm = abs(self.move.lead_mm)
+            self.top2 = min(self.top2, (lead_mm * rules.tapping_mm_s) ** 2)
+            self.full_acceleration = min(self.full_acceleration, lead_mm * rules.tapping_mm_s2)
 
     def _as_arc(self, centre: Point, normal: Point, turns: float, rules: Rules) -> None:
         scale = 1.0 / hypot(*normal)

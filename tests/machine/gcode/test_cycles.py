@@ -51,6 +51,16 @@ def test_no_repeat_keeps_the_data_and_drills_nothing() -> None:
 def test_rigid_tapping_is_two_synchronised_strokes() -> None:
     moves, _ = run(START + "M29 S500|G98 G84 X5 Z-10 R2 F500|G80|M30")
     assert [(m.kind, m.end[2]) for m in moves if m.kind in ("tap", "feed")] == [("tap", -10.0), ("tap", 2.0)]
+    assert [m.turns_per_mm for m in moves if m.kind == "tap"] == [1.0, -1.0]
+
+
+@pytest.mark.parametrize("tail", ["G80", "G0 X9"])
+def test_after_m29_the_spindle_stands_but_in_the_holes_until_it_is_started_anew(tail: str) -> None:
+    """Whatever ends the cycle ends rigid tapping, and S and M3 after it are those of a spindle again."""
+    moves, _ = run(START + f"M29 S500|G99 G74 X5 Z-10 R2 F750|{tail}|S800 M3|G84 X12 Z-10 R2 F800|M30")
+    spindle = [m.modal.spindle_direction for m in moves if m.kind == "spindle"]
+    assert spindle[-4:] == [0, 1, -1, 1]
+    assert [round(m.turns_per_mm, 9) for m in moves if m.kind == "tap"] == [round(-1 / 1.5, 9), round(1 / 1.5, 9)]
 
 
 def test_floating_tap_reverses_the_spindle_at_the_bottom() -> None:

@@ -201,4 +201,5 @@ def test_additional_work_system_one_is_meant_without_p() -> None:
 def test_threading_goes_by_its_lead() -> None:
     moves, _ = run("S500 M3|G33 Z-5 F1.5|M30")
     assert [move.feed for move in moves if move.kind == "feed"] == [750.0]
+    assert [move.thread for move in moves if move.kind == "feed"] == ["in"], "no override acts, no hold stops it"
     assert alarm_of("G33 Z-5 F1.5|M30") == ("PS0011", 1)
