@@ -25,7 +25,7 @@ from certs.application import load_certificate, load_key, uris
 from cnctwin.wire import decoder, encode
 from cnctwin.wire.budget import Budget
 from cnctwin.wire.scalars import ua
-from opcua_server.engine.policies import BLOCK, NONE, POLICIES, SIGNATURE, Keys
+from opcua_server.engine.policies import NONE, POLICIES, SIGNATURE, Keys
 
 POLICY: Final = POLICIES["http://opcfoundation.org/UA/SecurityPolicy#Basic256Sha256"]
 _NOBODY: Final = struct.pack("<i", -1)
@@ -104,7 +104,7 @@ class Link(asyncio.Protocol):
             if self._theirs is None:
                 body = frame[24:]
             else:
-                plain = self._theirs.decrypt(memoryview(frame)[16:])
+                plain = self._theirs.decrypt(frame)
                 body = plain[8 : len(plain) - SIGNATURE - 1 - plain[-SIGNATURE - 1]]
             if frame[3] != 70:  # F
                 self._parts.append(body)
@@ -149,11 +149,8 @@ class Link(asyncio.Protocol):
             head = struct.pack("<4sI8sII", b"MSGF", len(body) + 24, self._channel, number, number)
             self._transport.write(head + body)
             return
-        padding = -(8 + len(body) + 1 + SIGNATURE) % BLOCK
-        size = 16 + 8 + len(body) + 1 + padding + SIGNATURE
-        head = struct.pack("<4sI8sII", b"MSGF", size, self._channel, number, number)
-        plain = head + body + bytes((padding,)) * (padding + 1)
-        self._transport.write(head[:16] + self._ours.encrypt(plain[16:] + self._ours.sign(plain)))
+        plain = struct.pack("<II", number, number) + body
+        self._transport.write(self._ours.seal(b"F", *struct.unpack("<II", self._channel), plain, 0, encrypts=True))
 
     def built(self, request: Any) -> bytes:
         """Type id, header with our token, parameters: what ``send`` takes."""

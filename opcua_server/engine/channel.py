@@ -27,6 +27,7 @@ from opcua_server.engine import frames
 from opcua_server.engine.contract import Bytes
 from opcua_server.engine.frames import ProtocolError
 from opcua_server.engine.policies import NONE, POLICIES, Policy, Protection
+from opcua_server.engine.policies.common import HEAD
 
 OPEN_REQUEST: Final = 446
 OPEN_RESPONSE: Final = 449
@@ -277,18 +278,11 @@ class Channel:
         token = self._tokens.get(token_id)
         if token is None or now_s > token.ends_s:
             raise ProtocolError(_C.BadSecureChannelTokenUnknown, "security token is unknown or over")
-        if token.theirs is None:
-            body = frame[24:]
+        if token.theirs is not None:
+            request_id, body = self._opened(token.theirs, frame)
         else:
-            try:
-                plain = token.theirs.open(frame, self._heard or 0, encrypts=self._encrypts)
-            except ValueError as error:
-                raise ProtocolError(_C.BadSecurityChecksFailed, str(error)) from error
-            sequence, request_id = _SEQUENCE.unpack_from(plain)
-            body = plain[8:]
-        if not frames.follows(self._heard, sequence, from_zero=self._counts_from_zero):
-            raise ProtocolError(_C.BadSequenceNumberInvalid, "wrong sequence number")
-        self._heard = sequence
+            self._follow(sequence)
+            body = frame[24:]
         if token is not self._sending:  # the client uses its new token: the old one is done
             self._tokens = {token.number: token}
             self._sending = token
@@ -303,12 +297,29 @@ class Channel:
         kind, size, number, token_id, sequence, request_id = _WHOLE.unpack_from(data)
         if kind != _MSGF or size != len(data):
             return None
-        if token.theirs is not None or number != self.number or token_id != token.number or now_s > token.ends_s:
+        if number != self.number or token_id != token.number or now_s > token.ends_s:
             return self.receive(data, now_s)
+        if token.theirs is not None:
+            return self._opened(token.theirs, data)
         if self._heard is None or sequence != self._heard + 1:
             return self.receive(data, now_s)
         self._heard = sequence
         return request_id, data[24:]
+
+    def _opened(self, theirs: Protection, frame: bytes) -> tuple[int, bytes]:
+        """Request id and body of a frame with keys. Raises ProtocolError."""
+        try:
+            plain = theirs.open(frame, self._heard or 0, encrypts=self._encrypts)
+        except ValueError as error:
+            raise ProtocolError(_C.BadSecurityChecksFailed, str(error)) from error
+        sequence, request_id = _SEQUENCE.unpack_from(plain)
+        self._follow(sequence)
+        return request_id, plain[8:]
+
+    def _follow(self, sequence: int) -> None:
+        if not frames.follows(self._heard, sequence, from_zero=self._counts_from_zero):
+            raise ProtocolError(_C.BadSequenceNumberInvalid, "wrong sequence number")
+        self._heard = sequence
 
     def start_of_frames(self, size: int) -> bytes:
         """How frames of ``size`` bytes begin, up to their token; empty for a channel with keys."""
@@ -342,12 +353,12 @@ class Channel:
             for start in starts
         ]
 
-    def seal_one(self, request_id: int, head: bytes, body: Bytes) -> bytes:
-        """A message of two parts in one frame, for which there is room."""
-        frame = self.frame_of_one(request_id, len(head) + len(body))
+    def seal_one(self, request_id: int, head: bytes, *body: Bytes) -> bytes:
+        """A message of some parts in one frame, for which there is room."""
+        frame = self.frame_of_one(request_id, len(head) + sum(map(len, body)))
         if frame is None:
-            return self._chunk(b"F", request_id, b"".join((head, body)))
-        return b"".join((_WHOLE.pack(*frame), head, body))
+            return self._chunk(b"F", request_id, head, *body)
+        return b"".join((_WHOLE.pack(*frame), head, *body))
 
     def frame_of_one(self, request_id: int, size: int) -> tuple[bytes, int, int, int, int, int] | None:
         """The head of the frame that a message of ``size`` bytes goes out in next, in the form of _WHOLE; None for a channel
@@ -359,14 +370,14 @@ class Channel:
         self._sent = sequence = last + 1 if last <= frames.LAST_BEFORE_WRAP else frames.next_sequence(last)
         return _MSGF, 24 + size, self.number, token.number, sequence, request_id
 
-    def _chunk(self, final: bytes, request_id: int, body: bytes) -> bytes:
+    def _chunk(self, final: bytes, request_id: int, *body: Bytes) -> bytes:
         last, token = self._sent, self._sending
         if token is None:
             raise ProtocolError(_C.BadTcpSecureChannelUnknown, "no secure channel")
         self._sent = sequence = frames.next_sequence(last, from_zero=self._counts_from_zero)
+        plain = b"".join((_SEQUENCE.pack(sequence, request_id), *body))
         if token.ours is None:
-            return _SYMMETRIC.pack(b"MSG", final, 24 + len(body), self.number, token.number, sequence, request_id) + body
-        plain = _SEQUENCE.pack(sequence, request_id) + body
+            return HEAD.pack(b"MSG", final, HEAD.size + len(plain), self.number, token.number) + plain
         return token.ours.seal(final, self.number, token.number, plain, last, encrypts=self._encrypts)
 
 

@@ -22,7 +22,7 @@ _FRAME, _RESPONSE_HEAD, _TOLD = "4sIIIII", "BBHqIIBi3x", "IiI?Iqi"
 _ANSWER: Final = struct.Struct(f"<{_FRAME}{_RESPONSE_HEAD}").pack
 _MESSAGE: Final = struct.Struct(f"<{_TOLD}").pack
 _PUBLISH: Final = struct.Struct(f"<{_FRAME}{_RESPONSE_HEAD}{_TOLD}").pack
-_PUBLISH_SIZE: Final = struct.calcsize(f"<{_RESPONSE_HEAD}{_TOLD}")
+_TOLD_ONE: Final = struct.Struct(f"<{_RESPONSE_HEAD}{_TOLD}")
 
 
 class Reply:
@@ -89,15 +89,18 @@ class Reply:
     def publish(self, subscription: int, sequence: int, ticks: int, elements: int, data: Bytes, results: bytes) -> None:
         """A PublishResponse with one message and nothing that waits: ``send`` of it, in one piece."""
         connection, session = self.connection, self.session
-        size = _PUBLISH_SIZE + len(data) + len(results)
+        size = _TOLD_ONE.size + len(data) + len(results)
         if size <= connection.room and connection.is_open and (session is None or not session.max_response_size):
-            frame = connection.channel.frame_of_one(self._request_id, size)
-            if frame is not None:
-                self._done = True
-                told = (subscription, 1, sequence, False, sequence, ticks, elements)
-                head = _PUBLISH(*frame, 1, 0, PUBLISH_RESPONSE, ticks, self._handle, 0, 0, 0, *told)
-                connection.write(b"".join((head, data, results)))
-                return
+            self._done = True
+            channel = connection.channel
+            header = 1, 0, PUBLISH_RESPONSE, ticks, self._handle, 0, 0, 0
+            told = subscription, 1, sequence, False, sequence, ticks, elements
+            frame = channel.frame_of_one(self._request_id, size)
+            if frame is None:
+                connection.write(channel.seal_one(self._request_id, _TOLD_ONE.pack(*header, *told), data, results))
+            else:
+                connection.write(b"".join((_PUBLISH(*frame, *header, *told), data, results)))
+            return
         head = _MESSAGE(subscription, 1, sequence, False, sequence, ticks, elements)
         self.send(PUBLISH_RESPONSE, b"".join((head, data, results)))
 

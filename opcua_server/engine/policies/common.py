@@ -55,71 +55,65 @@ class Keys(Protection):
     """HMAC and AES-CBC. ``signature``: bytes of an HMAC.
 
     One cipher serves all messages, as making one takes longer than encrypting a short message with it. Each message begins with the
-    token's initialization vector, and a cipher that goes on begins with the last block of the message before: what lies between the
-    two is put on the first block, where CBC takes it off again.
+    token's initialization vector, and a cipher that goes on begins with the last block of the message before. To decrypt, the
+    vector is put before the message as a block of its own; to encrypt, what lies between the two is put on the first block.
     """
 
-    __slots__ = ("_decryptor", "_encryptor", "_hash", "_iv", "_mac", "_shift", "signature")
+    __slots__ = ("_decryptor", "_encryptor", "_iv", "_mac", "_shift", "_vector", "signature")
 
     def __init__(self, signing: bytes, encrypting: bytes, iv: bytes, hash_: hashes.HashAlgorithm = _SHA256) -> None:
         self.signature = hash_.digest_size
         cipher: Cipher[Any] = Cipher(algorithms.AES(encrypting), modes.CBC(iv))
         self._encryptor, self._decryptor = cipher.encryptor(), cipher.decryptor()
         self._mac = HMAC(signing, hash_)
-        self._iv = int.from_bytes(iv, "little")
+        self._iv = iv
+        self._vector = int.from_bytes(iv, "little")
         self._shift = 0
-        """Initialization vector, exclusive or the block that the cipher would go on with."""
+        """Initialization vector, exclusive or the block that the encryptor would go on with."""
 
     def seal(self, final: bytes, channel: int, token: int, plain: bytes, last: int, *, encrypts: bool) -> bytes:
         if not encrypts:
-            signed = HEAD.pack(b"MSG", final, 16 + len(plain) + self.signature, channel, token) + plain
+            signed = HEAD.pack(b"MSG", final, HEAD.size + len(plain) + self.signature, channel, token) + plain
             return signed + self.sign(signed)
         padding = -(len(plain) + 1 + self.signature) % BLOCK
-        head = HEAD.pack(b"MSG", final, 16 + len(plain) + 1 + padding + self.signature, channel, token)
+        head = HEAD.pack(b"MSG", final, HEAD.size + len(plain) + 1 + padding + self.signature, channel, token)
         signed = b"".join((head, plain, _PADDING[padding]))
-        return head + self.encrypt(signed[16:] + self.sign(signed))
+        first = (int.from_bytes(signed[HEAD.size : HEAD.size + BLOCK], "little") ^ self._shift).to_bytes(BLOCK, "little")
+        secret = self._encryptor.update(b"".join((first, signed[HEAD.size + BLOCK :], self.sign(signed))))
+        self._shift = self._vector ^ int.from_bytes(secret[-BLOCK:], "little")
+        return head + secret
 
     def open(self, frame: bytes, last: int, *, encrypts: bool) -> bytes:
+        # Slices are copies, which cost less than views of them until a message is a large one.
         signed = len(frame) - self.signature
         if not encrypts:
-            if signed < 24 or not hmac.compare_digest(self.sign(memoryview(frame)[:signed]), frame[signed:]):
+            if signed < 24 or not hmac.compare_digest(self.sign(frame[:signed]), frame[signed:]):
                 raise ValueError("wrong signature")
-            return frame[16:signed]
-        if (len(frame) - 16) % BLOCK or signed < 16 + BLOCK:
+            return frame[HEAD.size : signed]
+        if (len(frame) - HEAD.size) % BLOCK or signed < HEAD.size + BLOCK:
             raise ValueError("no whole blocks")
-        plain = frame[:16] + self.decrypt(memoryview(frame)[16:])
-        if not hmac.compare_digest(self.sign(memoryview(plain)[:signed]), plain[signed:]):
+        plain = frame[: HEAD.size] + self.decrypt(frame)
+        if not hmac.compare_digest(self.sign(plain[:signed]), plain[signed:]):
             raise ValueError("wrong signature")
         end = signed - 1 - plain[signed - 1]
         if end < 24:
             raise ValueError("wrong padding")
-        return plain[16:end]
+        return plain[HEAD.size : end]
 
     def capacity(self, buffer: int, *, encrypts: bool) -> int:
         if not encrypts:
             return buffer - 24 - self.signature
         return (buffer - 16) // BLOCK * BLOCK - 8 - 1 - self.signature
 
-    def sign(self, data: bytes | memoryview) -> bytes:
+    def sign(self, data: bytes) -> bytes:
         mac = self._mac.copy()
         mac.update(data)
         return mac.finalize()
 
-    def encrypt(self, data: bytes) -> bytes:
-        """Whole blocks of a message that goes out."""
-        secret = self._encryptor.update(self._shifted(data[:BLOCK]) + data[BLOCK:])
-        self._shift = self._iv ^ int.from_bytes(secret[-BLOCK:], "little")
-        return secret
-
-    def decrypt(self, data: bytes | memoryview) -> bytes:
-        """Whole blocks of a message that came in. The keys of one direction either encrypt or decrypt."""
-        plain = self._decryptor.update(data)
-        first = self._shifted(plain[:BLOCK])
-        self._shift = self._iv ^ int.from_bytes(data[-BLOCK:], "little")
-        return first + plain[BLOCK:]
-
-    def _shifted(self, block: bytes) -> bytes:
-        return (int.from_bytes(block, "little") ^ self._shift).to_bytes(BLOCK, "little")
+    def decrypt(self, frame: bytes) -> bytes:
+        """What follows the head of a frame of whole blocks: sequence header, body, padding and signature, which is not verified.
+        The keys of one direction either encrypt or decrypt."""
+        return self._decryptor.update(self._iv + frame[HEAD.size :])[BLOCK:]
 
 
 @dataclass(frozen=True, slots=True)

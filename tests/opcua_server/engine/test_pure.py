@@ -167,19 +167,32 @@ def test_who_watches_a_slot_hears_of_each_value_and_no_more_after() -> None:
 @given(
     st.binary(min_size=16, max_size=16),
     st.binary(min_size=16, max_size=16),
-    st.lists(st.integers(1, 6), min_size=1, max_size=5),
-    st.data(),
+    st.lists(st.binary(min_size=8, max_size=100), min_size=1, max_size=5),
 )
 def test_messages_of_one_token_are_encrypted_as_if_each_had_a_cipher_of_its_own(
-    key: bytes, iv: bytes, blocks: list[int], data: st.DataObject
+    key: bytes, iv: bytes, messages: list[bytes]
 ) -> None:
-    ours, theirs = Keys(b"s" * 32, key, iv), Keys(b"s" * 32, key, iv)
-    for count in blocks:
-        plain = data.draw(st.binary(min_size=16 * count, max_size=16 * count))
+    ours, theirs, meter = (Keys(b"s" * 32, key, iv) for _ in range(3))
+    for plain in messages:
+        frame = ours.seal(b"F", 7, 9, plain, 0, encrypts=True)
+        padding = bytes([-(len(plain) + 1 + 32) % 16])
+        signed = struct.pack("<4sIII", b"MSGF", len(frame), 7, 9) + plain + padding * (padding[0] + 1)
+        whole = signed[16:] + hmac.digest(b"s" * 32, signed, "sha256")
         alone = Cipher(algorithms.AES(key), modes.CBC(iv)).encryptor()
-        secret = ours.encrypt(plain)
-        assert secret == alone.update(plain) + alone.finalize()
-        assert theirs.decrypt(memoryview(secret)) == plain
+        assert frame == signed[:16] + alone.update(whole) + alone.finalize()
+        assert meter.decrypt(frame) == whole
+        assert theirs.open(frame, 0, encrypts=True) == plain
+
+
+@given(st.binary(min_size=8, max_size=100), st.data())
+def test_a_frame_that_was_changed_anywhere_is_refused_and_the_next_is_read_all_the_same(plain: bytes, data: st.DataObject) -> None:
+    for encrypts in (True, False):
+        ours, theirs = (Keys(b"s" * 32, b"k" * 16, b"i" * 16) for _ in range(2))
+        frame = bytearray(ours.seal(b"F", 7, 9, plain, 0, encrypts=encrypts))
+        frame[data.draw(st.integers(0, len(frame) - 1))] ^= data.draw(st.integers(1, 255))
+        with pytest.raises(ValueError, match="wrong signature"):
+            theirs.open(bytes(frame), 0, encrypts=encrypts)
+        assert theirs.open(ours.seal(b"F", 7, 9, plain, 0, encrypts=encrypts), 0, encrypts=encrypts) == plain
 
 
 @given(st.binary(min_size=1, max_size=64), st.binary(max_size=200))
@@ -187,5 +200,5 @@ def test_a_signature_is_an_hmac_of_the_policys_hash(key: bytes, message: bytes) 
     for hash_, name in ((hashes.SHA256(), "sha256"), (hashes.SHA384(), "sha384")):
         keys = Keys(key, b"k" * 16, b"i" * 16, hash_)
         for _ in range(2):
-            assert keys.sign(memoryview(message)) == hmac.digest(key, message, name)
+            assert keys.sign(message) == hmac.digest(key, message, name)
         assert keys.signature == hash_.digest_size
