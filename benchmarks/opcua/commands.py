@@ -13,6 +13,7 @@ from rich.console import Console
 
 from benchmarks.opcua.awake import awake
 from benchmarks.opcua.chart import chart
+from benchmarks.opcua.encryption import encryption
 from benchmarks.opcua.report import Results, machine, show
 from benchmarks.opcua.rounds import Rounds
 from benchmarks.opcua.scenarios import SCENARIOS
@@ -80,6 +81,7 @@ def _kinds(against: list[str] | None, data: Path) -> tuple[list[str], Path | Non
 
 
 app.command()(attacks)
+app.command()(encryption)
 app.command()(startup)
 
 

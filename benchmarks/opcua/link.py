@@ -177,6 +177,10 @@ class Link(asyncio.Protocol):
     async def connect(self, port: int) -> None:
         """Connect, and open a secure channel."""
         await asyncio.get_running_loop().create_connection(lambda: self, "127.0.0.1", port)
+        await self.greet(port)
+
+    async def greet(self, port: int) -> None:
+        """Open a secure channel over the transport that is there."""
         self._transport.write(_hello(f"opc.tcp://127.0.0.1:{port}"))
         await self._next()
         await self._open_channel()
@@ -184,6 +188,10 @@ class Link(asyncio.Protocol):
     async def open(self, port: int) -> Link:
         """Connect, and open a session without a login."""
         await self.connect(port)
+        return await self.log_in(port)
+
+    async def log_in(self, port: int) -> Link:
+        """Open a session without a login over the channel that is open."""
         await self._open_session(f"opc.tcp://127.0.0.1:{port}")
         return self
 

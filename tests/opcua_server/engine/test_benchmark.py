@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import os
@@ -14,6 +15,7 @@ import pytest
 from asyncua import ua
 from rich.console import Console
 
+from benchmarks.opcua import encryption
 from benchmarks.opcua.awake import awake
 from benchmarks.opcua.chart import chart
 from benchmarks.opcua.listening import read_notification
@@ -33,6 +35,13 @@ def test_our_server_is_measured_encrypted_and_its_answers_are_checked(tmp_path: 
     (found,) = results.found["Write 60, 8 at once, encrypted", "cnctwin"]
     assert found["cpu_us"] > 0
     assert found["rate"] > 0
+
+
+def test_every_message_is_answered_in_clear_encrypted_and_with_a_library_that_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encryption, "SESSIONS", 2)
+    found = asyncio.run(encryption.measured(rounds=1, times=20))
+    assert list(found) == [encryption.TOLD, *(name for name, *_ in encryption.ROWS)]
+    assert {kind for kinds in found.values() for kind, used in kinds.items() if used > 0} == set(encryption.KINDS)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes of the idle class are Linux's")
