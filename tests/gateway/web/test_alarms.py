@@ -98,3 +98,20 @@ def test_an_end_in_words_of_its_own_ends_the_alarm_and_what_comes_later_stands(w
     expect(page.locator("#banner")).to_have_text("EX3  No oil")
     page.reload()
     expect(page.locator("#banner")).to_have_text("EX3  No oil")
+
+
+def test_who_works_with_the_keyboard_stays_where_they_are_when_the_list_changes(watched: Watched, gate: Gate) -> None:
+    page = show(watched, gate)
+    log_in(page, gate, "operator")
+    for condition in (hot("01", severity=400, code="B"), hot("02", severity=900, code="A")):
+        gate.do(lambda shown=condition: gate.link.show_condition(shown))
+    expect(page.locator("#alarms button")).to_have_count(2)
+    page.locator("#alarms button").nth(1).focus()
+    gate.do(lambda: gate.link.show_condition(hot("03", code="C")))
+    expect(page.locator("#alarms li b")).to_have_text(["A", "C", "B"])
+    expect(page.locator("#alarms li").nth(2).locator("button")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#alarms [data-act=confirm]")).to_be_focused()  # the next step for the same alarm
+    page.keyboard.press("Enter")
+    expect(page.locator("#alarms button")).to_have_count(2)
+    expect(page.locator("#alarms")).to_be_focused()  # nothing is left to do about it

@@ -133,9 +133,17 @@ def test_alarms_move_from_active_to_past_and_are_announced(watched: Watched, gat
     gate.do(lambda: gate.link.raise_alarm(LinkAlarm("CNC-001", at_ns, 700, "PS0020", "OVER TOLERANCE OF RADIUS", True)))
     expect(page.locator("#alarms .active")).to_contain_text("PS0020")
     expect(page.locator("#announce")).to_have_text("Alarm PS0020: OVER TOLERANCE OF RADIUS")
+    # What comes beside it is said too, and nothing twice: the banner shows all of them and is not read out.
+    gate.do(lambda: gate.link.raise_alarm(LinkAlarm("CNC-001", at_ns - 10**9, 600, "EX1001", "DOOR OPEN", True)))
+    expect(page.locator("#announce")).to_have_text("Alarm EX1001: DOOR OPEN")
+    expect(page.locator("#banner")).to_contain_text("PS0020")
+    assert page.locator("#banner").get_attribute("role") == "region"
+    gate.do(lambda: gate.link.raise_alarm(LinkAlarm("CNC-001", at_ns + 10**8, 600, "EX1001", "DOOR OPEN", False)))
+    expect(page.locator("#alarm-count")).to_have_text("1 active")
     gate.do(lambda: gate.link.raise_alarm(LinkAlarm("CNC-001", at_ns + 10**9, 700, "PS0020", "OVER TOLERANCE OF RADIUS", False)))
     expect(page.locator("#alarm-count")).to_have_text("none active")
-    expect(page.locator("#alarms .past")).to_have_count(2)
+    expect(page.locator("#announce")).to_have_text("No alarm is active")
+    expect(page.locator("#alarms .past")).to_have_count(4)
     expect(page.locator("#banner")).to_be_hidden()
 
 
@@ -189,9 +197,37 @@ def test_no_line_is_drawn_over_a_time_that_history_has_nothing_of(watched: Watch
         """async () => {
           const { Trends } = await import("/js/trends.js");
           const trends = new Trends(document.createElement("div"));
-          await trends.seed("CNC-001", () => true);
+          await trends.seed("CNC-001", "2026-11-26T06:01:00Z", () => true);
           return trends.charts[0].data;
         }"""
     )
     assert actual == [1.0, 2.0, None, 3.0]
     assert times[1] < times[2] < times[3]
+
+
+def test_a_clock_of_the_viewer_that_is_wrong_takes_no_past_away(watched: Watched, gate: Gate) -> None:
+    """A tablet an hour ahead asked for what is yet to come, one behind for an hour more than is shown."""
+    watched.page.clock.set_fixed_time(time.time() + 3600)
+    gate.play({"Spindle/ActSpeed": 1235.0})
+    with watched.page.expect_request("**/history/Spindle/ActSpeed*") as asked:
+        show(watched, gate)
+    points = asked.value.response()
+    assert points is not None
+    assert points.status == 200
+    assert points.json()["points"][-1][1] == 1235.0
+
+
+def test_long_names_of_machines_stay_inside(watched: Watched, tmp_path: Path) -> None:
+    ids = ("CNC-001", "A-mill-with-an-extraordinarily-long-name-of-its-plant-0001")
+    with opened(tmp_path, FakeLink(ids, period_s=None), machines=2) as gate:
+        for machine_id in ids:
+            gate.play(gate.link.moment(machine_id), machine_id)
+        page = show(watched, gate)
+        expect(page.locator("#fleet button")).to_have_count(2)
+        for width in (320, 390, 820, 1440):
+            page.set_viewport_size({"width": width, "height": 800})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            cards = page.evaluate(
+                "[...document.querySelectorAll('#fleet button')].map((card) => card.scrollWidth - card.clientWidth)"
+            )
+            assert max(cards) <= 0, f"cards run over at {width}"

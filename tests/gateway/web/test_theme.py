@@ -25,10 +25,20 @@ def luminance(colour: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
+def contrast(known: dict[str, str], written_in: str, on: str) -> float:
+    light, dark = sorted((luminance(known[written_in]), luminance(known[on])), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
 @pytest.mark.parametrize("which", [0, 1])
 @pytest.mark.parametrize("written_in", ["text", "soft", "faint", "accent", "good", "warn", "bad", "cut"])
 @pytest.mark.parametrize("on", ["card", "well"])
 def test_what_is_written_can_be_read(which: int, written_in: str, on: str) -> None:
-    known = colours(which)
-    light, dark = sorted((luminance(known[written_in]), luminance(known[on])), reverse=True)
-    assert (light + 0.05) / (dark + 0.05) >= 4.5
+    assert contrast(colours(which), written_in, on) >= 4.5
+
+
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("on", ["bad", "accent"])
+def test_what_stands_on_a_colour_can_be_read(which: int, on: str) -> None:
+    """The banner of alarms, the emergency stop, what is chosen."""
+    assert contrast(colours(which), f"on-{on}", on) >= 4.5

@@ -17,7 +17,8 @@ const next = (condition) => (!condition.acknowledged ? "acknowledge" : condition
 export class Alarms {
   #key = "";
   #unseen = []; // what nobody has acknowledged, as it is shown
-  #announced = "";
+  #announced = new Set(); // alarms that are active and were said
+  #of = null; // the machine they are of
 
   /** `tell(said, work)` shows the operator what became of it. */
   constructor(model, tell) {
@@ -42,12 +43,15 @@ export class Alarms {
     const known = new Set(active.map((condition) => condition.code));
     const others = told.filter((alarm) => !known.has(alarm.code));
     const past = (machine?.alarms ?? []).filter((alarm) => !told.includes(alarm)).slice(0, SHOWN);
+    const focused = this.list.contains(document.activeElement) ? document.activeElement.dataset.condition : undefined;
     this.list.replaceChildren(...conditions.map((condition) => this.#waiting(machine.id, condition, may)), ...others.map((alarm) => row(alarm, "active")),
       ...past.map((alarm) => row(alarm, isMessage(alarm) ? "message" : "past")));
+    // Who works with the keyboard stays at the same alarm, or in the list where nothing is to be done about it any more.
+    if (focused !== undefined) ([...this.list.querySelectorAll("button")].find((button) => button.dataset.condition === focused) ?? this.list).focus();
     if (!this.list.childElementCount) this.list.append(el("li", { class: "none" }, "Nothing has been reported"));
     this.#unseen = conditions.filter((condition) => next(condition) === "acknowledge").map((condition) => [machine.id, condition]);
     this.all.hidden = !may || this.#unseen.length < 2;
-    this.#announce([...shown, ...others]);
+    this.#announce(machine?.id, [...shown, ...others]);
   }
 
   /** Of what stands in the list, so that nothing is acknowledged that nobody has seen. One that fails stays there, and is told. */
@@ -62,15 +66,21 @@ export class Alarms {
     this.all.disabled = false;
   }
 
-  #announce(active) {
+  /** Shows what is active, and says what has become so: a screen reader reads what is new, once. */
+  #announce(id, active) {
     const count = byId("alarm-count");
     setText(count, active.length ? `${active.length} active` : "none active");
     setData(count, "level", active.length ? "bad" : "");
     const banner = byId("banner");
     banner.hidden = active.length === 0;
     setText(banner, active.map((alarm) => `${alarm.code}  ${alarm.text}`).join("   \u00b7   "));
-    const words = active.length ? `Alarm ${active[0].code}: ${active[0].text}` : this.#announced ? "No alarm is active" : "";
-    if (words !== this.#announced) setText(byId("announce"), (this.#announced = words));
+    const words = active.map((alarm) => `Alarm ${alarm.code}: ${alarm.text}`);
+    const said = id === this.#of ? this.#announced : new Set();
+    const fresh = words.filter((text) => !said.has(text));
+    if (fresh.length) setText(byId("announce"), fresh.join(". "));
+    else if (said.size && !words.length) setText(byId("announce"), "No alarm is active");
+    this.#announced = new Set(words);
+    this.#of = id;
   }
 
   /** A condition, with its next step as a button for whoever may do it. */
@@ -81,11 +91,12 @@ export class Alarms {
     const line = row(condition, condition.active ? "active wants" : "waiting wants", state.filter(Boolean).join(", "));
     if (condition.comment) line.title = condition.comment;
     if (act === null || !may) return line;
-    const button = el("button", { type: "button", "data-act": act, "aria-label": `${ACTS[act]} ${condition.code}: ${condition.text}` }, ACTS[act]);
+    const button = el("button", { type: "button", "data-act": act, "data-condition": condition.id, "aria-label": `${ACTS[act]} ${condition.code}: ${condition.text}` }, ACTS[act]);
     button.addEventListener("click", async () => {
-      button.disabled = true;
+      if (button.ariaDisabled) return;
+      button.ariaDisabled = "true"; // not disabled, which would take the focus away
       await this.tell(`${ACTS[act]} ${condition.code}`, () => api.handle(machine, condition, act));
-      button.disabled = false;
+      button.ariaDisabled = null;
     });
     line.append(button);
     return line;

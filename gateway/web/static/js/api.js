@@ -70,9 +70,10 @@ export async function session() {
   }
 }
 
-/** Points [[seconds, value] ...] of the last `seconds`, oldest first; empty where the signal has no history. */
-export async function history(id, name, seconds) {
-  const start = new Date(Date.now() - seconds * 1000).toISOString();
+/** Points [[seconds, value] ...] of the last `seconds` before the machine's `now`, an RFC 3339 time, oldest first; empty where the signal has
+ * no history. The clock of who looks may be wrong: it counts only where nothing is known of the machine yet. */
+export async function history(id, name, seconds, now) {
+  const start = new Date((Date.parse(now) || Date.now()) - seconds * 1000).toISOString();
   const path = name.split("/").map(encodeURIComponent).join("/");
   const body = await call(`${machinePath(id)}/history/${path}?start=${encodeURIComponent(start)}`).catch(() => null);
   return (body?.points ?? []).map(([time, value]) => [Date.parse(time) / 1000, value]);

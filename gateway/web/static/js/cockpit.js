@@ -191,7 +191,7 @@ export class Cockpit {
     this.select.hidden = this.fleet.hidden = !many;
     if (ids.join("\n") !== [...this.select.options].map((option) => option.value).join("\n")) {
       this.select.replaceChildren(...ids.map((id) => el("option", { value: id }, id)));
-      this.fleet.replaceChildren(...(many ? ids : []).map((id) => el("button", { type: "button", "data-machine": id, onclick: () => this.choose(id) },
+      this.fleet.replaceChildren(...(many ? ids : []).map((id) => el("button", { type: "button", "data-machine": id, title: id, onclick: () => this.choose(id) },
         el("i"), el("b", {}, id), el("span", { class: "what" }), el("span", { class: "program" }), el("span", { class: "trouble" }))));
     }
     this.select.value = model.chosen ?? "";

@@ -127,14 +127,15 @@ async function choose(id) {
   cockpit.list(model);
   const isStill = () => model.chosen === id;
   fetchAlarms(id);
-  trends.seed(id, isStill);
-  seedPath(id, isStill);
+  const now = model.machine?.time;
+  trends.seed(id, now, isStill);
+  seedPath(id, now, isStill);
 }
 
 /** The path of the last minutes from history: positions and whether the tool cut, held until the next one. History keeps no G codes,
     so what was not cut is not told apart. */
-async function seedPath(id, isStill) {
-  const columns = await Promise.all([...AXES, "Tool/InCut", "Machine/PartsProduced", LENGTH].map((name) => api.history(id, name, PATH_S)));
+async function seedPath(id, now, isStill) {
+  const columns = await Promise.all([...AXES, "Tool/InCut", "Machine/PartsProduced", LENGTH].map((name) => api.history(id, name, PATH_S, now)));
   if (!isStill()) return;
   const newer = path.points;
   const rows = columns.flatMap((points, i) => points.map(([time, value]) => [time, i, value])).sort((a, b) => a[0] - b[0]);

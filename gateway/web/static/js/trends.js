@@ -152,10 +152,10 @@ export class Trends {
     }
   }
 
-  /** Put the last minutes before what is drawn already. `isStill()` says whether the machine is still the chosen one. */
-  async seed(id, isStill) {
+  /** Put the last minutes before what is drawn already; `now` is the machine's time. `isStill()` says whether the machine is still the chosen one. */
+  async seed(id, now, isStill) {
     const names = [...new Set(this.charts.flatMap((chart) => chart.signals))];
-    const past = new Map(await Promise.all(names.map(async (name) => [name, await api.history(id, name, WINDOW_S)])));
+    const past = new Map(await Promise.all(names.map(async (name) => [name, await api.history(id, name, WINDOW_S, now)])));
     if (!isStill()) return;
     for (const { signals, data } of this.charts) {
       const first = data[0][0] ?? Infinity;
