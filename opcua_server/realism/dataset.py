@@ -6,14 +6,13 @@
 Each row is what the machine showed at one moment, and what was wrong with it then: the label is the simulation's own record
 (``machine/faults``), no detector's opinion. Whoever runs the machine is in it too: an alarm is reset after two minutes and the
 program started again; what alarms a third time within an episode is repaired at once; with the repair, edges that the fault wore
-are renewed, so that the next episode begins healthy.
+are renewed, so that the next episode begins healthy; that of the tool in the spindle as soon as the program has laid it aside.
 
 The same arguments give the same rows. Times are machine time in s since the machine was switched on.
 """
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -141,6 +140,8 @@ class _Run:
         self._until_s = self._stretch(plan.healthy_s)
         self._stopped_s = 0.0
         self._alarms = 0
+        self._worn: list[int] = []
+        """Tools that are to have a new edge."""
 
     def chunks(self) -> Iterator[list[list[Any]]]:
         columns: list[list[Any]] = [[] for _ in COLUMNS]
@@ -169,6 +170,7 @@ class _Run:
         return row
 
     def _look_after(self, now_s: float) -> None:
+        self._renew()
         if self._source.machine.controller.state in _STOPPED:
             self._stopped_s += self._plan.period_s
             if self._stopped_s >= ALARM_S:
@@ -198,15 +200,22 @@ class _Run:
         if self._active is None:
             return
         self._do("ClearFault", "All")
-        for number, tool in self._source.machine.magazine.items():
-            if tool.broken or tool.locked or self._active.fault == "accelerated_tool_wear":
-                self._do("ReplaceTool", number)
+        self._worn = [
+            number
+            for number, tool in self._source.machine.magazine.items()
+            if tool.broken or tool.locked or self._active.fault == "accelerated_tool_wear"
+        ]
+        self._renew()
         self._active.ended_s = now_s
         self._active = None
         self._number += 1
         self._alarms = 0
         self._until_s = now_s + self._stretch(self._plan.healthy_s)
         self._go_on()
+
+    def _renew(self) -> None:
+        """New edges; none for the tool in the spindle while a program runs."""
+        self._worn = [number for number in self._worn if not self._do("ReplaceTool", number)]
 
     def _go_on(self) -> None:
         """Reset what stands, and start its program again."""
@@ -215,9 +224,13 @@ class _Run:
             self._do("Reset")
             self._do("Start")
 
-    def _do(self, method: str, *arguments: Any) -> None:
-        with contextlib.suppress(CommandRefused):  # not possible in its state: whoever runs it looks again at the next row
+    def _do(self, method: str, *arguments: Any) -> bool:
+        """Whether it was possible in the machine's state; if not, whoever runs it looks again at the next row."""
+        try:
             self._source.call(method, arguments)
+        except CommandRefused:
+            return False
+        return True
 
     def _stretch(self, mean_s: float) -> float:
         return mean_s * float(self._random.uniform(*STRETCH))

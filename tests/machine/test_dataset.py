@@ -9,6 +9,7 @@ import re
 import struct
 import sys
 import zlib
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,22 @@ def test_the_line_to_the_control_is_down_only_where_the_label_says_so(made: tupl
         earlier = before[row["machine"], row["time_s"] - 1.0]
         if not earlier["is_current"]:
             assert row["Axes/X/ActPos"] == earlier["Axes/X/ActPos"], "what was read last"
+
+
+def test_all_edges_that_bad_ones_wore_are_new_after_the_repair_that_of_the_tool_in_the_spindle_too() -> None:
+    dataset = Dataset(plan_of(700.0, ["accelerated_tool_wear"], "contour.nc", healthy_s=120.0, fault_s=240.0, seed=118))
+    names = [column.name for column in COLUMNS]
+    rows = [dict(zip(names, row, strict=True)) for chunk in dataset.chunks() for row in zip(*chunk, strict=True)]
+    episode = dataset.episodes[0]
+    assert episode.ended_s is not None
+    in_spindle = rows[int(episode.ended_s) - 1]["Tool/Number"]
+    first: dict[int, float] = {}
+    for before, row in pairwise(rows):
+        if before["time_s"] >= episode.ended_s and row["Tool/Number"] != before["Tool/Number"]:
+            first.setdefault(row["Tool/Number"], row["Tool/CuttingTime"])
+    assert in_spindle in first
+    assert in_spindle > 0
+    assert max(first.values()) == 0.0, first
 
 
 def test_columns_are_the_signals_of_the_catalogue_with_their_units() -> None:
