@@ -1,6 +1,6 @@
 """One socket: frames in, answers out, within limits and times.
 
-    bytes --whole frames--> HEL | OPN (in a thread: RSA, trust) | MSG --checked, assembled--> services | CLO
+    bytes --whole frames--> HEL | OPN (in a thread: RSA, trust) | MSG --checked, assembled--> Requests | CLO
                '-- anything wrong: one ERR, one log line, closed
 
 A connection takes a bounded slice of the loop; what it sent beyond it waits. One that does not read is served less, then closed.
@@ -9,24 +9,18 @@ A connection takes a bounded slice of the loop; what it sent beyond it waits. On
 from __future__ import annotations
 
 import asyncio
-import inspect
 import time
-from collections.abc import Coroutine
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from asyncua.ua.uaerrors import UaStatusCodeError
-
 from cnctwin.peers import counted_as
-from cnctwin.wire import DecodingError
 from cnctwin.wire.scalars import ua
 from opcua_server.engine import frames, services
 from opcua_server.engine.channel import Channel, Opening
-from opcua_server.engine.contract import LONG, Beside, Bytes, Header, Request, ServiceFault
+from opcua_server.engine.contract import Bytes
 from opcua_server.engine.frames import ProtocolError, Sizes
-from opcua_server.engine.reasons import Reasons
-from opcua_server.engine.reply import EPOCH_TICKS, Reply, Rest
+from opcua_server.engine.reply import EPOCH_TICKS
+from opcua_server.engine.requests import Requests
 from opcua_server.engine.sessions import OpenSession
 
 if TYPE_CHECKING:
@@ -35,8 +29,6 @@ if TYPE_CHECKING:
 _C = ua.StatusCodes
 SLICE_S: Final = 0.005
 """How long requests that came in together are served before others get their turn; connections with much to do share it."""
-MAX_RUNNING: Final = 64
-"""Requests of one connection that may be under way in tasks; Publish is not one of them."""
 
 
 class Connection(asyncio.Protocol):
@@ -46,9 +38,9 @@ class Connection(asyncio.Protocol):
         "_assembler",
         "_held",
         "_out",
+        "_requests",
         "_short",
         "_tail",
-        "_tasks",
         "_transport",
         "address",
         "channel",
@@ -86,7 +78,7 @@ class Connection(asyncio.Protocol):
         """Since when it owes the rest of a message."""
         self._held = False
         """Nothing is taken on: an OPN is under way, or others have their turn."""
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._requests = Requests(self)
         self.regular: Any = None
         """Takes requests of a kind that comes again and again, and returns False for others: contract.Answer.expect."""
         self._out: list[bytes] | None = None
@@ -102,14 +94,14 @@ class Connection(asyncio.Protocol):
         self.address = str(peer[0]) if isinstance(peer, tuple) else str(peer)
         self.counted_as = counted_as(self.address)
         if not self.engine.admit(self):
-            self._refuse(ProtocolError(frames.BAD_TCP_NOT_ENOUGH_RESOURCES, "too many connections"))
+            self.refuse(ProtocolError(frames.BAD_TCP_NOT_ENOUGH_RESOURCES, "too many connections"))
 
     def connection_lost(self, _error: Exception | None) -> None:
         self.is_open = False
         if self.channel.is_open:
             self.engine.audit.channel_closed(self.channel)
-        for task in self._tasks:
-            task.cancel()
+        self._requests.cancel()
+        del self._requests  # who comes and goes leaves nothing that waits for the collector
         self._assembler.clear()
         self._tail = b""
         self.engine.forget(self)
@@ -172,7 +164,8 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def _refuse(self, problem: ProtocolError) -> None:
+    def refuse(self, problem: ProtocolError) -> None:
+        """End it with an ERR and a line in the log."""
         self.engine.complain("%s: closed, %s", self.address, problem)
         self._tail = b""
         self.close(problem.status, str(problem))
@@ -191,10 +184,10 @@ class Connection(asyncio.Protocol):
             try:
                 whole = self.channel.whole(data, self.engine.clock())
                 if whole is not None:
-                    self._message(*whole)
+                    self._requests.take(*whole)
                     return
             except ProtocolError as problem:
-                self._refuse(problem)
+                self.refuse(problem)
                 return
         self._take(data)
 
@@ -215,27 +208,28 @@ class Connection(asyncio.Protocol):
                 if self._held:
                     break
                 if start < end and time.perf_counter() > until_s:
-                    self._hold()
+                    self.hold()
                     self.engine.taking_turns += 1
                     asyncio.get_running_loop().call_soon(self._turn)
                     break
         except ProtocolError as problem:
             self._flush()
-            self._refuse(problem)
+            self.refuse(problem)
             return
         self._flush()
         if start < end and self.is_open:
             self._tail = data[start:] + self._tail
 
-    def _hold(self) -> None:
+    def hold(self) -> None:
+        """Take nothing on until ``go_on``."""
         self._held = True
         self._pause_reading(True)
 
     def _turn(self) -> None:
         self.engine.taking_turns -= 1
-        self._go_on()
+        self.go_on()
 
-    def _go_on(self) -> None:
+    def go_on(self) -> None:
         if not self.is_open:
             return
         self._held = False
@@ -250,18 +244,18 @@ class Connection(asyncio.Protocol):
             request_id, body = self.channel.receive(frame, self.engine.clock())
             limits = self.engine.limits
             if chunk == frames.FINAL and self._assembler.is_empty and len(body) <= limits.message_bytes_before_session:
-                self._message(request_id, body)
+                self._requests.take(request_id, body)
                 return
             most = limits.message_bytes_before_session if self.is_pending else limits.message_bytes
             message = self._assembler.add(chunk, request_id, body, most, limits.chunks)
             if message is not None:
-                self._message(request_id, message)
+                self._requests.take(request_id, message)
             self.engine.park(self)
         elif kind == b"OPN":
             if self.sizes is None:
                 raise ProtocolError(frames.BAD_TCP_MESSAGE_TYPE_INVALID, "no Hello")
-            self._hold()
-            self._run(self._open(frame))
+            self.hold()
+            self._requests.run(self._open(frame))
         elif kind == b"HEL":
             if self.sizes is not None:
                 raise ProtocolError(frames.BAD_TCP_MESSAGE_TYPE_INVALID, "second Hello")
@@ -297,11 +291,11 @@ class Connection(asyncio.Protocol):
             self.room = min(self.channel.capacity(self.sizes.send), self.sizes.max_message or frames.MAX_BUFFER)
         engine.audit.channel_opened(self.channel, opening)
         self.opened()
-        self._go_on()
+        self.go_on()
 
     def _not_opened(self, opening: Opening | None, problem: ProtocolError) -> None:
         self.engine.audit.channel_opened(self.channel, opening, problem.status, str(problem), problem.event)
-        self._refuse(problem)
+        self.refuse(problem)
 
     async def _admit(self, opening: Opening) -> None:
         # The peer has proved by now that it has the certificate's key: strangers' certificates do not fill the folder.
@@ -313,121 +307,6 @@ class Connection(asyncio.Protocol):
             )
             problem.event = self.engine.audit.certificate_refused(opening.leaf, verdict.status, verdict.text)
             raise problem
-
-    # Services -------------------------------------------------------------------------------------------------------
-
-    def _message(self, request_id: int, body: bytes) -> None:
-        if self.regular is not None and self.regular.take(self, request_id, body):
-            return
-        engine = self.engine
-        try:
-            kind, header, p = services.split(body)
-        except DecodingError as error:
-            Reply(self, request_id, 0).fault(error.status)
-            raise ProtocolError(error.status, f"a request that cannot be read: {error}") from error
-        reply = Reply(self, request_id, header.handle, kind)
-        try:
-            if header.return_diagnostics and (known := self.sessions.get(header.token)) is not None and known.is_activated:
-                reply.reasons = Reasons(header.return_diagnostics)
-            row, session = self._row(kind, header)
-            if session is not None:
-                reply.session = session
-                session.requests[kind] += 1
-            request = Request(header, session, reply, self.channel.mode, self.address)
-            handler = row.service.handler
-            if row.read is None:
-                self._answer(row, request, reply, handler(request, body[p:]))
-                return
-            stranger = session is None or not session.is_activated
-            read = partial(services.parameters, row, body, p, engine.limits, stranger=stranger)
-            result: Any = Beside(read, partial(handler, request)) if len(body) > LONG else handler(request, read())
-            self._answer(row, request, reply, result)
-        except Exception as error:
-            self._failed(reply, error)
-            if isinstance(error, DecodingError) and self.is_pending:
-                raise ProtocolError(error.status, f"a request that cannot be read: {error}") from error
-
-    async def _beside(self, row: services.Row, request: Request, reply: Reply, beside: Beside) -> None:
-        try:
-            done = await self.engine.in_decoder(beside.work)
-            if request.session is not None and request.session.is_closed:
-                raise ServiceFault(_C.BadSessionClosed)
-            self._answer(row, request, reply, beside.then(done))
-        except Exception as error:
-            self._failed(reply, error)
-            if isinstance(error, DecodingError) and self.is_pending:
-                self._refuse(ProtocolError(error.status, f"a request that cannot be read: {error}"))
-        self._go_on()
-
-    def _answer(self, row: services.Row, request: Request, reply: Reply, result: Any) -> None:
-        """Send what a handler returned, now or when it is there."""
-        if result is None:
-            return
-        if type(result) is bytes:
-            reply.send(row.service.response_type, result)
-        elif inspect.iscoroutine(result):
-            self._begin(row, reply, result)
-        elif inspect.isawaitable(result):
-            self._bounded()
-            self._run(self._later(row, reply, result))
-        elif type(result) is Beside:
-            self._hold()
-            self._run(self._beside(row, request, reply, result))
-        else:
-            reply.send(row.service.response_type, services.encoded(result))
-
-    def _row(self, kind: int, header: Header) -> tuple[services.Row, OpenSession | None]:
-        row = self.engine.table.get(kind)
-        if row is None:
-            raise ServiceFault(_C.BadServiceUnsupported)
-        service = row.service
-        if service.needs_security and self.channel.policy is None and not self.engine.own.insecure:
-            raise ServiceFault(_C.BadSecurityPolicyRejected)
-        session = self.sessions.get(header.token)
-        if session is not None:
-            session.last_s = self.engine.clock()
-        if service.needs_session:
-            if session is None:
-                raise ServiceFault(_C.BadSessionIdInvalid)
-            if not session.is_activated:
-                raise ServiceFault(_C.BadSessionNotActivated)
-        return row, session
-
-    def _begin(self, row: services.Row, reply: Reply, work: Coroutine[Any, Any, Any]) -> None:
-        """Run a coroutine up to where it first waits: most answer before, and need no task. There is no current task until then."""
-        try:
-            awaited = work.send(None)
-        except StopIteration as done:
-            if done.value is not None:
-                reply.send(row.service.response_type, services.encoded(done.value))
-            return
-        try:
-            self._bounded()
-        except ServiceFault:
-            work.close()
-            raise
-        self._run(self._later(row, reply, Rest(work, awaited)))
-
-    def _bounded(self) -> None:
-        if len(self._tasks) >= MAX_RUNNING:
-            raise ServiceFault(_C.BadTooManyOperations)
-
-    async def _later(self, row: services.Row, reply: Reply, result: Any) -> None:
-        try:
-            done = await result
-            if done is not None:
-                reply.send(row.service.response_type, services.encoded(done))
-        except Exception as error:
-            self._failed(reply, error)
-
-    def _failed(self, reply: Reply, error: Exception) -> None:
-        status = error.code if isinstance(error, UaStatusCodeError) else services.status_of(error)
-        reply.fault(status, error.text if isinstance(error, ServiceFault) else "")
-
-    def _run(self, work: Any) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     # Writing --------------------------------------------------------------------------------------------------------
 

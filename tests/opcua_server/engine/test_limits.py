@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import socket
 import sys
@@ -18,6 +19,7 @@ from asyncua.ua.ua_binary import struct_from_binary
 
 from nodesets.sharing import FixedValue
 from opcua_server.engine.configuration import room as configuration
+from opcua_server.engine.connection import Connection
 from opcua_server.engine.contract import LARGE, Limits
 from opcua_server.engine.engine import COMPLAINTS_PER_S, Engine
 from opcua_server.engine.subscriptions import items, wanted
@@ -25,7 +27,7 @@ from opcua_server.engine.subscriptions import service as subscriptions
 from tests.harness import wait_for
 from tests.opcua_server.bench import Bench, machine, run
 from tests.opcua_server.engine.bench import browses, running, writes
-from tests.opcua_server.engine.raw import Raw
+from tests.opcua_server.engine.raw import Raw, opened, request
 
 C = ua.StatusCodes
 SMALL = Limits(
@@ -53,6 +55,23 @@ def test_limits_are_those_of_the_page() -> None:
     assert (limits.subscriptions_per_session, limits.items_per_session) == (50, 10_000)
     assert (limits.nodes_per_browse, limits.nodes_per_read) == (1_000, 10_000)
     assert (limits.message_bytes, limits.array_elements, limits.string_bytes) == (4 << 20, 64 << 10, 1 << 20)
+
+
+def test_a_connection_that_ends_leaves_nothing_that_waits_for_the_collector(bench: Bench) -> None:
+    def there() -> int:
+        return sum(type(one) is Connection for one in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        before = there()
+        with opened(bench) as raw:
+            raw.message(request(ua.GetEndpointsRequest()))
+            raw.frame()
+            assert there() == before + 1
+        wait_for(lambda: there() == before, "the connection is gone", 10)
+    finally:
+        gc.enable()
 
 
 def _reads(count: int) -> Any:
