@@ -10,10 +10,9 @@ machine and time, so that both are equal to the last bit until something acts: w
     effect     what the fault does to one signal, mean over the rows whose severity is in the lowest, middle and highest third of
                what it grows to; the last is more than the first
     last       last row with a fifth of the effect of the highest third, in s after the label's end
+    quiet      longest time without the effect in the highest third: a cut, a tool change or a dropped line is waited for
 
-An effect that is over in no time ends with its label; the chips of a jam are carried away later. `quiet`: longest time without the
-effect in the highest third: a cut, a tool change or a dropped line is waited for. A machine that was stopped by its fault does
-another thing than the same machine without it, from then on: it is judged until then.
+A machine that was stopped by its fault does another thing than the same machine without it, from then on: it is judged until then.
 """
 
 from __future__ import annotations
@@ -95,9 +94,9 @@ PROMPT = frozenset(
     {"spindle_bearing", "coolant", "thermal_drift", "axis_backlash", "imbalance", "lube_starvation", "chip_jam", "sensor_drift"}
 )
 """Seen as soon as they are there; the others wait for a cut, a tool change, or a chance that grows with severity."""
-ENDS_S = {"accelerated_tool_wear": 60.0, "chip_jam": np.inf}
+ENDS_S = {"accelerated_tool_wear": 60.0}
 """By how much an effect may outlast its label; others by PROMPT_S. The edge in the spindle is renewed when the tool has been laid
-aside, and chips are carried away later."""
+aside."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@
 Each row is what the machine showed at one moment, and what was wrong with it then: the label is the simulation's own record
 (``machine/faults``), no detector's opinion. Whoever runs the machine is in it too: an alarm is reset after two minutes and the
 program started again; what alarms a third time within an episode is repaired at once; with the repair, edges that the fault wore
-are renewed, so that the next episode begins healthy; that of the tool in the spindle as soon as the program has laid it aside.
+are renewed, so that the next episode begins healthy; that of the tool in the spindle as soon as the program has laid it aside. Who
+frees the conveyor takes the pile of chips out: by itself the belt is at it for an hour.
 
 The same arguments give the same rows. Times are machine time in s since the machine was switched on.
 """
@@ -200,6 +201,8 @@ class _Run:
         if self._active is None:
             return
         self._do("ClearFault", "All")
+        if self._active.fault == "chip_jam":
+            self._source.machine.conveyor.pile_kg = 0.0
         self._worn = [
             number
             for number, tool in self._source.machine.magazine.items()
