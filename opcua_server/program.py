@@ -18,7 +18,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -413,7 +413,8 @@ def make_front(server: SecureServer, historian: Historian | None = None) -> Engi
     rooms: list[Room] = [
         subscriptions.services, diagnostics.services, configuration.services, files.services, alarms.services,
     ]  # fmt: skip
-    return Engine.of(server, limits=LIMITS, rooms=rooms if historian is None else [*rooms, historian.services])
+    limits = replace(LIMITS, held_bytes=server.session_bytes)
+    return Engine.of(server, limits=limits, rooms=rooms if historian is None else [*rooms, historian.services])
 
 
 async def _listen(engine: Engine, settings: Settings) -> None:

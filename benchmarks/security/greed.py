@@ -15,6 +15,7 @@ from typing import Any
 
 from benchmarks.opcua.link import Link, Refused
 from cnctwin.wire.scalars import ua
+from nodesets.catalogue import NUMERIC
 
 SERVER = ua.NodeId(2253)
 CHUNK = 60_000
@@ -23,6 +24,7 @@ CONDITION, REFRESH = ua.NodeId(2782), ua.NodeId(3875)
 GET_ITEMS = ua.NodeId(11492)
 ORGANIZES = ua.NodeId(35)
 AVERAGE = ua.NodeId(2342)
+PUBLISHED = 829
 Attack = Callable[[int, float], Awaitable[int]]
 Make = Callable[["Stranger"], Awaitable[Any]]
 
@@ -156,9 +158,7 @@ async def filters(link: Stranger) -> Any:
 
 async def averages(link: Stranger) -> Any:
     """Means of every millisecond of a day, of a hundred nodes."""
-    known = await link.ask(_namespaces(), ua.ReadResponse)
-    uris = known.Results[0].Value.Value
-    index = next(number for number, uri in enumerate(uris) if "CNC-001" in uri)
+    index = await _machine(link)
     now = datetime.now(UTC)
     details = ua.ReadProcessedDetails(now - timedelta(days=1), now, 1.0, [AVERAGE] * 100, ua.AggregateConfiguration())
     asked = ua.HistoryReadRequest()
@@ -167,10 +167,12 @@ async def averages(link: Stranger) -> Any:
     return asked
 
 
-def _namespaces() -> Any:
+async def _machine(link: Stranger) -> int:
+    """The index of the machine's namespace."""
     asked = ua.ReadRequest()
     asked.Parameters.NodesToRead = [ua.ReadValueId(ua.NodeId(2255), ua.UInt32(13))]
-    return asked
+    uris = (await link.ask(asked, ua.ReadResponse)).Results[0].Value.Value
+    return next(number for number, uri in enumerate(uris) if "CNC-001" in uri)
 
 
 def repeated(make: Make) -> Attack:
@@ -279,6 +281,62 @@ async def endless_chunks(port: int, until: float) -> int:
     return count
 
 
+async def all_sessions(port: int, until: float) -> int:
+    """All sessions that there are; in each as many items as it gets, with queues, on values that change each tick, published as
+    fast as may be, and no message acknowledged."""
+    held: list[Stranger] = []
+    count = 0
+    with contextlib.suppress(Refused, OSError):
+        while time.monotonic() < until:
+            held.append(await session(port))
+    nodes = await _signals(held[0]) if held else []
+    for number, link in enumerate(held):
+        with contextlib.suppress(Refused):
+            while time.monotonic() < until:
+                made = await link.subscription()
+                for start in range(0, 1_000, 500):
+                    asked = ua.CreateMonitoredItemsRequest()
+                    asked.Parameters.SubscriptionId = made
+                    for place in range(start, start + 500):
+                        handle = number * 1_000_000 + made * 1_000 + place
+                        terms = ua.MonitoringParameters(handle, 10.0 + number % 50, ua.ExtensionObject(), 20, place % 2 == 0)
+                        target = ua.ReadValueId(nodes[place % len(nodes)], ua.UInt32(13))
+                        asked.Parameters.ItemsToCreate.append(
+                            ua.MonitoredItemCreateRequest(target, ua.MonitoringMode.Reporting, terms)
+                        )
+                    results = (await link.ask(asked, ua.CreateMonitoredItemsResponse)).Results
+                    count += 1
+                    if any(one.StatusCode.value for one in results):
+                        raise Refused("no more")
+        _publish_for_ever(link)
+    await asyncio.sleep(max(0.0, until - time.monotonic()))
+    for link in held:
+        link.transport.abort()
+    return count
+
+
+def _publish_for_ever(link: Stranger) -> None:
+    body = link.built(ua.PublishRequest())
+
+    def heard(message: bytes) -> None:
+        if int.from_bytes(message[2:4], "little") == PUBLISHED:
+            link.send(body)
+
+    link.heard = heard
+    for _ in range(20):
+        link.send(body)
+
+
+async def _signals(link: Stranger) -> list[Any]:
+    """Signals of the machine that there are."""
+    index = await _machine(link)
+    asked = ua.ReadRequest()
+    ids = [ua.NodeId("CNC-001.Signals." + signal.name.replace("/", "."), index) for signal in NUMERIC]
+    asked.Parameters.NodesToRead = [ua.ReadValueId(node_id, ua.UInt32(13)) for node_id in ids]
+    found = (await link.ask(asked, ua.ReadResponse)).Results
+    return [node_id for node_id, one in zip(ids, found, strict=True) if one.Value is not None and one.Value.Value is not None]
+
+
 ATTACKS: dict[str, Attack] = {
     "reads of 10,000": repeated(reads),
     "browses of 1,000": repeated(browses),
@@ -292,4 +350,5 @@ ATTACKS: dict[str, Attack] = {
     "left subscriptions": left_subscriptions,
     "unused sessions": sessions_never_used,
     "endless chunks": endless_chunks,
+    "all sessions": all_sessions,
 }

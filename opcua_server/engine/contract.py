@@ -228,6 +228,8 @@ class Core(Protocol):
     """Tally: what is counted for diagnostics."""
     clock: Callable[[], float]
     """Seconds; never goes back."""
+    shares: Any
+    """Shares: what sessions hold of the memory."""
     subscriptions: Any
     """The Hub of the room of subscriptions; None without."""
     methods: dict[Any, MethodHandler]
@@ -259,6 +261,10 @@ class Limits:
     sessions: int = 100
     subscriptions_per_session: int = 50
     items_per_session: int = 10_000
+    held_bytes_per_session: int = 512 << 10
+    """Of what its items, filters and queues take, about: a thousand items and their messages. A session has them in any case."""
+    held_bytes: int = 72 << 20
+    """Of all sessions together: those shares, and a pool for who wants more."""
     large_bytes_per_session: int = 4 << 20
     """Of the values of more than LARGE bytes that its items watch."""
     nodes_per_browse: int = 1_000

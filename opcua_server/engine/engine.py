@@ -27,6 +27,7 @@ from opcua_server.engine.contract import Limits, MethodHandler, Request, Room, S
 from opcua_server.engine.discovery import Application, Discovery
 from opcua_server.engine.methods import Methods
 from opcua_server.engine.sessions import CertificateUser, Sessions
+from opcua_server.engine.shares import Shares
 from opcua_server.engine.subscriptions.columns import Columns
 from opcua_server.engine.values import Values
 from opcua_server.engine.view import View
@@ -87,6 +88,8 @@ class Engine:
         self.values = Values(self.aspace, self.columns)
         self.methods: dict[Any, MethodHandler] = {}
         self.subscriptions: Any = None
+        own = self.limits.held_bytes_per_session
+        self.shares = Shares(own, max(0, self.limits.held_bytes - own * self.limits.sessions))
         self.starting: list[Callable[[], None]] = []
         self.stopping: list[Callable[[], None]] = []
         self.high_water = 64 << 10

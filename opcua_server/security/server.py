@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Final
 
 from asyncua import Server, ua
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -31,12 +32,16 @@ from opcua_server.security.rights import Rights
 from opcua_server.security.tokens import Issuer
 from opcua_server.security.users import Users
 
+BYTES_FOR_A_MACHINE: Final = 3 << 19
+"""More for each further machine: a dozen clients that watch all signals of all machines are no attack."""
+
 
 class SecureServer(Server):
     """asyncua's server for its address space, its nodes and its events; the sockets are the engine's.
 
     ``own``: certificate and key. ``address``: host and port to listen on. ``columns``: live variables. ``files``: NC programs.
-    ``conditions``: alarms by ConditionId. ``strict``: trusted certificates and named users only. ``guard``: waits for certificate,
+    ``conditions``: alarms by ConditionId. ``strict``: trusted certificates and named users only.
+    ``session_bytes``: that all sessions may hold together. ``guard``: waits for certificate,
     key, trust and users, once; raises CertificateProblem, ConfigurationError or StartError.
     """
 
@@ -48,6 +53,7 @@ class SecureServer(Server):
     files: Files
     conditions: Registry
     strict: bool
+    session_bytes: int
     address: tuple[str, int]
     guard: Callable[[], Awaitable[None]]
 
@@ -93,6 +99,7 @@ async def make(settings: Settings, vault: Vault, uri: str, secrets: Awaitable[tu
     server.files = Files()
     server.conditions = Registry()
     server.strict = settings.is_strict
+    server.session_bytes = (settings.session_memory_mb << 20) + (settings.machines - 1) * BYTES_FOR_A_MACHINE
     server.address = (settings.host, settings.opcua_port)
 
     async def guard() -> None:

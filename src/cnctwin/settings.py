@@ -103,6 +103,13 @@ class Settings(BaseSettings):
         (), description="opc.tcp addresses of clients that wait for the server to connect (reverse connect), separated by commas"
     )
     discovery_server: str | None = Field(None, description="opc.tcp address of a discovery server (LDS) to register with")
+    session_memory_mb: int = Field(
+        72,
+        ge=52,
+        le=100_000,
+        description="megabytes that items, queues, filters and messages of all OPC UA sessions may take together, with 1.5 more "
+        "for each machine beyond the first; half a megabyte for each session is kept free of it",
+    )
 
     # OPC UA server that analytics and gateway watch
     opcua_url: str | None = Field(None, description="OPC UA server to watch instead of the simulated one")

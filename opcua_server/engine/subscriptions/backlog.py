@@ -12,7 +12,6 @@ DiscardOldest asks (OPC 10000-4, 7.21); items that discard the newest keep a que
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,34 +25,38 @@ if TYPE_CHECKING:
 class Backlog:
     """Encoded values of one item that are older than the one in its column; ``size`` is the item's queue without that one."""
 
-    __slots__ = ("entries", "overflows", "size")
+    __slots__ = ("entries", "has_lost", "overflows", "size")
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self.entries: deque[tuple[bytes, bool]] = deque()
-        """With whether values before it were lost."""
+        self.entries: list[bytes] = []
+        self.has_lost = False
+        """Whether values before the oldest were lost."""
         self.overflows = 0
 
     def put(self, encoded: bytes) -> None:
-        self.entries.append((encoded, False))
-        self._shorten()
+        self.entries.append(encoded)
+        if len(self.entries) > self.size:
+            self._shorten()
 
     def resize(self, size: int) -> None:
         self.size = size
         self._shorten()
 
     def take_all(self) -> list[tuple[bytes, bool]]:
-        taken = list(self.entries)
-        self.entries.clear()
+        """Each with whether values before it were lost."""
+        taken = [(encoded, False) for encoded in self.entries]
+        if taken and self.has_lost:
+            taken[0] = (taken[0][0], True)
+        self.entries, self.has_lost = [], False
         return taken
 
     def _shorten(self) -> None:
-        entries = self.entries
-        while len(entries) > self.size:
-            self.overflows += 1
-            entries.popleft()
-            if entries:
-                entries[0] = (entries[0][0], True)
+        lost = len(self.entries) - self.size
+        if lost > 0:
+            self.overflows += lost
+            self.has_lost = True
+            del self.entries[:lost]
 
 
 class Keeper:
@@ -81,6 +84,7 @@ class Keeper:
     def spill(self, changed: NDArray[np.bool_]) -> None:
         """Before the rows marked in ``changed`` (shape (rows,)) are replaced. Costs little for who has been told already."""
         rows = self._rows
+        known: dict[int, dict[int, bytes]] = {}  # by timestamps and row: all who wait for a value keep the same bytes
         for subscription in self._items:
             fresh = subscription.has_fresh
             if rows.last_change <= subscription.cursor and not fresh:
@@ -92,8 +96,12 @@ class Keeper:
             due = np.flatnonzero(untold & changed[numbers])
             for timestamps in {items[index].timestamps for index in due.tolist()}:
                 some = [index for index in due.tolist() if items[index].timestamps == timestamps]
-                for index, encoded in zip(some, rows.data_values(numbers[some], timestamps), strict=True):
-                    items[index].keep(encoded)
+                encoded, places = known.setdefault(timestamps, {}), numbers[some].tolist()
+                missing = [row for row in dict.fromkeys(places) if row not in encoded]
+                if missing:
+                    encoded.update(zip(missing, rows.data_values(np.array(missing, np.intp), timestamps), strict=True))
+                for index, row in zip(some, places, strict=True):
+                    items[index].keep(encoded[row])
 
     def _of(self, subscription: Any) -> tuple[NDArray[np.intp], list[Item]]:
         found = self._arrays.get(subscription)

@@ -18,11 +18,12 @@ from cnctwin.wire import decode, encode
 from cnctwin.wire.scalars import ua
 from opcua_server.engine.subscriptions.backlog import Backlog
 from opcua_server.engine.subscriptions.columns import ColumnSlot, Record
+from opcua_server.engine.subscriptions.costs import entry
 from opcua_server.engine.subscriptions.feeds import Feed, Sampler, stamped, status_of
 from opcua_server.engine.subscriptions.filters import EventQuery
 from opcua_server.engine.subscriptions.overflow import overflow_event, refresh_required
 from opcua_server.engine.subscriptions.panel import Place
-from opcua_server.engine.subscriptions.queues import OVERFLOW, UNFILTERED, ItemQueue
+from opcua_server.engine.subscriptions.queues import OVERFLOW, UNFILTERED, EventQueue, ItemQueue
 
 DISABLED, SAMPLING, REPORTING = range(3)
 """MonitoringMode."""
@@ -83,9 +84,13 @@ class Item:
 
     @property
     def is_plain(self) -> bool:
+        return self.mode == REPORTING and self.is_simple
+
+    @property
+    def is_simple(self) -> bool:
+        """Whether it is a plain one when it reports."""
         return (
             self.query is None
-            and self.mode == REPORTING
             and (self.queue_size == 1 or (self.discard_oldest and isinstance(self.slot, ColumnSlot)))
             and self.change.trigger == 1
             and self.change.deadband is None
@@ -129,7 +134,7 @@ class Item:
         if self.mode == DISABLED:
             return
         if self.query is not None:
-            self.queue = self.queue or ItemQueue(self.queue_size, self.discard_oldest)
+            self.queue = self.queue or EventQueue(self.queue_size, self.discard_oldest, entry(self.query))
             return
         if self.sampler is None:
             return

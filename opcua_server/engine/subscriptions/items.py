@@ -12,6 +12,7 @@ from opcua_server.engine.contract import LARGE, Request, ServiceFault
 from opcua_server.engine.ranges import parse
 from opcua_server.engine.subscriptions import revise
 from opcua_server.engine.subscriptions.columns import ColumnSlot
+from opcua_server.engine.subscriptions.costs import ENTRY, PLAIN, QUEUED, cost, entry
 from opcua_server.engine.subscriptions.item import DISABLED, NO_LINKS, REPORTING, SAMPLING, Item
 from opcua_server.engine.subscriptions.personal import PersonalSlot
 from opcua_server.engine.subscriptions.queues import UNFILTERED
@@ -23,12 +24,8 @@ from opcua_server.engine.turns import Turn
 _C: Final = ua.StatusCodes
 _QUEUED_PER_SESSION: Final = 200_000
 """Entries that all queues of a session may promise together."""
-_QUEUED_IN_ALL: Final = 400_000
-_QUEUED_OF_EACH: Final = 5_000
-"""The same for a session where those of all sessions promise more than the above: some hundred bytes each."""
-_ITEMS_IN_ALL: Final = 200_000
-_ITEMS_OF_EACH: Final = 1_000
-"""What a session may have also where all sessions together have more than the above: half a kilobyte each, two that are sampled."""
+_SURE: Final = 1_000
+"""Items that a session may have in any case: queues leave room for them."""
 
 
 class ItemServices:
@@ -59,8 +56,7 @@ class ItemServices:
 
     def _create(self, request: Request, subscription: Subscription, asked: Any, timestamps: int) -> Any:
         hub = self._hub
-        most = hub.limits.items_per_session
-        if subscription.owner.item_count() >= (most if hub.watched < _ITEMS_IN_ALL else min(most, _ITEMS_OF_EACH)):
+        if subscription.owner.item_count() >= hub.limits.items_per_session:
             raise ServiceFault(_C.BadTooManyMonitoredItems)
         mode = _mode(asked.MonitoringMode)
         target, parameters = asked.ItemToMonitor, asked.RequestedParameters
@@ -76,7 +72,6 @@ class ItemServices:
             subscription.large[item.number] = large
         subscription.next_item += 1
         subscription.items[item.number] = item
-        hub.watched += 1
         item.attach()
         if is_event:
             hub.events.add(item)
@@ -114,24 +109,30 @@ class ItemServices:
 
     def _apply(self, item: Item, parameters: Any) -> Any:
         """Take over the requested parameters; the filter result, or None. Raises ServiceFault before anything is changed."""
-        hub = self._hub
+        hub, desk = self._hub, item.subscription.owner
         is_event = item.slot.attribute == EVENT_NOTIFIER
         is_known = item.number in item.subscription.items
-        before = item.queue_size if is_known else 0
-        most = _QUEUED_PER_SESSION if hub.promised < _QUEUED_IN_ALL else _QUEUED_OF_EACH
-        left = most - sum(one.promised for one in item.subscription.owner.subscriptions.values()) + before
-        found = wanted(hub, item, parameters, left)
+        before, queued = (cost(item), item.queue_size) if is_known else (0, 0)
+        promised = _QUEUED_PER_SESSION - sum(one.promised for one in desk.subscriptions.values()) + queued
+        found = wanted(hub, item, parameters, max(1, min(promised, (hub.shares.left(desk.session) + before) // ENTRY)))
         more_terms = found.size - (size_of(item) if is_known else 0)
+        old = item.query, item.change, item.discard_oldest, item.queue_size
+        item.query, item.change, item.discard_oldest = found.query, found.change, bool(parameters.DiscardOldest)
+        item.queue_size = 1
+        left = hub.shares.left(desk.session) + before - cost(item)
+        if left < 0:
+            item.query, item.change, item.discard_oldest, item.queue_size = old
+            raise ServiceFault(_C.BadTooManyMonitoredItems, "All sessions together watch as much as the server takes")
+        spare = (left - QUEUED - PLAIN * max(0, _SURE - desk.item_count())) // entry(found.query)
+        item.queue_size = revise.queue_size(parameters.QueueSize, is_event, max(1, min(promised, spare)))
+        hub.shares.change(desk.session, cost(item) - before)
         item.subscription.terms_of_filters += more_terms
-        hub.terms += more_terms
+        item.subscription.promised += item.queue_size - queued
         item.handle = parameters.ClientHandle
-        item.change.stop()
-        item.query, item.change = found.query, found.change if item.queue is None else found.change.anew()
+        old[1].stop()
+        if item.queue is not None:
+            item.change = found.change.anew()
         item.interval_ms = found.interval_ms
-        item.queue_size = revise.queue_size(parameters.QueueSize, is_event, left)
-        item.subscription.promised += item.queue_size - before
-        hub.promised += item.queue_size - before
-        item.discard_oldest = bool(parameters.DiscardOldest)
         item.sampler = None if is_event else hub.sampler(found.interval_ms)
         return found.result
 
@@ -205,7 +206,13 @@ class ItemServices:
             item = subscription.items.get(number)
             statuses.append(0 if item is not None else int(_C.BadMonitoredItemIdInvalid))
             if item is not None and item.mode != mode:
-                self._switch(item, mode)
+                before, old = cost(item), item.mode
+                item.mode = mode
+                more, item.mode = cost(item) - before, old
+                if self._hub.shares.take(subscription.owner.session, more):
+                    self._switch(item, mode)
+                else:
+                    statuses[-1] = int(_C.BadTooManyMonitoredItems)
         subscription.changed_items()
         return results(request, statuses)
 
@@ -260,6 +267,11 @@ class ItemServices:
         others = sum(len(one.links) for one in subscription.items.values()) - len(item.links)
         if others + len(links) > self._hub.limits.items_per_session:
             raise ServiceFault(_C.BadTooManyOperations, "The items of a subscription have too many links")
+        before = cost(item)
+        kept, item.links = item.links, links or NO_LINKS
+        more, item.links = cost(item) - before, kept
+        if not self._hub.shares.take(subscription.owner.session, more):
+            raise ServiceFault(_C.BadTooManyOperations, "All sessions together have as many links as the server takes")
         older: list[Any] = []
         if was_plain and links and item.mode != DISABLED:
             older = _older(item)
@@ -300,22 +312,22 @@ class ItemServices:
 
     def drop(self, item: Item) -> None:
         """Remove an item, its links in both directions, and what it watches."""
+        freed = cost(item) if item.number in item.subscription.items else 0
         for linked in item.links.values():
             linked.linked_from.pop(item.number, None)
         for source in list(item.linked_from.values()):
+            freed += cost(source)
             source.links.pop(item.number, None)
+            freed -= cost(source)
+        self._hub.shares.change(item.subscription.owner.session, -freed)
         # is_plain depends on links; what was attached is what is released
         item.detach()
         if item.query is not None:
             self._hub.events.remove(item)
-        if item.subscription.items.pop(item.number, None) is not None:
-            self._hub.watched -= 1
+        item.subscription.items.pop(item.number, None)
         item.subscription.large.pop(item.number, None)
         item.subscription.promised -= item.queue_size
-        self._hub.promised -= item.queue_size
-        terms = size_of(item)
-        item.subscription.terms_of_filters -= terms
-        self._hub.terms -= terms
+        item.subscription.terms_of_filters -= size_of(item)
         item.change = UNFILTERED
         item.subscription.removed(item)
 

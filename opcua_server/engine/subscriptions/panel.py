@@ -7,6 +7,7 @@ the same bytes.
 
 from __future__ import annotations
 
+import hashlib
 import struct
 import weakref
 from collections.abc import Iterable, Sequence
@@ -140,10 +141,13 @@ class Panels:
 
     def __init__(self, changes: Changes) -> None:
         self._changes = changes
-        self._known: weakref.WeakValueDictionary[tuple[Place, ...], Panel] = weakref.WeakValueDictionary()
+        self._known: weakref.WeakValueDictionary[bytes, Panel] = weakref.WeakValueDictionary()
 
     def of(self, places: tuple[Place, ...]) -> Panel:
-        found = self._known.get(places)
+        # Known by a digest: the places themselves would take as much as the rest of the panel. It holds what the ids are of.
+        listed = np.array([(id(source), row, handle, timestamps) for source, row, handle, timestamps in places], np.int64)
+        key = hashlib.blake2b(listed.tobytes(), digest_size=16).digest()
+        found = self._known.get(key)
         if found is None:
-            found = self._known[places] = Panel(places, self._changes)
+            found = self._known[key] = Panel(places, self._changes)
         return found

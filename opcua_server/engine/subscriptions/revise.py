@@ -43,6 +43,14 @@ def sampling_interval(requested: float, publishing_ms: float) -> float:
     return float(math.ceil(min(max(requested, FASTEST_SAMPLING_MS), SLOWEST_MS)))
 
 
+def in_series(interval_ms: float) -> float:
+    """The next faster interval of 10, 20, 50, 100 ms and so on; 0 is itself."""
+    if interval_ms < FASTEST_SAMPLING_MS:
+        return interval_ms
+    decade = 10.0 ** math.floor(math.log10(interval_ms))
+    return decade * next(step for step in (5, 2, 1) if step * decade <= interval_ms or step == 1)
+
+
 def queue_size(requested: int, is_event: bool, left: int) -> int:
     """0 and 1 are the smallest there is: one value, or what an event burst needs. ``left`` entries may still be promised."""
     if is_event:

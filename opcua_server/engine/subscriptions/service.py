@@ -18,6 +18,7 @@ from opcua_server.engine.contract import Core, Handover, Request, Service, Servi
 from opcua_server.engine.subscriptions import calls, revise
 from opcua_server.engine.subscriptions.beat import Beat
 from opcua_server.engine.subscriptions.calculations import BEAT_MS, Calculations
+from opcua_server.engine.subscriptions.costs import SUBSCRIPTION, cost
 from opcua_server.engine.subscriptions.events import EventHub
 from opcua_server.engine.subscriptions.feeds import Sampler
 from opcua_server.engine.subscriptions.items import ItemServices, results
@@ -47,6 +48,11 @@ def acknowledged(statuses: list[int]) -> bytes:
     return struct.pack(f"<i{len(statuses)}Ii", len(statuses), *statuses, 0)
 
 
+SWEEP_US: Final = 500_000
+"""How often what waits is looked at: requests for the end of their time, messages for how many there are."""
+LEAST_KEPT: Final = 8 << 20
+MOST_SAMPLERS: Final = 32
+"""Sampling intervals that there are at once as they were asked for: each has all rows of a column once more."""
 FEW: Final = 16
 ACKNOWLEDGEMENTS: Final = 10_000
 """More than a session has messages. Their results wait with each Publish request, of which there are a hundred; few do no harm."""
@@ -74,14 +80,13 @@ class Hub:
         self._next_id = 1
         self.made = 0
         """How many subscriptions there were."""
-        self.watched = self.terms = self.promised = 0
-        """Items that there are, terms of their filters, and entries that their queues may hold."""
+        self.shares = core.shares
 
     # Clock -----------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         self.events.start()
-        self._beat.add("requests", 1_000_000, _SWEEP)
+        self._beat.add("requests", SWEEP_US, _SWEEP)
         self._beat.start(asyncio.get_running_loop())
 
     def stop(self) -> None:
@@ -100,6 +105,21 @@ class Hub:
             now = time.monotonic()
             for desk in self.desks.values():
                 desk.expire(now)
+            self._bound_kept()
+
+    def _bound_kept(self) -> None:
+        """Messages that wait for their acknowledgement take half of what items leave free, and a little in any case: the oldest
+        go, of who keeps most."""
+        kept = sum(one.sent_bytes for one in self.subscriptions.values())
+        most = max(LEAST_KEPT, (self.limits.held_bytes - self.shares.total) // 2)
+        if kept <= most:
+            return
+        for one in sorted(self.subscriptions.values(), key=lambda one: one.sent_bytes, reverse=True):
+            while kept > most and len(one.sent) > 1:
+                before = one.sent_bytes
+                one.acknowledge(next(iter(one.sent)))
+                one.tally["DiscardedMessageCount"] += 1
+                kept -= before - one.sent_bytes
 
     def _publish(self, subscriptions: list[Subscription]) -> None:
         now, ticks = time.monotonic(), ticks_now()
@@ -108,6 +128,12 @@ class Hub:
             if not subscription.is_deleted and not desk.cycle(subscription, now, ticks):
                 desk.notices.append((subscription.number, subscription.close_with(_C.BadTimeout, ticks)))
                 self.delete(subscription)
+
+    def sampled_at(self, interval_ms: float) -> float:
+        """At what interval is sampled for who asks for one: at this one, or at a faster one where there are many already."""
+        if interval_ms in self.samplers or len(self.samplers) < MOST_SAMPLERS:
+            return interval_ms
+        return revise.in_series(interval_ms)
 
     def sampler(self, interval_ms: float) -> Sampler:
         found = self.samplers.get(interval_ms)
@@ -198,6 +224,7 @@ class Hub:
         self.subscriptions.pop(subscription.number, None)
         self.owners.pop(subscription.number, None)
         self._beat.remove(subscription, *_cycles(subscription.terms))
+        self.shares.change(subscription.owner.session, -SUBSCRIPTION)
         subscription.owner.remove(subscription)
         self.settle()
 
@@ -205,7 +232,7 @@ class Hub:
 
     def create(self, request: Request, asked: Any) -> Any:
         desk = self.desk(request)
-        if len(desk.subscriptions) >= self.limits.subscriptions_per_session:
+        if len(desk.subscriptions) >= self.limits.subscriptions_per_session or not self.shares.take(desk.session, SUBSCRIPTION):
             raise ServiceFault(_C.BadTooManySubscriptions)
         terms = self._terms(request, asked)
         number = self._next_id
@@ -343,6 +370,9 @@ class Hub:
             old.notices.append((number, found.close_with(_C.GoodSubscriptionTransferred, ticks)))
             old.remove(found)
             desk.add(found)
+            size = SUBSCRIPTION + sum(cost(item) for item in found.items.values())
+            self.shares.change(old.session, -size)
+            self.shares.change(desk.session, size)
             found.tally["TransferredToSameClientCount"] += 1  # to another one it is refused
             was = old.session.role if old.session is not None else None
             look_again(found, forget=may_configure(was) and not may_configure(desk.session.role))

@@ -221,6 +221,11 @@ class Subscription:
         return self._quiet, self.without_request
 
     @property
+    def sent_bytes(self) -> int:
+        """Of the messages that are not acknowledged."""
+        return self._sent_bytes
+
+    @property
     def next_number(self) -> int:
         return self._next
 

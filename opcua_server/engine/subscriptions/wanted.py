@@ -22,9 +22,6 @@ _DataChangeFilter: Final = ua.uaprotocol_auto.DataChangeFilter  # what is decode
 EVENT_NOTIFIER, VALUE = 12, 13
 _TERMS_PER_SESSION: Final = 20_000
 """Fields and operands of the event filters of all its items together, a kilobyte each; aggregates count as some."""
-_TERMS_IN_ALL: Final = 60_000
-_TERMS_OF_EACH: Final = 1_000
-"""What a session may have also where all sessions together have more than the above: some clients of alarms have a hundred."""
 _NUMBERS: Final = frozenset(range(2, 12))
 """Built-in types a deadband can be applied to."""
 _MADE_MS: Final = 100.0
@@ -56,12 +53,13 @@ def wanted(hub: Any, item: Item, parameters: Any, left: int) -> Wanted:
         interval_ms = revise.sampling_interval(parameters.SamplingInterval, item.subscription.terms.interval_ms)
         if interval_ms == 0 and getattr(item.slot, "is_live", False):
             interval_ms = _MADE_MS
+        interval_ms = hub.sampled_at(interval_ms)
         if isinstance(given, ua.AggregateFilter):
             queue_size = revise.queue_size(parameters.QueueSize, False, left)
             found = _aggregate(hub, item, given, interval_ms, queue_size)
         else:
             found = Wanted(interval_ms, None, _change(hub, item.slot, given))
-    _bound(hub, item, found.size)
+    _bound(item, found.size)
     return found
 
 
@@ -70,16 +68,14 @@ def size_of(item: Item) -> int:
     return item.query.size if item.query is not None else item.change.size
 
 
-def _bound(hub: Any, item: Item, size: int) -> None:
-    """Filters of a session are bounded all together: each of ten thousand items could have a long one, in each of a hundred
-    sessions."""
+def _bound(item: Item, size: int) -> None:
+    """Filters of a session are bounded all together: each of ten thousand items could have a long one."""
     if not size:
         return
     held = sum(one.terms_of_filters for one in item.subscription.owner.subscriptions.values())
     if item.number in item.subscription.items:
         held -= size_of(item)
-    most = _TERMS_PER_SESSION if hub.terms + size <= _TERMS_IN_ALL else min(_TERMS_PER_SESSION, _TERMS_OF_EACH)
-    if held + size > most:
+    if held + size > _TERMS_PER_SESSION:
         raise ServiceFault(_C.BadTooManyMonitoredItems)
 
 

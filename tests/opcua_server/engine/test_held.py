@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
-from asyncua import ua
+from asyncua import Client, ua
+from asyncua.ua.ua_binary import struct_from_binary
+from hypothesis import given
+from hypothesis import strategies as st
 
 from opcua_server.engine import attributes, view
 from opcua_server.engine.contract import Limits
 from opcua_server.engine.engine import Engine
+from opcua_server.engine.shares import Shares
+from opcua_server.engine.subscriptions import items
 from opcua_server.engine.subscriptions import service as subscriptions
+from opcua_server.engine.subscriptions.costs import ENTRY, EVENT, FIELD, LINK, PLAIN, QUEUED, SUBSCRIPTION, TERM
+from tests.harness import wait_for
 from tests.opcua_server.bench import Bench, run
 from tests.opcua_server.engine.bench import running
 
@@ -111,3 +118,207 @@ def test_results_of_acknowledgements_that_wait_are_bounded(bench: Bench) -> None
                     one.cancel()
 
     run(session)
+
+
+# What sessions hold ---------------------------------------------------------------------------------------------------
+
+FULL = C.BadTooManyMonitoredItems
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(-200, 300)), max_size=60))
+def test_everybody_has_his_own_and_together_they_have_the_pool(steps: Sequence[tuple[int, int]]) -> None:
+    shares, held = Shares(100, 250), dict.fromkeys(range(5), 0)
+    for who, size in steps:
+        size = max(size, -held[who])
+        is_sure = held[who] + size <= 100
+        if shares.take(who, size):
+            held[who] += size
+        else:
+            assert not is_sure
+        assert shares.beyond == sum(max(0, one - 100) for one in held.values()) <= 250
+        assert shares.held == {who: size for who, size in held.items() if size}
+
+
+def test_a_hundred_sessions_of_a_thousand_items_are_what_there_is_in_any_case() -> None:
+    limits = Limits()
+    assert limits.held_bytes_per_session >= SUBSCRIPTION + 1_000 * PLAIN
+    assert limits.sessions * limits.held_bytes_per_session < limits.held_bytes <= 80 << 20
+
+
+async def _subscribed(client: Client) -> int:
+    asked = ua.CreateSubscriptionRequest(Parameters=ua.CreateSubscriptionParameters(1_000, 100, 10))
+    data = await client.uaclient.protocol.send_request(asked)
+    return int(struct_from_binary(ua.CreateSubscriptionResponse, data).Parameters.SubscriptionId)
+
+
+async def _watched(
+    client: Client, number: int, count: int, *, queue: int = 1, terms: Any = None, every_ms: Sequence[float] = (0.0,)
+) -> list[Any]:
+    """Results of items on the server's clock, or on its events where there is a filter."""
+    target = ua.ReadValueId(ua.NodeId(2258), ua.UInt32(13)) if terms is None else ua.ReadValueId(ua.NodeId(2253), ua.UInt32(12))
+    asked = [
+        ua.MonitoredItemCreateRequest(
+            target, ua.MonitoringMode.Disabled, ua.MonitoringParameters(1, every_ms[place % len(every_ms)], terms, queue, True)
+        )
+        for place in range(count)
+    ]
+    parameters = ua.CreateMonitoredItemsParameters(number, ua.TimestampsToReturn.Both, asked)
+    data = await client.uaclient.protocol.send_request(ua.CreateMonitoredItemsRequest(Parameters=parameters))
+    return list(struct_from_binary(ua.CreateMonitoredItemsResponse, data).Results)
+
+
+def _statuses(results: list[Any]) -> list[int]:
+    return [one.StatusCode.value for one in results]
+
+
+@pytest.fixture
+def shares(engines: list[Engine], bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shares]:
+    """Those of the engine, that nobody holds anything of; afterwards again."""
+    found: Shares = engines[0].shares
+    wait_for(lambda: not found.held, "nobody holds anything")
+    monkeypatch.setattr(items, "_SURE", 0)
+    before = found.own, found.pool
+    yield found
+    found.own, found.pool = before
+    wait_for(lambda: not found.held and not found.beyond, "what was theirs is free again")
+
+
+def test_where_all_sessions_have_much_each_may_still_have_some(bench: Bench, shares: Shares) -> None:
+    """A hundred sessions with all that one may have would be gigabytes; and who has it keeps nobody else from his."""
+
+    async def session() -> None:
+        async with bench.client() as one, bench.client(name="other") as other:
+            first, second = await _subscribed(one), await _subscribed(other)
+            shares.own, shares.pool = SUBSCRIPTION + 4 * PLAIN, 2 * PLAIN
+            assert _statuses(await _watched(one, first, 8)) == [0] * 6 + [FULL] * 2
+            assert _statuses(await _watched(other, second, 6)) == [0] * 4 + [FULL] * 2
+            with pytest.raises(ua.uaerrors.BadTooManySubscriptions):
+                await _subscribed(other)
+            gone = ua.DeleteSubscriptionsRequest(Parameters=ua.DeleteSubscriptionsParameters([first]))
+            await one.uaclient.protocol.send_request(gone)
+            assert _statuses(await _watched(other, second, 4)) == [0] * 2 + [FULL] * 2
+
+    run(session)
+
+
+def test_queues_are_as_long_as_there_is_room_and_one_entry_in_any_case(
+    bench: Bench, shares: Shares, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(items, "_SURE", 3)
+
+    async def session() -> None:
+        async with bench.client() as client:
+            number = await _subscribed(client)
+            shares.own, shares.pool = SUBSCRIPTION + 3 * (PLAIN + QUEUED) + 100 * ENTRY, 0
+            made = await _watched(client, number, 3, queue=80)
+            assert [one.RevisedQueueSize for one in made] == [80, 22, 1]
+
+    run(session)
+
+
+def test_filters_and_queues_of_events_are_counted(bench: Bench, shares: Shares) -> None:
+    field = ua.SimpleAttributeOperand(ua.NodeId(2041), [ua.QualifiedName("Message")], ua.UInt32(13), "")
+    terms = ua.EventFilter([field] * 10, ua.ContentFilter([]))
+    least = PLAIN + QUEUED + 10 * TERM
+
+    async def session() -> None:
+        async with bench.client() as client:
+            number = await _subscribed(client)
+            shares.own, shares.pool = SUBSCRIPTION + 2 * least + 100 * (EVENT + 10 * FIELD), 0
+            made = await _watched(client, number, 3, queue=70, terms=terms)
+            assert _statuses(made) == [0, 0, FULL]
+            assert made[0].RevisedQueueSize == 70
+            assert 1 <= made[1].RevisedQueueSize <= 40
+
+    run(session)
+
+
+def test_who_asks_for_more_of_an_item_later_is_refused_as_well(bench: Bench, shares: Shares) -> None:
+    """Links, a longer queue, another mode: what cannot be had leaves all as it was."""
+
+    async def session() -> None:
+        async with bench.client() as client:
+            ask = client.uaclient.protocol.send_request
+            number = await _subscribed(client)
+            shares.own, shares.pool = SUBSCRIPTION + 3 * PLAIN, 0
+            first, second, _third = [one.MonitoredItemId for one in await _watched(client, number, 3)]
+            mode = ua.SetMonitoringModeParameters(number, ua.MonitoringMode.Sampling, [first])
+            data = await ask(ua.SetMonitoringModeRequest(Parameters=mode))
+            assert [one.value for one in struct_from_binary(ua.SetMonitoringModeResponse, data).Parameters.Results] == [FULL]
+            mode = ua.SetMonitoringModeParameters(number, ua.MonitoringMode.Reporting, [first])
+            data = await ask(ua.SetMonitoringModeRequest(Parameters=mode))
+            assert [one.value for one in struct_from_binary(ua.SetMonitoringModeResponse, data).Parameters.Results] == [0]
+            with pytest.raises(ua.uaerrors.BadTooManyOperations):
+                await ask(ua.SetTriggeringRequest(Parameters=ua.SetTriggeringParameters(number, first, [second], [])))
+            longer = ua.MonitoredItemModifyRequest(first, ua.MonitoringParameters(1, 0.0, None, 50, True))
+            modify = ua.ModifyMonitoredItemsParameters(number, ua.TimestampsToReturn.Both, [longer])
+            data = await ask(ua.ModifyMonitoredItemsRequest(Parameters=modify))
+            (result,) = struct_from_binary(ua.ModifyMonitoredItemsResponse, data).Results
+            assert (result.StatusCode.value, result.RevisedQueueSize) == (0, 1)
+            shares.own += QUEUED + LINK
+            await ask(ua.SetTriggeringRequest(Parameters=ua.SetTriggeringParameters(number, first, [second], [])))
+            assert shares.total == shares.own
+
+    run(session)
+
+
+def test_a_subscription_that_moves_is_counted_where_it_is(bench: Bench, shares: Shares) -> None:
+    async def session() -> None:
+        async with bench.client("operator") as one:
+            number = await _subscribed(one)
+            await _watched(one, number, 5)
+            async with bench.client("operator") as other:
+                asked = ua.TransferSubscriptionsParameters([number], False)
+                data = await other.uaclient.protocol.send_request(ua.TransferSubscriptionsRequest(Parameters=asked))
+                (result,) = struct_from_binary(ua.TransferSubscriptionsResponse, data).Parameters.Results
+                assert result.StatusCode.is_good()
+                assert sorted(shares.held.values()) == [SUBSCRIPTION + 5 * PLAIN]
+                await one.uaclient.protocol.send_request(ua.CloseSessionRequest(DeleteSubscriptions=True))
+                assert sorted(shares.held.values()) == [SUBSCRIPTION + 5 * PLAIN]
+
+    run(session)
+
+
+def test_beyond_some_sampling_intervals_the_next_faster_of_a_series_is_taken(bench: Bench, shares: Shares) -> None:
+    """Each is all rows of a column once more, and there are three and a half million: 3 GB for the items of all sessions."""
+
+    async def session() -> None:
+        async with bench.client() as client:
+            number, most = await _subscribed(client), subscriptions.MOST_SAMPLERS
+            asked = [101.0 + place for place in range(most + 20)]
+            revised = [one.RevisedSamplingInterval for one in await _watched(client, number, len(asked), every_ms=asked)]
+            exact = sum(one == other for one, other in zip(revised, asked, strict=True))
+            assert most - 5 <= exact <= most, "some are there for others"
+            assert revised[:exact] == asked[:exact]
+            assert set(revised[exact:]) == {100.0}
+
+    run(session)
+
+
+def test_messages_that_nobody_acknowledges_are_bounded_in_all(
+    bench: Bench, engines: list[Engine], shares: Shares, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """100 for a subscription, 50 subscriptions for a session, 100 sessions, each message as long as its items make it."""
+    hub = engines[0].table[787].service.handler.__self__  # type: ignore[attr-defined]
+    monkeypatch.setattr(subscriptions, "LEAST_KEPT", 2_000)
+    monkeypatch.setattr(shares, "held", {**shares.held, "somebody": engines[0].limits.held_bytes})
+
+    async def session() -> None:
+        async with bench.client() as client:
+            numbers = [await _subscribed(client) for _ in range(3)]
+            for number in numbers:
+                await _watched(client, number, 20)
+                found = hub.subscriptions[number]
+                for sequence in range(1, 40):
+                    found.sent[sequence] = (0, 1, bytes(100))
+                    found._sent_bytes += 100
+            for _ in range(100):
+                if sum(hub.subscriptions[number].sent_bytes for number in numbers) <= 2_000:
+                    break
+                await asyncio.sleep(0.05)
+            left = [list(hub.subscriptions[number].sent) for number in numbers]
+            assert sum(len(one) for one in left) == 20
+            assert all(one[-1] == 39 for one in left), "the newest stay"
+
+    run(session)
+    shares.held.pop("somebody")

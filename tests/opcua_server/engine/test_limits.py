@@ -22,8 +22,8 @@ from opcua_server.engine.configuration import room as configuration
 from opcua_server.engine.connection import Connection
 from opcua_server.engine.contract import LARGE, Limits
 from opcua_server.engine.engine import COMPLAINTS_PER_S, Engine
-from opcua_server.engine.subscriptions import items, wanted
 from opcua_server.engine.subscriptions import service as subscriptions
+from opcua_server.engine.subscriptions import wanted
 from tests.harness import wait_for
 from tests.opcua_server.bench import Bench, machine, run
 from tests.opcua_server.engine.bench import browses, running, writes
@@ -306,57 +306,6 @@ def test_event_filters_of_a_session_are_bounded_together(bench: Bench, monkeypat
             )
 
     run(session)
-
-
-def test_where_all_sessions_have_much_each_may_still_have_some(
-    bench: Bench, engines: list[Engine], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A hundred sessions with all that one may have would be gigabytes; and who has it keeps nobody else from his."""
-    hub = engines[0].table[787].service.handler.__self__  # type: ignore[attr-defined]
-    before = hub.terms, hub.watched, hub.promised
-    monkeypatch.setattr(wanted, "_TERMS_IN_ALL", hub.terms + 70)
-    monkeypatch.setattr(wanted, "_TERMS_OF_EACH", 50)  # 20 terms are one item
-    monkeypatch.setattr(items, "_ITEMS_IN_ALL", hub.watched + 9)
-    monkeypatch.setattr(items, "_ITEMS_OF_EACH", 4)
-    monkeypatch.setattr(items, "_QUEUED_IN_ALL", hub.promised + 100)
-    monkeypatch.setattr(items, "_QUEUED_OF_EACH", 10)
-
-    async def made(client: Client, asked: Any) -> list[int]:
-        data = await client.uaclient.protocol.send_request(asked)
-        return [one.StatusCode.value for one in struct_from_binary(ua.CreateMonitoredItemsResponse, data).Results]
-
-    class Nothing:
-        def datachange_notification(self, *_: Any) -> None: ...
-
-    async def subscription(client: Client) -> int:
-        asked = ua.CreateSubscriptionRequest(Parameters=ua.CreateSubscriptionParameters(1_000, 100, 10))
-        data = await client.uaclient.protocol.send_request(asked)
-        return int(struct_from_binary(ua.CreateSubscriptionResponse, data).Parameters.SubscriptionId)
-
-    def watching(number: int, count: int) -> Any:
-        one = ua.MonitoredItemCreateRequest(ua.ReadValueId(ua.NodeId(2258), ua.UInt32(13)), ua.MonitoringMode.Disabled)
-        return ua.CreateMonitoredItemsRequest(
-            Parameters=ua.CreateMonitoredItemsParameters(number, ua.TimestampsToReturn.Both, [one] * count)
-        )
-
-    async def session() -> None:
-        async with bench.client() as one, bench.client(name="other") as other:
-            first, second = await subscription(one), await subscription(other)
-            full = C.BadTooManyMonitoredItems
-            assert await made(one, _listening(first, 4, 12)) == [0, 0, 0, full]
-            assert await made(other, _listening(second, 3, 12)) == [0, 0, full]
-            assert await made(one, watching(first, 6)) == [0, 0, 0, 0, full, full]
-            assert await made(other, watching(second, 4)) == [0, 0, full, full]
-            third = await other.create_subscription(1_000, Nothing())
-            monkeypatch.setattr(items, "_ITEMS_IN_ALL", 1_000)
-            asked = [other.nodes.server_state]
-            await third.subscribe_data_change(asked, queuesize=100)
-            await third.subscribe_data_change(asked, queuesize=100)
-            promised = [item.queue_size for item in hub.subscriptions[third.subscription_id].items.values()]
-            assert promised == [100, 1], "the second one has the one entry that there is in any case"
-
-    run(session)
-    wait_for(lambda: (hub.terms, hub.watched, hub.promised) == before, "what was theirs is free again")
 
 
 def test_a_call_whose_results_would_be_too_long_is_refused(tmp_path: Path) -> None:

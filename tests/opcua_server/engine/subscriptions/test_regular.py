@@ -18,6 +18,7 @@ from opcua_server.engine.channel import Token
 from opcua_server.engine.connection import Connection
 from opcua_server.engine.contract import Limits
 from opcua_server.engine.sessions import OpenSession
+from opcua_server.engine.shares import Shares
 from opcua_server.engine.subscriptions import service
 from opcua_server.engine.subscriptions.columns import Columns
 from opcua_server.engine.subscriptions.item import Item
@@ -56,7 +57,9 @@ class Line:
         columns = Columns()
         self.column = columns.add(ua.VariantType.Double, NODES)
         limits = Limits(publish_requests_per_session=3)
-        core: Any = SimpleNamespace(columns=columns, limits=limits, starting=[], stopping=[], methods={}, aspace=None, audit=None)
+        core: Any = SimpleNamespace(
+            columns=columns, limits=limits, starting=[], stopping=[], methods={}, aspace=None, audit=None, shares=Shares(1 << 20, 0)
+        )  # fmt: skip
         self.hub = hub = Hub(core)
         self.tally = Tally()
         engine: Any = SimpleNamespace(
