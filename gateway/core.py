@@ -94,8 +94,8 @@ class Gateway:
         self.listeners.alarms.append(self.streams.alarm)
 
     @property
-    def peers(self) -> tuple[Peer, Peer, Peer]:
-        return self.opcua, self.broker, self.store_peer
+    def peers(self) -> tuple[Peer, ...]:
+        return (self.opcua, *((self.broker,) if self.settings.has_broker else ()), self.store_peer)
 
     def take(self, batch: Batch) -> None:
         """Take in what the link brings."""

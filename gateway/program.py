@@ -76,9 +76,8 @@ async def _run(
 
         gateway = Gateway(settings, link, store.peer, spawn)
         doorkeeper = Doorkeeper(settings, Vault(settings.data))
-        events = Events(settings.data / "store" / "events.sqlite", settings.site, gateway.metrics)
+        events = Events(settings.data / "store" / "events.sqlite", settings.site, gateway.metrics) if settings.has_broker else None
         parts = await _assemble(gateway, store, events)
-        bridge = Bridge(gateway, events)
         spawn(_batches(gateway), "batches")
         spawn(_alarms(gateway), "alarms")
         spawn(_conditions(gateway, link.conditions()), "conditions")
@@ -86,24 +85,32 @@ async def _run(
         spawn(link.run(), "link")
         spawn(parts.alerts.run(), "alerts")
         spawn(parts.detector.run(), "detector")
-        spawn(events.run(), "events")
-        spawn(bridge.run(), "mqtt")
-        if settings.sparkplug_group is not None:
-            spawn(SparkplugBridge(gateway).run(), "sparkplug")
+        if events is not None:
+            spawn(events.run(), "events")
+            spawn(Bridge(gateway, events).run(), "mqtt")
+            if settings.sparkplug_group is not None:
+                spawn(SparkplugBridge(gateway).run(), "sparkplug")
         spawn(_watch(parts, status), "watch")
         spawn(server.serve(api.create(parts, doorkeeper), listener, tls), "http")
         for app, port in zip(compat.create(parts, doorkeeper), ports, strict=False):
             spawn(server.serve(app, port, tls), "http-of-old")
 
 
-async def _assemble(gateway: Gateway, store: Store, events: Events) -> Parts:
-    """The parts, wired to the gateway, with what an earlier run left in the store."""
-    records = Records(gateway, [store.record, events.record])
-    alerts = Alerts(gateway, store, channels_of(gateway.settings), tell=events.alert)
+async def _assemble(gateway: Gateway, store: Store, events: Events | None) -> Parts:
+    """The parts, wired to the gateway, with what an earlier run left in the store; no ``events`` where no broker is told of them."""
+    channels = channels_of(gateway.settings)
+    if events is None:
+        records, commands = Records(gateway, [store.record]), Commands(gateway, [store.command])
+        alerts = Alerts(gateway, store, channels)
+    else:
+        records = Records(gateway, [store.record, events.record])
+        commands = Commands(gateway, [store.command, events.command])
+        alerts = Alerts(gateway, store, channels, tell=events.alert)
+        gateway.listeners.alarms.append(events.alarm)
     detector = Detector(gateway.settings.seed, store.forest)
     gateway.listeners.updates += [store.update, records.update, alerts.update, detector.update]
     gateway.listeners.documents += [store.document, alerts.document, detector.document]
-    gateway.listeners.alarms += [store.alarm, events.alarm]
+    gateway.listeners.alarms.append(store.alarm)
     until = store.clock() + 5_000_000
     memory = await store.ask(
         lambda reader: remember(reader, until, alarms=ALARMS, records=KEPT, documents=HISTORY), Memory, fresh=False
@@ -116,7 +123,7 @@ async def _assemble(gateway: Gateway, store: Store, events: Events) -> Parts:
         gateway.recent.preload(machine_id, documents)
     gateway.recent.registered |= memory.external
     detector.take_up(memory.forests)
-    return Parts(gateway, store, Commands(gateway, [store.command, events.command]), records, alerts, detector)
+    return Parts(gateway, store, commands, records, alerts, detector)
 
 
 async def _batches(gateway: Gateway) -> None:

@@ -27,7 +27,7 @@ def panel(settings: Settings, first: FirstSecrets | None, took_s: float) -> Pane
     for heading, text in (
         ("Web page", f"{scheme}://{host}:{settings.http_port}"),
         ("OPC UA", settings.opcua_url or f"opc.tcp://{host}:{settings.opcua_port}"),
-        ("MQTT", mqtt if settings.mqtt_broker or settings.starts_broker else "off"),
+        ("MQTT", mqtt if settings.has_broker else "off"),
         ("REST", f"{scheme}://{host}:{settings.http_port}/docs"),
         *(() if settings.opcua_url else [simulated]),
         ("Data", str(settings.data.resolve())),

@@ -342,6 +342,11 @@ class Settings(BaseSettings):
         return self.mqtt_broker is None and self.embedded_broker != "none"
 
     @property
+    def has_broker(self) -> bool:
+        """Whether there is any to publish to: one that is named, or one of its own that somebody starts."""
+        return self.mqtt_broker is not None or self.embedded_broker != "none"
+
+    @property
     def mqtt_scheme(self) -> str:
         return "mqtts" if self.mqtt_use_tls or self.broker_cert_path is not None else "mqtt"
 

@@ -339,6 +339,17 @@ def test_the_broker_of_this_installation_shows_its_own_certificate_and_no_other_
             assert "mqtts://localhost" in gate.bare.get("/ready").json()["reasons"]["MQTT broker"]
 
 
+def test_without_a_broker_nothing_is_asked_for_and_nothing_kept_for_it(tmp_path: Path) -> None:
+    link = FakeLink()
+    with opened(tmp_path, link, embedded_broker="none") as gate:
+        until(lambda: gate.bare.get("/ready").json() == {"status": "ready"})
+        gate.do(lambda: link.raise_alarm(LinkAlarm("CNC-001", 1_000_000_000, 900, "EX1", "door", True)))
+        until(lambda: gate.http.get("/api/v1/machines/CNC-001/alarms").json())
+        assert not (tmp_path / "store" / "events.sqlite").exists()
+        assert gate.status.state == "ready"
+        assert "cnctwin_mqtt_dropped_total{" not in gate.http.get("/metrics").text
+
+
 def test_the_embedded_broker_is_entered_with_its_own_login(tmp_path: Path) -> None:
     from cnctwin.secrets import Vault
 
