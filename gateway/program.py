@@ -97,7 +97,7 @@ async def _run(
 
 
 async def _assemble(gateway: Gateway, store: Store, events: Events | None) -> Parts:
-    """The parts, wired to the gateway, with what an earlier run left in the store; no ``events`` where no broker is told of them."""
+    """The parts, wired to the gateway, with what an earlier run left in the store; ``events``: None without a broker."""
     channels = channels_of(gateway.settings)
     if events is None:
         records, commands = Records(gateway, [store.record]), Commands(gateway, [store.command])
