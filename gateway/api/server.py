@@ -9,7 +9,6 @@ import socket
 import ssl
 from collections import defaultdict, deque
 from collections.abc import Iterator
-from functools import partial
 from typing import Any, Final
 
 import uvicorn
@@ -19,6 +18,7 @@ from cnctwin.errors import StartError
 from cnctwin.peers import counted_as
 from cnctwin.settings import Settings
 from cnctwin.tls import context
+from gateway.api.doorstep import Doorsteps
 from gateway.api.guard import PER_ADDRESS, App, is_this_machine
 from gateway.api.sockets import PatientWebSocket
 
@@ -221,16 +221,28 @@ logging.getLogger("uvicorn.error").addFilter(Few())
 
 
 class _Server(uvicorn.Server):
+    _doorsteps: Doorsteps | None = None
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Handshakes of TLS must end in time as headers must: uvicorn has no setting for it, and the loop gives them a minute."""
+        """Handshakes of TLS are counted, and end in time, as headers must: uvicorn has no setting for it."""
         loop: Any = asyncio.get_running_loop()
         create = loop.create_server
+
+        def create_server(make: Any, *, ssl: ssl.SSLContext, **options: Any) -> Any:
+            self._doorsteps = Doorsteps(make, ssl, HEADER_S, lambda address: TimedProtocol._counts.get(address, 0))
+            return create(self._doorsteps, **options)
+
         if self.config.ssl is not None:
-            loop.create_server = partial(create, ssl_handshake_timeout=HEADER_S)
+            loop.create_server = create_server
         try:
             await super().startup(sockets)
         finally:
             loop.create_server = create
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._doorsteps is not None:
+            self._doorsteps.close()
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import ssl
 from pathlib import Path
 
+import httpx
 import pytest
 from fake_link import FakeLink
-from gate import opened
+from gate import Gate, opened, until
 from tls_files import make_certificates
 from websockets.sync.client import connect
 
 from cnctwin.errors import ConfigurationError
 from cnctwin.settings import Settings, load
-from gateway.api import server
+from gateway.api import doorstep, server
 from gateway.api.server import tls_of
 
 
@@ -66,3 +68,55 @@ def test_a_handshake_that_does_not_end_is_not_waited_for_for_ever(tmp_path: Path
             silent.sendall(b"\x16\x03\x01")
             assert silent.recv(100) == b""
         assert gate.bare.get("/health").status_code == 200
+
+
+def _begun(gate: Gate, address: str) -> socket.socket:
+    """A connection from an address of this machine that begins a handshake and says no more."""
+    made = socket.create_connection(("127.0.0.1", gate.port), 10, source_address=(address, 0))
+    made.settimeout(40)
+    made.sendall(b"\x16\x03\x01")
+    return made
+
+
+def _is_closed(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(100) == b""
+    except ConnectionError:
+        return True
+
+
+def test_handshakes_that_are_begun_count_for_their_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_certificates(tmp_path)
+    monkeypatch.setattr(doorstep, "PER_ADDRESS", 5)
+    monkeypatch.setattr(doorstep, "is_this_machine", lambda address: address == "127.0.0.1")
+    with opened(tmp_path / "data", FakeLink(), **settings(tmp_path)) as gate, contextlib.ExitStack() as held:
+        begun = [held.enter_context(_begun(gate, "127.0.0.2")) for _ in range(5)]
+        assert _is_closed(held.enter_context(_begun(gate, "127.0.0.2"))), "one too many of this address"
+        held.enter_context(_begun(gate, "127.0.0.3"))
+        assert gate.bare.get("/health").status_code == 200
+        begun[0].close()
+        context = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+
+        def serves() -> bool:
+            with socket.create_connection(("127.0.0.1", gate.port), 10, source_address=("127.0.0.2", 0)) as raw:
+                try:
+                    with context.wrap_socket(raw, server_hostname="127.0.0.1") as secured:
+                        secured.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                        return secured.recv(100).startswith(b"HTTP/1.1 200")
+                except (ssl.SSLError, ConnectionError):
+                    return False
+
+        until(serves)
+
+
+def test_when_all_handshakes_are_taken_the_oldest_makes_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_certificates(tmp_path)
+    monkeypatch.setattr(doorstep, "HANDSHAKES", 6)
+    with opened(tmp_path / "data", FakeLink(), **settings(tmp_path)) as gate, contextlib.ExitStack() as held:
+        begun = [held.enter_context(_begun(gate, f"127.0.0.{2 + place}")) for place in range(6)]
+        with httpx.Client(base_url=gate.base, verify=ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))) as another:
+            assert another.get("/health").status_code == 200
+        assert _is_closed(begun[0])
+        begun[-1].setblocking(False)
+        with pytest.raises(BlockingIOError):
+            begun[-1].recv(1)
