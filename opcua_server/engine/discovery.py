@@ -15,6 +15,8 @@ from opcua_server.engine.policies import NONE, POLICIES, Policy
 
 BINARY: Final = "http://opcfoundation.org/UA-Profile/Transport/uatcp-uasc-uabinary"
 JWT: Final = "http://opcfoundation.org/UA/UserToken#JWT"
+CAPABILITIES: Final = ("DA", "HD", "AC", "HE", "DI")
+"""ServerCapabilityIdentifiers (OPC 10000-12, Annex D): live values, history of values, alarms, history of events, OPC 10000-100."""
 _write_endpoints: Final = array_writer(ua.EndpointDescription)
 _write_servers: Final = array_writer(ua.ApplicationDescription)
 

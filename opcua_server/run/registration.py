@@ -21,6 +21,7 @@ from cryptography import x509
 from certs.pki import Trust
 from certs.verdict import parse_chain
 from opcua_server.engine.channel import Own
+from opcua_server.engine.discovery import CAPABILITIES
 
 _logger = logging.getLogger(__name__)
 EVERY_S: Final = 300.0
@@ -28,6 +29,8 @@ EVERY_S: Final = 300.0
 FIRST_WAIT_S: Final = 5.0
 TIMEOUT_S: Final = 4.0
 GOODBYE_S: Final = 0.5
+_LONGEST_NAME: Final = 63
+"""Bytes of a name in mDNS."""
 _POLICIES: Final = (
     security_policies.SecurityPolicyAes256Sha256RsaPss,
     security_policies.SecurityPolicyAes128Sha256RsaOaep,
@@ -88,7 +91,7 @@ class Registration:
         )
         async with self._channel() as client:
             try:
-                await client.uaclient.register_server2(ua.RegisterServer2Parameters(Server=server))
+                await client.uaclient.register_server2(ua.RegisterServer2Parameters(server, [_announcement(self._server.name)]))
             except ua.UaStatusCodeError as error:
                 if error.code not in _UNKNOWN:
                     raise
@@ -131,3 +134,9 @@ class Registration:
                     ours = x509.load_der_x509_certificate(own.certificate)
                     return kind(parse_chain(chain)[0], ours, own.key, endpoint.SecurityMode)
         raise RegistrationRefused("it offers no signed endpoint of a policy that we use")
+
+
+def _announcement(name: str) -> Any:
+    """What a discovery server with multicast (LDS-ME) tells of us in its network, where FindServersOnNetwork looks."""
+    text = name.encode()[:_LONGEST_NAME].decode(errors="ignore")
+    return ua.MdnsDiscoveryConfiguration(text, list(CAPABILITIES))

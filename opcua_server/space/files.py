@@ -60,6 +60,7 @@ class FileSpace:
         name = ua.QualifiedName("WorkMasters", types.index["MT"])
         self.directory = builder.instance(system, HAS_COMPONENT, name, directory_type)
         builder.shares_methods = False
+        changes.follow(builder, self.directory)
 
     def register(self, programs: dict[ua.NodeId, tuple[str, str]], user_writable: set[ua.NodeId]) -> None:
         """Note files in registers that all machines have in common."""

@@ -102,7 +102,7 @@ class JobSpace:
         self._programs: tuple[str, ...] | None = None
         builder.set(at(control, "JC:MaxDownloadableJobOrders"), MOST)
         builder.set(at(control, "JC:EquipmentID"), [name])
-        changes.follow(builder, self._plan, at(self._plan, "0:NodeVersion"))
+        changes.follow(builder, self._plan)
         self._show_state(None, builder.now, builder.now)
 
     def _build(self, builder: Builder, machine: ua.NodeId) -> tuple[ua.NodeId, ua.NodeId]:

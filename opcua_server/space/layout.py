@@ -116,6 +116,7 @@ def wanted_paths(component_names: tuple[str, ...]) -> Iterator[str]:
     yield f"{life}CuttingTime/MT:LimitValue"
     yield f"{life}CuttingTime/MT:WarningValue"
     yield f"{PLAN}/0:NodeVersion"
+    yield f"{PROGNOSES}/0:NodeVersion"
     yield f"{PROGRAM}/MT:JobIdentifier"
     yield f"{PROGRAM}/MT:JobNodeId"
     yield "MT:Production/MT:Statistics/MT:PartsProducedInLifetime"

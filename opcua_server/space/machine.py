@@ -143,7 +143,7 @@ class MachineSpace:
         self._prognoses = Prognoses(builder, self.node_id, self._changes)
         self._writer.after(self._prognoses.write)
         mode, states = builder.at(self.node_id, layout.OPERATION_MODE), tables[layout.MAINTENANCE_MODE]
-        self._writer.after(MaintenanceMode(types, mode, states, self._changes).write)
+        self._writer.after(MaintenanceMode(builder, mode, states, self._changes).write)
         self.files = FileSpace(builder, self.node_id, identity.machine_id, self._changes)
         self.alarms = self._alarms(server, builder, table, conditions)
         self.made: tuple[ua.NodeId, ...] = tuple(builder.made)

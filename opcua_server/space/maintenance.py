@@ -15,10 +15,10 @@ from cnctwin.reading import Columns
 from nodesets.catalogue import MACHINE, NUMERIC
 from nodesets.states import MachineState
 from opcua_server.space.changes import ModelChanges
-from opcua_server.space.instances import wanted
+from opcua_server.space.instances import Builder, wanted
 from opcua_server.space.publish import put, shown
 from opcua_server.space.statemachines import StateMachineTable
-from opcua_server.space.types import HAS_COMPONENT, TypeSpace
+from opcua_server.space.types import HAS_COMPONENT
 
 _V = ua.VariantType
 _STATE: Final = [signal.name for signal in NUMERIC].index("Machine/State")
@@ -28,7 +28,9 @@ _STATUS: Final = [signal.name for signal in MACHINE].index("Machine/State")
 class MaintenanceMode:
     """Of one machine. ``parent``: its MachineryOperationMode; ``table``: the states of the type."""
 
-    def __init__(self, types: TypeSpace, parent: ua.NodeId, table: StateMachineTable, changes: ModelChanges) -> None:
+    def __init__(self, builder: Builder, parent: ua.NodeId, table: StateMachineTable, changes: ModelChanges) -> None:
+        changes.follow(builder, parent)
+        types = builder.types
         self._parent, self._table, self._changes = parent, table, changes
         self._name = ua.QualifiedName("MaintenanceMode", types.index["MT"])
         self._type = types.type_id("MT:MaintenanceModeStateMachineType")

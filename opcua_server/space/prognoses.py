@@ -76,6 +76,7 @@ class Prognoses:
     def __init__(self, builder: Builder, machine: ua.NodeId, changes: ModelChanges) -> None:
         self.job = ""
         self.runs_left = 0
+        changes.follow(builder, builder.at(machine, layout.PROGNOSES))
         self._end = _Prognosis(
             builder,
             machine,

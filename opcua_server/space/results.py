@@ -64,6 +64,7 @@ class ResultSpace:
         builder.set(builder.at(self.transfer, "0:ClientProcessingTimeout"), PROCESSING_TIMEOUT_S * 1000.0)
         self._changes = changes
         self._results = builder.at(management, "MR:Results")
+        changes.follow(builder, self._results)
         self._result_type = types.type_id("MR:ResultType")
         self._latest_name = ua.QualifiedName("LatestResult", builder.namespace)
         self._held: dict[str, AttributeValue] = {}

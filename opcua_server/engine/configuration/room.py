@@ -20,6 +20,7 @@ from opcua_server.engine.configuration.arguments import answer, values
 from opcua_server.engine.configuration.own import GROUP, KEY_FORMATS, KIND, OwnCertificate
 from opcua_server.engine.configuration.trust_file import TrustFile
 from opcua_server.engine.contract import Core, MethodHandler, Request, Service, ServiceFault
+from opcua_server.engine.discovery import CAPABILITIES
 from opcua_server.space.removal import take_away
 
 _C = ua.StatusCodes
@@ -75,7 +76,7 @@ def claim(server: Any) -> None:
     rights.secret_arguments.add(UPDATE_CERTIFICATE)
     aspace = server.iserver.aspace
     for number, value, kind in (
-        (12710, ["DA"], _V.String),
+        (12710, list(CAPABILITIES), _V.String),
         (12639, list(KEY_FORMATS), _V.String),
         (12640, trust_file.MAX_BYTES, _V.UInt32),
         (12641, False, _V.Boolean),

@@ -35,6 +35,8 @@ MODEL_CHANGES: Final = frozenset(
 _PASSING: Final = (("0", 11575), ("MT", 6), ("MT", 29), ("MT", 37), ("MT", 1004), ("MR", 2001))
 """Types of nodes that come and go with files, job orders, prognoses, maintenance and results. No signal is below them: nothing has
 to be bound anew for them."""
+_NODES: Final = 3
+"""Verbs of ModelChangeStructureDataType: a node came or went."""
 _FIELDS: Final = (
     "EventType",
     "SourceNode",
@@ -137,7 +139,8 @@ class Alarms:
         kind = event.get("EventType")
         if kind in MODEL_CHANGES:
             changes = event.get("Changes")
-            if not changes or any(getattr(one, "AffectedType", None) not in self._passing for one in changes):
+            nodes = [one for one in changes or () if getattr(one, "Verb", 0) & _NODES]  # what lists tell beside them is of them
+            if not changes or any(getattr(one, "AffectedType", None) not in self._passing for one in nodes or changes):
                 self._model_changed()
             return
         if kind == conditions.REFRESH_STARTS:

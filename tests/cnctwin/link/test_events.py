@@ -53,6 +53,16 @@ def test_what_comes_and_goes_without_signals_below_it_is_no_reason_to_bind_anew(
     assert bool(bound) is is_bound_anew
 
 
+@pytest.mark.parametrize(("kind", "is_bound_anew"), [(ua.NodeId(29, 1), False), (ua.NodeId(13, 1), True), (None, True)])
+def test_what_a_list_tells_beside_a_node_that_came_is_about_that_node(kind: ua.NodeId | None, is_bound_anew: bool) -> None:
+    event = changed(*([kind] if kind is not None else []))
+    of_list = ua.ModelChangeStructureDataType(ua.NodeId("Mill", 3), ua.NodeId(ua.ObjectIds.FolderType), ua.Byte(4))
+    event["Changes"] = [of_list, *(event["Changes"] or [])]
+    bound: list[None] = []
+    told(event, model_changed=lambda: bound.append(None))
+    assert bool(bound) is is_bound_anew
+
+
 def handed(*events: dict[str, Any]) -> list[LinkAlarm]:
     return told(*events)[0]
 

@@ -4,16 +4,19 @@ Of the policies for curves o6 offers its client those with authenticated encrypt
 one of them is put in the place of one that is offered (``offer``), so that open62541's own code judges them.
 
 Free use of it ends ten minutes after the process has begun; this takes seconds. Standard input is JSON: endpoint, certificate, key,
-server (certificate), uri, connections [[policy, mode, user, password]], object and method to call.
+server (certificate), uri, connections [[policy, mode, user, password]], object and method to call; listen: a port on which the
+server connects to the client (0: the other way round).
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import mmap
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import o6
@@ -57,7 +60,8 @@ def connect(given: dict[str, Any], policy: str, mode: str, user: str, password: 
 def look(client: o6.Client, given: dict[str, Any], values: int) -> dict[str, Any]:
     """Browse, read, subscribe until so many values of the clock are heard, call."""
     heard: list[Any] = []
-    item = client.monitor("i=2258", heard.append, samplingInterval=100.0)
+    own = client.createSubscription() if given["listen"] else None  # one that connects itself has one
+    item = client.monitor("i=2258", heard.append, samplingInterval=100.0, subscription=own)
     deadline = time.monotonic() + WAIT_S
     while len(set(map(str, heard))) < values and time.monotonic() < deadline:
         client.read("i=2258")  # serves its loop too
@@ -79,13 +83,27 @@ def look(client: o6.Client, given: dict[str, Any], values: int) -> dict[str, Any
     }
 
 
+@contextlib.contextmanager
+def listening(client: o6.Client, port: int) -> Iterator[None]:
+    """While the server has connected to the client."""
+    client.startReverseConnect(port, ["127.0.0.1"])
+    deadline = time.monotonic() + WAIT_S
+    while not client.connected and time.monotonic() < deadline:
+        time.sleep(0.02)
+    try:
+        yield
+    finally:
+        client.disconnect()
+
+
 def main() -> None:
     given = json.load(sys.stdin)
     policy = given["connections"][0][0]
     if policy.startswith("ECC_") and policy not in OFFERED:
         offer(policy)
     for number, connection in enumerate(given["connections"]):
-        with connect(given, *connection) as client:
+        client = connect(given, *connection)
+        with listening(client, given["listen"]) if given["listen"] else client:
             print(json.dumps({"connection": connection[:3], **look(client, given, 1 if number else 3)}), flush=True)
 
 

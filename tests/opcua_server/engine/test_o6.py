@@ -16,6 +16,8 @@ import pytest
 
 from certs.kinds import CURVES, RSA, Kind
 from certs.pki import ensure_application
+from opcua_server.engine import reverse
+from tests.harness import free_ports
 from tests.opcua_server.bench import Bench, machine, running
 from tests.opcua_server.security import authority
 
@@ -66,26 +68,40 @@ def o6(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+def listens() -> int:
+    """The port at which the server looks for clients that wait for it."""
+    return free_ports(1)[0]
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory, listens: int) -> Iterator[Bench]:
     folder = tmp_path_factory.mktemp("engine")
     (folder / "issuer.pem").write_bytes(authority.pem())
     given: dict[str, Any] = {
         "token_issuer": authority.URL, "token_keys": folder / "issuer.pem", "token_audience": authority.AUDIENCE,
-        "token_roles": "mill-operators=Operator",
+        "token_roles": "mill-operators=Operator", "reverse_connect": (f"opc.tcp://127.0.0.1:{listens}",),
     }  # fmt: skip
-    with running(folder, **given) as made:
-        yield made
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(reverse, "LONGEST_WAIT_S", 0.5)
+        with running(folder, **given) as made:
+            yield made
 
 
 def foreign(
-    bench: Bench, o6: Path, folder: Path, connections: list[list[str]], hold: tuple[str, str], kind: Kind = RSA
+    bench: Bench,
+    o6: Path,
+    folder: Path,
+    connections: list[list[str]],
+    hold: tuple[str, str],
+    kind: Kind = RSA,
+    listen: int = 0,
 ) -> list[dict[str, Any]]:
     """What o6 found on each connection; fails with what it said otherwise."""
     certificate, key = ensure_application(folder, "o6", URI, ["127.0.0.1"], kind=kind)
     given = {
         "endpoint": bench.settings.endpoint, "certificate": str(certificate), "key": str(key), "uri": URI,
         "server": str(bench.settings.data / "pki" / "server" / "own" / f"cert{kind.suffix}.der"), "connections": connections,
-        "object": hold[0], "method": hold[1],
+        "object": hold[0], "method": hold[1], "listen": listen,
     }  # fmt: skip
     done = subprocess.run(
         [sys.executable, str(PROGRAM)], input=json.dumps(given), env={**os.environ, "PYTHONPATH": str(o6), "HOME": str(folder)},
@@ -144,3 +160,8 @@ def test_o6_does_the_same_with_keys_on_a_curve(bench: Bench, o6: Path, tmp_path:
 def test_o6_does_the_same_with_authenticated_encryption(bench: Bench, o6: Path, tmp_path: Path) -> None:
     connections = as_whom(bench, AUTHENTICATED)
     found_as_it_is(foreign(bench, o6, tmp_path, connections, find_hold(bench), CURVES["nistP256"]), connections)
+
+
+def test_o6_does_the_same_where_it_listens_and_the_server_connects(bench: Bench, o6: Path, tmp_path: Path, listens: int) -> None:
+    connections = as_whom(bench, [("Basic256Sha256", "SignAndEncrypt", "operator")])
+    found_as_it_is(foreign(bench, o6, tmp_path, connections, find_hold(bench), listen=listens), connections)

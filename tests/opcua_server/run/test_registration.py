@@ -23,13 +23,15 @@ from tests.opcua_server.bench import running
 
 
 @contextlib.contextmanager
-def discovery_server(folder: Path, port: int, policies: list[Any]) -> Iterator[str]:
-    """A server that others register with, in a thread of its own; its address."""
+def discovery_server(folder: Path, port: int, policies: list[Any], made: list[Server] | None = None) -> Iterator[str]:
+    """A server that others register with, in a thread of its own, which goes into ``made``; its address."""
     url = f"opc.tcp://127.0.0.1:{port}"
     ready, over = threading.Event(), threading.Event()
+    server = Server()
+    if made is not None:
+        made.append(server)
 
     async def main() -> None:
-        server = Server()
         await server.init()
         server.set_endpoint(url)
         await server.set_application_uri("urn:test:lds")
@@ -60,10 +62,13 @@ def known(url: str) -> dict[str, list[str]]:
 def test_a_discovery_server_knows_the_server(tmp_path: Path) -> None:
     (port,) = free_ports(1)
     both = [ua.SecurityPolicyType.NoSecurity, ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt]
-    with discovery_server(tmp_path, port, both) as url, running(tmp_path, discovery_server=url) as bench:
+    made: list[Server] = []
+    with discovery_server(tmp_path, port, both, made) as url, running(tmp_path, discovery_server=url) as bench:
         wait_for(lambda: len(known(url)) == 2, "the server is registered")
         (own,) = known(url).keys() - {"urn:test:lds"}
         assert known(url)[own] == [bench.settings.endpoint]
+        (announced,) = made[0].iserver._known_servers[own].Capabilities
+        assert (announced.MdnsServerName, announced.ServerCapabilities) == ("cnctwin server", ["DA", "HD", "AC", "HE", "DI"])
 
 
 def test_one_that_is_not_there_is_said_once(

@@ -47,6 +47,45 @@ def test_clients_hear_when_a_machine_is_called_something_else(running: Any) -> N
     asyncio.run(story())
 
 
+LISTS = (
+    "FileSystem.WorkMasters", "MachineryBuildingBlocks.ResultManagement.Results", "MachineryBuildingBlocks.MachineryOperationMode",
+    "Notification.Prognoses", "Production.ProductionPlan",
+)  # fmt: skip
+"""Below a machine: what nodes come to and go from."""
+
+
+def test_what_comes_and_goes_is_told_with_the_list_it_belongs_to_whose_version_rises(running: Any) -> None:
+    async def story() -> None:
+        async with running() as run:
+            shown, heard = run.spaces["CNC-001"], Heard()
+            changes, namespace = shown._changes, shown.node_id.NamespaceIndex
+            type_id = changes._make_builder().types.type_id("MT:MaintenancePrognosisType")
+            subscription = await run.client.create_subscription(20, heard)
+            kind = run.client.get_node(ua.ObjectIds.GeneralModelChangeEventType)
+            await subscription.subscribe_events(run.client.nodes.server, evtypes=kind)
+            for place in LISTS:
+                heard.changes.clear()
+                parent = run.client.get_node(ua.NodeId(f"CNC-001.{place}", namespace))
+                version = await parent.get_child("0:NodeVersion")
+                versions = [await version.read_value()]
+                _, node_id = changes.add(parent.nodeid, HAS_COMPONENT, ua.QualifiedName("Once", namespace), type_id, wanted([]))
+                await changes.tell()
+                versions.append(await version.read_value())
+                changes.remove(node_id)
+                await changes.tell()
+                versions.append(await version.read_value())
+                async with asyncio.timeout(30):
+                    while len(heard.changes) < 2:
+                        await asyncio.sleep(0.01)
+                of_list = (parent.nodeid, await parent.read_type_definition())
+                told = [[(one.Affected, one.AffectedType, one.Verb) for one in rows] for rows in heard.changes]
+                assert told == [[(*of_list, 4), (node_id, type_id, 1)], [(*of_list, 8), (node_id, type_id, 2)]], place
+                assert [int(one) - int(versions[0]) for one in versions] == [0, 1, 2]
+                assert int(versions[0]) > 1_700_000_000, "after a restart it is another one than before"
+
+    asyncio.run(story())
+
+
 def test_a_node_that_went_and_came_back_between_two_reads_is_read_anew(running: Any) -> None:
     async def story() -> None:
         async with running() as run:
