@@ -345,20 +345,11 @@ class Channel:
     def seal(self, request_id: int, body: bytes, buffer: int) -> list[bytes]:
         """A message as frames, none longer than ``buffer`` bytes."""
         capacity = self.capacity(buffer)
-        if len(body) <= capacity:
-            return [self._chunk(b"F", request_id, body)]
-        starts = range(0, len(body), capacity)
+        starts = range(0, len(body), capacity) or (0,)
         return [
-            self._chunk(b"F" if start + capacity >= len(body) else b"C", request_id, body[start : start + capacity])
+            self.protect(request_id, body[start : start + capacity], final=b"F" if start + capacity >= len(body) else b"C")
             for start in starts
         ]
-
-    def seal_one(self, request_id: int, head: bytes, *body: Bytes) -> bytes:
-        """A message of some parts in one frame, for which there is room."""
-        frame = self.frame_of_one(request_id, len(head) + sum(map(len, body)))
-        if frame is None:
-            return self._chunk(b"F", request_id, head, *body)
-        return b"".join((_WHOLE.pack(*frame), head, *body))
 
     def frame_of_one(self, request_id: int, size: int) -> tuple[bytes, int, int, int, int, int] | None:
         """The head of the frame that a message of ``size`` bytes goes out in next, in the form of _WHOLE; None for a channel
@@ -370,7 +361,8 @@ class Channel:
         self._sent = sequence = last + 1 if last <= frames.LAST_BEFORE_WRAP else frames.next_sequence(last)
         return _MSGF, 24 + size, self.number, token.number, sequence, request_id
 
-    def _chunk(self, final: bytes, request_id: int, *body: Bytes) -> bytes:
+    def protect(self, request_id: int, *body: Bytes, final: bytes = b"F") -> bytes:
+        """A message of some parts in one frame, for which there is room; or one chunk of it that is not the last."""
         last, token = self._sent, self._sending
         if token is None:
             raise ProtocolError(_C.BadTcpSecureChannelUnknown, "no secure channel")

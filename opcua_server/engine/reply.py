@@ -19,6 +19,7 @@ EPOCH_TICKS: Final = 116_444_736_000_000_000
 """1970 in 100 ns since 1601."""
 PUBLISH_RESPONSE: Final = 829
 _FRAME, _RESPONSE_HEAD, _TOLD = "4sIIIII", "BBHqIIBi3x", "IiI?Iqi"
+_HEAD: Final = struct.Struct(f"<{_RESPONSE_HEAD}").pack
 _ANSWER: Final = struct.Struct(f"<{_FRAME}{_RESPONSE_HEAD}").pack
 _MESSAGE: Final = struct.Struct(f"<{_TOLD}").pack
 _PUBLISH: Final = struct.Struct(f"<{_FRAME}{_RESPONSE_HEAD}{_TOLD}").pack
@@ -66,20 +67,18 @@ class Reply:
             diagnostics = reasons.in_header()
         if 0 < self._max_size < services.HEAD_SIZE + len(body) + len(diagnostics):
             response_type, status, body, diagnostics = services.SERVICE_FAULT, int(_C.BadResponseTooLarge), b"", b""
-        frame = None if self.more or diagnostics else self._frame(services.HEAD_SIZE + len(body))
-        if frame is None:
+        connection, size = self.connection, services.HEAD_SIZE + len(body)
+        if self.more or diagnostics or size > connection.room or not connection.is_open:
             head = services.head(response_type, self._handle, status, ticks, self.more, diagnostics)
-            self.connection.send(self._request_id, head, body, self._handle)
+            connection.send(self._request_id, head, body, self._handle)
             return
-        self.connection.write(b"".join((_ANSWER(*frame, 1, 0, response_type, ticks, self._handle, status, 0, 0), body)))
-
-    def _frame(self, size: int) -> tuple[bytes, int, int, int, int, int] | None:
-        """The head of the one frame that an answer of ``size`` bytes goes out in; None where there is more to it."""
-        connection = self.connection
-        if size > connection.room or not connection.is_open:
-            return None
-        head: tuple[bytes, int, int, int, int, int] | None = connection.channel.frame_of_one(self._request_id, size)
-        return head
+        header = 1, 0, response_type, ticks, self._handle, status, 0, 0
+        channel = connection.channel
+        frame = channel.frame_of_one(self._request_id, size)
+        if frame is None:
+            connection.write(channel.protect(self._request_id, _HEAD(*header), body))
+        else:
+            connection.write(b"".join((_ANSWER(*frame, *header), body)))
 
     @property
     def _max_size(self) -> int:
@@ -97,7 +96,7 @@ class Reply:
             told = subscription, 1, sequence, False, sequence, ticks, elements
             frame = channel.frame_of_one(self._request_id, size)
             if frame is None:
-                connection.write(channel.seal_one(self._request_id, _TOLD_ONE.pack(*header, *told), data, results))
+                connection.write(channel.protect(self._request_id, _TOLD_ONE.pack(*header, *told), data, results))
             else:
                 connection.write(b"".join((_PUBLISH(*frame, *header, *told), data, results)))
             return
