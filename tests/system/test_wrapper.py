@@ -9,7 +9,24 @@ from pathlib import Path
 
 import pytest
 
-TOOLS = ("sh", "dirname", "pwd", "cat", "cksum", "mkdir", "rm", "awk", "grep", "printf", "tail", "sleep", "head", "kill", "tr")
+TOOLS = (
+    "sh",
+    "dirname",
+    "pwd",
+    "cat",
+    "cksum",
+    "mkdir",
+    "rm",
+    "awk",
+    "grep",
+    "printf",
+    "tail",
+    "sleep",
+    "head",
+    "kill",
+    "tr",
+    "chmod",
+)
 
 
 @pytest.fixture
@@ -84,3 +101,27 @@ def test_an_installation_that_fails_is_said_and_starts_again_the_next_time(folde
     assert "could not make" in done.stderr
     assert not (folder / ".venv.lock").exists()
     assert run(folder).returncode == 3
+
+
+PIP = """\
+WARNING: Retrying (Retry(total=0)) after connection broken by 'NewConnectionError([Errno 111] Connection refused)'
+ERROR: Could not find a version that satisfies the requirement aiosqlite==0.22.1 (from versions: none)
+ERROR: No matching distribution found for aiosqlite==0.22.1
+"""
+
+
+def test_without_a_network_it_is_the_network_that_is_named(folder: Path) -> None:
+    """pip's own last word is that there is no such package."""
+    pip = folder.parent / "pip.txt"
+    pip.write_text(PIP)
+    made = folder.parent / "made"
+    script(made, f'case "$*" in *pip*) cat {pip}; exit 1;; esac; exit 0')
+    put = f'mkdir -p "$3/bin"; cat {made} > "$3/bin/python"; chmod +x "$3/bin/python"'
+    script(folder.parent / "bin" / "python3", f'case "$1$2" in --version) echo "Python 3.12.1";; -mvenv) {put};; esac; exit 0')
+    done = run(folder)
+    assert done.returncode == 3
+    (line,) = done.stderr.splitlines()[1:]
+    assert "the package index cannot be reached" in line
+    assert "PIP_INDEX_URL" in line
+    assert ".venv.log" in line
+    assert "aiosqlite" not in line
