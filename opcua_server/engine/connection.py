@@ -131,6 +131,12 @@ class Connection(asyncio.Protocol):
         return not any(session.is_activated for session in self.sessions.values())
 
     @property
+    def may_log_in(self) -> bool:
+        """Whether it has a channel over which somebody could log in, or is about to have one."""
+        channel = self.channel
+        return self._held or (channel.is_open and (channel.policy is not None or self.engine.own.insecure))
+
+    @property
     def may_wait(self) -> bool:
         """Whether it may say nothing for as long as it likes."""
         return False
@@ -347,3 +353,5 @@ class Connection(asyncio.Protocol):
         if backlog > self.engine.limits.send_buffer_bytes:
             self.engine.complain("%s does not read: closed with %d bytes unsent", self.address, backlog)
             self.abort()
+        else:
+            self.engine.bound_unsent()

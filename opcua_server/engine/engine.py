@@ -45,6 +45,8 @@ SWEEP_S: Final = 1.0
 MESSAGE_S: Final = 60.0
 """In which a message of many chunks must be whole."""
 PARKED_BYTES: Final = 32 << 20
+UNSENT_BYTES: Final = 32 << 20
+"""That wait for all peers that do not read."""
 STOP_S: Final = 0.4
 COMPLAINTS_PER_S: Final = 5
 CRYPTO_THREADS: Final = 2
@@ -119,7 +121,7 @@ class Engine:
             *discovery.services(),
             *self._sessions.services(),
             *self.attributes.services(),
-            *View(self.values, self.limits).services(),
+            *View(self.values, self.limits, self.shares).services(),
             *Methods(self.aspace, rights, self.limits, self.methods, self.audit).services(),
         ]
         for room in rooms:
@@ -227,20 +229,36 @@ class Engine:
     def admit(self, connection: Connection) -> bool:
         """Whether there is room for one more connection, in all and of its address.
 
-        When all are taken, who has waited longest without a session makes room: silence of many addresses keeps nobody out.
+        When all are taken, who has waited longest without a session makes room: silence of many addresses keeps nobody out. Of one
+        address who has waited longest without a channel does: others may be behind it who log in.
         """
         waiting = [other for other in self.connections if other.is_pending]
-        if sum(other.counted_as == connection.counted_as for other in waiting) >= self.limits.pending_per_address:
-            return False
+        of_it = [other for other in waiting if other.counted_as == connection.counted_as]
+        if len(of_it) >= self.limits.pending_per_address:
+            idle = [other for other in of_it if not other.may_log_in]
+            if not idle:
+                return False
+            self._displace(idle)
         if len(self.connections) >= self.limits.connections:
+            waiting = [other for other in waiting if other in self.connections]
             if not waiting:
                 return False
-            oldest = min(waiting, key=lambda other: other.waits_since_s)
-            self.connections.discard(oldest)
-            oldest.abort()
+            self._displace(waiting)
         self.connections.add(connection)
         self._all_gone.clear()
         return True
+
+    def _displace(self, waiting: list[Connection]) -> None:
+        oldest = min(waiting, key=lambda other: other.waits_since_s)
+        self.connections.discard(oldest)
+        oldest.abort()
+
+    def bound_unsent(self) -> None:
+        """Called when something waits for a peer that does not read. What waits for all of them is bounded; who has most goes."""
+        if sum(other.backlog for other in self.connections) > UNSENT_BYTES:
+            most = max(self.connections, key=lambda other: other.backlog)
+            self.complain("%s does not read: closed with %d bytes unsent", most.address, most.backlog)
+            most.abort()
 
     def park(self, connection: Connection) -> None:
         """Called when a part of a message came. What all keep of messages that are not whole is bounded; who keeps most goes."""

@@ -15,6 +15,7 @@ from cnctwin.wire import encoder
 from cnctwin.wire.encode import node_id_bytes
 from cnctwin.wire.scalars import ua
 from opcua_server.engine.contract import Limits, Request, Service, ServiceFault, Session
+from opcua_server.engine.shares import Shares
 from opcua_server.engine.turns import Turn
 from opcua_server.engine.values import Values
 
@@ -70,8 +71,9 @@ class ReferenceTypes:
 class View:
     """The view services over one address space, and over the nodes that come and go beside it."""
 
-    def __init__(self, values: Values, limits: Limits) -> None:
+    def __init__(self, values: Values, limits: Limits, shares: Shares) -> None:
         self._values = values
+        self._shares = shares
         self._aspace = aspace = values.aspace
         self._limits = limits
         self._types = ReferenceTypes(aspace)
@@ -132,19 +134,41 @@ class View:
         if end >= len(references):
             shown = references[start:] if start else references
             return b"".join([struct.pack("<Iii", 0, -1, len(shown)), *shown])
-        session = request.session
-        points = session.state.setdefault(STATE, {}) if session is not None else {}
-        if len(points) >= self._limits.continuation_points:
-            oldest = next(iter(points))
-            if oldest in made:
+        session, size = request.session, sum(map(len, references))
+        points = self._points(session)
+        while len(points) >= self._limits.continuation_points or not self._shares.take(session, size):
+            oldest = next(iter(points), None)
+            if oldest is None or oldest in made:
                 request.answer.reasons.note(place, _C.BadNoContinuationPoints)
                 return struct.pack("<Iii", _C.BadNoContinuationPoints, -1, 0)
-            del points[oldest]
+            self._take(session, oldest)
         point = secrets.token_bytes(8)
         made.add(point)
-        points[point] = (references, end, limit)
+        points[point] = (references, end, limit, size)
         shown = references[start:end]
         return b"".join([struct.pack("<Ii", 0, len(point)), point, _COUNT(len(shown)), *shown])
+
+    def _points(self, session: Session | None) -> dict[bytes, tuple[list[bytes], int, int, int]]:
+        """The continuation points of a session: references, where to go on, how many at a time, and their bytes."""
+        if session is None:
+            return {}
+        found: dict[bytes, tuple[list[bytes], int, int, int]] | None = session.state.get(STATE)
+        if found is None:
+            found = session.state[STATE] = {}
+            session.closing.append(self._session_closed)
+        return found
+
+    def _take(self, session: Session | None, point: bytes) -> tuple[list[bytes], int, int] | None:
+        """What a continuation point stands for, which is there no longer."""
+        held = self._points(session).pop(point, None)
+        if held is None:
+            return None
+        self._shares.change(session, -held[3])
+        return held[:3]
+
+    def _session_closed(self, session: Session, _delete: bool) -> None:
+        for point in list(self._points(session)):
+            self._take(session, point)
 
     def _references(self, one: Any, session: Session | None) -> list[bytes]:
         """The encoded references of a node that a BrowseDescription asks for. Raises ServiceFault."""
@@ -202,11 +226,10 @@ class View:
     def browse_next(self, request: Request, params: Any) -> bytes:
         given = params.ContinuationPoints
         self._bounded(given, self._limits.nodes_per_browse)
-        points = request.session.state.setdefault(STATE, {}) if request.session is not None else {}
         parts = [_COUNT(len(given))]
         made: set[bytes] = set()
         for place, point in enumerate(given):
-            held = points.pop(point, None)
+            held = self._take(request.session, point)
             if held is None:
                 request.answer.reasons.note(place, _C.BadContinuationPointInvalid)
             if params.ReleaseContinuationPoints:

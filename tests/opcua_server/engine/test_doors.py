@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import struct
 import threading
@@ -206,11 +207,29 @@ def test_who_says_nothing_is_closed(bench: Bench) -> None:
 
 
 def test_an_address_gets_so_many_connections_without_a_session(bench: Bench) -> None:
+    async def run() -> None:
+        async with contextlib.AsyncExitStack() as held:
+            for _ in range(10):
+                await held.enter_async_context(bench.channel())
+            with Raw(bench) as one_more:
+                assert await asyncio.to_thread(one_more.end) == C.BadTcpNotEnoughResources
+
+    asyncio.run(run())
+
+
+def test_connections_without_a_channel_make_room_for_who_logs_in_from_their_address(bench: Bench) -> None:
+    """Behind one address there may be a plant: ten silent connections, made again and again, kept all others of it out."""
     held = [Raw(bench) for _ in range(10)]
-    for raw in held:
-        raw.hello()
-    with Raw(bench) as one_more:
-        assert one_more.end() == C.BadTcpNotEnoughResources
+    held[1].hello()
+
+    async def run() -> None:
+        for _ in range(3):
+            async with bench.client() as client:
+                assert await client.nodes.server_state.read_value() == ua.ServerState.Running
+            held.append(Raw(bench))
+
+    asyncio.run(run())
+    assert held[0].frame() == b"", "who has waited longest"
     for raw in held:
         raw.socket.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from asyncua.ua.ua_binary import struct_from_binary
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opcua_server.engine import attributes, view
+from opcua_server.engine import attributes, engine, view
 from opcua_server.engine.contract import Limits
 from opcua_server.engine.engine import Engine
 from opcua_server.engine.shares import Shares
@@ -22,6 +23,7 @@ from opcua_server.engine.subscriptions.costs import ENTRY, EVENT, FIELD, LINK, P
 from tests.harness import wait_for
 from tests.opcua_server.bench import Bench, run
 from tests.opcua_server.engine.bench import running
+from tests.opcua_server.engine.raw import opened, request
 
 C = ua.StatusCodes
 CROWDED = ua.NodeId(22)
@@ -41,7 +43,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory, engines: list[Engine]) -> It
         yield made
 
 
-def _browses(masks: range) -> Any:
+def _browses(masks: Sequence[int]) -> Any:
     """Browses of one node that differ in the NodeClassMask; each answers with one reference, and a continuation point."""
     nodes = [
         ua.BrowseDescription(CROWDED, ua.BrowseDirection.Both, ua.NodeId(), True, ua.UInt32(mask), ua.UInt32(63)) for mask in masks
@@ -118,6 +120,27 @@ def test_results_of_acknowledgements_that_wait_are_bounded(bench: Bench) -> None
                     one.cancel()
 
     run(session)
+
+
+def test_what_waits_for_peers_that_do_not_read_is_bounded_in_all(
+    bench: Bench, engines: list[Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight megabytes for each of a hundred connections; who has most waiting goes first."""
+    monkeypatch.setattr(engine, "UNSENT_BYTES", 400_000)
+    body, most = request(ua.GetEndpointsRequest()), 0
+    with opened(bench) as deaf, opened(bench) as hears:
+        connection = next(
+            one for one in engines[0].connections if one._transport.get_extra_info("peername") == deaf.socket.getsockname()
+        )
+        deaf.socket.settimeout(0.5)
+        until_s = time.monotonic() + 30
+        while connection.is_open and time.monotonic() < until_s:  # the server reads no more from who does not read
+            deaf.message(body)
+            most = max(most, connection.backlog)
+        wait_for(lambda: not connection.is_open, "it is closed")
+        assert most < 2_000_000
+        hears.message(body)
+        assert hears.frame()[:3] == b"MSG"
 
 
 # What sessions hold ---------------------------------------------------------------------------------------------------
@@ -197,6 +220,31 @@ def test_where_all_sessions_have_much_each_may_still_have_some(bench: Bench, sha
             gone = ua.DeleteSubscriptionsRequest(Parameters=ua.DeleteSubscriptionsParameters([first]))
             await one.uaclient.protocol.send_request(gone)
             assert _statuses(await _watched(other, second, 4)) == [0] * 2 + [FULL] * 2
+
+    run(session)
+
+
+def test_what_continuation_points_hold_is_counted(bench: Bench, shares: Shares) -> None:
+    """A hundred of a session, each of another way to browse the largest node: 3 MB, and there are a hundred sessions."""
+
+    async def session() -> None:
+        async with bench.client() as client:
+            ask = client.uaclient.protocol.send_request
+            masks = [0x40 + 0x80 * (place & 1) + 2 * (place & 0x1C) for place in range(16)]  # DataTypes, and what is not there
+            made = struct_from_binary(ua.BrowseResponse, await ask(_browses(masks))).Results
+            size = shares.total // len(masks)
+            points = [one.ContinuationPoint for one in made if one.ContinuationPoint]
+            assert len(points) == len(masks)
+            await ask(ua.BrowseNextRequest(Parameters=ua.BrowseNextParameters(True, points)))
+            assert not shares.total
+            shares.own, shares.pool = 10 * size + size // 2, 0
+            made = struct_from_binary(ua.BrowseResponse, await ask(_browses(masks))).Results
+            points = [one.ContinuationPoint for one in made if one.ContinuationPoint]
+            assert len(points) == 10
+            assert shares.total == 10 * size
+            going = ua.BrowseNextRequest(Parameters=ua.BrowseNextParameters(True, points[:4]))
+            await ask(going)
+            assert shares.total == 6 * size
 
     run(session)
 
