@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -82,6 +82,8 @@ class _Analytics:
         """When results that were refused are offered again, by the monotonic clock."""
         self._saved: dict[str, float] = {}
         self._unsaved: dict[str, str] = {}
+        self._lacking: dict[str, tuple[Set[str], str]] = {}
+        """Signals that a machine shows, and what that is too little for."""
         self._frame_ms = 0.0
         # One thread each: the loop's own pool grows to six on a busy computer, and the C library keeps for every thread what
         # packing and training took for a moment.
@@ -140,7 +142,26 @@ class _Analytics:
         elif behind := [text for watcher in self._watchers.values() if (text := self._behind(watcher))]:
             self._status.degraded("; ".join(behind), **facts)
         else:
-            self._status.ready("; ".join((*remarks, *self._refused.values())), **facts)
+            blind = [text for machine_id in self._watchers if (text := self._lacks(machine_id))]
+            self._status.ready("; ".join((*remarks, *self._refused.values(), *blind)), **facts)
+
+    def _lacks(self, machine_id: str) -> str:
+        """Empty where the server shows what all look at; else each of the others is a line of the log, once."""
+        machine = self._link.machines.get(machine_id)
+        if machine is None:
+            return ""
+        before = self._lacking.get(machine_id)
+        if before is None or before[0] != machine.signals:
+            lacking = self._watchers[machine_id].lacking(machine.signals)
+            for name, signals in lacking.items():
+                log.info("%s: nothing of %s without %s", machine_id, name, ", ".join(signals))
+            text = (
+                f"{machine_id}: the server shows too little for {', '.join(lacking)}; the log says what is missing"
+                if lacking
+                else ""
+            )
+            before = self._lacking[machine_id] = (machine.signals, text)
+        return before[1]
 
     def _behind(self, watcher: Watcher) -> str:
         """Empty while the watcher keeps up with its machine; a clock that jumps leaves nothing waiting."""

@@ -12,13 +12,14 @@ Results are those of the last frame, under its source time. Their status says ho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
 from analytics.detectors import DETECTORS, Detector, Sample, Score
+from analytics.detectors.detector import lacking
 from analytics.expectations import Expectations, Judged, Situation
 from analytics.features import FEATURES, OF_AN_EDGE, SIGNALS, TEXTS, Extractor, number
 from analytics.frames import Frame, Frames
@@ -121,6 +122,12 @@ class Watcher:
             self._settling = SETTLE_ROWS
         elif self._settling > 0:
             self._settling -= 1
+
+    def lacking(self, there: Set[str]) -> dict[str, list[str]]:
+        """What waits for ever at a server that shows only these signals: detectors and lives by name -> what each of them lacks."""
+        needs = {name: detector.needs for name, detector in self._detectors.items()}
+        needs |= {f"{name} life": model.needs for name, model in self._models.items()}
+        return {name: found for name, groups in needs.items() if (found := lacking(groups, there))}
 
     def results(self) -> list[Reading]:
         """Every result signal, as of the last frame; empty before the first one."""

@@ -19,10 +19,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from analytics.detectors.detector import MAX_SCORE, Sample, Score
+from analytics.detectors.detector import MAX_SCORE, Needs, Sample, Score
 from analytics.detectors.drift import hours_of
 from analytics.frames import Row
 
+READ: Final = ("Tool/InCut", "Tool/Number", "Spindle/CmdSpeed", "Spindle/VibrationAcceleration", "Spindle/VibrationTooth")
 ROWS: Final = 40
 """Rows in cut of one tool at one speed that make a point."""
 SETTLE: Final = 3
@@ -52,6 +53,7 @@ MOST_WEAR: Final = 0.02
 class ChatterDetector:
     signal = "Analytics/ChatterScore"
     needs_residuals = False
+    needs: Needs = tuple((name,) for name in READ)
 
     def __init__(self, n_features: int, seed: int = 0) -> None:
         self._n_features = n_features

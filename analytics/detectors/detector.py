@@ -9,7 +9,7 @@ give the same scores, NaN and missing features are tolerated, it waits before it
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -18,6 +18,8 @@ import numpy as np
 from analytics.frames import Mask, Row
 
 MAX_SCORE: Final = 100.0
+Needs = tuple[tuple[str, ...], ...]
+"""Groups of signals, of each of which one is enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +52,19 @@ class Score:
     supported: bool = True
 
 
+def lacking(needs: Needs, there: Set[str]) -> list[str]:
+    """The groups of which nothing is there, as a reader takes them."""
+    return [" or ".join(group) for group in needs if there.isdisjoint(group)]
+
+
 class Detector(Protocol):
     """The contract. ``signal`` is the result it is shown at; ``needs_residuals`` is False where it judges by ``numbers`` alone:
-    then it is asked also while no baseline stands behind a row."""
+    then it is asked also while no baseline stands behind a row. ``needs``: without one signal at the least of each group it waits
+    for ever, and that is told."""
 
     signal: str
     needs_residuals: bool
+    needs: Needs
 
     def learn_one(self, sample: Sample) -> None:
         """Take a row for normal."""

@@ -20,7 +20,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from analytics.detectors.detector import MAX_SCORE, Sample, Score
+from analytics.detectors.detector import MAX_SCORE, Needs, Sample, Score
 
 WINDOW_H: Final = 0.25
 MINUTE_H: Final = 1.0 / 60.0
@@ -98,6 +98,7 @@ class _Course:
 class DriftDetector:
     signal = "Analytics/DriftScore"
     needs_residuals = False
+    needs: Needs = (tuple(slow.signal for slow in SLOW),)
 
     def __init__(self, n_features: int, seed: int = 0) -> None:
         self._n_features = n_features

@@ -16,7 +16,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from analytics.detectors.detector import Sample, Score, Threshold
+from analytics.detectors.detector import Needs, Sample, Score, Threshold
+from analytics.features import NAMES
 from analytics.frames import Row
 from cnctwin.isolation_forest import FlatForest, grow, restored
 
@@ -32,6 +33,7 @@ EXPLAIN_FROM: Final = 0.7
 class ForestDetector:
     signal = "Analytics/ForestScore"
     needs_residuals = True
+    needs: Needs = (NAMES,)
 
     def __init__(self, n_features: int, seed: int = 0) -> None:
         self._n_features = n_features

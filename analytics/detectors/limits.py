@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from analytics.detectors.detector import Sample, Score
+from analytics.detectors.detector import Needs, Sample, Score
 from analytics.features import NAMES
 from cnctwin.predictors import LIMITS
 
@@ -23,6 +23,7 @@ _RELATED: Final = {limit.rule: frozenset({limit.signal} & set(NAMES)) for limit 
 class LimitDetector:
     signal = "Analytics/RuleScore"
     needs_residuals = False
+    needs: Needs = (tuple(limit.signal for limit in LIMITS),)
 
     def __init__(self, n_features: int, seed: int = 0) -> None:
         self._n_features = n_features

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from analytics.detectors.detector import MAX_SCORE, Sample, Score
+from analytics.detectors.detector import MAX_SCORE, Needs, Sample, Score
 from analytics.detectors.drift import hours_of
 
 SIGNAL: Final = "Lubrication/Pressure"
@@ -47,6 +47,7 @@ PAST: Final = 60
 class LubricationDetector:
     signal = "Analytics/LubricationScore"
     needs_residuals = False
+    needs: Needs = ((SIGNAL,),)
 
     def __init__(self, n_features: int, seed: int = 0) -> None:
         self._n_features = n_features

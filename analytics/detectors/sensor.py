@@ -24,7 +24,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from analytics.detectors.detector import MAX_SCORE, Sample, Score
+from analytics.detectors.detector import MAX_SCORE, Needs, Sample, Score
 from analytics.detectors.drift import HOLE_H, MINUTE_H, hours_of
 from analytics.frames import Row
 
@@ -92,6 +92,7 @@ def _fit(x: Row, y: Row) -> _Fit:
 class SensorDetector:
     signal = "Analytics/SensorScore"
     needs_residuals = False
+    needs: Needs = tuple((name,) for name in (WATCHED.signal, *WATCHED.neighbours))
 
     def __init__(self, n_features: int, seed: int = 0) -> None:
         self._n_features = n_features

@@ -23,9 +23,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from analytics.detectors.detector import MAX_SCORE, Sample, Score
+from analytics.detectors.detector import MAX_SCORE, Needs, Sample, Score
 from analytics.detectors.drift import hours_of
 
+READ: Final = ("Tool/Number", "Tool/CuttingTime", "Tool/WearPercent")
 WINDOW_H: Final = 0.4
 SETTER_PERCENT: Final = 1.5
 """Standard deviation of one look at a flank, of the criterion: 4 um of 0.3 mm."""
@@ -116,6 +117,7 @@ def _line(points: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[float, float, 
 class WearDetector:
     signal = "Analytics/WearScore"
     needs_residuals = False
+    needs: Needs = tuple((name,) for name in READ)
 
     def __init__(self, n_features: int, seed: int = 0) -> None:
         self._n_features = n_features
@@ -129,7 +131,7 @@ class WearDetector:
         """Learns while it judges; what is judged as too fast is not learned from."""
 
     def score_one(self, sample: Sample) -> Score | None:
-        number, minutes, wear = (sample.numbers.get(name) for name in ("Tool/Number", "Tool/CuttingTime", "Tool/WearPercent"))
+        number, minutes, wear = (sample.numbers.get(name) for name in READ)
         if number and minutes is not None and wear is not None and wear > 0.0:
             edge = self._edges.get(int(number))
             if edge is None or minutes < edge.minutes - 1e-6 or wear < edge.wear - EDGE_WEAR_FALLS:

@@ -19,8 +19,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from analytics.detectors.detector import Sample, Score, Threshold
-from analytics.features import SIDES
+from analytics.detectors.detector import Needs, Sample, Score, Threshold
+from analytics.features import NAMES, SIDES
 from analytics.frames import Row
 
 SMOOTH: Final = 24.0
@@ -47,6 +47,7 @@ EVERY: Final = 4
 class ZScoreDetector:
     signal = "Analytics/ZScore"
     needs_residuals = True
+    needs: Needs = (NAMES,)
 
     def __init__(self, n_features: int, seed: int = 0) -> None:
         self._n_features = n_features

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from analytics.detectors.detector import Needs
 from cnctwin.reading import Value
 
 
@@ -21,7 +22,9 @@ class Estimate:
 
 
 class RulModel(Protocol):
-    """The contract; pure, time comes with the data (ns since the epoch)."""
+    """The contract; pure, time comes with the data (ns since the epoch). ``needs``: as of a detector."""
+
+    needs: Needs
 
     def update(self, time_ns: int, numbers: Mapping[str, float], *, fresh: bool) -> None:
         """``numbers``: Good signals of one frame by name. ``fresh``: nothing is known of the time before it."""

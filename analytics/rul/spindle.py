@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from analytics.detectors.detector import Needs
 from analytics.rul.model import Estimate
 from cnctwin.predictors import SERVICE_HEALTH, SERVICE_INTERVAL_DAYS, spindle_health
 from cnctwin.reading import Value, utc
@@ -43,6 +44,8 @@ _DAY_NS: Final = 86_400e9
 
 
 class SpindleModel:
+    needs: Needs = (("Spindle/ActSpeed",), ("Spindle/VibrationVelocity",))
+
     def __init__(self) -> None:
         self._learning: dict[str, list[float]] = {}
         self._base: dict[str, float] = {}

@@ -23,6 +23,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
+from analytics.detectors.detector import Needs
 from analytics.rul.model import Estimate
 from cnctwin.predictors import MAX_MINUTES, PRIOR_WEAR_PERCENT, taylor_life, tool_rul
 from cnctwin.reading import Value, utc
@@ -73,6 +74,8 @@ class Edge:
 
 class ToolModel:
     """Edges and lives by tool number."""
+
+    needs: Needs = (("Tool/Number",), ("Tool/CuttingTime",), ("Tool/WearPercent",))
 
     def __init__(self) -> None:
         self._edges: dict[int, Edge] = {}

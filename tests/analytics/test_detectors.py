@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from analytics import memory
 from analytics.detectors import DETECTORS, Detector, Sample, Score
 from analytics.detectors.detector import Threshold
-from analytics.features import FEATURES, SIDES
+from analytics.features import FEATURES, SIDES, SIGNALS
 from analytics.fusion import CLEAR_NS, RAISE_NS, Fusion
 from analytics.rul import MODELS
 from analytics.rul.spindle import theil_sen
@@ -82,6 +83,21 @@ def plain(scores: list[Score | None]) -> list[Any]:
 
 def test_the_result_it_is_shown_at_is_in_the_catalogue(make: Make) -> None:
     assert BY_NAME[make(N, 0).signal].access == "result"
+
+
+def test_without_what_it_says_it_needs_it_waits_for_ever(make: Make) -> None:
+    for group in make(N, 1).needs:
+        assert set(group) <= set(SIGNALS)
+        detector = make(N, 1)
+        if detector.needs_residuals:  # made of features: none of them is there
+            assert set(group) == {feature.signal for feature in FEATURES}
+            continue
+        rng = np.random.default_rng(0)
+        for when in range(1500):
+            whole = sample(rng, when)
+            one = replace(whole, numbers={name: number for name, number in whole.numbers.items() if name not in group})
+            assert detector.score_one(one) is None, group
+            detector.learn_one(one)
 
 
 def test_the_same_rows_and_seed_give_the_same_scores(make: Make) -> None:

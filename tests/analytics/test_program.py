@@ -17,6 +17,7 @@ from asyncua import Client, ua
 
 import analytics.program
 from analytics import memory
+from analytics.features import SIGNALS
 from analytics.program import QUEUE, _Analytics, watch
 from analytics.watcher import Watcher
 from cnctwin.link import Link, LinkSettings, MethodFailed, Remark
@@ -25,7 +26,7 @@ from cnctwin.program import Status
 from cnctwin.reading import Batch, Reading
 from cnctwin.results_file import ResultsFile
 from nodesets.binding import Bound
-from nodesets.catalogue import RESULTS
+from nodesets.catalogue import MACHINE, RESULTS
 
 SERVER = Path(__file__).parents[1] / "cnctwin" / "link" / "small_server.py"
 WAITING = 0x80320000
@@ -98,7 +99,7 @@ def test_results_that_are_older_than_what_the_link_knows_are_told_as_behind(tmp_
 
     newest = reading(170)
     link = SimpleNamespace(
-        state="connected", reason="", remarks=(), dropped=7, reconnects=0, latest=lambda _: {newest.signal: newest}
+        state="connected", reason="", remarks=(), dropped=7, reconnects=0, machines={}, latest=lambda _: {newest.signal: newest}
     )
     status = Status("analytics")
     program = _Analytics(cast(Link, link), tmp_path, 1, status)
@@ -121,8 +122,33 @@ def test_results_that_are_older_than_what_the_link_knows_are_told_as_behind(tmp_
     program.end()
 
 
+def test_what_waits_for_ever_is_told_with_what_it_lacks(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A server of another maker: it shows its spindle, and no tool, no structure and no way oil."""
+    caplog.set_level("INFO", "analytics.program")
+    shown = frozenset({"Spindle/ActSpeed", "Spindle/Temperature", "Spindle/VibrationVelocity", "Coolant/Flow"})
+    machines = {"MILL-7": SimpleNamespace(signals=shown)}
+    link = SimpleNamespace(state="connected", reason="", remarks=(), dropped=0, reconnects=0, machines=machines)
+    status = Status("analytics")
+    program = _Analytics(cast(Link, link), tmp_path, 1, status)
+    program._watchers["MILL-7"] = Watcher("MILL-7", 1)
+    program._tell()
+    program._tell()
+    assert status.state == "ready"
+    assert status.reason == (
+        "MILL-7: the server shows too little for drift, wear, chatter, lubrication, sensor, tool life; the log says what is missing"
+    )
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 6
+    assert "MILL-7: nothing of drift without Structure/Temperature or Coolant/Level" in told
+    assert "MILL-7: nothing of tool life without Tool/Number, Tool/CuttingTime, Tool/WearPercent" in told
+    machines["MILL-7"].signals = frozenset(row.name for row in MACHINE)
+    program._tell()
+    assert status.reason == ""
+    program.end()
+
+
 def test_what_cannot_be_saved_is_told_until_it_can(tmp_path: Path) -> None:
-    link = SimpleNamespace(state="connected", reason="", remarks=(), dropped=0, reconnects=0, latest=lambda _: {})
+    link = SimpleNamespace(state="connected", reason="", remarks=(), dropped=0, reconnects=0, machines={}, latest=lambda _: {})
     status = Status("analytics")
     program = _Analytics(cast(Link, link), tmp_path, 1, status)
     watcher = program._watchers["M1"] = Watcher("M1", 1)
@@ -177,7 +203,7 @@ def test_results_that_the_server_refuses_lie_beside_it_and_are_offered_again_now
             if is_refused:
                 raise MethodFailed(0x801F0000, "BadUserAccessDenied", "no")
 
-    machine = SimpleNamespace(signals=frozenset(row.name for row in RESULTS))
+    machine = SimpleNamespace(signals=frozenset((*SIGNALS, *(row.name for row in RESULTS))))
     link = SimpleNamespace(state="connected", reason="", remarks=(), dropped=0, reconnects=0, machines={"M1": machine}, write=write)
     status = Status("analytics")
     program = _Analytics(cast(Link, link), tmp_path, 1, status)
