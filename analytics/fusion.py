@@ -53,8 +53,12 @@ class Fusion:
         self._explanation = ""
 
     def fuse(self, time_ns: int, scores: Mapping[str, Score]) -> Fused | None:
-        """None while neither z-score nor forest can judge and no limit is broken: a 0 would be made up."""
-        if not scores or (set(scores) == {"limits"} and scores["limits"].value <= 1.0):
+        """None while neither z-score nor forest can judge and no limit is broken: a 0 would be made up. An alarm that a limit has
+        raised lasts as any other."""
+        if not scores:
+            return None
+        if not self.anomalous and set(scores) == {"limits"} and scores["limits"].value <= 1.0:
+            self._since_ns = None
             return None
         learned = [score.value for name, score in scores.items() if name not in ("limits", "forest")]
         if "forest" in scores and "zscore" in scores:

@@ -85,6 +85,26 @@ def test_the_result_it_is_shown_at_is_in_the_catalogue(make: Make) -> None:
     assert BY_NAME[make(N, 0).signal].access == "result"
 
 
+def test_an_alarm_of_limits_alone_lasts_as_any_other_and_then_nothing_is_known_again() -> None:
+    """A machine that nothing is known of yet, or of another maker, with a flow and little else: it flickered."""
+    fusion, shares = Fusion(), np.zeros(N)
+
+    def fuse(when_s: float, value: float) -> bool | None:
+        fused = fusion.fuse(int(when_s * 1e9), {"limits": Score(value, shares, ["Coolant/Flow 0.0 l/min below 2"])})
+        return None if fused is None else fused.anomalous
+
+    assert fuse(0.0, 0.3) is None
+    assert [fuse(when_s, 2.0) for when_s in (1.0, 2.0, 3.0, 4.0)] == [False, False, False, True]
+    cleared_s = 5.0 + CLEAR_NS / 1e9
+    assert fuse(5.0, 0.3)
+    assert fuse(cleared_s - 1.0, 0.3)
+    assert fuse(cleared_s, 0.3) is False
+    assert fuse(cleared_s + 1.0, 0.3) is None
+    assert fuse(cleared_s + 2.0, 2.0) is False
+    assert fuse(cleared_s + 3.0, 0.3) is None
+    assert fuse(cleared_s + 9.0, 2.0) is False, "three seconds without a break"
+
+
 def test_without_what_it_says_it_needs_it_waits_for_ever(make: Make) -> None:
     for group in make(N, 1).needs:
         assert set(group) <= set(SIGNALS)
