@@ -68,6 +68,13 @@ COLUMNS: Final = LABELS + tuple(
 )
 
 
+COUNTERS: Final = (
+    "Machine/PowerOnDuration", "Machine/OperationDuration", "Machine/OperationCycleCounter", "Machine/PartsProduced",
+    "Upkeep/SpindleBearing", "Upkeep/CoolantFilter", "Upkeep/WayLube", "Lubrication/Level", "Power/Energy", "Power/ReactiveEnergy",
+)  # fmt: skip
+"""What only counts on, for days at least: it tells the minute, and so the label of the rows beside it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What is asked for. ``healthy_s`` and ``fault_s`` are the mean lengths of the two stretches of an episode; without ``faults``
@@ -119,11 +126,13 @@ class Dataset:
             yield from _Run(self.plan, f"CNC-{number:03d}", number, self.episodes).chunks()
 
     def about(self) -> dict[str, Any]:
-        """What a reader needs to know beside the rows: columns with units, the plan, the episodes so far."""
+        """What a reader needs to know beside the rows: plan, columns with units, what is no feature, the episodes so far."""
         plan = {name: value for name, value in asdict(self.plan).items() if name != "programs"}
         return {
             "plan": {**plan, "programs": sorted(self.plan.programs)},
             "columns": [asdict(column) for column in COLUMNS],
+            "labels": [column.name for column in LABELS],
+            "counters": list(COUNTERS),
             "episodes": [asdict(episode) for episode in self.episodes],
         }
 

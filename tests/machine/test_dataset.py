@@ -18,7 +18,7 @@ import pytest
 from cnctwin import cli
 from nodesets.catalogue import BY_NAME
 from opcua_server.machine.faults import FAULTS
-from opcua_server.realism.dataset import COLUMNS, LABELS, Dataset, plan_of
+from opcua_server.realism.dataset import COLUMNS, COUNTERS, LABELS, Dataset, plan_of
 from opcua_server.realism.table import TableFile
 
 Rows = list[dict[str, Any]]
@@ -81,6 +81,18 @@ def test_all_edges_that_bad_ones_wore_are_new_after_the_repair_that_of_the_tool_
     assert in_spindle in first
     assert in_spindle > 0
     assert max(first.values()) == 0.0, first
+
+
+def test_what_is_no_feature_is_named_and_what_is_said_to_count_on_does(made: tuple[Dataset, Rows]) -> None:
+    dataset, rows = made
+    assert dataset.about()["counters"] == list(COUNTERS)
+    assert dataset.about()["labels"] == [column.name for column in LABELS]
+    own = [row for row in rows if row["machine"] == "CNC-001" and row["is_current"]]
+    for name in COUNTERS:
+        steps = [later[name] - row[name] for row, later in pairwise(own)]
+        assert min(steps) >= 0.0 or max(steps) <= 0.0, name
+    running = own[-1]["time_s"] / 3600.0
+    assert own[-1]["Machine/PowerOnDuration"] == pytest.approx(running)
 
 
 def test_columns_are_the_signals_of_the_catalogue_with_their_units() -> None:
