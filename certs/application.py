@@ -5,8 +5,9 @@
     <folder>/own/cert-nistP256.der, key-nistP256.pem ...   the same for a curve (certs.kinds)
     <folder>/own/previous/     what a renewal replaced, by thumbprint
 
-A certificate of ours is renewed before it ends, with the same key, so that peers who compare keys still know it. One that a CA
-signed is never replaced: only its issuer can renew it. A file that cannot be read is reported and left where it is.
+A certificate of ours is renewed before it ends, and where it is not valid yet as the clock that it was made by was ahead, with the
+same key, so that peers who compare keys still know it. One that a CA signed is never replaced: only its issuer can renew it. A file
+that cannot be read is reported and left where it is.
 """
 
 from __future__ import annotations
@@ -226,8 +227,10 @@ def _paths(folder: Path, kind: Kind = RSA) -> tuple[Path, Path]:
 
 def _is_due(certificate: x509.Certificate, path: Path, uri: str, hosts: Iterable[str], now: datetime) -> bool:
     """Whether our own certificate must be made anew; what is wrong with a CA's certificate is for a person."""
-    ends = certificate.not_valid_after_utc
+    begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     reasons = []
+    if now < begins:  # the clock that it was made by was ahead
+        reasons.append(f"is not valid before {begins:%Y-%m-%d %H:%M} UTC")
     if now >= ends - RENEW_BEFORE:
         reasons.append(f"ends on {ends:%Y-%m-%d}")
     if uri not in uris(certificate):
@@ -236,8 +239,10 @@ def _is_due(certificate: x509.Certificate, path: Path, uri: str, hosts: Iterable
     missing = [host for host in _reachable(hosts) if host not in known]
     if certificate.issuer == certificate.subject:
         return bool(reasons or missing)
-    if now >= ends or uri not in uris(certificate):
-        raise CertificateProblem(f"{path}: {' and '.join(reasons)}; its issuer must sign a new one")
+    if now >= ends or now < begins or uri not in uris(certificate):
+        raise CertificateProblem(
+            f"{path}: {' and '.join(reasons)}; its issuer must sign a new one, where the clock of this computer is right"
+        )
     return False
 
 

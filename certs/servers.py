@@ -3,7 +3,7 @@
 <data>/pki/<application>/servers.json    URL of the server -> {sha256, subject, valid_from} of its certificate
 
 A program records the certificate on first contact; another one later may be another server, and is refused until somebody says that
-it is right (``accept``), for all programs at once.
+it is right (``accept``), for all programs at once. That of the server in the same data folder is right as it is.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def pin(record: Path, url: str, certificate: x509.Certificate) -> None:
     known = _read(record)
     sha256 = hashlib.sha256(certificate.public_bytes(serialization.Encoding.DER)).hexdigest()
     entry = known.get(url)
-    if entry is None:
+    if entry is None or (entry.get("sha256") != sha256 and _is_ours(record, certificate)):
         since = certificate.not_valid_before_utc.strftime("%Y-%m-%dT%H:%M:%SZ")
         known[url] = {"sha256": sha256, "subject": certificate.subject.rfc4514_string(), "valid_from": since}
         _write(record, known)
@@ -43,6 +43,15 @@ def pin(record: Path, url: str, certificate: x509.Certificate) -> None:
             f"the server's certificate has changed, recorded is {str(entry.get('sha256'))[:16]}...; "
             f"if that is right: cnctwin certs server {url} {sha256} --data {data}"
         )
+
+
+def _is_ours(record: Path, certificate: x509.Certificate) -> bool:
+    """Whether it is that of the server in the data folder of ``record``, renewed or made for another address since."""
+    try:
+        ours = (record.parent.parent / "server" / "own" / "cert.der").read_bytes()
+    except OSError:
+        return False
+    return ours == certificate.public_bytes(serialization.Encoding.DER)
 
 
 def accept(data: Path, url: str, sha256: str) -> list[str]:

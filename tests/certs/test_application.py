@@ -56,6 +56,19 @@ def test_certificate_is_renewed_before_it_ends_and_the_old_one_kept(tmp_path: Pa
     assert [thumbprint(load_certificate(kept)) for kept in (tmp_path / "own" / "previous").iterdir()] == [thumbprint(old)]
 
 
+def test_a_certificate_that_was_made_by_a_clock_ahead_is_made_anew_when_that_is_set_right(tmp_path: Path) -> None:
+    """Everybody would refuse it until then, for years it may be."""
+    path, key_path = ensure_application(tmp_path, "a", URI, HOSTS, now=NOW + timedelta(days=400))
+    key = key_path.read_bytes()
+    ensure_application(tmp_path, "a", URI, HOSTS, now=NOW)
+    assert load_certificate(path).not_valid_before_utc < NOW
+    assert key_path.read_bytes() == key
+    # A clock that is a little behind is no reason.
+    before = path.read_bytes()
+    ensure_application(tmp_path, "a", URI, HOSTS, now=NOW - timedelta(minutes=50))
+    assert path.read_bytes() == before
+
+
 def test_new_address_gets_into_the_certificate_beside_the_old_ones(tmp_path: Path) -> None:
     path, _ = ensure_application(tmp_path, "a", URI, ["mill.example"], now=NOW)
     ensure_application(tmp_path, "a", URI, ["10.1.2.3"], now=NOW)

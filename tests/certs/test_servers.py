@@ -44,3 +44,19 @@ def test_what_cannot_be_accepted_says_why(tmp_path: Path) -> None:
         record.write_text(damaged)
         with pytest.raises(CertificateProblem, match="cannot be read"):
             accept(tmp_path, URL, "0" * 64)
+
+
+def test_the_server_of_this_installation_may_show_a_new_certificate(tmp_path: Path) -> None:
+    """It was renewed, or got another address: whoever reads it in the data folder need not be asked."""
+    record = tmp_path / "pki" / "gateway" / RECORD
+    place, foreign = tmp_path / "pki" / "server", tmp_path / "foreign"
+    pin(record, URL, load_certificate(ensure_application(place, "server", "urn:server", ())[0]))
+    new = load_certificate(ensure_application(place, "server", "urn:server", ("192.0.2.7",))[0])
+    other = load_certificate(ensure_application(foreign, "server", "urn:server", ())[0])
+    with pytest.raises(CertificateChanged):
+        pin(record, URL, other)
+    pin(record, URL, new)
+    (place / "own" / "cert.der").unlink()
+    pin(record, URL, new)  # it is the recorded one now
+    with pytest.raises(CertificateChanged):
+        pin(record, URL, other)
