@@ -12,10 +12,10 @@ A chunk of MSG or CLO, of which head and sequence header have 24 bytes:
 
 from __future__ import annotations
 
-import hmac
 import struct
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from hmac import compare_digest
 from typing import Any, Final
 
 from cryptography.hazmat.primitives import hashes
@@ -30,6 +30,10 @@ BLOCK: Final = 16
 """Bytes of an AES block, and of an initialization vector."""
 HEAD: Final = struct.Struct("<3scIII")
 """Of a chunk: MSG, F or C, its size, channel, token."""
+_HEAD: Final = HEAD.size
+_FIRST: Final = _HEAD + BLOCK
+"""Where a chunk's first block ends."""
+_pack_head: Final = HEAD.pack
 _SHA256: Final = hashes.SHA256()
 _PADDING: Final = [bytes((number,)) * (number + 1) for number in range(BLOCK)]
 """PaddingSize and as many bytes of it."""
@@ -72,14 +76,15 @@ class Keys(Protection):
         """Initialization vector, exclusive or the block that the encryptor would go on with."""
 
     def seal(self, final: bytes, channel: int, token: int, plain: bytes, last: int, *, encrypts: bool) -> bytes:
+        size = len(plain) + self.signature
         if not encrypts:
-            signed = HEAD.pack(b"MSG", final, HEAD.size + len(plain) + self.signature, channel, token) + plain
+            signed = _pack_head(b"MSG", final, _HEAD + size, channel, token) + plain
             return signed + self.sign(signed)
-        padding = -(len(plain) + 1 + self.signature) % BLOCK
-        head = HEAD.pack(b"MSG", final, HEAD.size + len(plain) + 1 + padding + self.signature, channel, token)
+        padding = -(size + 1) % BLOCK
+        head = _pack_head(b"MSG", final, _HEAD + size + 1 + padding, channel, token)
         signed = b"".join((head, plain, _PADDING[padding]))
-        first = (int.from_bytes(signed[HEAD.size : HEAD.size + BLOCK], "little") ^ self._shift).to_bytes(BLOCK, "little")
-        secret = self._encryptor.update(b"".join((first, signed[HEAD.size + BLOCK :], self.sign(signed))))
+        first = (int.from_bytes(signed[_HEAD:_FIRST], "little") ^ self._shift).to_bytes(BLOCK, "little")
+        secret = self._encryptor.update(b"".join((first, signed[_FIRST:], self.sign(signed))))
         self._shift = self._vector ^ int.from_bytes(secret[-BLOCK:], "little")
         return head + secret
 
@@ -87,18 +92,18 @@ class Keys(Protection):
         # Slices are copies, which cost less than views of them until a message is a large one.
         signed = len(frame) - self.signature
         if not encrypts:
-            if signed < 24 or not hmac.compare_digest(self.sign(frame[:signed]), frame[signed:]):
+            if signed < 24 or not compare_digest(self.sign(frame[:signed]), frame[signed:]):
                 raise ValueError("wrong signature")
-            return frame[HEAD.size : signed]
-        if (len(frame) - HEAD.size) % BLOCK or signed < HEAD.size + BLOCK:
+            return frame[_HEAD:signed]
+        if (len(frame) - _HEAD) % BLOCK or signed < _FIRST:
             raise ValueError("no whole blocks")
-        plain = frame[: HEAD.size] + self.decrypt(frame)
-        if not hmac.compare_digest(self.sign(plain[:signed]), plain[signed:]):
+        plain = frame[:_HEAD] + self.decrypt(frame)
+        if not compare_digest(self.sign(plain[:signed]), plain[signed:]):
             raise ValueError("wrong signature")
         end = signed - 1 - plain[signed - 1]
         if end < 24:
             raise ValueError("wrong padding")
-        return plain[HEAD.size : end]
+        return plain[_HEAD:end]
 
     def capacity(self, buffer: int, *, encrypts: bool) -> int:
         if not encrypts:
@@ -113,7 +118,7 @@ class Keys(Protection):
     def decrypt(self, frame: bytes) -> bytes:
         """What follows the head of a frame of whole blocks: sequence header, body, padding and signature, which is not verified.
         The keys of one direction either encrypt or decrypt."""
-        return self._decryptor.update(self._iv + frame[HEAD.size :])[BLOCK:]
+        return self._decryptor.update(self._iv + frame[_HEAD:])[BLOCK:]
 
 
 @dataclass(frozen=True, slots=True)
