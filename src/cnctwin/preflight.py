@@ -121,10 +121,33 @@ def _folder(data: Path, needed_bytes: int) -> Iterator[str]:
     except OSError as error:
         yield f"{data}: cannot be written: {error.strerror}; give another folder with --data"
         return
+    if open_to_others := _tighten(data):
+        yield (
+            f"{open_to_others}: everybody may write there, and say who is trusted and what the passwords are; it is not ours to "
+            f"change: `chmod -R o-w {data}`, or give another folder with --data"
+        )
     free = shutil.disk_usage(data).free
     if free < needed_bytes:
         have, need = free // 1_000_000, needed_bytes // 1_000_000
         yield f"{data}: {have} MB free and {need} MB are needed; make room or give another folder with --data"
+
+
+def _tighten(data: Path) -> Path | None:
+    """Take from others what they may do in a data folder that was there before us. What everybody may write and is not ours to
+    change, or None; a group that may write is how volumes and trust lists are shared."""
+    secrets = data / "secrets"
+    inside = [path for name in ("secrets", "pki") for path in sorted((data / name).rglob("*"))]
+    for path in [data, *sorted(data.iterdir()), *inside]:
+        with contextlib.suppress(OSError):  # it is gone by now
+            found = path.lstat()
+            if stat.S_ISLNK(found.st_mode):
+                continue
+            too_much = stat.S_IRWXG | stat.S_IRWXO if secrets in (path, *path.parents) else stat.S_IWOTH
+            if found.st_mode & too_much and found.st_uid == os.geteuid():
+                path.chmod(stat.S_IMODE(found.st_mode) & ~too_much)
+            elif found.st_mode & stat.S_IWOTH:
+                return path
+    return None
 
 
 def _program(program: Path | None) -> Iterator[str]:

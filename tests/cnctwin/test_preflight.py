@@ -111,6 +111,48 @@ def test_what_a_program_makes_is_not_for_others_whatever_the_shell_says(tmp_path
     assert (tmp_path / "store.sqlite").stat().st_mode & 0o777 == 0o640
 
 
+def _open_to_all(data: Path) -> list[Path]:
+    """A data folder in which everybody may do everything."""
+    made = [data / "secrets", data / "pki" / "server" / "trusted", data / "store"]
+    for folder in made:
+        folder.mkdir(parents=True)
+    files = [data / "secrets" / "users.json", data / "pki" / "server" / "trusted" / "client.der"]
+    for file in files:
+        file.write_text("kept")
+    for path in [data, *data.rglob("*")]:
+        path.chmod(0o777)
+    return files
+
+
+def test_a_data_folder_that_was_open_to_others_is_so_no_longer(tmp_path: Path) -> None:
+    """Who may write below pki says who is trusted, and who may replace secrets/users.json what the passwords are."""
+    files = _open_to_all(tmp_path)
+    outside = tmp_path.with_name("outside")
+    outside.mkdir()
+    outside.chmod(0o777)
+    (tmp_path / "elsewhere").symlink_to(outside)
+    preflight.folder(tmp_path)
+    for path in [tmp_path, *tmp_path.rglob("*")]:
+        if not path.is_symlink():
+            assert not path.stat().st_mode & 0o002, path
+    assert (tmp_path / "secrets").stat().st_mode & 0o777 == 0o700
+    assert files[0].stat().st_mode & 0o077 == 0
+    assert [file.read_text() for file in files] == ["kept", "kept"]
+    assert outside.stat().st_mode & 0o777 == 0o777, "what a link leads to is not ours"
+
+
+def test_a_data_folder_of_somebody_else_that_everybody_may_write_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _open_to_all(tmp_path)
+    monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
+    with pytest.raises(StartError, match="everybody may write there"):
+        preflight.folder(tmp_path)
+    for path in [tmp_path, *tmp_path.rglob("*")]:
+        path.chmod(0o775)
+    preflight.folder(tmp_path)
+
+
 def test_a_program_may_open_more_files_than_a_shell_gives_it() -> None:
     told = "import resource; from cnctwin import program; program._open_files(); print(*resource.getrlimit(resource.RLIMIT_NOFILE))"
     _now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
