@@ -127,7 +127,7 @@ class MachineAlarms:
         """The control shows an alarm no longer."""
         held = self._of_code(code)
         self._unsure.discard(code)
-        self._tell(held, held.condition.observe(None, held.condition.present.severity, message, now_ns))
+        self._tell(held, held.condition.observe(None, held.condition.present.severity, _over(message), now_ns))
 
     def stopped(self, prompt: str, severity: int, now_ns: int) -> None:
         """A program has come to M0 or M1: whoever operates the machine is asked how to go on."""
@@ -200,7 +200,7 @@ class MachineAlarms:
             level, condition = (_ACTIVE if kind in found else None), held.condition
             is_news = level is not None and condition.enabled and found[kind] != condition.present.message
             if level != condition.level or is_news:
-                message = found.get(kind, f"{condition.present.message} (over)")
+                message = found.get(kind, _over(condition.present.message))
                 self._tell(held, condition.observe(level, ALARMS[kind][2], message, now_ns))
 
     def _explain(self, now_ns: int, releases: bool = True) -> None:
@@ -404,6 +404,11 @@ class MachineAlarms:
         if held.nodes is not None:
             present = rows(held.face, held.condition, held.condition.present, self._wall_ns())
             held.nodes.show(present, held.condition.present.told_ns, is_enabled=held.condition.enabled)
+
+
+def _over(message: str) -> str:
+    """What the event says in which an alarm is no longer active: lists of events show little else."""
+    return f"{message} (over)"
 
 
 def _new_id() -> bytes:

@@ -148,6 +148,7 @@ async def show_role_set(server: Any) -> None:
         datatype = ua.NodeId(ua.ObjectIds.IdentityMappingRuleType)
         empty = ua.Variant([], _V.ExtensionObject, is_array=True)
         await made.add_property(node_id, ua.QualifiedName("Identities", 0), empty, _V.ExtensionObject, datatype)
+        aspace[node_id].attributes[ua.AttributeIds.ValueRank].value = ua.DataValue(ua.Variant(ua.ValueRank.OneDimension, _V.Int32))
     for reference in aspace[ROLE_SET].references:
         if not reference.IsForward or reference.ReferenceTypeId != _HAS_COMPONENT:
             continue

@@ -9,6 +9,8 @@ from asyncua import ua
 
 from tests.opcua_server.alarms.bench import CONDITION, END, START, Bench, Operator, operand, operating, run
 
+TEXT = "OVER TOLERANCE OF RADIUS (O1000 line 12)"
+
 
 def shelving_time(milliseconds: float) -> ua.Variant:
     return ua.Variant(milliseconds, ua.VariantType.Double)
@@ -86,7 +88,7 @@ def test_an_alarm_of_the_control_is_one_condition_at_all_its_notifiers(bench: Be
         await operator.listen(bench.node("Notification.Messages"))
         async with operating(bench) as interface:
             await interface.listen(bench.node("CncInterface"))
-            bench.event("alarm", "PS0020", "OVER TOLERANCE OF RADIUS (O1000 line 12)")
+            bench.event("alarm", "PS0020", TEXT)
             alert, alarm = await operator.wait(Retain=True), await interface.wait(Retain=True)
             assert (alert["ErrorCode"], alert["AlarmIdentifier"]) == ("PS0020", None)
             assert (alarm["ErrorCode"], alarm["AlarmIdentifier"]) == (None, "PS0020")
@@ -95,8 +97,10 @@ def test_an_alarm_of_the_control_is_one_condition_at_all_its_notifiers(bench: Be
             types = [reference.NodeId for reference in await references(operator, alert["ConditionId"], 40, True)]
             assert types == [alert["EventType"]]
             assert bench.space.node_id in [one.NodeId for one in await references(operator, alert["ConditionId"], 9006, False)]
-            bench.event("alarm_cleared", "PS0020", "OVER TOLERANCE OF RADIUS (O1000 line 12)")
-            assert (await operator.wait(ActiveState_Id=False))["Retain"] is True
+            bench.event("alarm_cleared", "PS0020", TEXT)
+            over = await operator.wait(ActiveState_Id=False)
+            assert (alert["Message"].Text, over["Message"].Text) == (TEXT, f"{TEXT} (over)")
+            assert over["Retain"] is True
             assert await operator.say("Acknowledge", alert) == "Good"
             assert await operator.say("Confirm", alert) == "Good"
             assert (await operator.wait(ConfirmedState_Id=True, AckedState_Id=True))["Retain"] is False

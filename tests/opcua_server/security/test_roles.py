@@ -34,8 +34,10 @@ def test_administrators_see_who_has_which_role_and_a_change_at_once(served: Benc
             assert await rules(admin, IDENTITIES["Observer"]) == {("Anonymous", "")}
             assert await rules(admin, IDENTITIES["Operator"]) == {("UserName", "operator")}
             assert await rules(admin, IDENTITIES["SecurityAdmin"]) == {("UserName", "admin")}
-            names = [(await node.read_browse_name()).Name for node in await admin.get_node(ua.NodeId(15606)).get_children()]
-            assert {"Analytics", "Gateway", "Observer", "Operator", "Engineer", "SecurityAdmin"} <= {*names}
+            roles = {(await node.read_browse_name()).Name: node for node in await admin.get_node(ua.NodeId(15606)).get_children()}
+            assert {"Analytics", "Gateway", "Observer", "Operator", "Engineer", "SecurityAdmin"} <= {*roles}
+            shown = {name: await (await role.get_child("0:Identities")).read_value_rank() for name, role in roles.items()}
+            assert set(shown.values()) == {ua.ValueRank.OneDimension}, shown
             own = str(served.folder / "client" / "own" / "cert.der")
             given = CliRunner().invoke(app, ["user", "carol", own, "--role", "Engineer", "--data", str(served.settings.data)])
             assert given.exit_code == 0, given.output
