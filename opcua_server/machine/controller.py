@@ -32,22 +32,21 @@ from opcua_server.machine.happened import Alarm
 from opcua_server.machine.maintenance import KINDS, serve
 from opcua_server.machine.motion.block import ON_THE_WAY, MotionBlock, MotionEvent
 from opcua_server.machine.motion.motion import Motion
-from opcua_server.machine.moves import Modal, Move, NcAlarm
+from opcua_server.machine.moves import OPTIONAL, Modal, Move, NcAlarm
 from opcua_server.machine.panel import OperatorPanel
 from opcua_server.machine.part_change import PartChange
 from opcua_server.machine.pneumatics import AirUnit
 from opcua_server.machine.progress import Progress
 from opcua_server.machine.spindle import Spindle
+from opcua_server.machine.tool_arm import ToolArm
 from opcua_server.machine.tools import Tool
 from opcua_server.machine.upkeep import Upkeep
-from opcua_server.machine.work import Job, Library
+from opcua_server.machine.work import Job, Library, power_on_modal
 from opcua_server.sources.source import CommandRefused
 
 S = MachineState
 _RUNNING, _HELD, _LOADING, _OFF = S.RUNNING, S.HELD, S.LOADING, S.OFF
 """What each block asks for; a member of an enumeration is looked up slowly."""
-TOOL_CHANGE_S: Final = 4.5
-"""Chip to chip."""
 
 
 def nothing() -> None:
@@ -62,7 +61,7 @@ class Controller(OperatorPanel):
         coolant: CoolantUnit, magazine: dict[int, Tool], faults: ActiveFaults, hydraulics: Hydraulics, upkeep: Upkeep,
         air: AirUnit, *, repeat: bool,
     ) -> None:  # fmt: skip
-        super().__init__(motion_for(self._wait), spindle, magazine, faults)
+        super().__init__(motion_for(self._wait), spindle, magazine, faults, ToolArm(air))
         self.library, self.coolant, self.upkeep, self.air = library, coolant, upkeep, air
         self.hydraulics, self.part_change = hydraulics, PartChange(hydraulics)
         self.repeat = repeat
@@ -71,7 +70,7 @@ class Controller(OperatorPanel):
         """How long it has been switched off, of the time since it was first switched on."""
         self.alarms: list[Alarm] = []
         self.job: Job | None = None
-        self.modal = Modal()
+        self.modal = power_on_modal()
         self.active: Move | None = None
         self.operation_s = 0.0
         self.cycles_started = self.parts = 0
@@ -83,8 +82,6 @@ class Controller(OperatorPanel):
         """A fresh blank is on the table, and has to be made when the program is known."""
         self.progress = Progress()
         self._waiting_speed = False
-        self._tool_change: tuple[float, int, Modal | None] | None = None
-        """Machine time at which the tool arm is done, the tool it brings, and the modal state to go on with."""
         self._start_pending = False
         self.settle: Callable[[], None] = nothing  # before the air is looked at: it may be behind
         self.goes_on = False
@@ -133,11 +130,8 @@ class Controller(OperatorPanel):
         self._start_pending = not self.motion.idle
         if self._start_pending:
             return  # the axes still brake after a RESET: it starts when they stand
-        moves = self.library.moves(
-            self.job.name,
-            self.motion.position_mm,
-            optional_stop=self.modifiers["OptionalStop"], block_skip=self.modifiers["BlockSkip"],
-        )  # fmt: skip
+        moves = self.library.moves(self.job.name, self.motion.position_mm, block_skip=self.modifiers["BlockSkip"])
+        self.active = None
         self.cycle_s = 0.0
         self.motion.load(self.progress.counted(moves))
         self.cycles_started += 1
@@ -182,6 +176,7 @@ class Controller(OperatorPanel):
         self._enter(S.OFF)
 
     def _switch_on(self) -> None:
+        self.modal = power_on_modal()
         self._rest()
 
     def _begin_maintenance(self, kind: str) -> None:
@@ -199,13 +194,13 @@ class Controller(OperatorPanel):
         self._enter(S.IDLE)
 
     def _change_tool(self, number: int) -> None:
-        if self._tool_change:
+        if self.changing_tool:
             raise CommandRefused("state", "A tool change is under way")
         self._begin_tool_change(number, None)
         self._enter(S.MANUAL)
 
     def _set_spindle_speed(self, speed_rpm: float) -> None:
-        if self._tool_change:
+        if self.changing_tool:
             raise CommandRefused("state", "A tool change is under way")
         self.spindle.command(speed_rpm, 1 if speed_rpm > 0.0 else 0)
         self._enter(S.MANUAL if speed_rpm > 0.0 else S.IDLE)
@@ -248,7 +243,7 @@ class Controller(OperatorPanel):
             self.operation_s += dt_s
         elif self.state is _OFF:
             self.off_s += dt_s
-        self.goes_on = not (self._waiting_speed or self._tool_change or self._start_pending) and self.state is _RUNNING
+        self.goes_on = self.cuts
         if block.moves:
             self._follow(block.moves[-1])
         for event in block.events:
@@ -258,8 +253,9 @@ class Controller(OperatorPanel):
         if self._waiting_speed and self.spindle.at_speed:
             self._waiting_speed = False
             self.motion.resume()
-        if self._tool_change and self.now_s >= self._tool_change[0]:
-            self._end_tool_change(*self._tool_change[1:])
+        arm = self._arm
+        if arm.is_done(self.now_s):
+            self._end_tool_change(arm.brings or 0, arm.modal)
         if self._start_pending and self.motion.idle:
             self.start_program()
         if self.state is _LOADING and self.part_change.step(self.now_s):
@@ -269,13 +265,17 @@ class Controller(OperatorPanel):
         """How long motion waits at a synchronising move; None until ``resume``."""
         if move.kind == "toolchange":
             self.settle()
-            return TOOL_CHANGE_S + self.air.clamping_s if move.tool != self.tool_number else 0.3
+            return self._arm.takes_s if move.tool != self.tool_number else 0.3
         if move.kind in ("coolant", "message"):
             return 0.0
         if move.kind == "spindle":
             wanted = self._wanted_speed(move.modal)
             return 0.0 if abs(wanted - self.spindle.speed_rpm) < 1.0 else None
-        return None
+        return 0.0 if self._passes(move) else None
+
+    def _passes(self, move: Move) -> bool:
+        """An optional stop that nobody asks for, now that it is reached."""
+        return move.kind == "stop" and move.text == OPTIONAL and not self.modifiers["OptionalStop"]
 
     def _wanted_speed(self, modal: Modal) -> float:
         percent = 100.0 if self.thread else self.spindle_override
@@ -315,8 +315,9 @@ class Controller(OperatorPanel):
             case "toolchange":
                 if move.tool != self.tool_number:
                     self._begin_tool_change(move.tool, move.modal)
-            case "stop":
-                self._report("message", 200, "M0", f"Program stop in line {move.line}")
+            case "stop" if not self._passes(move):
+                code, words = ("M1", "Optional stop") if move.text == OPTIONAL else ("M0", "Program stop")
+                self._report("message", 200, code, f"{words} in line {move.line}")
                 self._enter(S.HELD)
             case "message":
                 self._report("message", 150, "2000", move.text or move.block.strip())
@@ -327,10 +328,10 @@ class Controller(OperatorPanel):
 
     def _begin_tool_change(self, number: int, modal: Modal | None) -> None:
         self.spindle.command(0.0, 0)
-        self._tool_change = (self.now_s + TOOL_CHANGE_S + self.air.clamping_s, number, modal)
+        self._arm.begin(self.now_s, number, modal)
 
     def _end_tool_change(self, number: int, modal: Modal | None) -> None:
-        self._tool_change = None
+        self._arm.rest()
         if self.tool_number in self.magazine:
             old = self.magazine[self.tool_number]
             old.measure()
@@ -388,6 +389,8 @@ class Controller(OperatorPanel):
     # --- alarms and state -----------------------------------------------------------------------------------------
     def _nc_alarm(self, alarm: NcAlarm) -> None:
         where = f"{alarm.program or (self.job.name if self.job else '')} line {alarm.line}".strip()
+        at = self.motion.position_mm
+        self.active = Move("stop", alarm.line, at, at, program=alarm.program, block=alarm.block, modal=self.modal)
         self.raise_alarm(alarm.number, f"{alarm.text} ({where}: {alarm.block.strip()})", details={"Line": alarm.line})
 
     def raise_alarm(
@@ -412,7 +415,7 @@ class Controller(OperatorPanel):
         self.coolant.on = False
         self._waiting_speed = False
         self.thread = ""
-        self._tool_change = None
+        self._arm.rest()
         self.part_change.goes_on = self._start_pending = False
 
     def _enter(self, state: MachineState) -> None:
@@ -429,28 +432,7 @@ class Controller(OperatorPanel):
     @property
     def cuts(self) -> bool:
         """Whether a program runs and waits for nothing: only its own moves can change something."""
-        return self.state is _RUNNING and not (self._waiting_speed or self._tool_change or self._start_pending)
-
-    @property
-    def changing_tool(self) -> bool:
-        return self._tool_change is not None
-
-    @property
-    def is_tool_clamped(self) -> bool:
-        """The drawbar lets go in the middle of a tool change."""
-        if self._tool_change is None:
-            return True
-        return not 0.25 < (self._tool_change[0] - self.now_s) / (TOOL_CHANGE_S + self.air.clamping_s) < 0.75
-
-    @property
-    def pocket(self) -> int:
-        """Number of the tool whose pocket is at the change position: what the arm brings, or the home of what is in the spindle."""
-        return self._tool_change[1] if self._tool_change is not None else self.tool_number
-
-    @property
-    def tool(self) -> Tool | None:
-        """The tool in the spindle."""
-        return self.magazine.get(self.tool_number)
+        return self.state is _RUNNING and not (self._waiting_speed or self._arm.brings is not None or self._start_pending)
 
     def remaining_s(self, done_percent: float) -> float:
         """Run time of the active program that is left, of which so much is done: by its last run where it was this one, else by

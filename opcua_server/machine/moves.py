@@ -8,7 +8,7 @@ Pure data. Lengths in mm, machine coordinates unless said otherwise; feeds in mm
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 Point = tuple[float, float, float]
 
@@ -22,10 +22,13 @@ MoveKind = Literal[
     "toolchange",  # M6
     "spindle",  # M3, M4, M5, M19, S: takes effect, waits for the speed
     "coolant",  # M7, M8, M9
-    "stop",  # M0; M1 when optional stop is on
+    "stop",  # M0; M1 with the text ``OPTIONAL``, where it is asked for
     "end",  # M2, M30, M99 of a main program, the last %
     "message",  # MSG comment, #3006
 ]
+
+
+OPTIONAL: Final = "optional"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,6 @@ class Modal:
 
     g_codes: tuple[int, ...] = ()
     """Active G codes times 10, one of each modal group, ascending."""
-    m_codes: tuple[int, ...] = ()
     work_offset: int = 54
     zero_offset: Point = (0.0, 0.0, 0.0)
     """Machine coordinates of the active work zero (work offset, G52, G92), without tool length."""

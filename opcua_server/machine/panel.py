@@ -1,4 +1,4 @@
-"""What is set on the control beside its cycle: overrides, modifiers of the program, edges of tools; the simulation's faults.
+"""What is set on the control beside its cycle: overrides, modifiers of the program, tools and their edges; the simulation's faults.
 
     override    of feed, rapids, spindle         any time
     modifier    SingleBlock, DryRun, OptionalStop  any time
@@ -21,6 +21,7 @@ from opcua_server.machine.happened import Happened
 from opcua_server.machine.motion.motion import Motion
 from opcua_server.machine.moves import Point
 from opcua_server.machine.spindle import Spindle
+from opcua_server.machine.tool_arm import ToolArm
 from opcua_server.machine.tools import Tool
 from opcua_server.sources.source import CommandRefused, EventKind
 
@@ -31,8 +32,8 @@ _ACTIVE: Final = frozenset({MachineState.RUNNING, MachineState.HELD})
 class OperatorPanel:
     """``now_s``: machine time in s. ``locked_mm``: where the axes stand under machine lock, else None."""
 
-    def __init__(self, motion: Motion, spindle: Spindle, magazine: dict[int, Tool], faults: ActiveFaults) -> None:
-        self.motion, self.spindle, self.magazine, self.faults = motion, spindle, magazine, faults
+    def __init__(self, motion: Motion, spindle: Spindle, magazine: dict[int, Tool], faults: ActiveFaults, arm: ToolArm) -> None:
+        self.motion, self.spindle, self.magazine, self.faults, self._arm = motion, spindle, magazine, faults, arm
         self.state = MachineState.IDLE
         self.now_s = 0.0
         self.happened: list[Happened] = []
@@ -42,6 +43,24 @@ class OperatorPanel:
         self.locked_mm: Point | None = None
         self.thread: Literal["", "in", "out"] = ""
         """As of ``Move.thread``: no override acts while a tap is in its thread."""
+
+    @property
+    def changing_tool(self) -> bool:
+        return self._arm.brings is not None
+
+    @property
+    def is_tool_clamped(self) -> bool:
+        return self._arm.clamps(self.now_s)
+
+    @property
+    def pocket(self) -> int:
+        """Number of the tool whose pocket is at the change position: what the arm brings, or the home of what is in the spindle."""
+        return self.tool_number if self._arm.brings is None else self._arm.brings
+
+    @property
+    def tool(self) -> Tool | None:
+        """The tool in the spindle."""
+        return self.magazine.get(self.tool_number)
 
     def _set_feed_override(self, percent: float) -> None:
         self.feed_override = percent

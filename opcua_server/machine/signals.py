@@ -24,6 +24,7 @@ from nodesets import states
 from nodesets.catalogue import AXES, NUMERIC, PHASES, STACKLIGHT
 from nodesets.states import MachineState
 from opcua_server.machine.begun import Begun, Passed
+from opcua_server.machine.controller import Controller
 from opcua_server.machine.energy import BY_STATE, ENERGY_STATES
 from opcua_server.machine.faults import FAULTS
 from opcua_server.machine.machine import BLOCK_S, SAMPLES, STANDING_MM_S, Machine
@@ -50,6 +51,7 @@ CURRENT_LIMIT_NM: Final = 40.0
 _EMERGENCY_STOP, _OFF, _RUNNING = MachineState.EMERGENCY_STOP, MachineState.OFF, MachineState.RUNNING
 _PROGRAM_STATES: Final = frozenset({MachineState.RUNNING, MachineState.HELD, MachineState.ALARM})
 _NONE: Final = (0.0, 0.0, 0.0)
+_TURNS: Final = {1: 3, -1: 4, 0: 5}
 
 
 class View:
@@ -175,6 +177,13 @@ def of_ended(machine: Machine) -> tuple[float, ...]:
 AFTER: Final = len(ENDED) + len(MAINS)
 
 
+def m_functions(control: Controller) -> list[int]:
+    """M codes of the spindle and of the coolant, as they are commanded: the control has also stopped them by itself."""
+    modal, wet = control.modal, control.coolant.on
+    coolant = [7] * (wet and modal.coolant_mist) + [8] * (wet and modal.coolant_flood)
+    return [_TURNS[control.spindle.commanded_direction], *(coolant or [9])]
+
+
 def objects(v: View) -> dict[str, Value]:
     """Values of the other signals by name."""
     control, move, severities = v.controller, v.move, v.machine.shown.fault_severities
@@ -189,7 +198,7 @@ def objects(v: View) -> dict[str, Value]:
         "Channel/ActProgramLine": str(move.line if move else 0),
         "Channel/ActProgramBlock": v.block_text(),
         "Channel/ActGFunctions": list(control.modal.g_codes),
-        "Channel/ActMFunctions": list(control.modal.m_codes),
+        "Channel/ActMFunctions": m_functions(control),
         "Tool/Type": tool.type.kind if tool else "none",
         "Simulation/FaultNames": list(FAULTS),
         "Simulation/FaultSeverities": list(severities) or [0.0] * len(FAULTS),

@@ -22,7 +22,7 @@ from opcua_server.machine.gcode import Budget, interpret
 from opcua_server.machine.gcode.tables import Limits, ToolTable, WorkOffsets
 from opcua_server.machine.gcode.tables import Tool as OffsetRow
 from opcua_server.machine.listing import Listing
-from opcua_server.machine.moves import Move, NcAlarm, Point
+from opcua_server.machine.moves import Modal, Move, NcAlarm, Point
 from opcua_server.machine.parameters import VF2
 from opcua_server.machine.process.blank import Blank, enclosing_blank, read_blank
 from opcua_server.machine.tools import CUTTERS, POCKETS
@@ -89,7 +89,7 @@ def read_ahead(name: str, text: str, subprograms: tuple[tuple[str, str], ...] = 
     alarm: NcAlarm | None = None
     tools: set[int] = set()
     run = interpret(
-        text, tools=offset_memory(), offsets=work_offsets(), limits=LIMITS, name=name, budget=BUDGET,
+        text, tools=offset_memory(), offsets=work_offsets(), limits=LIMITS, name=name, budget=BUDGET, optional_stop=True,
         resolve=functools.partial(_subprogram, dict(subprograms)),
     )  # fmt: skip
     try:
@@ -113,6 +113,12 @@ def read_ahead(name: str, text: str, subprograms: tuple[tuple[str, str], ...] = 
     if blank is None and low[2] < 0.0:
         blank = enclosing_blank((low[0], low[1], low[2]), (high[0], high[1], high[2]))
     return Job(name, text, tuple(text.splitlines()), blank, origin or G54, np.array(times), total, frozenset(tools), alarm)
+
+
+@functools.lru_cache(maxsize=1)
+def power_on_modal() -> Modal:
+    """What holds on the control before any program."""
+    return next(interpret("M30\n", tools=offset_memory(), offsets=work_offsets(), limits=LIMITS)).modal
 
 
 def _in_work(point: Point, move: Move, origin: Point) -> Point:
@@ -165,10 +171,10 @@ class Runs:
 
 
 @functools.lru_cache(maxsize=12)
-def _runs(name: str, text: str, programs: tuple[tuple[str, str], ...], optional_stop: bool, block_skip: bool) -> Runs:
+def _runs(name: str, text: str, programs: tuple[tuple[str, str], ...], block_skip: bool) -> Runs:
     return Runs(lambda position_mm: interpret(
         text, tools=offset_memory(), offsets=work_offsets(), limits=LIMITS, name=name, start=position_mm,
-        optional_stop=optional_stop, block_delete=ALL_SKIPS if block_skip else frozenset(), budget=BUDGET,
+        optional_stop=True, block_delete=ALL_SKIPS if block_skip else frozenset(), budget=BUDGET,
         resolve=functools.partial(_subprogram, dict(programs)),
     ))  # fmt: skip
 
@@ -219,9 +225,9 @@ class Library:
         """A program read ahead; ``text``: instead of the one that is stored. KeyError when there is none."""
         return read_ahead(name, self.text(name) if text is None else text, tuple(self._all().items()))
 
-    def moves(self, name: str, position_mm: Point, *, optional_stop: bool, block_skip: bool) -> Iterator[Move]:
-        """The run of a program from its beginning; raises NcAlarm when it meets one."""
-        runs = _runs(name, self.text(name), tuple(self._all().items()), optional_stop, block_skip)
+    def moves(self, name: str, position_mm: Point, *, block_skip: bool) -> Iterator[Move]:
+        """The run of a program from its beginning, with its optional stops; raises NcAlarm when it meets one."""
+        runs = _runs(name, self.text(name), tuple(self._all().items()), block_skip)
         return iter(runs.begin(position_mm))
 
     def _all(self) -> dict[str, str]:

@@ -400,7 +400,7 @@ class MachineSpace:
         elif event.kind == "alarm_cleared":
             self.alarms.cleared(event.code, event.text, event.source_time_ns)
         else:
-            if event.kind == "message" and event.code == "M0":
+            if event.kind == "message" and event.code in ("M0", "M1"):
                 self.alarms.stopped(f"{event.text}. Go on?", event.severity, event.source_time_ns)
                 await self.alarms.flush()
             await self._events.send(event)

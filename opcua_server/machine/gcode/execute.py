@@ -15,7 +15,7 @@ from opcua_server.machine.gcode.codes import GROUPS
 from opcua_server.machine.gcode.compensation import Compensation
 from opcua_server.machine.gcode.m_codes import check_m, dwell, early_m, select_tool
 from opcua_server.machine.gcode.state import PLANES, State
-from opcua_server.machine.moves import Move
+from opcua_server.machine.moves import OPTIONAL, Move
 
 AXIS_WORDS = frozenset("XYZABCUVW@^")
 MAKES_ARC = frozenset("XYZIJKR")
@@ -160,7 +160,7 @@ def execute(state: State, block: Block, words: dict[str, float], *, optional_sto
                 # The path before a stop ends beside its programmed end, whatever follows: LinuxCNC does not look beyond.
                 state.compensation.flush(state, out)
             if code != 1 or optional_stop:
-                state.emit_still(out, "stop")
+                state.emit_still(out, "stop", text=OPTIONAL if code == 1 else "")
         elif code in END_CODES:
             if state.compensation is not None:
                 state.compensation.close(state, out)

@@ -64,7 +64,6 @@ class State:
         "label_of",
         "limits",
         "line",
-        "m_codes",
         "middle",
         "mirror",
         "mist",
@@ -167,7 +166,6 @@ class State:
         self.label_of: Callable[[str], int] = lambda letter: 0
         """Number of the last N, or of the program (O)."""
         self.groups: dict[str, int] = {}
-        self.m_codes: tuple[int, ...] = ()
         self.modal_cache: Modal | None = None
         self.line = 0
         self.program = ""
@@ -312,7 +310,6 @@ class State:
             zero = self.from_zero()
             cache = self.modal_cache = Modal(
                 tuple(sorted(modal.g_codes(self))),
-                self.m_codes,
                 self.system + 53 if self.system <= 6 else 54,
                 zero,
                 self.speed,

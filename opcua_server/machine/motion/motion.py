@@ -347,9 +347,10 @@ class Motion(Panel):
             return False
         head = self._window.head
         move = head.move if isinstance(head, Segment) else head
-        if self.single_block and not self._begun and self._last is not None and not same_block(self._last, move):
+        ended = self._last if self._last is not None and self._last.kind != "stop" else None  # there it has stood already
+        if self.single_block and not self._begun and ended is not None and not same_block(ended, move):
             self.between_blocks = True
-            self._events.append(MotionEvent(i, "block", self._last))
+            self._events.append(MotionEvent(i, "block", ended))
             self._last = None
             return False
         if isinstance(head, Segment):

@@ -1,0 +1,43 @@
+"""The arm that changes tools: which one it brings, until when, and whether the drawbar holds meanwhile."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from opcua_server.machine.moves import Modal
+from opcua_server.machine.pneumatics import AirUnit
+
+TOOL_CHANGE_S: Final = 4.5
+"""Chip to chip."""
+
+
+class ToolArm:
+    """``brings``: number of the tool that it is about to put into the spindle, None while it rests; ``modal``: what the control
+    goes on with. Times are machine time in s."""
+
+    __slots__ = ("_air", "_until_s", "brings", "modal")
+
+    def __init__(self, air: AirUnit) -> None:
+        self._air = air
+        self._until_s = 0.0
+        self.brings: int | None = None
+        self.modal: Modal | None = None
+
+    @property
+    def takes_s(self) -> float:
+        """Longer with little air."""
+        return TOOL_CHANGE_S + self._air.clamping_s
+
+    def begin(self, now_s: float, number: int, modal: Modal | None) -> None:
+        self._until_s, self.brings, self.modal = now_s + self.takes_s, number, modal
+
+    def rest(self) -> None:
+        """It is done, or stopped on the way."""
+        self.brings = None
+
+    def is_done(self, now_s: float) -> bool:
+        return self.brings is not None and now_s >= self._until_s
+
+    def clamps(self, now_s: float) -> bool:
+        """The drawbar lets go in the middle of a change."""
+        return self.brings is None or not 0.25 < (self._until_s - now_s) / self.takes_s < 0.75
