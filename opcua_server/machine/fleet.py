@@ -30,7 +30,7 @@ from opcua_server.machine.sensing import LOOK, sense_all
 from opcua_server.machine.signals import View, numbers, table
 from opcua_server.machine.standing import PATH, STOOD
 from opcua_server.machine.steady import act_all
-from opcua_server.machine.stretch import SEEN, Stretch, rows
+from opcua_server.machine.stretch import SEEN, Look, Stretch, rows
 from opcua_server.machine.thermal import NODES, SCREWS
 
 Floats = npt.NDArray[np.float64]
@@ -60,14 +60,14 @@ class Group:
         shown: Floats = self.run(1)[0]
         return shown
 
-    def run(self, blocks: int) -> Floats:
+    def run(self, blocks: int, look: Look | None = None) -> Floats:
         """That many times the next 100 ms of all, and what all show at the end of each (blocks, machines, signals), in the order of
-        ``catalogue.NUMERIC``. Raises what a machine raises."""
+        ``catalogue.NUMERIC``. ``look``: at each machine after each block. Raises what a machine raises."""
         those, done = range(len(self.machines)), 0
         shown = np.empty((len(those), blocks, len(NUMERIC))).swapaxes(0, 1)
         while done < blocks:
             some = self._at_once(those, blocks - done)
-            for k, row in self._some(those, some, some).items():
+            for k, row in self._some(those, some, some, look).items():
                 if isinstance(row, Exception):
                     raise row
                 shown[done : done + some, k] = row
@@ -94,13 +94,13 @@ class Group:
         # Temperatures move on by what the axes did: a machine cannot go on before it is known.
         return min(left, *(THERMAL_BLOCKS - self.machines[k].block % THERMAL_BLOCKS for k in those))
 
-    def _some(self, those: Sequence[int], blocks: int, noted: int) -> dict[int, Floats | Exception]:
+    def _some(self, those: Sequence[int], blocks: int, noted: int, look: Look | None = None) -> dict[int, Floats | Exception]:
         """Blocks of some machines, and what each shows at the end of the last ``noted`` of them (noted, signals)."""
         shown: dict[int, Floats | Exception] = {}
         begun: dict[int, Stretch] = {}
-        together = len(those) >= FEW and blocks > 1
+        together = len(those) >= FEW and blocks > 1 and look is None
         for k in those:
-            begun[k] = own = Stretch(self.machines[k], blocks, self._started[k], self._speed, noted)
+            begun[k] = own = Stretch(self.machines[k], blocks, self._started[k], self._speed, noted, look)
             try:
                 own.begin(together=together)
             except Exception as error:
@@ -109,7 +109,7 @@ class Group:
         for k, own in begun.items():
             if own.odd is not None and k not in shown:
                 try:
-                    shown[k] = self._by_itself(k, own, own.odd)
+                    shown[k] = self._by_itself(k, own, own.odd, look)
                 except Exception as error:
                     shown[k] = error
         left = {k: own for k, own in begun.items() if k not in shown}
@@ -117,7 +117,7 @@ class Group:
             shown.update(self._end(list(left), list(left.values())))
         return shown
 
-    def _by_itself(self, k: int, own: Stretch, last: Begun) -> Floats:
+    def _by_itself(self, k: int, own: Stretch, last: Begun, look: Look | None) -> Floats:
         """A machine whose last block has begun with axes that are not as they were built: that and all that are left."""
         machine = self.machines[k]
         shown: list[Floats] = []
@@ -132,7 +132,10 @@ class Group:
             if each > done:
                 machine.step()
             if each > own.blocks - own.noted:
-                shown.append(numbers(View(machine, started_block=self._started[k], speed=self._speed)))
+                view = View(machine, started_block=self._started[k], speed=self._speed)
+                shown.append(numbers(view))
+                if look is not None:
+                    look(view)
         return np.array(shown) if shown else _NOTHING
 
     def _end(self, those: Sequence[int], begun: Sequence[Stretch]) -> dict[int, Floats | Exception]:

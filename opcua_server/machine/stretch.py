@@ -6,7 +6,7 @@ go, go, go ... --all steady--> its physics waits for that of the others (``stead
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from struct import Struct
 from typing import Final
 
@@ -27,6 +27,8 @@ from opcua_server.machine.standing import PASSED, PATH, STOOD, of_path, of_physi
 from opcua_server.machine.steady import Acted, is_steady
 
 Floats = npt.NDArray[np.float64]
+Look = Callable[[View], None]
+"""Called after each block that is noted: its numbers are not known yet, all else is."""
 
 DRAWN: Final = 10
 NEEDED: Final = DRAWN + len(EVERY_BLOCK)
@@ -45,13 +47,15 @@ class Stretch:
     """
 
     __slots__ = (
-        "_felt", "_first", "_paths", "_speed", "_started_block", "_unseen", "begun", "blocks", "machine", "motions", "needed",
-        "normal", "noted", "odd", "seen", "stood", "waiting",
+        "_felt", "_first", "_look", "_paths", "_speed", "_started_block", "_unseen", "begun", "blocks", "machine", "motions",
+        "needed", "normal", "noted", "odd", "seen", "stood", "waiting",
     )  # fmt: skip
 
-    def __init__(self, machine: Machine, blocks: int, started_block: int, speed: float, noted: int) -> None:
+    def __init__(
+        self, machine: Machine, blocks: int, started_block: int, speed: float, noted: int, look: Look | None = None
+    ) -> None:
         self.machine, self.blocks, self.noted = machine, blocks, noted
-        self._started_block, self._speed = started_block, speed
+        self._started_block, self._speed, self._look = started_block, speed, look
         self.waiting: list[Passed] = []
         """Blocks whose physics is not worked out yet."""
         self.motions: list[MotionBlock] = []
@@ -144,6 +148,8 @@ class Stretch:
         else:
             self.seen.append(_seen(*of_path(view), begun.block, *of_physics(view), *looked))
         self.stood.append(self.stood[-1] if self.stood and stands(machine, speed_rpm) else _stood(*of_standing(view)))
+        if self._look is not None:
+            self._look(view)
         if begun.block % CHUNK == 0:  # what has been drawn is gone in the next block
             self._keep_noise(begun.block)
 

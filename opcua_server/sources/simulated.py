@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +14,7 @@ from cnctwin.reading import BAD_NOT_READABLE, GOOD, UNCERTAIN_NO_COMMUNICATION, 
 from nodesets.catalogue import MACHINE
 from nodesets.states import MachineState
 from opcua_server.machine.faults.active import TruthEvent
+from opcua_server.machine.fleet import Group
 from opcua_server.machine.happened import Happened
 from opcua_server.machine.machine import BLOCK_S, SAMPLES, Machine
 from opcua_server.machine.signals import View, numbers, objects
@@ -133,6 +134,33 @@ class SimulatedSource:
         """Blocks that are left to be simulated when ``dt_s`` seconds more pass."""
         return -((self._done_ns - self._due_ns - max(round(dt_s * 1e9), 0)) // BLOCK_NS)
 
+    @property
+    def runs_ahead(self) -> bool:
+        """Whether ``run`` may be called: no fault makes a block show something else than what it did."""
+        return self._done_ns == self._due_ns and not self._machine.faults.any
+
+    def run(self, blocks: int, now_ns: int) -> Iterator[tuple[Columns, list[SourceEvent]]]:
+        """So many times ``advance`` by 100 ms, the first of them at ``now_ns``: what was shown after each, and what happened in it.
+
+        With the same bytes as one by one, in little more than half of the time.
+        """
+        machine, happened = self._machine, self._machine.controller.happened
+        seen: list[tuple[dict[str, Value], int]] = []
+        rows = Group([machine], [self.started_block], self.speed).run(
+            blocks, lambda view: seen.append((self._objects(view), len(happened)))
+        )
+        self._due_ns += blocks * BLOCK_NS
+        self._done_ns += blocks * BLOCK_NS
+        first, block = 0, machine.block - blocks
+        for row, (shown, last) in zip(rows[:, 0], seen, strict=True):
+            block += 1
+            self._now_ns = now_ns
+            self._shown = Columns(row, shown, self._mark(), now_ns)
+            earlier, self._events = self._events, []
+            yield self._shown, earlier + [self._stamped(one, block * BLOCK_S) for one in happened[first:last] if self._tells(one)]
+            first, now_ns = last, now_ns + BLOCK_NS
+        happened.clear()
+
     def take(self, blocks: int, shown: Floats | Exception) -> None:
         """So many blocks were simulated ahead of ``advance``: what the machine shows at their end, or what it raised."""
         self._ahead = shown
@@ -146,15 +174,19 @@ class SimulatedSource:
             statuses = np.where(last.statuses == GOOD, UNCERTAIN_NO_COMMUNICATION, last.statuses).astype(np.uint32)
             return Columns(last.numbers, last.objects, statuses, last.source_time_ns)
         view, ahead = self._view(), self._ahead
-        shown = objects(view)
-        if not self._ground_truth:
-            shown["Simulation/FaultSeverities"] = []
+        shown = self._objects(view)
         late_ns = round(link.late_s * 1e9)
         if self._shown is not None and late_ns:
             late_ns = min(late_ns, max(self._now_ns - self._shown.source_time_ns, 0))  # stamps never go back
         row = ahead if view.sample == SAMPLES - 1 and isinstance(ahead, np.ndarray) else numbers(view)
         self._shown = Columns(row, shown, self._mark(), self._now_ns - late_ns)
         return self._shown
+
+    def _objects(self, view: View) -> dict[str, Value]:
+        shown = objects(view)
+        if not self._ground_truth:
+            shown["Simulation/FaultSeverities"] = []
+        return shown
 
     def _mark(self) -> npt.NDArray[np.uint32]:
         """Statuses of all signals: good, but for what the control itself finds wrong."""
@@ -199,7 +231,7 @@ class SimulatedSource:
     def _last_used_ns(self, tool: Tool, is_in_spindle: bool) -> int:
         if is_in_spindle:
             return self._now_ns
-        return self._wall_ns(tool.last_used_s) if tool.last_used_s >= 0.0 else 0
+        return self._wall_ns(tool.last_used_s, self._machine.time_s) if tool.last_used_s >= 0.0 else 0
 
     def program_names(self) -> list[str]:
         """Names that ``LoadProgram`` takes."""
@@ -213,16 +245,20 @@ class SimulatedSource:
     def _collect(self) -> None:
         happened = self._machine.controller.happened
         if happened and self._now_ns:  # before the first advance there is no wall-clock time to stamp them with
-            self._events.extend(self._stamped(one) for one in happened if self._ground_truth or one.kind != "fault")
+            self._events.extend(self._stamped(one, self._machine.time_s) for one in happened if self._tells(one))
             del self._events[:-1000]  # a server that never takes them must not grow
             happened.clear()
 
-    def _stamped(self, one: Happened) -> SourceEvent:
-        return SourceEvent(one.kind, self._wall_ns(one.time_s), one.severity, one.code, one.text, one.details)
+    def _tells(self, one: Happened) -> bool:
+        return self._ground_truth or one.kind != "fault"
 
-    def _wall_ns(self, time_s: float) -> int:
+    def _stamped(self, one: Happened, machine_s: float) -> SourceEvent:
+        """``machine_s``: machine time now."""
+        return SourceEvent(one.kind, self._wall_ns(one.time_s, machine_s), one.severity, one.code, one.text, one.details)
+
+    def _wall_ns(self, time_s: float, machine_s: float) -> int:
         """Wall-clock time of a moment of machine time: as long before now as it is, at the speed things run at."""
-        behind_s = max(self._machine.time_s - time_s, 0.0) / max(self.speed, 1e-9)
+        behind_s = max(machine_s - time_s, 0.0) / max(self.speed, 1e-9)
         return max(self._now_ns - round(behind_s * 1e9), 0)
 
     def call(self, method: str, arguments: Sequence[Value]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,10 @@ from cnctwin.reading import BAD_NOT_CONNECTED, Columns
 from nodesets.catalogue import MACHINE
 from opcua_server.sources import recording as recordings
 from opcua_server.sources.recording import ReplaySource, load, record
+from opcua_server.sources.simulated import SimulatedSource
 from opcua_server.sources.source import CommandRefused
 
-from .running import source
+from .running import DEMOS, SHORT, source
 
 
 def _shown(columns: Columns) -> tuple[bytes, bytes, dict[str, object]]:
@@ -40,6 +42,34 @@ def test_a_replay_shows_row_by_row_what_the_machine_showed_and_begins_anew_at_it
     assert replay.columns().numbers.tobytes() == first.columns().numbers.tobytes()
     with pytest.raises(CommandRefused, match="recording"):
         replay.call("Start", [])
+
+
+@pytest.mark.parametrize(("programs", "fault"), [(DEMOS, ""), ({"short.nc": SHORT}, ""), ({"short.nc": SHORT}, "axis_backlash")])
+def test_a_run_that_is_kept_a_second_at_a_time_is_that_of_block_by_block(
+    programs: Mapping[str, str], fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over tools and parts that change, commands and alarms, from within a second on; a fault makes it go block by block."""
+    kept, machines = [], []
+    for ahead in (True, False):
+        if not ahead:
+            monkeypatch.setattr(SimulatedSource, "runs_ahead", False)
+        machine = source(programs, seed=4)
+        parts = []
+        machine.call("SetModifier", ["OptionalStop", True])
+        for seconds, command in (
+            (3.7, ["Hold"]), (1.0, ["Start"]), (41.3, ["InjectFault", fault, 0.8, 0.0]), (20.0, ["EmergencyStop"]), (2.5, []),
+        ):  # fmt: skip
+            parts.append(record(machine, seconds))
+            if command and (fault or command[0] != "InjectFault"):
+                machine.call(command[0], command[1:])
+        kept.append(parts)
+        machines.append(machine)
+    for one, other in zip(*kept, strict=True):
+        assert one.numbers.tobytes() == other.numbers.tobytes()
+        assert one.statuses.tobytes() == other.statuses.tobytes()
+        assert (one.changes, one.events, one.tools) == (other.changes, other.events, other.tools)
+    assert sum(len(one.events) for one in kept[0]) > 4
+    assert machines[0].checkpoint() == machines[1].checkpoint()
 
 
 def test_a_replay_may_be_asked_in_other_steps_than_it_was_made_in(tmp_path: Path) -> None:
