@@ -143,12 +143,17 @@ class FallTimer:
         constant_s = GIVEN_AWAY_S * give_away
         if self._waits and since_s >= STROKE_S + constant_s * _TO_LOW:
             self._waits = False
-            self.last_s = constant_s * _FROM_HIGH_TO_LOW
+            stroke = int((now_s + phase * INTERVAL_S) // INTERVAL_S)
+            # Of this machine and this stroke: the same however time is cut up, and by whom.
+            drawn = np.random.Generator(np.random.Philox(key=[int(phase * 2.0**53), stroke])).standard_normal()
+            self.last_s = constant_s * (_FROM_HIGH_TO_LOW + FALL_SPREAD * float(drawn))
         if not self._waits:
             self._next_s = now_s + (INTERVAL_S - since_s) - _AHEAD_S
 
 
 _AHEAD_S: Final = 2.0
 """How long before the next stroke it looks again: more than the time between two looks."""
+FALL_SPREAD: Final = 0.025 * math.hypot(1.0 / FALL_FROM_BAR, 1.0 / FALL_TO_BAR)
+"""Of the time constant: the PLC averages a pressure of 0.08 bar of noise over a second, and it passes its marks slowly."""
 _TO_LOW: Final = math.log(STROKE_BAR / FALL_TO_BAR)
 _FROM_HIGH_TO_LOW: Final = math.log(FALL_FROM_BAR / FALL_TO_BAR)
