@@ -37,6 +37,7 @@ class Doors:
     """Where a broker listens, and who may come in: ``gateway`` writes, ``reader`` reads, and everybody does with ``is_open``.
 
     With ``tls`` nobody is heard who does not speak it, but on the loopback's ``clear_port``: a container asks there how it is.
+    ``rebirths``: the topic where hosts may ask an edge node of Sparkplug to be born again.
     """
 
     host: str
@@ -46,23 +47,27 @@ class Doors:
     is_open: bool
     tls: Pair | None = None
     clear_port: int | None = None
+    rebirths: str | None = None
 
 
-def doors(data: Path, host: str, port: int, *, is_open: bool, tls: Pair | None = None, clear_port: int | None = None) -> Doors:
-    """The logins of this data folder. Raises StartError where one is missing."""
-    vault = Vault(data)
+def doors(
+    settings: Settings, host: str, port: int, *, is_open: bool, tls: Pair | None = None, clear_port: int | None = None
+) -> Doors:
+    """The logins of the data folder. Raises StartError where one is missing."""
+    vault = Vault(settings.data)
     gateway, reader = vault.login("broker"), vault.login("reader")
     if gateway is None or reader is None:
         missing = "broker" if gateway is None else "reader"
         raise StartError(f"{vault.folder / missing}.json is missing: delete {vault.folder} to make new secrets")
-    return Doors(host, port, gateway, reader, is_open, tls, clear_port)
+    rebirths = None if settings.sparkplug_group is None else f"spBv1.0/{settings.sparkplug_group}/NCMD/{settings.sparkplug_node}"
+    return Doors(host, port, gateway, reader, is_open, tls, clear_port, rebirths)
 
 
 def command(settings: Settings) -> Command | None:
     """How to start the broker; None when one is configured or none is wanted. Writes its configuration (mode 0600)."""
     if not settings.starts_broker:
         return None
-    who = doors(settings.data, settings.host, settings.mqtt_port, is_open=not settings.is_strict, tls=of_broker(settings))
+    who = doors(settings, settings.host, settings.mqtt_port, is_open=not settings.is_strict, tls=of_broker(settings))
     found: dict[str, str | None] = {"mosquitto": _mosquitto(), "nats": _nats()}
     wanted = ("mosquitto", "nats") if settings.embedded_broker == "auto" else (settings.embedded_broker,)
     for kind in wanted:
@@ -98,8 +103,8 @@ def write_mosquitto(folder: Path, who: Doors) -> Path:
     # mosquitto_sub reads this where XDG_CONFIG_HOME names the folder: how a container asks whether its broker is well.
     asks = "" if who.clear_port is None else f"-p {who.clear_port}\n"
     _private(folder / "mosquitto_sub", f"{asks}-u {who.reader.user}\n-P {who.reader.password}\n")
-    # A host may ask an edge node of Sparkplug to be born again; nobody else's words are taken.
-    reads = "topic read #\ntopic read $SYS/#\ntopic write spBv1.0/+/NCMD/+\n"
+    # A host may ask our edge node of Sparkplug to be born again; no other words are taken: what is retained is kept for good.
+    reads = "topic read #\ntopic read $SYS/#\n" + ("" if who.rebirths is None else f"topic write {who.rebirths}\n")
     everybody = reads if who.is_open else ""
     _private(folder / "acl", f"{everybody}\nuser {who.reader.user}\n{reads}\nuser {who.gateway.user}\ntopic readwrite #\n")
     lines = (
@@ -130,7 +135,7 @@ def for_container(settings: Settings, folder: Path, port: int, *, is_open: bool)
         certificate = _private(folder / "cert.pem", given.certificate.read_text("ascii"))
         seen = Pair(certificate, _private(folder / "key.pem", given.key.read_text("ascii")))
     clear_port = None if seen is None else _CLEAR_PORT
-    who = doors(settings.data, "0.0.0.0", port, is_open=is_open, tls=seen, clear_port=clear_port)  # noqa: S104
+    who = doors(settings, "0.0.0.0", port, is_open=is_open, tls=seen, clear_port=clear_port)  # noqa: S104
     write_mosquitto(folder, who)
 
 

@@ -219,8 +219,8 @@ class Settings(BaseSettings):
     @field_validator("sparkplug_group", "sparkplug_node")
     @classmethod
     def _is_topic_level(cls, value: str | None) -> str | None:
-        if value is not None and (not value or set(value) & set("/+# ")):
-            raise ValueError("must be one topic level: not empty, and without / + # or a space")
+        if value is not None and (not value.isprintable() or not value or set(value) & set("/+# $")):
+            raise ValueError("must be one topic level: not empty, and without / + # $ or a space")
         return value
 
     @field_validator("opcua_url", "discovery_server")

@@ -128,6 +128,27 @@ def _reads_and_writes(port: int, as_reader: Login | None, as_gateway: Login) -> 
             each.loop_stop()
 
 
+@pytest.mark.parametrize("group", [None, "plant"])
+def test_readers_leave_nothing_in_the_broker_but_a_request_to_our_own_edge_node(group: str | None, tmp_path: Path) -> None:
+    """Any topic that everybody may write is any number of them: 150 retained messages of nobody took 145 MB, and the disk."""
+    with started("mosquitto", tmp_path, sparkplug_group=group, sparkplug_node="edge") as (port, _process, _settings):
+        stranger, gateway = client(port), client(port, login_of(tmp_path, "broker"))
+        for topic in ("spBv1.0/plant/NCMD/edge", "spBv1.0/plant/NCMD/other", "spBv1.0/x/NCMD/edge", "spBv1.0/plant/DCMD/edge"):
+            stranger.publish(topic, b"kept", qos=1, retain=True).wait_for_publish(10)
+        gateway.publish("spBv1.0/last", b"end", qos=1, retain=True).wait_for_publish(10)
+        kept: list[str] = []
+        reader = client(port)
+        reader.on_message = lambda _client, _data, message: kept.append(message.topic)
+        reader.subscribe("spBv1.0/#", qos=1)
+        try:
+            wait_for(lambda: "spBv1.0/last" in kept, "what is retained arrives")
+            assert sorted(kept) == ["spBv1.0/last", *(["spBv1.0/plant/NCMD/edge"] if group else [])]
+        finally:
+            for each in (reader, stranger, gateway):
+                each.disconnect()
+                each.loop_stop()
+
+
 def test_a_damaged_memory_of_mosquitto_is_set_aside(tmp_path: Path) -> None:
     Vault(tmp_path).ensure()
     (port,) = free_ports(1)
