@@ -7,14 +7,17 @@ Source time drives everything: replayed data gives the same frames at any speed.
 what of it is older: a position that has stood for 0.2 s belongs to the motor's angle of now, not to that of the sample before.
 
 Over a hole of more than ``HOLE`` periods nothing is held: the frame after it says ``fresh``, and whoever keeps a history begins it
-anew. The same once everything has come from before the last frame for as long: the clock was set back.
+anew. The same once everything has come from before the last frame for as long: the clock was set back. A machine that always speaks
+less often than that has a rhythm of its own: it gives one row each time it speaks, and a hole is three times as long as is usual.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from statistics import median
 from typing import Final
 
 import numpy as np
@@ -28,6 +31,11 @@ Mask = npt.NDArray[np.bool_]
 PERIOD_NS: Final = 500_000_000
 HOLE: Final = 10
 """Periods; 5 s at 2 Hz. A machine that is idle still speaks: temperatures and noise change."""
+RHYTHM: Final = 5
+"""Silences of which the middle one is usual; three of them at the least."""
+LATE: Final = 3
+SLOWEST_NS: Final = 60_000_000_000
+"""What speaks less often than that cannot be watched by rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +64,24 @@ class Frames:
         self._behind_ns: int | None = None
         """The first moment of those that have come from before the last frame since one has not."""
         self._fresh = True
+        self._moment_ns = 0
+        """Begin of what was said last, in one breath; 0 where that is not known."""
+        self._silences: deque[int] = deque(maxlen=RHYTHM)
 
     def add(self, batch: Batch) -> Iterator[Frame]:
         """Take a batch; yields the frames that were complete before it. A batch that comes late only updates the values."""
         now_ns = batch.sampled_ns or batch.source_time_ns
         if batch.gap is not None:
             self._next_ns, self._fresh = None, True
-        if self._next_ns is not None and (now_ns - self._next_ns > HOLE * self.period_ns or self._is_set_back(now_ns)):
+        if self._is_set_back(now_ns):
+            self._next_ns, self._fresh, self._moment_ns = None, True, 0
+        usual_ns = self._usual_ns(now_ns)
+        if self._next_ns is not None and now_ns - self._next_ns > max(HOLE * self.period_ns, LATE * usual_ns):
             self._next_ns, self._fresh = None, True
+        if self._next_ns is not None and usual_ns and self._next_ns < now_ns:
+            yield self._frame((now_ns - 1) // self.period_ns * self.period_ns)
+            # What is said in one breath, each signal under a time of its own, is one row.
+            self._next_ns += usual_ns // 2 // self.period_ns * self.period_ns
         # A boundary's frame is whole once something later has come: several batches may share one source time.
         while self._next_ns is not None and self._next_ns < now_ns:
             yield self._frame(self._next_ns)
@@ -71,6 +89,15 @@ class Frames:
             self._take(item)
         if self._next_ns is None:
             self._next_ns = -(-now_ns // self.period_ns) * self.period_ns
+
+    def _usual_ns(self, now_ns: int) -> int:
+        """Time between two moments at which the machine speaks; 0 where that is no longer than a hole, or not known."""
+        usual_ns = int(median(self._silences)) if len(self._silences) > RHYTHM // 2 else 0
+        if now_ns - self._moment_ns >= self.period_ns:
+            if self._moment_ns:
+                self._silences.append(now_ns - self._moment_ns)
+            self._moment_ns = now_ns
+        return usual_ns if HOLE * self.period_ns < usual_ns <= SLOWEST_NS else 0
 
     def _is_set_back(self, now_ns: int) -> bool:
         """One signal with a clock of its own is late for ever, and the others go on: that is none."""

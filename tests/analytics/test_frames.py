@@ -74,6 +74,21 @@ def test_a_hole_and_a_gap_begin_anew() -> None:
     assert list(made.add(batch(far + 2 * PERIOD, speed(far + 2 * PERIOD, 3.0), gap="lost"))) == []
 
 
+def test_a_machine_that_speaks_every_ten_seconds_gives_a_row_each_time_once_that_is_its_rhythm() -> None:
+    """A server of another maker that looks at its control now and then: each silence was a hole, and no two rows hung together."""
+    made, got = frames(), []
+    for step in range(30):
+        for late in (0, 40):  # two signals, each with a source time of its own
+            now = 500 + step * 10_000 + late
+            got += made.add(batch(now, speed(now, float(step)) if late else Reading("Tool/InCut", True, 0, now, now)))
+    rows = got[-25:]
+    assert [row.values[0] for row in rows] == [float(step) for step in range(4, 29)]
+    assert np.diff([row.time_ns for row in rows]).tolist() == [10_000] * 24
+    assert not any(row.fresh for row in rows)
+    lost = 500 + 29 * 10_000 + 60_000
+    assert list(made.add(batch(lost, speed(lost, 0.0)))) == [], "for a minute it has said nothing: a hole"
+
+
 def test_a_clock_that_is_set_back_begins_anew_after_a_hole_and_not_when_it_has_caught_up() -> None:
     made, hour = frames(), 3600 * 1000
     list(made.add(batch(2 * hour, speed(2 * hour, 1.0))))
