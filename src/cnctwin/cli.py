@@ -241,6 +241,8 @@ def main() -> None:
     except CnctwinError as error:
         _complain(str(error).splitlines())
         sys.exit(error.exit_code)
+    except KeyboardInterrupt:  # before the command itself listens for it
+        sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -148,3 +149,27 @@ def test_a_narrow_terminal_loses_no_address_and_no_password(tmp_path: Path, widt
     addresses = ("http://localhost:21400/docs", "opc.tcp://localhost:21402", "mqtt://localhost:21401")
     for text in (*addresses, first.api_key, first.reader.password, *(login.password for login in first.logins)):
         assert text in shown
+
+
+def test_ctrl_c_before_the_command_listens_is_no_traceback(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_add_rooms", interrupted)
+    assert typed("version") == (130, "")
+
+
+def test_ctrl_c_while_it_still_reads_its_modules_is_no_traceback() -> None:
+    """Whoever sees a mistake in what they typed is quicker than the first second."""
+    code = (
+        "import os, signal, sys, importlib.abc\n"
+        "class Early(importlib.abc.MetaPathFinder):\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'typer': os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Early())\n"
+        "sys.argv = ['cnctwin', 'version']\n"
+        "import runpy; runpy.run_module('cnctwin', run_name='__main__')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr) == ("", "")
+    assert done.returncode == -signal.SIGINT
