@@ -70,7 +70,6 @@ class Controller(OperatorPanel):
         """How long it has been switched off, of the time since it was first switched on."""
         self.alarms: list[Alarm] = []
         self.job: Job | None = None
-        self.modal = power_on_modal()
         self.active: Move | None = None
         self.operation_s = 0.0
         self.cycles_started = self.parts = 0
@@ -194,13 +193,15 @@ class Controller(OperatorPanel):
         self._enter(S.IDLE)
 
     def _change_tool(self, number: int) -> None:
-        if self.changing_tool:
+        if not self._arm.rests:
             raise CommandRefused("state", "A tool change is under way")
-        self._begin_tool_change(number, None)
+        self.spindle.command(0.0, 0)
+        self._arm.wanted = number
+        self._rise_to_the_arm()
         self._enter(S.MANUAL)
 
     def _set_spindle_speed(self, speed_rpm: float) -> None:
-        if self.changing_tool:
+        if not self._arm.rests:
             raise CommandRefused("state", "A tool change is under way")
         self.spindle.command(speed_rpm, 1 if speed_rpm > 0.0 else 0)
         self._enter(S.MANUAL if speed_rpm > 0.0 else S.IDLE)
@@ -254,6 +255,8 @@ class Controller(OperatorPanel):
             self._waiting_speed = False
             self.motion.resume()
         arm = self._arm
+        if arm.wanted is not None:
+            self._rise_to_the_arm()
         if arm.is_done(self.now_s):
             self._end_tool_change(arm.brings or 0, arm.modal)
         if self._start_pending and self.motion.idle:
@@ -325,10 +328,6 @@ class Controller(OperatorPanel):
                 self._program_end()
             case _:
                 self.motion.resume()
-
-    def _begin_tool_change(self, number: int, modal: Modal | None) -> None:
-        self.spindle.command(0.0, 0)
-        self._arm.begin(self.now_s, number, modal)
 
     def _end_tool_change(self, number: int, modal: Modal | None) -> None:
         self._arm.rest()

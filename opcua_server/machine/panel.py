@@ -19,10 +19,11 @@ from opcua_server.machine.faults import FAULTS
 from opcua_server.machine.faults.active import ActiveFaults
 from opcua_server.machine.happened import Happened
 from opcua_server.machine.motion.motion import Motion
-from opcua_server.machine.moves import Point
+from opcua_server.machine.moves import Modal, Move, Point
 from opcua_server.machine.spindle import Spindle
 from opcua_server.machine.tool_arm import ToolArm
 from opcua_server.machine.tools import Tool
+from opcua_server.machine.work import ARM_Z_MM, power_on_modal
 from opcua_server.sources.source import CommandRefused, EventKind
 
 MODIFIERS: Final = ("SingleBlock", "DryRun", "OptionalStop", "BlockSkip", "TestMode")
@@ -41,6 +42,7 @@ class OperatorPanel:
         self.feed_override, self.rapid_override, self.spindle_override = 100.0, 100.0, 100.0
         self.modifiers = dict.fromkeys(MODIFIERS, False)
         self.locked_mm: Point | None = None
+        self.modal = power_on_modal()
         self.thread: Literal["", "in", "out"] = ""
         """As of ``Move.thread``: no override acts while a tap is in its thread."""
 
@@ -61,6 +63,21 @@ class OperatorPanel:
     def tool(self) -> Tool | None:
         """The tool in the spindle."""
         return self.magazine.get(self.tool_number)
+
+    def _rise_to_the_arm(self) -> None:
+        """By hand: the change begins when the axes stand and Z is up."""
+        number, (x, y, z) = self._arm.wanted, self.motion.position_mm
+        if number is None or not self.motion.idle:
+            return
+        if z == ARM_Z_MM or self.locked_mm is not None:
+            self._begin_tool_change(number, None)
+        else:
+            above = (x, y, ARM_Z_MM)
+            self.motion.load([Move("rapid", 0, above, above, modal=self.modal)])
+
+    def _begin_tool_change(self, number: int, modal: Modal | None) -> None:
+        self.spindle.command(0.0, 0)
+        self._arm.begin(self.now_s, number, modal)
 
     def _set_feed_override(self, percent: float) -> None:
         self.feed_override = percent

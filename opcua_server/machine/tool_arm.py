@@ -15,11 +15,13 @@ class ToolArm:
     """``brings``: number of the tool that it is about to put into the spindle, None while it rests; ``modal``: what the control
     goes on with. Times are machine time in s."""
 
-    __slots__ = ("_air", "_until_s", "brings", "modal")
+    __slots__ = ("_air", "_until_s", "brings", "modal", "wanted")
 
     def __init__(self, air: AirUnit) -> None:
         self._air = air
         self._until_s = 0.0
+        self.wanted: int | None = None
+        """Tool that somebody asked for by hand, while the spindle rises to the arm."""
         self.brings: int | None = None
         self.modal: Modal | None = None
 
@@ -29,11 +31,15 @@ class ToolArm:
         return TOOL_CHANGE_S + self._air.clamping_s
 
     def begin(self, now_s: float, number: int, modal: Modal | None) -> None:
-        self._until_s, self.brings, self.modal = now_s + self.takes_s, number, modal
+        self._until_s, self.wanted, self.brings, self.modal = now_s + self.takes_s, None, number, modal
 
     def rest(self) -> None:
         """It is done, or stopped on the way."""
-        self.brings = None
+        self.wanted = self.brings = None
+
+    @property
+    def rests(self) -> bool:
+        return self.wanted is None and self.brings is None
 
     def is_done(self, now_s: float) -> bool:
         return self.brings is not None and now_s >= self._until_s

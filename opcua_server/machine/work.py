@@ -32,6 +32,8 @@ G54: Final[Point] = (-440.0, -260.0, -420.0)
 STATIONS: Final[dict[int, Point]] = {1: G54, 2: (-640.0, -260.0, -420.0), 3: (-240.0, -260.0, -420.0),
                                      4: (-640.0, -340.0, -420.0), 5: G54, 6: (-240.0, -340.0, -420.0)}  # fmt: skip
 HOME: Final[Point] = (0.0, 0.0, 0.0)
+ARM_Z_MM: Final = 0.0
+"""Machine Z at which the arm reaches the spindle."""
 READ_AHEAD_MOVES: Final = 30_000
 """Longer programs are not read ahead to their end, which would hold up the machine: the rest is taken to be like what was read."""
 BUDGET: Final = Budget(idle_blocks=20_000)
@@ -68,7 +70,7 @@ class Job:
 def offset_memory() -> ToolTable:
     """The control's offset memory: H and D of the magazine's tools. A new one for each run: G10 may write it."""
     rows = {number: OffsetRow(length=type_.length_mm, radius=type_.diameter_mm / 2.0) for number, type_ in CUTTERS.items()}
-    return ToolTable(rows, largest=POCKETS)
+    return ToolTable(rows, largest=POCKETS, change_z_mm=ARM_Z_MM)
 
 
 def work_offsets() -> WorkOffsets:

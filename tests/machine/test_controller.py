@@ -327,6 +327,7 @@ def test_emergency_stop_stops_all_drives() -> None:
 def test_tool_change_takes_its_time_and_shows_the_tool() -> None:
     machine = in_state(S.IDLE)
     machine.call("ChangeTool", [12])
+    run_until(machine, "Magazine/IsMoving", 1.0)
     run(machine, 4.3)
     assert now(machine, "Tool/Number") == 4
     assert state(machine) is S.MANUAL
@@ -334,6 +335,50 @@ def test_tool_change_takes_its_time_and_shows_the_tool() -> None:
     assert now(machine, "Tool/Number") == 12
     assert machine.columns().objects["Tool/Type"] == "drill"
     assert state(machine) is S.IDLE
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_tools_are_changed_where_the_arm_reaches_the_spindle(by_hand: bool) -> None:
+    """Z rises first, in a program and by hand, and the program goes on from there."""
+    program = SHORT.replace("G0 Z50\n", "T5 M6\nG0 X30\n")
+    machine = source({"o.nc": program}, repeat=False)
+    machine.call("Start", [])
+    run_until(machine, "Tool/InCut", 1.0)
+    if by_hand:
+        machine.call("Stop", [])
+        machine.call("ChangeTool", [5])
+    rows = run(machine, 30.0 if not by_hand else 8.0)
+    moving = rows[:, COLUMN["Magazine/IsMoving"]] == 1.0
+    height = rows[:, COLUMN["Axes/Z/CmdPos"]]
+    assert height[0] < -250.0
+    assert moving.any()
+    assert np.all(height[moving] == 0.0)
+    assert now(machine, "Tool/Number") == 5.0
+    behind = int(np.flatnonzero(moving)[-1])
+    assert np.all(height[behind:] == 0.0)
+    if not by_hand:
+        assert now(machine, "Machine/PartsProduced") == 1.0
+        assert now(machine, "Axes/X/CmdPos") == -410.0
+    else:
+        assert state(machine) is S.IDLE
+
+
+@pytest.mark.parametrize("method", ["Reset", "EmergencyStop"])
+def test_a_change_by_hand_that_is_stopped_while_z_rises_brings_no_tool(method: str) -> None:
+    machine = source(repeat=False)
+    machine.call("Start", [])
+    run_until(machine, "Tool/InCut", 1.0)
+    machine.call("Stop", [])
+    run(machine, 1.0)
+    machine.call("ChangeTool", [5])
+    run(machine, 0.3)
+    with pytest.raises(CommandRefused, match="under way"):
+        machine.call("ChangeTool", [6])
+    machine.call(method, [])
+    run(machine, 8.0)
+    assert now(machine, "Tool/Number") == 4.0
+    assert now(machine, "Magazine/IsMoving") == 0.0
+    assert -290.0 < now(machine, "Axes/Z/CmdPos") < 0.0
 
 
 def test_optional_stop_stops_only_when_it_is_on() -> None:

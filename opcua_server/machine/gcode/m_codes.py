@@ -40,6 +40,14 @@ def check_m(state: State, code: int) -> None:
         raise BlockFault("EX1002", f"M{code}")
 
 
+def _rise_to_the_arm(state: State, out: list[Move]) -> None:
+    x, y, z = state.machine_now()
+    top = state.tools.change_z_mm
+    if top is not None and z != top:
+        state.emit(out, "rapid", state.from_machine((x, y, top)))
+        state.stand_at((x, y, top))
+
+
 def early_m(state: State, out: list[Move], code: int, words: dict[str, float]) -> None:
     """M codes that act before the block's motion."""
     if code in (3, 4, 5, 13, 14, 19):
@@ -52,6 +60,7 @@ def early_m(state: State, out: list[Move], code: int, words: dict[str, float]) -
     elif code == 6:
         if state.compensation is not None:
             raise BlockFault("PS0037", "tool change in cutter compensation")
+        _rise_to_the_arm(state, out)
         state.tool = state.next_tool
         state.h = 0
         state.direction = 0

@@ -29,6 +29,8 @@ class ToolTable:
     largest: int | None = None
     largest_offset: int = 400
     """H and D beyond it are alarm PS0030."""
+    change_z_mm: float | None = None
+    """Machine Z at which the arm reaches the spindle: M6 rises there first. None: tools are changed wherever Z is."""
 
     def row(self, number: int) -> Tool:
         """The row of that number, made when it is not there yet."""
