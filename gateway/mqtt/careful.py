@@ -41,8 +41,11 @@ class Careful:
         self._lost = 0
         self._suspect = ""
 
-    def takes(self, message: Message) -> bool:
-        return message.topic not in self._refused and (self.limit is None or packet_size(message) <= self.limit)
+    def refuses(self, message: Message) -> str:
+        """Why the broker does not take it, as it is counted; empty where it may."""
+        if message.topic in self._refused:
+            return "refused"
+        return "large" if self.limit is not None and packet_size(message) > self.limit else ""
 
     def is_safe(self, message: Message) -> bool:
         return message.topic in self._taken and packet_size(message) <= self._largest

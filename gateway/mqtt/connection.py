@@ -161,15 +161,15 @@ class Connection:
         if not self.up:
             self._dropped("away")
             return False
-        if not self._careful.takes(message):  # told when it was found
-            return self._give_up(settled)
+        if reason := self._careful.refuses(message):  # told when it was found
+            return self._give_up(reason, settled)
         fitted = self._allowed.fitted(message)
         if fitted is None:
             if not self._told_large:
                 what = f"packets of {self._allowed.size} bytes: larger ones are dropped and counted, the first of {message.topic}"
                 log.error("MQTT: %s: takes %s; raise its limit (max_packet_size of mosquitto)", self.address, what)
             self._told_large = True
-            return self._give_up(settled)
+            return self._give_up("large", settled)
         if self.waiting >= WINDOW:
             self._dropped("slow")
             return False
@@ -215,9 +215,9 @@ class Connection:
             self._asked[done.mid] = message.topic, settled
         return True
 
-    def _give_up(self, settled: Settled | None) -> bool:
+    def _give_up(self, reason: str, settled: Settled | None) -> bool:
         """The broker does not take it. Who waits for an acknowledgement is told to wait no longer."""
-        self._dropped("large")
+        self._dropped(reason)
         if settled is not None and self._loop is not None:
             self._loop.call_soon(settled, True)
         return settled is not None

@@ -118,8 +118,8 @@ def test_a_size_is_blamed_when_it_ended_two_lives_and_nothing_so_large_was_taken
     assert lose_at(careful, message(1000)) == ""
     assert "1017 bytes to t" in lose_at(careful, message(1000))
     assert careful.limit == (117 + 1017) // 2
-    assert not careful.takes(message(1000))
-    assert careful.takes(message(500))
+    assert careful.refuses(message(1000)) == "large"
+    assert not careful.refuses(message(500))
     # What is as large as the guess and does not pass brings it down further.
     lose_at(careful, message(540))
     lose_at(careful, message(540))
@@ -130,8 +130,8 @@ def test_a_topic_is_blamed_where_larger_ones_of_others_were_taken() -> None:
     careful = careful_at(1000)
     lose_at(careful, message(10, "u"))
     assert "a message to u" in lose_at(careful, message(10, "u"))
-    assert not careful.takes(message(1, "u"))
-    assert careful.takes(message(2000))
+    assert careful.refuses(message(1, "u")) == "refused"
+    assert not careful.refuses(message(2000))
 
 
 def test_a_bad_line_blames_nobody() -> None:
@@ -140,11 +140,11 @@ def test_a_bad_line_blames_nobody() -> None:
         assert lose_at(careful, message(900)) == ""  # has been taken before
         assert lose_at(careful, message(2000, "u")) == ""
         assert lose_at(careful, message(2000, "v")) == ""
-    assert careful.takes(message(5000))
+    assert not careful.refuses(message(5000))
     nothing = careful_at()
     assert [lose_at(nothing, message(10)) for _ in range(4)] == [""] * 4
-    assert nothing.takes(message(10))
-    assert careful.takes(message(1, "u"))
+    assert not nothing.refuses(message(10))
+    assert not careful.refuses(message(1, "u"))
 
 
 def test_what_was_found_is_forgotten_when_a_connection_that_lasted_ends() -> None:
@@ -153,6 +153,6 @@ def test_what_was_found_is_forgotten_when_a_connection_that_lasted_ends() -> Non
     lose_at(careful, message(1000))
     careful.lasted()
     assert not careful.is_on
-    assert not careful.takes(message(1000))
+    assert careful.refuses(message(1000)) == "large"
     assert careful.lost(lasted=True) == ""
-    assert careful.takes(message(1000))
+    assert not careful.refuses(message(1000))

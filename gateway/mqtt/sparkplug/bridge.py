@@ -78,7 +78,7 @@ class SparkplugBridge:
             self._metrics.mqtt_published.labels(self.node.name).inc(count)
 
     def _dropped(self, reason: str) -> None:
-        self._torn = self._torn or reason != "large"  # what is too large for the broker is so in the next life too
+        self._torn = self._torn or reason not in ("large", "refused")  # what the broker does not take it will not after a birth
         self._metrics.mqtt_dropped.labels(self.node.name, reason).inc()
 
 
