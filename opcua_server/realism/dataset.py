@@ -75,6 +75,16 @@ COUNTERS: Final = (
 """What only counts on, for days at least: it tells the minute, and so the label of the rows beside it."""
 
 
+NOTES: Final = (
+    "A simulated mill. Rows are period_s apart, in machine time; none is left out. Missing: the signal's status was bad.",
+    "The label is the simulation's own record of what was wrong at that moment, whether it can be seen then or not.",
+    "What a fault did may outlast it: heat flows out slowly, and the edge in the spindle is renewed when its tool is laid aside.",
+    "Labels and counters are no features: both tell the label. Split by machine, never by row.",
+    "A fault grows to its severity within onset_s from begun_s on; ended_s is null where the table ends first.",
+)
+"""For whoever has the files and nothing else."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What is asked for. ``healthy_s`` and ``fault_s`` are the mean lengths of the two stretches of an episode; without ``faults``
@@ -129,6 +139,7 @@ class Dataset:
         """What a reader needs to know beside the rows: plan, columns with units, what is no feature, the episodes so far."""
         plan = {name: value for name, value in asdict(self.plan).items() if name != "programs"}
         return {
+            "notes": list(NOTES),
             "plan": {**plan, "programs": sorted(self.plan.programs)},
             "columns": [asdict(column) for column in COLUMNS],
             "labels": [column.name for column in LABELS],

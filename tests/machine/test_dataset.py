@@ -87,6 +87,9 @@ def test_what_is_no_feature_is_named_and_what_is_said_to_count_on_does(made: tup
     dataset, rows = made
     assert dataset.about()["counters"] == list(COUNTERS)
     assert dataset.about()["labels"] == [column.name for column in LABELS]
+    told = {word for note in dataset.about()["notes"] for word in re.findall(r"\b[a-z]+_s\b", note)}
+    assert told <= set(dataset.about()["plan"]) | set(dataset.about()["episodes"][0]), "by the names that stand there"
+    assert told >= {"period_s", "onset_s", "begun_s", "ended_s"}
     own = [row for row in rows if row["machine"] == "CNC-001" and row["is_current"]]
     for name in COUNTERS:
         steps = [later[name] - row[name] for row, later in pairwise(own)]
