@@ -17,6 +17,8 @@ from asyncua.ua.uaerrors import UaError
 
 from cnctwin.wire.encode import write_variant
 from cnctwin.wire.scalars import ua
+from opcua_server.engine.contract import ServiceFault
+from opcua_server.engine.ranges import cut, parse
 from opcua_server.engine.subscriptions.like import matches
 
 _ELEMENTS: Final = 256
@@ -51,7 +53,16 @@ def field_of(event: Any, operand: Any, is_subtype: IsSubtype) -> Any:
     kinds = getattr(event, "data_types", {})
     if value is None or name not in kinds:
         return ua.Variant()
-    return value if isinstance(value, ua.Variant) else ua.Variant(value, kinds[name])
+    found = value if isinstance(value, ua.Variant) else ua.Variant(value, kinds[name])
+    return _part(found, operand.IndexRange) if operand.IndexRange else found
+
+
+def _part(whole: Any, index_range: str) -> Any:
+    """What an IndexRange asks for; Null where there is nothing in it."""
+    try:
+        return cut(whole, parse(index_range))
+    except ServiceFault:
+        return ua.Variant()
 
 
 class EventQuery:
@@ -294,7 +305,10 @@ def _check_field(operand: Any, has_type: Callable[[Any], bool]) -> int:
     if not 1 <= operand.AttributeId <= 27:
         return int(codes.BadAttributeIdInvalid)
     if operand.IndexRange:
-        return int(codes.BadIndexRangeInvalid)
+        try:
+            parse(operand.IndexRange)
+        except ServiceFault as fault:
+            return fault.status
     if any(not part.Name for part in operand.BrowsePath or []):
         return int(codes.BadBrowseNameInvalid)
     return 0

@@ -83,6 +83,29 @@ def test_every_operator_lets_pass_what_it_should(plant: Plant) -> None:
     run(plant, act)
 
 
+def test_a_range_of_a_field_is_selected_and_compared(plant: Plant) -> None:
+    def part(name: str, index_range: str) -> ua.SimpleAttributeOperand:
+        return ua.SimpleAttributeOperand(BASE_EVENT, [ua.QualifiedName(name, 0)], 13, index_range)
+
+    select = [
+        part("EventId", "0:1"),
+        part("SourceName", "2:3"),
+        part("Numbers", "1:9"),
+        part("Numbers", "7"),
+        part("Severity", "0"),
+    ]
+
+    async def act(call: Caller) -> None:
+        made = await call.subscribe()
+        where = (O.Equals, [part("SourceName", "0"), literal("S", V.String)]), (O.Equals, [part("SourceName", "0"), literal("s")])
+        first, second = await call.monitor(made, *(listening(n, event_filter(one, select=select)) for n, one in enumerate(where)))
+        assert (first.StatusCode.name, second.StatusCode.name) == ("Good", "Good")
+        plant.emit(321, "hello", 2130, Numbers=([1, 2, 3], V.Int32))
+        assert await call.gather(1) == [(0, [b"he", "rv", [2, 3], None, None], 0)]
+
+    run(plant, act)
+
+
 def test_the_fields_selected_come_in_their_order_and_null_where_there_is_none(plant: Plant) -> None:
     select = [
         field("Severity"), field("Nothing"), field("Message"), field("EventType"), field("SourceName", kind=SYSTEM_EVENT),
@@ -133,6 +156,7 @@ def test_where_clauses_that_cannot_be_say_which_part(
         (field("Message", kind=ua.NodeId(61)), "BadTypeDefinitionInvalid"),  # FolderType: an ObjectType, but of no event
         (field("Message", attribute=77), "BadAttributeIdInvalid"),
         (field(""), "BadBrowseNameInvalid"),
+        (ua.SimpleAttributeOperand(BASE_EVENT, [ua.QualifiedName("EventId", 0)], 13, "3:1"), "BadIndexRangeInvalid"),
     ],
 )
 def test_select_clauses_that_cannot_be_say_which_field(plant: Plant, selected: Any, status: str) -> None:
