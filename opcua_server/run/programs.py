@@ -75,9 +75,9 @@ class ProgramFolder:
     def check(self, name: str, text: str) -> None:
         """Raise CommandRefused for a name or text that would not be stored."""
         if len(text) > MAX_CHARACTERS:
-            raise CommandRefused("argument", f"A program may have {MAX_CHARACTERS} characters")
+            raise CommandRefused("argument", f"A program may have {MAX_CHARACTERS} characters", 1)
         if not _TEXT.fullmatch(text):
-            raise CommandRefused("argument", "A program is text: there are control characters in it")
+            raise CommandRefused("argument", "A program is text: there are control characters in it", 1)
         self._check_room(name)
 
     def store(self, name: str, text: str) -> None:

@@ -53,11 +53,13 @@ class SourceEvent:
 
 
 class CommandRefused(Exception):
-    """A command cannot be carried out now. ``reason`` decides the OPC UA status code the caller sees."""
+    """A command cannot be carried out now. ``reason`` decides the OPC UA status code the caller sees; ``place``: which of the
+    arguments it is, where the reason is one."""
 
-    def __init__(self, reason: Literal["state", "argument", "not_found"], text: str) -> None:
+    def __init__(self, reason: Literal["state", "argument", "not_found"], text: str, place: int = 0) -> None:
         super().__init__(text)
         self.reason = reason
+        self.place = place
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,11 +56,11 @@ def _bound(limit: float | None) -> str:
     return "any finite number" if limit is None else f"{limit:g}"
 
 
-def _answer(code: int, arguments: Sequence[int] = (), expected: int = 0) -> ua.CallMethodResult:
+def _answer(code: int, arguments: Sequence[int] = ()) -> ua.CallMethodResult:
     result = ua.CallMethodResult()
     result.StatusCode = ua.StatusCode(code)
     if code == _C.BadInvalidArgument:  # the list is empty otherwise
-        result.InputArgumentResults = [ua.StatusCode(status) for status in arguments] or [ua.StatusCode()] * expected
+        result.InputArgumentResults = [ua.StatusCode(status) for status in arguments]
     return result
 
 
@@ -82,8 +82,9 @@ def handler(method: Method, call: Call) -> Handler:
                 await pending
         except CommandRefused as refused:
             _logger.info("%s refused: %s", method.name, refused)
-            return refusal(_answer(_REFUSED[refused.reason], expected=expected), str(refused))
-        return _answer(_C.Good, expected=expected)
+            statuses = [int(_C.BadOutOfRange) if place == refused.place else int(_C.Good) for place in range(expected)]
+            return refusal(_answer(_REFUSED[refused.reason], statuses), str(refused))
+        return _answer(_C.Good)
 
     return run
 

@@ -61,6 +61,11 @@ def test_calls_reach_the_machine_or_say_what_is_wrong(running: Any) -> None:
             assert await code("SetFeedOverride", ua.Variant(float("nan"), V.Double)) == (C.BadInvalidArgument, [C.BadOutOfRange])
             wrong = (ua.Variant("ToolWear", V.String), ua.Variant(2.0, V.Double), ua.Variant(1, V.Int32))
             assert await code("InjectFault", *wrong) == (C.BadInvalidArgument, [C.Good, C.BadOutOfRange, C.BadTypeMismatch])
+            fault = (ua.Variant("ToolWear", V.String), ua.Variant(1.0, V.Double), ua.Variant(0.0, V.Double))
+            for place in range(3):
+                recorder.refuse = CommandRefused("argument", "not that one", place)
+                statuses = [C.BadOutOfRange if number == place else C.Good for number in range(3)]
+                assert await code("InjectFault", *fault) == (C.BadInvalidArgument, statuses)
             for reason, expected in (
                 ("state", C.BadInvalidState),
                 ("argument", C.BadInvalidArgument),
