@@ -22,6 +22,7 @@ _STRUCTURE: Final = ua.NodeId(22, 0)
 _RELATIVE_PATH: Final = ua.NodeId(ua.ObjectIds.RelativePath, 0)
 _ENUMERATION: Final = ua.NodeId(29, 0)
 _UNION: Final = ua.NodeId(12756, 0)
+_NO_TEXT: Final = ua.LocalizedText("")
 
 
 @dataclass(slots=True)
@@ -140,7 +141,7 @@ def _structure(row: DataType, xml: Any, inherited: list[ua.StructureField], node
         item.ArrayDimensions = [int(size) for size in element.get("ArrayDimensions", "").split(",") if size]
         item.IsOptional = element.get("IsOptional") == "true"
         description = element.find(NODESET + "Description")
-        item.Description = ua.LocalizedText(text(description) if description is not None else "")
+        item.Description = ua.LocalizedText(text(description)) if description is not None else _NO_TEXT
         fields.append(item)
         if item.IsOptional:
             definition.StructureType = ua.StructureType.StructureWithOptionalFields
@@ -162,6 +163,6 @@ def _enumeration(xml: Any, *, option_set: bool) -> ua.EnumDefinition:
         display = element.find(NODESET + "DisplayName")
         description = element.find(NODESET + "Description")
         item.DisplayName = ua.LocalizedText(text(display) if display is not None else item.Name)
-        item.Description = ua.LocalizedText(text(description) if description is not None else "")
+        item.Description = ua.LocalizedText(text(description)) if description is not None else _NO_TEXT
         definition.Fields.append(item)
     return definition

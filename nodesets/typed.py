@@ -13,6 +13,7 @@ from pathlib import Path
 from asyncua.server.internal_server import InternalServer
 
 from nodesets import kept, loader
+from nodesets.base_types import define_base
 from nodesets.space_access import set_namespace_array
 
 
@@ -38,6 +39,7 @@ class TypedServer(InternalServer):
 
     def _load(self, begun: datetime, *, keeps: bool, place: Path | None) -> bool:
         loaded = loader.load_into(self.aspace)
+        define_base(self.aspace)
         return keeps and loaded.types is not None and kept.keep(self.aspace, loaded.types, begun, place)
 
 

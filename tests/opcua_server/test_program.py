@@ -301,11 +301,14 @@ def test_server_says_what_it_is_and_leaves_nothing_null(tmp_path: Path) -> None:
                 values["level"] = (await flag.read_attribute(ua.AttributeIds.AccessLevel)).Value.Value
                 zone = await client.get_node(ua.NodeId(ua.ObjectIds.Server_LocalTime)).read_value()
                 values["offset"] = zone.Offset
+                told = await client.get_node(ua.NodeId(ua.ObjectIds.TimeZoneDataType)).read_data_type_definition()
+                values["zone"] = [field.Name for field in told.Fields]
                 return {"product": build.ProductName, "maker": build.ManufacturerName, **values}, empty
 
         said, empty = run(look)
         assert said["level"] == 3, "administrators switch diagnostics off"
         assert said["offset"] == time.localtime().tm_gmtoff // 60
+        assert said["zone"] == ["Offset", "DaylightSavingInOffset"]
         assert "MaxNodesPerNodeManagement" not in said, "nobody adds nodes"
         assert (said["product"], said["maker"]) == ("cnctwin server", "cnctwin")
         assert said["MaxNodesPerRead"] == 10_000
