@@ -6,13 +6,12 @@ What FastAPI knows of a path is its parameters and its body; answers are built b
 from __future__ import annotations
 
 from collections.abc import Callable
-from http import HTTPStatus
 from typing import Any, Final
 
 from fastapi import FastAPI
 
 from gateway.api.examples import ANSWERS, BODIES, PARAMETERS
-from gateway.api.replies import NEW_API
+from gateway.api.replies import NEW_API, phrase
 
 PROBLEM: Final = {
     "title": "Problem",
@@ -167,7 +166,7 @@ def _error(path: str, code: int) -> dict[str, Any]:
     if new:
         example: dict[str, Any] = {
             "type": "about:blank",
-            "title": HTTPStatus(code).phrase,
+            "title": phrase(code),
             "status": code,
             "detail": told,
             "instance": path,

@@ -16,6 +16,13 @@ from starlette.responses import Response
 
 OPTIONS: Final = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
 NEW_API: Final = "/api/v1"
+_PHRASES: Final = {413: "Content Too Large", 422: "Unprocessable Content"}
+"""Of RFC 9110; Python has them from 3.13 on, and a title must not tell which one runs."""
+
+
+def phrase(status: int) -> str:
+    """What a status is called."""
+    return _PHRASES.get(status) or HTTPStatus(status).phrase
 
 
 def now_iso() -> str:
@@ -58,7 +65,7 @@ def refusal(
         return Json({"detail": detail}, status, headers)
     problem = {
         "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
+        "title": phrase(status),
         "status": status,
         "detail": detail if isinstance(detail, str) else "the request does not fit the schema",
         "instance": path,

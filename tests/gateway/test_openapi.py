@@ -115,6 +115,9 @@ def test_a_command_of_the_example_is_taken_and_its_errors_have_the_form_told(gat
         assert str(refused.status_code) in operation["responses"]
         told = refused.json()
         assert set(problem["required"]) <= set(told) <= set(problem["properties"])
+        (example,) = operation["responses"][str(refused.status_code)]["content"].values()
+        assert told["title"] == example["example"]["title"]
+    assert told["title"] == "Unprocessable Content"  # whatever Python runs
 
 
 TRUE = [
