@@ -32,6 +32,8 @@ _ADDED, _DELETED, _REFERENCE_ADDED, _REFERENCE_DELETED = 1, 2, 4, 8
 _GONE: Final = int(ua.StatusCodes.BadNodeIdUnknown)
 _MOST: Final = 1000
 """Nodes in one event: of more the lists alone tell."""
+_NAMED: Final = 3
+"""Changes in the words of one event."""
 _FIRST: Final = int(time.time())
 """NodeVersion of all lists when the server starts: not one that a client has seen before a restart."""
 _VERSION: Final = ua.QualifiedName("NodeVersion", 0)
@@ -59,6 +61,7 @@ class ModelChanges:
         self._changes: dict[ua.NodeId, tuple[ua.NodeId, int]] = {}
         """Node -> its type, and verbs."""
         self._changed_lists: dict[ua.NodeId, int] = {}
+        self._words: list[str] = []
 
     def follow(self, builder: Builder, parent: ua.NodeId) -> None:
         """Keep the NodeVersion of a list that nodes come to: without one no change of it may be told (OPC 10000-3, 9.32.2)."""
@@ -99,13 +102,13 @@ class ModelChanges:
 
     def _came(self, builder: Builder, parent: ua.NodeId, node_id: ua.NodeId, type_id: ua.NodeId) -> None:
         self._made[node_id] = (parent, list(builder.made))
-        self._note(parent, node_id, type_id, _ADDED)
+        self._note(parent, node_id, type_id, _ADDED, self._name_of(node_id))
 
     def remove(self, node_id: ua.NodeId) -> None:
         """Take an instance away that ``add`` made."""
         parent, made = self._made.pop(node_id)
         now = datetime.now(UTC)
-        type_id = self._type_of(node_id)
+        type_id, name = self._type_of(node_id), self._name_of(node_id)
         for gone in made:
             held = self._aspace[gone].attributes.get(_A.Value)
             if held is not None:
@@ -113,9 +116,10 @@ class ModelChanges:
             take_away(self._aspace, gone)
         above = self._aspace[parent]
         above.references = [r for r in above.references if r.NodeId != node_id]
-        self._note(parent, node_id, type_id, _DELETED)
+        self._note(parent, node_id, type_id, _DELETED, name)
 
-    def _note(self, parent: ua.NodeId, node_id: ua.NodeId, type_id: ua.NodeId, verb: int) -> None:
+    def _note(self, parent: ua.NodeId, node_id: ua.NodeId, type_id: ua.NodeId, verb: int, name: str) -> None:
+        self._words.append(f"{name} {'came' if verb == _ADDED else 'went'}")
         of_list = _REFERENCE_ADDED if verb == _ADDED else _REFERENCE_DELETED
         self._changed_lists[parent] = self._changed_lists.get(parent, 0) | of_list
         if node_id in self._changes or len(self._changes) < _MOST:
@@ -124,12 +128,15 @@ class ModelChanges:
     def _type_of(self, node_id: ua.NodeId) -> ua.NodeId:
         return next(r.NodeId for r in self._aspace[node_id].references if r.ReferenceTypeId == _HAS_TYPE_DEFINITION)
 
+    def _name_of(self, node_id: ua.NodeId) -> str:
+        return str(self._aspace[node_id].attributes[_A.BrowseName].value.Value.Value.Name)
+
     async def tell(self) -> None:
         """Say what changed since the last time."""
         if not self._changed_lists:
             return
-        changes, lists = self._changes, self._changed_lists
-        self._changes, self._changed_lists = {}, {}
+        changes, lists, words = self._changes, self._changed_lists, self._words
+        self._changes, self._changed_lists, self._words = {}, {}, []
         now = datetime.now(UTC)
         for parent in lists:
             if parent in self._versions:
@@ -141,7 +148,8 @@ class ModelChanges:
         rows = [ua.ModelChangeStructureDataType(node_id, type_id, ua.Byte(verb)) for node_id, type_id, verb in told]
         fields = {"Changes": (ua.Variant(rows, _V.ExtensionObject, is_array=True), _V.ExtensionObject)}
         emitters = (*lists, self._machine, SERVER)
-        await self._notifier.send(_EVENT_TYPE, f"{self._name}: nodes came or went", fields, emitters, now)
+        more = [f"and {len(words) - _NAMED} more"] if len(words) > _NAMED else []
+        await self._notifier.send(_EVENT_TYPE, f"{self._name}: {', '.join([*words[:_NAMED], *more])}", fields, emitters, now)
 
     async def tell_meaning(self, owners: Iterable[ua.NodeId]) -> None:
         """Properties of these nodes say something else now (OPC 10000-5, 6.4.33)."""

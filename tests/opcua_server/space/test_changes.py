@@ -18,9 +18,11 @@ class Heard:
 
     def __init__(self) -> None:
         self.changes: list[list[Any]] = []
+        self.words: list[str] = []
 
     def event_notification(self, event: Any) -> None:
         self.changes.append(event.Changes)
+        self.words.append(event.Message.Text)
 
 
 def test_clients_hear_when_a_machine_is_called_something_else(running: Any) -> None:
@@ -79,9 +81,19 @@ def test_what_comes_and_goes_is_told_with_the_list_it_belongs_to_whose_version_r
                         await asyncio.sleep(0.01)
                 of_list = (parent.nodeid, await parent.read_type_definition())
                 told = [[(one.Affected, one.AffectedType, one.Verb) for one in rows] for rows in heard.changes]
+                assert heard.words[-2:] == ["CNC-001: Once came", "CNC-001: Once went"]
                 assert told == [[(*of_list, 4), (node_id, type_id, 1)], [(*of_list, 8), (node_id, type_id, 2)]], place
                 assert [int(one) - int(versions[0]) for one in versions] == [0, 1, 2]
                 assert int(versions[0]) > 1_700_000_000, "after a restart it is another one than before"
+            for number in range(5):
+                name = ua.QualifiedName(f"P{number}", namespace)
+                changes.add(parent.nodeid, HAS_COMPONENT, name, type_id, wanted([]))
+            await changes.tell()
+            async with asyncio.timeout(30):
+                while len(heard.changes) < 3:
+                    await asyncio.sleep(0.01)
+            assert heard.words[-1] == "CNC-001: P0 came, P1 came, P2 came, and 2 more"
+            assert len(heard.changes[-1]) == 6
 
     asyncio.run(story())
 
