@@ -163,6 +163,7 @@ async def averages(link: Stranger) -> Any:
     details = ua.ReadProcessedDetails(now - timedelta(days=1), now, 1.0, [AVERAGE] * 100, ua.AggregateConfiguration())
     asked = ua.HistoryReadRequest()
     asked.Parameters.HistoryReadDetails = details
+    asked.Parameters.ReleaseContinuationPoints = False
     asked.Parameters.NodesToRead = [ua.HistoryReadValueId(ua.NodeId("CNC-001.Signals.Spindle.ActSpeed", index))] * 100
     return asked
 

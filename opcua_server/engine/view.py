@@ -6,7 +6,6 @@ same references. What a request costs is bounded, and long ones are sliced.
 
 from __future__ import annotations
 
-import secrets
 import struct
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -15,6 +14,7 @@ from cnctwin.wire import encoder
 from cnctwin.wire.encode import node_id_bytes
 from cnctwin.wire.scalars import ua
 from opcua_server.engine.contract import Limits, Request, Service, ServiceFault, Session
+from opcua_server.engine.points import Points
 from opcua_server.engine.shares import Shares
 from opcua_server.engine.turns import Turn
 from opcua_server.engine.values import Values
@@ -73,7 +73,7 @@ class View:
 
     def __init__(self, values: Values, limits: Limits, shares: Shares) -> None:
         self._values = values
-        self._shares = shares
+        self._points: Points[tuple[list[bytes], int, int]] = Points(STATE, limits.continuation_points, shares)
         self._aspace = aspace = values.aspace
         self._limits = limits
         self._types = ReferenceTypes(aspace)
@@ -128,47 +128,18 @@ class View:
     def _page(self, request: Request, place: int, made: set[bytes], references: list[bytes], start: int, limit: int) -> bytes:
         """A BrowseResult with the references from ``start`` on, and a continuation point when there are more.
 
-        ``made``: the continuation points of this response. Those of earlier ones make room for them (OPC 10000-4, 7.9).
+        ``made``: the continuation points of this response.
         """
         end = start + limit
         if end >= len(references):
             shown = references[start:] if start else references
             return b"".join([struct.pack("<Iii", 0, -1, len(shown)), *shown])
-        session, size = request.session, sum(map(len, references))
-        points = self._points(session)
-        while len(points) >= self._limits.continuation_points or not self._shares.take(session, size):
-            oldest = next(iter(points), None)
-            if oldest is None or oldest in made:
-                request.answer.reasons.note(place, _C.BadNoContinuationPoints)
-                return struct.pack("<Iii", _C.BadNoContinuationPoints, -1, 0)
-            self._take(session, oldest)
-        point = secrets.token_bytes(8)
-        made.add(point)
-        points[point] = (references, end, limit, size)
+        point = self._points.keep(request.session, (references, end, limit), sum(map(len, references)), made)
+        if point is None:
+            request.answer.reasons.note(place, _C.BadNoContinuationPoints)
+            return struct.pack("<Iii", _C.BadNoContinuationPoints, -1, 0)
         shown = references[start:end]
         return b"".join([struct.pack("<Ii", 0, len(point)), point, _COUNT(len(shown)), *shown])
-
-    def _points(self, session: Session | None) -> dict[bytes, tuple[list[bytes], int, int, int]]:
-        """The continuation points of a session: references, where to go on, how many at a time, and their bytes."""
-        if session is None:
-            return {}
-        found: dict[bytes, tuple[list[bytes], int, int, int]] | None = session.state.get(STATE)
-        if found is None:
-            found = session.state[STATE] = {}
-            session.closing.append(self._session_closed)
-        return found
-
-    def _take(self, session: Session | None, point: bytes) -> tuple[list[bytes], int, int] | None:
-        """What a continuation point stands for, which is there no longer."""
-        held = self._points(session).pop(point, None)
-        if held is None:
-            return None
-        self._shares.change(session, -held[3])
-        return held[:3]
-
-    def _session_closed(self, session: Session, _delete: bool) -> None:
-        for point in list(self._points(session)):
-            self._take(session, point)
 
     def _references(self, one: Any, session: Session | None) -> list[bytes]:
         """The encoded references of a node that a BrowseDescription asks for. Raises ServiceFault."""
@@ -229,7 +200,7 @@ class View:
         parts = [_COUNT(len(given))]
         made: set[bytes] = set()
         for place, point in enumerate(given):
-            held = self._take(request.session, point)
+            held = self._points.take(request.session, point)
             if held is None:
                 request.answer.reasons.note(place, _C.BadContinuationPointInvalid)
             if params.ReleaseContinuationPoints:

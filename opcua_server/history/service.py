@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import secrets
 import struct
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -27,15 +26,17 @@ from cnctwin.wire.encode import to_ticks
 from cnctwin.wire.scalars import ua
 from opcua_server.engine import ranges
 from opcua_server.engine.contract import Core, Request, Service, ServiceFault
+from opcua_server.engine.points import Points
+from opcua_server.engine.subscriptions.costs import TERM
 from opcua_server.history import encoding, intervals, raw
 from opcua_server.history.aggregates import ANNOTATION_COUNT
-from opcua_server.history.annotations import Annotations, tag_of_annotations
+from opcua_server.history.annotations import AnnotationJob, Annotations, tag_of_annotations
 from opcua_server.history.archive import Archive, Tag
 from opcua_server.history.asked import DEFAULTS, aggregate_of, configuration_of
 from opcua_server.history.blocks import BlockError
 from opcua_server.history.changes import Changes, Outcome
 from opcua_server.history.event_changes import EventChanges
-from opcua_server.history.events import EventHistory
+from opcua_server.history.events import EventHistory, EventJob
 from opcua_server.history.jobs import AtTimeJob, Job, ModifiedJob, ProcessedJob, RawJob
 from opcua_server.history.lookback import LookBack
 from opcua_server.history.series import TICKS_PER_MS
@@ -45,6 +46,7 @@ from opcua_server.security.access import may_read_history
 _C = ua.StatusCodes
 _logger = logging.getLogger("opcua_server.history")
 STATE: Final = "engine.history"
+_LEAST: Final = 500
 MOST_PER_NODE: Final = 10_000
 """Values of one node in a response, where the client sets no limit."""
 MOST_PER_RESPONSE: Final = 100_000
@@ -74,6 +76,7 @@ class History:
         self._event_changes = EventChanges(core, archive, notifiers, core.subscriptions.events if notifiers else None)
         self._reader = ThreadPoolExecutor(1, "history-reader")
         core.subscriptions.calculations.past = LookBack(archive, tags, seen, now, self._reader)
+        self._points: Points[Job] = Points(STATE, core.limits.history_points, core.shares)
         self._unreadable = ""
         """Why the last read failed, which is logged once."""
 
@@ -95,9 +98,8 @@ class History:
             raise ServiceFault(_C.BadNothingToDo)
         if len(nodes) > self._limits.history_nodes:
             raise ServiceFault(_C.BadTooManyOperations)
-        points: dict[bytes, Job] = request.session.state.setdefault(STATE, {}) if request.session is not None else {}
         if params.ReleaseContinuationPoints:
-            released = [self._released(points, node) for node in nodes]
+            released = [self._released(request, node) for node in nodes]
             for position, (status, _, _) in enumerate(released):
                 request.answer.reasons.note(position, status)
             return _results(released)
@@ -115,7 +117,7 @@ class History:
                 if not may_read_history(request.session.role if request.session is not None else None):
                     raise ServiceFault(_C.BadUserAccessDenied)
                 if node.ContinuationPoint:
-                    job = points.pop(node.ContinuationPoint, None)
+                    job = self._points.take(request.session, node.ContinuationPoint)
                     if job is None:
                         raise ServiceFault(_C.BadContinuationPointInvalid)
                 else:
@@ -127,7 +129,7 @@ class History:
                 continue
             if not request.answer.is_open:
                 break
-            point = self._keep(points, rest, made) if rest is not None else b""
+            point = self._points.keep(request.session, rest, _size(rest), made) if rest is not None else b""
             if point is None:
                 request.answer.reasons.note(position, _C.BadNoContinuationPoints)
             results.append((status if point is not None else int(_C.BadNoContinuationPoints), point or b"", body))
@@ -146,21 +148,8 @@ class History:
             self._unreadable = str(error)
             raise ServiceFault(_C.BadDataUnavailable) from error
 
-    def _keep(self, points: dict[bytes, Job], job: Job, made: set[bytes]) -> bytes | None:
-        """A new continuation point; those of earlier requests make room for it. None when all are of this one."""
-        if len(points) >= self._limits.history_points:
-            oldest = next(iter(points))
-            if oldest in made:
-                return None
-            del points[oldest]
-        point = secrets.token_bytes(8)
-        points[point] = job
-        made.add(point)
-        return point
-
-    @staticmethod
-    def _released(points: dict[bytes, Job], node: Any) -> tuple[int, bytes, bytes]:
-        known = points.pop(node.ContinuationPoint, None) if node.ContinuationPoint else None
+    def _released(self, request: Request, node: Any) -> tuple[int, bytes, bytes]:
+        known = self._points.take(request.session, node.ContinuationPoint) if node.ContinuationPoint else None
         return (0 if known is not None else int(_C.BadContinuationPointInvalid)), b"", encoding.no_data()
 
     def _check(self, details: Any, timestamps: int, nodes: list[Any]) -> None:
@@ -311,3 +300,12 @@ def _results(results: list[tuple[int, bytes, bytes]]) -> bytes:
         parts += [struct.pack("<Ii", status, len(point) if point else -1), point, body]
     parts.append(struct.pack("<i", 0))
     return b"".join(parts)
+
+
+def _size(job: Job) -> int:
+    """Bytes that a job takes, about, while it waits."""
+    if isinstance(job, EventJob):
+        return _LEAST + TERM * job.query.size
+    if isinstance(job, AtTimeJob):
+        return _LEAST + job.times.nbytes
+    return _LEAST + (64 * len(job.times) if isinstance(job, AnnotationJob) and job.times is not None else 0)

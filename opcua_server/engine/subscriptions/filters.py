@@ -15,10 +15,12 @@ from typing import Any, Final
 
 from asyncua.ua.uaerrors import UaError
 
+from cnctwin.wire import encode
 from cnctwin.wire.encode import write_variant
 from cnctwin.wire.scalars import ua
 from opcua_server.engine.contract import ServiceFault
 from opcua_server.engine.ranges import cut, parse
+from opcua_server.engine.subscriptions.costs import TERM
 from opcua_server.engine.subscriptions.like import matches
 
 _ELEMENTS: Final = 256
@@ -73,7 +75,8 @@ class EventQuery:
         self._elements: Sequence[Any] = (event_filter.WhereClause.Elements if event_filter.WhereClause else None) or []
         self._is_subtype = is_subtype
         self.size = len(self.select) + sum(1 + len(one.FilterOperands or ()) for one in self._elements)
-        """How many fields, elements and operands it has."""
+        self.size += len(encode(event_filter)) // TERM
+        """How many fields, elements and operands it has; paths and literals that are long count as several."""
 
     def passes(self, event: Any) -> bool:
         return not self._elements or self._element(0, event, {}) is True
