@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psutil
 
+from cnctwin.program import COLLECTOR
 from opcua_server.machine.fleet import Group, groups
 from opcua_server.machine.machine import BLOCK_S, THERMAL_BLOCKS, Machine
 from opcua_server.machine.signals import View, numbers, objects
@@ -65,6 +66,7 @@ def main() -> None:
     fleet = made(count)
     gc.collect()
     gc.freeze()  # as the server does with what lives as long as it
+    gc.set_threshold(*COLLECTOR)
     for blocks, how in ((1, "block by block"), (THERMAL_BLOCKS, "a second at a time")):
         together = groups(fleet, blocks)
         begin = time.process_time()

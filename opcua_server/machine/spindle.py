@@ -32,6 +32,7 @@ COULOMB_NM: Final = 0.18
 VISCOUS_NM_PER_RPM: Final = 4.4e-5
 BELT_STAGE: Final = 1
 BLOCK_SAMPLES: Final = 100
+"""Of 1 ms in a block of the machine."""
 CREEPING_RPM: Final = 1e-3
 """A spindle that is led and slower stands: what is left of the lag of a tap."""
 
