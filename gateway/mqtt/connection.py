@@ -232,10 +232,11 @@ class Connection:
         while True:
             was_5 = self._is_5
             got_on = await self._live()
+            fell_back = was_5 and not self._is_5  # which is no failed try: the next one is the other half of it
             if not was_5:
                 self.protocol = MQTTProtocolVersion.MQTTv5
-            tries = 0 if got_on else tries + 1
-            pause = BACKOFF_S[min(tries, len(BACKOFF_S) - 1)]
+            tries = 0 if got_on else tries + (not fell_back)
+            pause = BACKOFF_S[0 if fell_back else min(tries, len(BACKOFF_S) - 1)]
             # Spread out, so that a fleet of gateways does not come back in one moment.
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from gate import Gate, opened, until
 from cnctwin.link import LinkAlarm
 from gateway.mqtt import connection, events
 from gateway.mqtt.careful import SHORT, Careful
+from gateway.mqtt.connection import BrokerAddress, StatusWords
 from gateway.mqtt.message import Message
 
 ALARMS = "enterprise/site/area/line/CNC-001/alarms"
@@ -156,3 +158,39 @@ def test_what_was_found_is_forgotten_when_a_connection_that_lasted_ends() -> Non
     assert careful.refuses(message(1000)) == "large"
     assert careful.lost(lasted=True) == ""
     assert not careful.refuses(message(1000))
+
+
+def test_who_says_that_it_speaks_no_mqtt_5_is_asked_in_3_1_1_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often before: what is looked for in a broker's lives would take twice as long."""
+    pauses: list[float] = []
+
+    async def run() -> None:
+        sleep = asyncio.sleep
+        server = await asyncio.start_server(old, "127.0.0.1", 0)
+        address = BrokerAddress("127.0.0.1", server.sockets[0].getsockname()[1])
+        made = connection.Connection(address, StatusWords("status"), lambda: None, lambda _: None, lambda _: None)
+
+        async def pause(seconds: float) -> None:
+            pauses.append(seconds)
+            await sleep(0)
+            if len(pauses) == 8:
+                raise EOFError
+
+        monkeypatch.setattr(connection.asyncio, "sleep", pause)
+        with pytest.raises(EOFError):
+            await made.run()
+        monkeypatch.setattr(connection.asyncio, "sleep", sleep)
+        server.close()
+
+    async def old(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connect = await reader.read(4096)
+        if b"MQTT\x05" in connect:
+            writer.write(b"\x20\x03\x00\x84\x00")
+        else:
+            writer.write(b"\x20\x02\x00\x00")
+            await reader.read(4096)
+        writer.close()
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+    assert max(pauses[0::2]) < 0.3
+    assert pauses[7] > pauses[1]
