@@ -14,7 +14,7 @@ import hmac
 import re
 import secrets
 import time
-from collections import OrderedDict
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -65,7 +65,8 @@ class Doorkeeper:
         self._settings = settings
         self.vault = vault
         self._keys = tuple(hashlib.sha256(key.encode()).digest() for key in settings.api_keys)
-        self._sessions: OrderedDict[bytes, _Session] = OrderedDict()
+        self._sessions: dict[bytes, _Session] = {}
+        """By the digest of their tokens, the oldest first."""
 
     def identify(self, headers: Mapping[str, str], client: str) -> Access | None:
         """The caller by key or cookie; None where neither is given. Raises WrongKey."""
@@ -90,8 +91,9 @@ class Doorkeeper:
         """A new session; the token that goes into the cookie."""
         token = secrets.token_urlsafe(32)
         self._sessions[_digest(token)] = _Session(user, role, time.monotonic() + SESSION_S, self._stamp(user))
-        while len(self._sessions) > SESSIONS:
-            self._sessions.popitem(last=False)
+        if len(self._sessions) > SESSIONS:  # who logs in without end takes his own places
+            held = Counter(session.user for session in self._sessions.values())
+            del self._sessions[max(self._sessions, key=lambda known: held[self._sessions[known].user])]
         return token
 
     def _stamp(self, user: str) -> str:

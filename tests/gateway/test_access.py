@@ -19,7 +19,7 @@ from websockets.sync.client import connect
 
 from cnctwin.secrets import Role, Vault
 from cnctwin.settings import Settings
-from gateway.api import guard
+from gateway.api import access, guard
 from gateway.api.access import COOKIE, Access, Doorkeeper
 from gateway.api.limits import Buckets
 from gateway.api.v1 import login
@@ -98,6 +98,21 @@ def test_another_password_ends_the_sessions_of_the_old_one(tmp_path: Path) -> No
     assert access.user == "operator"
     vault.renew()
     assert doorkeeper.identify(headers, "127.0.0.1") is None
+
+
+def test_who_logs_in_without_end_ends_his_own_sessions_and_no_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(access, "SESSIONS", 4)
+    vault = Vault(tmp_path)
+    vault.ensure()
+    doorkeeper = Doorkeeper(Settings(data=tmp_path), vault)
+
+    def is_there(token: str) -> bool:
+        return doorkeeper.identify({"cookie": f"{COOKIE}={token}"}, "127.0.0.1") is not None
+
+    admin = doorkeeper.open("admin", "Admin")
+    operators = [doorkeeper.open("operator", "Operator") for _ in range(10)]
+    assert is_there(admin)
+    assert [is_there(token) for token in operators] == [False] * 7 + [True] * 3
 
 
 def test_logging_out_ends_the_session(gate: Gate) -> None:
