@@ -45,5 +45,5 @@ class Metrics:
         self.requests = Counter("cnctwin_http_requests", "Requests", ("status",), registry=registry)
 
     def text(self) -> bytes:
-        """Exposition format of Prometheus, text/plain version 0.0.4."""
+        """Exposition format of Prometheus, text/plain."""
         return generate_latest(self.registry)
