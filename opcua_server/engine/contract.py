@@ -263,7 +263,7 @@ class Limits:
     items_per_session: int = 10_000
     held_bytes_per_session: int = 512 << 10
     """Of what its items, filters and queues take, about: a thousand items and their messages. A session has them in any case."""
-    held_bytes: int = 72 << 20
+    held_bytes: int = 64 << 20
     """Of all sessions together: those shares, and a pool for who wants more."""
     large_bytes_per_session: int = 4 << 20
     """Of the values of more than LARGE bytes that its items watch."""

@@ -104,7 +104,7 @@ class Settings(BaseSettings):
     )
     discovery_server: str | None = Field(None, description="opc.tcp address of a discovery server (LDS) to register with")
     session_memory_mb: int = Field(
-        72,
+        64,
         ge=52,
         le=100_000,
         description="megabytes that items, queues, filters and messages of all OPC UA sessions may take together, with 1.5 more "
