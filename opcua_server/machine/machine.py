@@ -52,6 +52,7 @@ from opcua_server.machine.sensing import Sensing, sense
 from opcua_server.machine.sensors import DataLink
 from opcua_server.machine.shown import Shown
 from opcua_server.machine.spindle import Spindle, load_percent, rated_torque_nm
+from opcua_server.machine.sums import added
 from opcua_server.machine.thermal import BEARING, NODES, SCREW_X, SCREWS, Thermal, shop_floor_c
 from opcua_server.machine.tools import magazine
 from opcua_server.machine.upkeep import Upkeep
@@ -253,7 +254,7 @@ class Machine:
         self.spindle_power_w, self.power_error = spindle_shown_w(
             drawn.spindle_w, drawn.cut_w, noise[Index.SPINDLE_POWER], self.power_error
         )
-        drives_w = sum(servo_w) if max(way_mm_s) >= self.powered_from_mm_s else 0.0
+        drives_w = added(servo_w) if max(way_mm_s) >= self.powered_from_mm_s else 0.0
         self.meter.step(BLOCK_S, self.spindle_power_w, drives_w, auxiliary_w(drawn, noise[Index.AUXILIARY_POWER]))
         add_heat(heat, drawn)
         rubbing: Sequence[float] = SCREW_HEAT

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from opcua_server.machine.energy import CONTROL_W, LIGHTS_FANS_W
+from opcua_server.machine.sums import added
 
 NOMINAL_V: Final = 230.0
 RESISTANCE_OHM, REACTANCE_OHM = 0.12, 0.04
@@ -91,7 +92,7 @@ class Mains:
             fall_v = (RESISTANCE_OHM * active[phase] + REACTANCE_OHM * reactive[phase]) / volts
             self.volts[phase] = volts - fall_v
             self.amperes[phase] = math.hypot(active[phase], reactive[phase]) / self.volts[phase]
-        self.reactive_vars += sum(reactive) * seconds
+        self.reactive_vars += added(reactive) * seconds
         self._row = ()
 
     def go_on(self, reactive_vars: float) -> None:
@@ -101,14 +102,14 @@ class Mains:
     @property
     def power_factor(self) -> float:
         """Of all phases together; 1 where nothing flows."""
-        active = sum(self.active_w)
-        return active / math.hypot(active, sum(self.reactive_var)) if active > 0.0 else 1.0
+        active = added(self.active_w)
+        return active / math.hypot(active, added(self.reactive_var)) if active > 0.0 else 1.0
 
     def row(self) -> tuple[float, ...]:
         """What signals show of it: V, A and W of each phase, var of all, power factor, var s."""
         if not self._row:
             self._row = (
-                *self.volts, *self.amperes, *self.active_w, sum(self.reactive_var), self.power_factor, self.reactive_vars
+                *self.volts, *self.amperes, *self.active_w, added(self.reactive_var), self.power_factor, self.reactive_vars
             )  # fmt: skip
         return self._row
 

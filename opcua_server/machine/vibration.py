@@ -23,6 +23,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from opcua_server.machine.bearing import FRONT
+from opcua_server.machine.sums import added
 
 Column = Any
 """float64 (n,), or one float."""
@@ -41,8 +42,8 @@ RING_PHASE: Final = -math.atan(_W)
 """At which a ring-down has no mean: an impact leaves no push behind."""
 _STEP: Final = 0.002
 _RING: Final = [math.exp(-_STEP * k) * math.sin(_W * _STEP * k + RING_PHASE) for k in range(5000)]
-RING_SQUARE: Final = _STEP * sum(x**2 for x in _RING)
-RING_FOURTH: Final = _STEP * sum(x**4 for x in _RING)
+RING_SQUARE: Final = _STEP * added(x**2 for x in _RING)
+RING_FOURTH: Final = _STEP * added(x**4 for x in _RING)
 """Integrals of a ring-down to the second and fourth power over t / decay."""
 IMPACT_SPREAD: Final = 0.15
 """Standard deviation of the impacts' heights as share of their mean."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import builtins
 import itertools
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,6 +64,23 @@ def test_machines_in_step_show_what_each_shows_alone(pieces: list[int], blocks: 
         one.step()
         other.run(1)
         assert one.save() == other.save()
+
+
+def test_what_machines_in_step_show_does_not_hang_on_how_a_python_sums_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Since 3.12 ``sum`` of floats makes up for what is rounded off."""
+    plain = sum
+
+    def careful(numbers: Iterable[Any], start: Any = 0) -> Any:
+        given = list(numbers)
+        return math.fsum(given) if any(isinstance(one, float) for one in given) else plain(given, start)
+
+    before, after = machines(), machines()
+    for one in before:
+        one.run(100)
+    monkeypatch.setattr(builtins, "sum", careful)
+    for one, other in zip(before, after, strict=True):
+        other.run(100)
+        assert numbers(View(one)).tobytes() == numbers(View(other)).tobytes()
 
 
 def test_what_machines_in_step_show_at_the_end_of_some_blocks_is_what_each_shows_alone() -> None:

@@ -17,6 +17,7 @@ from math import ceil, cos, hypot, pi, sin
 from typing import Final
 
 from opcua_server.machine.moves import Move, Point
+from opcua_server.machine.sums import added
 
 MOVES: Final = {"rapid": "rapid", "feed": "cut", "arc": "cut", "tap": "cut", "probe": "cut"}
 PIECES_PER_TURN: Final = 72
@@ -88,10 +89,10 @@ def _arc(start: Point, move: Move) -> Iterator[Point]:
     size = hypot(*move.normal)
     n = (move.normal[0] / size, move.normal[1] / size, move.normal[2] / size)
     a = tuple(p - q for p, q in zip(start, move.centre, strict=True))
-    up = sum(p * q for p, q in zip(a, n, strict=True))
+    up = added(p * q for p, q in zip(a, n, strict=True))
     first = tuple(p - up * q for p, q in zip(a, n, strict=True))
     second = (n[1] * first[2] - n[2] * first[1], n[2] * first[0] - n[0] * first[2], n[0] * first[1] - n[1] * first[0])
-    rise = sum((e - s) * q for e, s, q in zip(move.end, start, n, strict=True))
+    rise = added((e - s) * q for e, s, q in zip(move.end, start, n, strict=True))
     count = min(max(1, ceil(abs(move.turns) * PIECES_PER_TURN)), MOST_PIECES)
     for k in range(1, count):
         angle, height = 2.0 * pi * move.turns * k / count, up + rise * k / count

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from opcua_server.machine.moves import Point
+from opcua_server.machine.sums import added
 
 Rows = tuple[Point, Point, Point]
 
@@ -61,5 +62,5 @@ def about(centre: Point, axis: Point, angle_deg: float, within: Rotation | None 
     if within is None:
         return Rotation(centre, centre, rows, angle_deg)
     columns = tuple(zip(*rows, strict=True))
-    product = tuple(tuple(sum(p * q for p, q in zip(row, column, strict=True)) for column in columns) for row in within.rows)
+    product = tuple(tuple(added(p * q for p, q in zip(row, column, strict=True)) for column in columns) for row in within.rows)
     return Rotation(centre, within.to_work(centre), product, angle_deg)  # type: ignore[arg-type]

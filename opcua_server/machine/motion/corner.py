@@ -20,6 +20,7 @@ from typing import Final
 from opcua_server.machine.motion.segment import TANGENTIAL, TINY, Rules, Segment
 from opcua_server.machine.moves import Point
 from opcua_server.machine.parameters import Overlap
+from opcua_server.machine.sums import added
 
 Zone = tuple[float, float, float]
 """(length, greatest v^2, acceleration along the path) on each side of a corner."""
@@ -167,7 +168,7 @@ def _overlapping(before: Segment, after: Segment, rules: Rules) -> float:
     v = min(sqrt(0.5 * b * after.length), after.soft, sqrt(after.top2))
     seconds = min(before.length / u, after.length / v, max(u / a, v / b))
     u, v = min(u, seconds * a), min(v, seconds * b)
-    cosine = sum(p * q for p, q in zip(_pull(before, 1.0), _pull(after, 0.0), strict=True))
+    cosine = added(p * q for p, q in zip(_pull(before, 1.0), _pull(after, 0.0), strict=True))
     lean = sqrt(max(0.0, 0.5 * (1.0 - cosine)))
     if lean > TINY:
         most = 2.0 * sqrt(a * rules.corner / lean)
@@ -205,7 +206,7 @@ def meet(before: Segment, after: Segment, rules: Rules) -> None:
     """Two rapids in a row, on a machine that looks beyond a rapid: run through if straight on, else prepare for the corner."""
     if rules.overlap is None:
         return
-    cosine = sum(p * q for p, q in zip(before.u1, after.u0, strict=True))
+    cosine = added(p * q for p, q in zip(before.u1, after.u0, strict=True))
     if cosine > _STRAIGHT:
         before.exact = False
         join(before, after, rules)

@@ -14,6 +14,7 @@ from opcua_server.machine.motion.segment import Rules, Segment
 from opcua_server.machine.motion.window import Window
 from opcua_server.machine.moves import Move, NcAlarm, Point
 from opcua_server.machine.parameters import AXES, SAMPLE_S, MachineParameters
+from opcua_server.machine.sums import added
 
 Limit = Literal["acceleration", "arc", "axis_velocity", "block_time", "corner"]
 """Why a block did not reach its programmed feed (rapids: their speed).
@@ -160,7 +161,7 @@ def _travel(one: Segment) -> Point:
     ways = []
     for axis in range(3):
         at = [(r0 + dr * f) * (e1[axis] * cos(theta * f) + e2[axis] * sin(theta * f)) + n[axis] * h * f for f in fractions]
-        ways.append(sum(abs(q - p) for p, q in pairwise(at)))
+        ways.append(added(abs(q - p) for p, q in pairwise(at)))
     return ways[0], ways[1], ways[2]
 
 

@@ -27,6 +27,7 @@ from opcua_server.machine.process.surface import roughness_um
 from opcua_server.machine.process.ticks import Ticks
 from opcua_server.machine.process.tips import PLACE_BYTES, SAMPLES_PER_TICK, Tips
 from opcua_server.machine.process.wear import life_at
+from opcua_server.machine.sums import added
 from opcua_server.machine.tools import Tool, ToolType
 
 Floats = npt.NDArray[np.float64]
@@ -238,7 +239,7 @@ class Process:
         tool.cut_mm += sums.travel_mm
         mean_nm, most_nm = total * cut.torque_nm_w / TICKS, (cut.most_w[0] + cut.most_w[1] * wear_mm) * cut.torque_nm_w
         if broke:
-            mean_nm, most_nm = sum(ticks.torque_nm) / TICKS, max(ticks.torque_nm)
+            mean_nm, most_nm = added(ticks.torque_nm) / TICKS, max(ticks.torque_nm)
         return CutBlock(
             cutting_speed_m_min=edge_speed,
             removed_mm3=way.removed_mm3,
