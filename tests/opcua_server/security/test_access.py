@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
+import select
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Iterator
@@ -346,10 +348,12 @@ def test_user_access_level_and_executable_say_what_the_role_may(bench: Bench) ->
 
 
 def test_connections_without_a_session_are_few_for_each_address(bench: Bench) -> None:
-    idle = [socket.create_connection(("127.0.0.1", bench.settings.opcua_port), timeout=10) for _ in range(10)]
+    """The eleventh takes the place of the first, which has said nothing for longest."""
+    idle = [socket.create_connection(("127.0.0.1", bench.settings.opcua_port), timeout=10) for _ in range(11)]
     try:
-        with socket.create_connection(("127.0.0.1", bench.settings.opcua_port), timeout=10) as one_more:
-            assert one_more.recv(4) == b"ERRF"
+        with contextlib.suppress(ConnectionResetError):
+            assert idle[0].recv(1) == b""
+        assert select.select(idle[1:], [], [], 0.2)[0] == [], "the others may go on"
     finally:
         for each in idle:
             each.close()
