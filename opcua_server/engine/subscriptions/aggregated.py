@@ -92,9 +92,14 @@ class Terms:
         return 1000 * TICKS_PER_MS / self.length
 
     @property
+    def kept(self) -> int:
+        """What its samples take of the memory, in terms of event filters, a kilobyte each."""
+        return 1 + self.room // _SAMPLES_PER_TERM
+
+    @property
     def size(self) -> int:
-        """What it counts as, in terms of event filters, a kilobyte each."""
-        return 1 + self.room // _SAMPLES_PER_TERM + round(_TERMS_A_SECOND * self.rate)
+        """What it counts as, in such terms, with what it takes of the processor."""
+        return self.kept + round(_TERMS_A_SECOND * self.rate)
 
 
 def revised(
@@ -170,6 +175,10 @@ class Aggregation:
     @property
     def size(self) -> int:
         return self.terms.size
+
+    @property
+    def kept(self) -> int:
+        return self.terms.kept
 
     @property
     def due(self) -> int:

@@ -17,7 +17,7 @@ ENTRY: Final = 80
 EVENT, FIELD = 64, 24
 """An event that may wait in a queue, and a field of it."""
 TERM: Final = 1_024
-"""A field or an operand of an event filter; aggregates count as some."""
+"""A field or an operand of an event filter, or the samples of an aggregate that take as much."""
 LINK: Final = 200
 SAMPLING: Final = 1
 """The MonitoringMode."""
@@ -30,6 +30,6 @@ def entry(query: Any) -> int:
 
 def cost(item: Any) -> int:
     """Of an item as it is now, with all that its queue may hold; of one that is disabled as if it reported."""
-    filter_size = item.query.size if item.query is not None else item.change.size
+    filter_size = item.query.size if item.query is not None else item.change.kept
     own = PLAIN if item.is_simple and item.mode != SAMPLING else PLAIN + QUEUED
     return own + entry(item.query) * (item.queue_size - 1) + TERM * filter_size + LINK * len(item.links)

@@ -119,6 +119,9 @@ class DataChange:
         """As a term of the filters of a session: none that counts."""
         return 0
 
+    kept = size
+    """What it takes of the memory, in terms."""
+
     def anew(self) -> DataChange:
         """The same filter, for an item that judges by it: it has seen nothing."""
         return DataChange(self.trigger, self.deadband)
