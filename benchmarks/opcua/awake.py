@@ -1,8 +1,9 @@
-"""Cores that do not fall asleep: a process on each that works whenever nobody else does.
+"""What waking up costs, left out: cores that do not fall asleep, or one core for all.
 
 A server that waits 100 ms for its next tick, or a few microseconds for its only client, is otherwise measured with what its core
-needs to wake up, which differs from computer to computer and from hour to hour. Machines without such sleep, or with other work,
-are like this.
+needs to wake up, and with what it takes to wake the client's, which differs from computer to computer and from hour to hour.
+``awake``: a process on each core works whenever nobody else does, as on machines without such sleep or with other work.
+``one_core``: server and client take turns on the same core, as the system places them on a busy computer.
 """
 
 from __future__ import annotations
@@ -43,3 +44,16 @@ def awake() -> Iterator[None]:
         for process in spinning:
             process.kill()
             process.communicate()
+
+
+@contextlib.contextmanager
+def one_core() -> Iterator[None]:
+    """All programs that are started meanwhile run on one core. Raises Failed where that cannot be said."""
+    if not hasattr(os, "sched_setaffinity"):
+        raise Failed("--one-core needs Linux")
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from benchmarks.opcua.awake import awake
+from benchmarks.opcua.awake import awake, one_core
 from benchmarks.opcua.chart import chart
 from benchmarks.opcua.encryption import encryption
 from benchmarks.opcua.report import Results, machine, show
@@ -35,6 +35,7 @@ def opcua(
     svg: Annotated[Path | None, typer.Option(help="Draw cost over items and sessions into this file.")] = None,
     of: Annotated[Path | None, typer.Option("--of", help="Measure nothing: show and draw what --json wrote.")] = None,
     stay_awake: Annotated[bool, typer.Option("--awake", help="Let no core fall asleep meanwhile (Linux).")] = False,
+    on_one: Annotated[bool, typer.Option("--one-core", help="Servers and clients take turns on one core (Linux).")] = False,
     data: Annotated[Path, typer.Option(envvar="CNCTWIN_DATA", help="Where node-opcua is installed.")] = Path(".data"),
 ) -> None:
     """CPU of the server process per notification, value, reference or call: ours, plain asyncua, node-opcua."""
@@ -52,15 +53,17 @@ def opcua(
         def keep() -> None:
             """After each round, so that a run that is stopped is not lost."""
             if json_file is not None:
-                plain = {"machine": {**machine(), "awake": stay_awake}, **results.plain()}
+                plain = {"machine": {**machine(), "awake": stay_awake, "one_core": on_one}, **results.plain()}
                 json_file.write_text(json.dumps(plain, indent=1) + "\n", "utf-8")
 
         with tempfile.TemporaryDirectory(prefix="cnctwin-bench-") as folder, contextlib.ExitStack() as stack:
-            if stay_awake:
-                try:
+            try:
+                if on_one:
+                    stack.enter_context(one_core())
+                if stay_awake:
                     stack.enter_context(awake())
-                except Failed as problem:
-                    raise typer.BadParameter(str(problem), param_hint="--awake") from None
+            except Failed as problem:
+                raise typer.BadParameter(str(problem)) from None
             plan = Rounds(results, scenarios, seconds or (1.5 if quick else 4.0), Path(folder), modules)
             plan.run(rounds or (1 if quick else 3), keep)
     show(Console(width=150), results, scenarios)

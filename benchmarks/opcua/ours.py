@@ -34,7 +34,7 @@ from opcua_server.security.users import Person, Users
 
 BLOCKS: Final = (60, 1_000, 6_000)
 """Where a column ends and the next begins: a tick of 60 variables is one column of 60."""
-LIMITS: Final = Limits(connections=2_000, pending_per_address=2_000, sessions=2_000)
+LIMITS: Final = Limits(connections=2_000, pending_per_address=2_000, sessions=2_000, held_bytes=4 << 30)
 
 __all__ = ["BASE", "bind", "engine_of", "own_certificate", "space"]
 """What tests of the engine take from here, too."""

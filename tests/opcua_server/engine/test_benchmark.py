@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from asyncua import ua
 from rich.console import Console
 
 from benchmarks.opcua import encryption
-from benchmarks.opcua.awake import awake
+from benchmarks.opcua.awake import awake, one_core
 from benchmarks.opcua.chart import chart
 from benchmarks.opcua.listening import read_notification
 from benchmarks.opcua.report import Results, show
@@ -53,6 +54,26 @@ def test_cores_are_kept_awake_by_processes_that_take_no_time_from_others() -> No
         assert {os.sched_getscheduler(one.pid) for one in spinning} == {os.SCHED_IDLE}
         assert len(spinning) == len(os.sched_getaffinity(0))
     assert set(me.children()) <= before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="which core a process is on is said to Linux")
+def test_programs_that_are_started_meanwhile_share_one_core() -> None:
+    before = os.sched_getaffinity(0)
+    with one_core():
+        told = subprocess.run(
+            [sys.executable, "-S", "-c", "import os; print(len(os.sched_getaffinity(0)))"], capture_output=True, check=True
+        )
+        assert told.stdout.split() == [b"1"]
+    assert os.sched_getaffinity(0) == before
+
+
+def test_a_session_of_the_bench_may_watch_all_its_variables(tmp_path: Path) -> None:
+    scenarios = [one for one in SCENARIOS if one.name == "6,000 variables, 1 session"]
+    results = Results(["cnctwin"], [one.name for one in scenarios])
+    Rounds(results, scenarios, 0.2, tmp_path, None).run(1, lambda: None)
+    assert results.failed == {}
+    (found,) = results.found["6,000 variables, 1 session", "cnctwin"]
+    assert found["rate"] > 0
 
 
 def test_measurements_come_back_from_json_as_the_same_tables_and_drawing() -> None:
