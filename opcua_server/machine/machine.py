@@ -313,7 +313,7 @@ class Machine:
     def _cut(self, passed: Passed) -> CutBlock:
         physics, wet = passed.physics, self.coolant.wear_factor(NEEDS_COOLANT, passed.physics.coolant_concentration)
         speed = self.spindle.speed_rpm if passed.turning is None else passed.turning.full_rpm
-        return self.process.cut(passed.way, passed.tool, speed, physics, wet)
+        return self.process.cut(passed.way, passed.tool, speed, physics, wet, stalled=self.spindle.commanded_rpm > 0.0)
 
     def _turn(
         self, cut: CutBlock, turning: Turning | None, physics: Physics, variation: float

@@ -112,7 +112,8 @@ class Stretch:
                         return motion
                 passed = machine.go(motion)
                 self.waiting.append(passed)
-                if passed.way is not None and passed.way.load is not None and not bears(passed.way.load):
+                way = passed.way
+                if way is not None and (way.pushed_n > 0.0 or (way.load is not None and not bears(way.load))):
                     break
                 if passed.block > self._unseen:
                     self._paths.append(self._path(passed))

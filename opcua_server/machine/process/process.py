@@ -38,6 +38,11 @@ CHATTER_WEAR: Final = 0.8
 """How much faster an edge wears in fully grown chatter."""
 MOST_CHIP_MM: Final = 2.0
 """Load of a tooth that is shown at the most."""
+CUTS_FROM_RPM: Final = 30.0
+"""A slower spindle makes no chips."""
+STANDS_BELOW_RPM: Final = 1.0
+"""Edges of a slower spindle are pushed through the work. What has only one may stand with it turned away from the wall, as boring
+bars do."""
 BREAKING_SPIKE: Final = 2.5
 """Torque in the moment a tool breaks, of that of the cut that broke it."""
 
@@ -158,15 +163,21 @@ class Process:
         engagement.area_mm2, engagement.moment, engagement.depth_mm = passed.engagement
         return passed
 
-    def cut(self, way: Pass | None, tool: Tool | None, speed_rpm: float, physics: Physics, coolant_wear: float) -> CutBlock:
-        """What the edge does on its way, and what it loses. ``coolant_wear``: how much faster it wears than well cooled."""
+    def cut(
+        self, way: Pass | None, tool: Tool | None, speed_rpm: float, physics: Physics, coolant_wear: float, *, stalled: bool = False
+    ) -> CutBlock:
+        """What the edge does on its way, and what it loses. ``coolant_wear``: how much faster it wears than well cooled;
+        ``stalled``: the spindle stands because of the cut, and its drive stops the feed before the edge gives way."""
         if tool is None:
             return NO_CUT
         edge_speed = edge_speed_m_min(tool.type, speed_rpm)
         if way is None or (way.load is None and not way.removed_mm3):
             return _passing(edge_speed)
         if way.load is None:
-            return CutBlock(edge_speed, way.removed_mm3)
+            broke = not stalled and way.pushed_n > tool.strength_n(tool.flank_wear_mm) * physics.tool_strength
+            if broke:
+                self._break(tool)
+            return CutBlock(edge_speed, way.removed_mm3, broke=broke)
         return self._cut(way, way.load, tool, edge_speed, physics, coolant_wear)
 
     def _pass(
@@ -187,8 +198,14 @@ class Process:
             volume, moment = volume * share, moment * share
         areas, depths = engagement.follow(volume, moment, travels, 2.0 * stock.cell_mm)
         removed, cutting = float(volume.sum()), np.flatnonzero((travels > 1e-6) & (areas > 0.0))
-        if speed_rpm < 30.0 or not cutting.size:
+        if not cutting.size:
             return Pass(kind, engagement.state, removed, None)
+        if speed_rpm < CUTS_FROM_RPM:
+            pushed_n = 0.0
+            if speed_rpm < STANDS_BELOW_RPM and kind.teeth > 1:
+                # What is drawn up leaves by the hole that it came in by.
+                pushed_n = stock.blank.material.kc11 * float(areas[(volume > 0.0) & (steps[:, 2] <= 0.0)].max(initial=0.0))
+            return Pass(kind, engagement.state, removed, None, pushed_n)
         axial = steep if not kind.cuts_along_axis else np.ones_like(steep)
         cut = load(
             stock.blank.material, kind, speed_rpm, cutting, steps[cutting], travels[cutting], areas[cutting], depths[cutting],
@@ -205,9 +222,7 @@ class Process:
             breaks = cut.power_w(wear_mm) * cut.bends_n_w > strength
             if breaks.any():
                 broke, sums = True, cut.sums(int(breaks.argmax()) + 1)
-                tool.broken = True
-                self.engagement.clear()
-                self._last = None
+                self._break(tool)
                 area_mm2 = depth_mm = 0.0
         count, worst = sums.count, QUIET
         if cut.bites_n_mm > lowest_n_mm(physics.damping):
@@ -258,6 +273,12 @@ class Process:
             broke=broke,
         )
 
+    def _break(self, tool: Tool) -> None:
+        """It goes through air from now on."""
+        tool.broken = True
+        self.engagement.clear()
+        self._last = None
+
 
 @dataclass(frozen=True, slots=True)
 class Pass:
@@ -268,6 +289,8 @@ class Pass:
     engagement: tuple[float, float, float]
     removed_mm3: float
     load: Load | None
+    pushed_n: float = 0.0
+    """Greatest force on the edges of a spindle that stands; 0 where it turns, or meets nothing."""
 
 
 def _may_touch(tips: Tips, radius_mm: float, stock: Stock) -> bool:
