@@ -38,8 +38,8 @@ FLUSH_S: Final = 1.0
 QUEUE: Final = 20_000
 KEPT: Final = 2000
 TIDY_S: Final = 60.0
-LONGEST_WAIT_S: Final = 10.0
-"""Between two tries to write, while that fails."""
+LONGEST_WAIT_S: Final = 3.0
+"""Between two tries to write, while that fails: who makes room sees it used within five seconds."""
 HOUR_US: Final = 3_600_000_000
 DAY_US: Final = 24 * HOUR_US
 LEAST_STEP_US: Final = HOUR_US // 12

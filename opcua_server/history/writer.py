@@ -3,7 +3,7 @@
     every half second   frames since the last time --> journal                      one transaction each, so that a killed process
     every minute        all frames in memory --> blocks; the journal ends there     loses half a second, and a block is whole
 
-    ok --cannot be written--> waiting: all stays in memory, told once; tried again, ever more seldom --works again--> ok
+    ok --cannot be written--> waiting: all stays in memory, told once; tried again every few seconds --works again--> ok
      '--damaged--> set aside, a new one begun, what is in memory goes there
 
 Serial numbers say what a database has: one that took a transaction and went away before it said so is asked for its last ones,
@@ -32,8 +32,11 @@ from opcua_server.history.store import MAX_SPAN, Block, Connection, StoreDamaged
 log = logging.getLogger("opcua_server.history")
 FLUSH_S: Final = 0.5
 CUT_S: Final = 60.0
+WAIT_S: Final = 3.0
+"""Between two tries to write, while that fails: who makes room sees it used within five seconds,"""
 LONGEST_WAIT_S: Final = 10.0
-"""Between two tries to write, while that fails."""
+SHARE: Final = 2
+"""but up to this where a try takes long: SHARE times as long, as all that waits is packed anew for each."""
 TELL_AGAIN: Final = 10
 """Tries after which a reason that has become another one is told too."""
 TIDY_S: Final = 60.0
@@ -248,17 +251,18 @@ class Writer(threading.Thread):
     # Trouble ------------------------------------------------------------------------------------------------------------
 
     def _guarded(self, work: Callable[[], object]) -> bool:
+        began_s = time.monotonic()
         try:
             work()
         except StoreDamaged as error:
             self._set_aside(str(error))
             return False
         except StoreError as error:
-            self._trouble(str(error))
+            self._trouble(str(error), began_s)
             return False
         except Exception as error:  # ours, and no reason to keep nothing any more
             log.exception("history %s: cannot be written", self._archive.database.name)
-            self._trouble(f"{type(error).__name__}: {error}")
+            self._trouble(f"{type(error).__name__}: {error}", began_s)
             return False
         self._failures, self._again_s = 0, 0.0
         if self.problem is not None:
@@ -270,14 +274,19 @@ class Writer(threading.Thread):
                 archive.add_no_data(archive.tags[number], source, self._now())
         return True
 
-    def _trouble(self, problem: str) -> None:
+    def _trouble(self, problem: str, began_s: float | None = None) -> None:
+        """``began_s``: when what failed was begun."""
         # Said once, and once more where it is something else for good, such as a wrong password in place of nobody there.
         if self.problem is None or (self._failures % TELL_AGAIN == 0 and problem != self._told):
             log.error("history %s: %s; what is recorded waits in memory", self._archive.database.name, problem)
             self._told = problem
         self.problem = problem
         self._failures += 1
-        self._again_s = time.monotonic() + min(FLUSH_S * 2 ** min(self._failures - 1, 10), LONGEST_WAIT_S)
+        now_s = time.monotonic()
+        wait_s = min(FLUSH_S * 2 ** min(self._failures - 1, 10), WAIT_S)
+        if began_s is not None:
+            wait_s = max(wait_s, min(SHARE * (now_s - began_s), LONGEST_WAIT_S))
+        self._again_s = now_s + wait_s
         self._disconnect()
 
     def _set_aside(self, problem: str) -> None:

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -15,6 +16,7 @@ from cnctwin.errors import ConfigurationError
 from cnctwin.program import Status
 from cnctwin.settings import Settings
 from opcua_server.history import archive, postgres
+from opcua_server.history import writer as writer_module
 from opcua_server.history.recorder import Recorder
 from opcua_server.history.series import BAD_DATA_LOST, BAD_NO_DATA, TICKS_PER_S
 from opcua_server.history.sqlite import SqliteDatabase
@@ -167,6 +169,30 @@ def test_a_clock_that_jumps_ahead_takes_no_more_than_a_step_of_the_history(
     assert told.endswith(
         "364 days of it are too old by the clock and go, 30 minutes of them a minute; if that is wrong, set the clock right"
     )
+    kept.leave()
+
+
+@pytest.mark.parametrize(("took_s", "longest_s"), [(0.01, 3.0), (2.5, 5.0), (60.0, 10.0)])
+def test_a_full_disk_is_tried_again_soon_but_little_of_the_time_is_spent_on_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, took_s: float, longest_s: float
+) -> None:
+    """What waits is packed anew for each try: with three million values that takes seconds."""
+    now_s = [0.0]
+    monkeypatch.setattr(writer_module, "time", SimpleNamespace(monotonic=lambda: now_s[0]))
+    kept = Kept(SqliteDatabase(tmp_path / "history.sqlite"))
+
+    def write() -> None:
+        now_s[0] += took_s
+        raise StoreError("database or disk is full")
+
+    waits = []
+    for _ in range(12):
+        assert not kept.writer._guarded(write)
+        waits.append(round(kept.writer._again_s - now_s[0], 6))
+        now_s[0] = kept.writer._again_s
+    assert waits[0] == pytest.approx(min(max(0.5, 2 * took_s), 10.0))
+    assert waits[-1] == pytest.approx(longest_s)
+    assert waits == sorted(waits)
     kept.leave()
 
 
