@@ -129,10 +129,11 @@ class Controller(OperatorPanel):
         self._start_pending = not self.motion.idle
         if self._start_pending:
             return  # the axes still brake after a RESET: it starts when they stand
-        moves = self.library.moves(self.job.name, self.motion.position_mm, block_skip=self.modifiers["BlockSkip"])
+        start = self.motion.position_mm
+        moves = self.library.moves(self.job.name, start, block_skip=self.modifiers["BlockSkip"])
         self.active = None
         self.cycle_s = 0.0
-        self.motion.load(self.progress.counted(moves))
+        self.motion.load(self.progress.counted(moves, start))
         self.cycles_started += 1
         self._enter(S.RUNNING)
         self._report("program_started", 100, self.job.name, f"Program {self.job.name} started", {"Name": self.job.name})
@@ -251,6 +252,8 @@ class Controller(OperatorPanel):
             if event.kind not in ON_THE_WAY:
                 self.goes_on = False
             self._on_event(event)
+        if self.state is _RUNNING:
+            self.progress.along(block)
         if self._waiting_speed and self.spindle.at_speed:
             self._waiting_speed = False
             self.motion.resume()
@@ -297,7 +300,7 @@ class Controller(OperatorPanel):
     def _on_event(self, event: MotionEvent) -> None:
         move = event.move
         if move is not None:
-            self.progress.begun(move)
+            self.progress.begun(move, event.sample)
         if event.kind == "sync" and move is not None:
             self._synchronise(move)
         elif event.kind == "block" and self.state is S.RUNNING:

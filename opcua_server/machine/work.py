@@ -144,13 +144,19 @@ def _planned_s(move: Move, start: Point) -> float:
         return move.dwell_s
     if move.kind in _PLANNED_S:
         return _PLANNED_S[move.kind]
-    length = math.dist(start, move.end)
-    if move.kind == "arc" and move.centre is not None:
-        length = max(length, math.dist(move.centre, move.end) * 2.0 * math.pi * abs(move.turns))
+    length = way_mm(move, start)
     if move.kind == "rapid":
         return 0.08 + length / VF2.limits[0].velocity_mm_s
     feed = move.feed if move.feed > 0.0 else VF2.limits[0].velocity_mm_s * 60.0
     return length * 60.0 / feed
+
+
+def way_mm(move: Move, start: Point) -> float:
+    """Length of a move from there; that of a helix without its pitch."""
+    length = math.dist(start, move.end)
+    if move.kind == "arc" and move.centre is not None:
+        length = max(length, math.dist(move.centre, move.end) * 2.0 * math.pi * abs(move.turns))
+    return length
 
 
 class Runs:

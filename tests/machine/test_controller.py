@@ -493,20 +493,6 @@ def test_single_block_stops_after_each_block() -> None:
     assert len(set(lines)) >= 4
 
 
-def test_progress_grows_from_0_to_100() -> None:
-    machine = source(repeat=False)
-    machine.call("Start", [])
-    seen = []
-    for _ in range(400):
-        run(machine, 0.1)
-        if state(machine) is not S.RUNNING:
-            break
-        seen.append(now(machine, "Channel/Progress"))
-    assert seen == sorted(seen)
-    assert len(set(seen)) > 5
-    assert now(machine, "Channel/Progress") == 100.0
-
-
 def test_worn_edge_is_reported_and_renewed_between_parts() -> None:
     machine = source()
     tool = machine.machine.magazine[4]
