@@ -5,6 +5,7 @@ Measured with a hundred thousand of each kind, and rounded up: the limits are fo
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from typing import Any, Final
 
 SUBSCRIPTION: Final = 3_000
@@ -28,8 +29,11 @@ def entry(query: Any) -> int:
     return ENTRY if query is None else EVENT + FIELD * len(query.select)
 
 
-def cost(item: Any) -> int:
-    """Of an item as it is now, with all that its queue may hold; of one that is disabled as if it reported."""
+def cost(item: Any, mode: int | None = None, links: Sized | None = None) -> int:
+    """Of an item with all that its queue may hold, as it is now or as it would be in another mode or with other links; of one that
+    is disabled as if it reported."""
+    mode = item.mode if mode is None else mode
+    links = item.links if links is None else links
     filter_size = item.query.size if item.query is not None else item.change.kept
-    own = PLAIN if item.is_simple and item.mode != SAMPLING else PLAIN + QUEUED
-    return own + entry(item.query) * (item.queue_size - 1) + TERM * filter_size + LINK * len(item.links)
+    own = PLAIN if item.is_simple and not links and mode != SAMPLING else PLAIN + QUEUED
+    return own + entry(item.query) * (item.queue_size - 1) + TERM * filter_size + LINK * len(links)

@@ -84,17 +84,20 @@ class Item:
 
     @property
     def is_plain(self) -> bool:
-        return self.mode == REPORTING and self.is_simple
+        return self.is_plain_in(self.mode)
+
+    def is_plain_in(self, mode: int) -> bool:
+        """Whether it is a plain one in this mode."""
+        return mode == REPORTING and self.is_simple and not self.links
 
     @property
     def is_simple(self) -> bool:
-        """Whether it is a plain one when it reports."""
+        """Whether it is a plain one when it reports and has no links."""
         return (
             self.query is None
             and (self.queue_size == 1 or (self.discard_oldest and isinstance(self.slot, ColumnSlot)))
             and self.change.trigger == 1
             and self.change.deadband is None
-            and not self.links
         )
 
     @property

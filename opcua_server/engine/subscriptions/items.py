@@ -206,10 +206,7 @@ class ItemServices:
             item = subscription.items.get(number)
             statuses.append(0 if item is not None else int(_C.BadMonitoredItemIdInvalid))
             if item is not None and item.mode != mode:
-                before, old = cost(item), item.mode
-                item.mode = mode
-                more, item.mode = cost(item) - before, old
-                if self._hub.shares.take(subscription.owner.session, more):
+                if self._hub.shares.take(subscription.owner.session, cost(item, mode=mode) - cost(item)):
                     self._switch(item, mode)
                 else:
                     statuses[-1] = int(_C.BadTooManyMonitoredItems)
@@ -218,7 +215,7 @@ class ItemServices:
 
     @staticmethod
     def _switch(item: Item, mode: int) -> None:
-        if item.query is not None or (item.queue is not None and mode != DISABLED and not _would_be_plain(item, mode)):
+        if item.query is not None or (item.queue is not None and mode != DISABLED and not item.is_plain_in(mode)):
             item.mode = mode
             if mode == DISABLED:
                 item.detach()
@@ -267,10 +264,7 @@ class ItemServices:
         others = sum(len(one.links) for one in subscription.items.values()) - len(item.links)
         if others + len(links) > self._hub.limits.items_per_session:
             raise ServiceFault(_C.BadTooManyOperations, "The items of a subscription have too many links")
-        before = cost(item)
-        kept, item.links = item.links, links or NO_LINKS
-        more, item.links = cost(item) - before, kept
-        if not self._hub.shares.take(subscription.owner.session, more):
+        if not self._hub.shares.take(subscription.owner.session, cost(item, links=links) - cost(item)):
             raise ServiceFault(_C.BadTooManyOperations, "All sessions together have as many links as the server takes")
         older: list[Any] = []
         if was_plain and links and item.mode != DISABLED:
@@ -369,13 +363,6 @@ def _give_back(item: Item, older: list[Any]) -> None:
             item.keep(encoded)
     if item.mode == REPORTING:
         item.subscription.ready[item] = None
-
-
-def _would_be_plain(item: Item, mode: int) -> bool:
-    before, item.mode = item.mode, mode
-    plain = item.is_plain
-    item.mode = before
-    return plain
 
 
 def _mode(mode: Any) -> int:
