@@ -34,6 +34,7 @@ HOLE: Final = 10
 RHYTHM: Final = 5
 """Silences of which the middle one is usual; three of them at the least."""
 LATE: Final = 3
+"""Usual silences; a longer one is a hole."""
 SLOWEST_NS: Final = 60_000_000_000
 """What speaks less often than that cannot be watched by rows."""
 
@@ -75,7 +76,8 @@ class Frames:
             self._next_ns, self._fresh = None, True
         if self._is_set_back(now_ns):
             self._next_ns, self._fresh, self._moment_ns = None, True, 0
-        usual_ns = self._usual_ns(now_ns)
+        usual_ns = self._usual_ns()
+        self._note_silence(now_ns)
         if self._next_ns is not None and now_ns - self._next_ns > max(HOLE * self.period_ns, LATE * usual_ns):
             self._next_ns, self._fresh = None, True
         if self._next_ns is not None and usual_ns and self._next_ns < now_ns:
@@ -90,14 +92,17 @@ class Frames:
         if self._next_ns is None:
             self._next_ns = -(-now_ns // self.period_ns) * self.period_ns
 
-    def _usual_ns(self, now_ns: int) -> int:
+    def _usual_ns(self) -> int:
         """Time between two moments at which the machine speaks; 0 where that is no longer than a hole, or not known."""
         usual_ns = int(median(self._silences)) if len(self._silences) > RHYTHM // 2 else 0
+        return usual_ns if HOLE * self.period_ns < usual_ns <= SLOWEST_NS else 0
+
+    def _note_silence(self, now_ns: int) -> None:
+        """Take down how long nothing was said before this moment; what comes within a period is of the same breath."""
         if now_ns - self._moment_ns >= self.period_ns:
             if self._moment_ns:
                 self._silences.append(now_ns - self._moment_ns)
             self._moment_ns = now_ns
-        return usual_ns if HOLE * self.period_ns < usual_ns <= SLOWEST_NS else 0
 
     def _is_set_back(self, now_ns: int) -> bool:
         """One signal with a clock of its own is late for ever, and the others go on: that is none."""

@@ -81,9 +81,8 @@ class ChatterDetector:
         return Score(self._score, np.zeros(self._n_features), texts)
 
     def _see(self, numbers: Mapping[str, float], hours: float) -> None:
-        tool, speed = numbers.get("Tool/Number", 0.0), numbers.get("Spindle/CmdSpeed", 0.0)
-        whole, tooth = numbers.get("Spindle/VibrationAcceleration"), numbers.get("Spindle/VibrationTooth")
-        if not numbers.get("Tool/InCut") or not tool or not speed or not whole or not tooth:
+        is_in_cut, tool, speed, whole, tooth = (numbers.get(name) for name in READ)
+        if not is_in_cut or not tool or not speed or not whole or not tooth:
             self._cutting = 0
             return
         self._cutting += 1

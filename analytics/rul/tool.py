@@ -28,6 +28,7 @@ from analytics.rul.model import Estimate
 from cnctwin.predictors import MAX_MINUTES, PRIOR_WEAR_PERCENT, taylor_life, tool_rul
 from cnctwin.reading import Value, utc
 
+READ: Final = ("Tool/Number", "Tool/CuttingTime", "Tool/WearPercent")
 LIFE_SIGMA: Final = 0.30
 UNKNOWN_SIGMA: Final = 0.70
 Q90: Final = 1.645
@@ -75,7 +76,7 @@ class Edge:
 class ToolModel:
     """Edges and lives by tool number."""
 
-    needs: Needs = (("Tool/Number",), ("Tool/CuttingTime",), ("Tool/WearPercent",))
+    needs: Needs = tuple((name,) for name in READ)
 
     def __init__(self) -> None:
         self._edges: dict[int, Edge] = {}
@@ -88,7 +89,7 @@ class ToolModel:
         """Minutes in cut by tool, and minutes watched, by the data's own clock (a simulation may run faster); both fade."""
 
     def update(self, time_ns: int, numbers: Mapping[str, float], *, fresh: bool) -> None:
-        tool, minutes, wear = numbers.get("Tool/Number"), numbers.get("Tool/CuttingTime"), numbers.get("Tool/WearPercent")
+        tool, minutes, wear = (numbers.get(name) for name in READ)
         if not tool or minutes is None or wear is None or minutes < 0.0 or wear < 0.0:
             self._now = None
             return

@@ -153,9 +153,7 @@ class ModelChanges:
 
     async def tell_meaning(self, owners: Iterable[ua.NodeId]) -> None:
         """Properties of these nodes say something else now (OPC 10000-5, 6.4.33)."""
-        rows = []
-        for owner in owners:
-            rows.append(ua.SemanticChangeStructureDataType(owner, self._type_of(owner)))
+        rows = [ua.SemanticChangeStructureDataType(owner, self._type_of(owner)) for owner in owners]
         fields = {"Changes": (ua.Variant(rows, _V.ExtensionObject, is_array=True), _V.ExtensionObject)}
         text = f"{self._name}: what it is called, or where it stands, has changed"
         await self._notifier.send(_SEMANTIC_TYPE, text, fields, (self._machine, SERVER), datetime.now(UTC))

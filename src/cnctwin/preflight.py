@@ -19,8 +19,8 @@ from cnctwin.settings import Settings
 
 NEEDED_BYTES: Final = 300_000_000
 """What a first hour writes at most: stores, logs, keys."""
-
-
+LOCK: Final = "up.lock"
+"""File of a data folder that the `up` which has the folder keeps locked."""
 _OPTIONS: Final = {"OPC UA": "--opcua-port", "HTTP": "--http-port", "MQTT": "--mqtt-port"}
 
 
@@ -70,9 +70,6 @@ def folder(data: Path) -> None:
     problems = [*_folder(data, 0)]
     if problems:
         raise StartError("\n".join(problems))
-
-
-LOCK: Final = "up.lock"
 
 
 def _in_use(data: Path) -> str | None:
