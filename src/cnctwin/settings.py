@@ -108,7 +108,7 @@ class Settings(BaseSettings):
         ge=52,
         le=100_000,
         description="megabytes that items, queues, filters and messages of all OPC UA sessions may take together, with 1.5 more "
-        "for each machine beyond the first; half a megabyte for each session is kept free of it",
+        "for each machine beyond the first; half a megabyte of it is kept for each of a hundred sessions",
     )
 
     # OPC UA server that analytics and gateway watch

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 from pathlib import Path
 
 import paho.mqtt.client as paho
@@ -88,7 +89,7 @@ def test_an_event_that_the_broker_refuses_is_told_kept_and_sent_again(
         until(lambda: "cnctwin_mqtt_events_kept 1.0" in gate.http.get("/metrics").text)
         acl.write_text("topic readwrite #\n")
         assert broker.process is not None
-        broker.process.send_signal(1)  # it reads its files again
+        broker.process.send_signal(signal.SIGHUP)  # it reads its files again
         until(lambda: listener.of(ALARMS))
         assert json.loads(listener.of(ALARMS)[0].payload)["code"] == "EX1"
         until(lambda: "cnctwin_mqtt_events_kept 0.0" in gate.http.get("/metrics").text)
