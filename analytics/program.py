@@ -150,18 +150,16 @@ class _Analytics:
         machine = self._link.machines.get(machine_id)
         if machine is None:
             return ""
-        before = self._lacking.get(machine_id)
-        if before is None or before[0] != machine.signals:
-            lacking = self._watchers[machine_id].lacking(machine.signals)
-            for name, signals in lacking.items():
-                log.info("%s: nothing of %s without %s", machine_id, name, ", ".join(signals))
-            text = (
-                f"{machine_id}: the server shows too little for {', '.join(lacking)}; the log says what is missing"
-                if lacking
-                else ""
-            )
-            before = self._lacking[machine_id] = (machine.signals, text)
-        return before[1]
+        known = self._lacking.get(machine_id)
+        if known is not None and known[0] == machine.signals:
+            return known[1]
+        lacking, text = self._watchers[machine_id].lacking(machine.signals), ""
+        for name, signals in lacking.items():
+            log.info("%s: nothing of %s without %s", machine_id, name, ", ".join(signals))
+        if lacking:
+            text = f"{machine_id}: the server shows too little for {', '.join(lacking)}; the log says what is missing"
+        self._lacking[machine_id] = machine.signals, text
+        return text
 
     def _behind(self, watcher: Watcher) -> str:
         """Empty while the watcher keeps up with its machine; a clock that jumps leaves nothing waiting."""

@@ -296,15 +296,7 @@ async def all_sessions(port: int, until: float) -> int:
             while time.monotonic() < until:
                 made = await link.subscription()
                 for start in range(0, 1_000, 500):
-                    asked = ua.CreateMonitoredItemsRequest()
-                    asked.Parameters.SubscriptionId = made
-                    for place in range(start, start + 500):
-                        handle = number * 1_000_000 + made * 1_000 + place
-                        terms = ua.MonitoringParameters(handle, 10.0 + number % 50, ua.ExtensionObject(), 20, place % 2 == 0)
-                        target = ua.ReadValueId(nodes[place % len(nodes)], ua.UInt32(13))
-                        asked.Parameters.ItemsToCreate.append(
-                            ua.MonitoredItemCreateRequest(target, ua.MonitoringMode.Reporting, terms)
-                        )
+                    asked = _queued(made, nodes, number, range(start, start + 500))
                     results = (await link.ask(asked, ua.CreateMonitoredItemsResponse)).Results
                     count += 1
                     if any(one.StatusCode.value for one in results):
@@ -314,6 +306,18 @@ async def all_sessions(port: int, until: float) -> int:
     for link in held:
         link.transport.abort()
     return count
+
+
+def _queued(subscription: int, nodes: list[Any], session_number: int, places: range) -> Any:
+    """Items with queues of 20, each with a handle of its own; the sampling interval is another one from session to session."""
+    asked = ua.CreateMonitoredItemsRequest()
+    asked.Parameters.SubscriptionId = subscription
+    for place in places:
+        handle = session_number * 1_000_000 + subscription * 1_000 + place
+        terms = ua.MonitoringParameters(handle, 10.0 + session_number % 50, ua.ExtensionObject(), 20, place % 2 == 0)
+        target = ua.ReadValueId(nodes[place % len(nodes)], ua.UInt32(13))
+        asked.Parameters.ItemsToCreate.append(ua.MonitoredItemCreateRequest(target, ua.MonitoringMode.Reporting, terms))
+    return asked
 
 
 def _publish_for_ever(link: Stranger) -> None:
