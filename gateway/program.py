@@ -98,19 +98,13 @@ async def _run(
 
 async def _assemble(gateway: Gateway, store: Store, events: Events | None) -> Parts:
     """The parts, wired to the gateway, with what an earlier run left in the store; ``events``: None without a broker."""
-    channels = channels_of(gateway.settings)
-    if events is None:
-        records, commands = Records(gateway, [store.record]), Commands(gateway, [store.command])
-        alerts = Alerts(gateway, store, channels)
-    else:
-        records = Records(gateway, [store.record, events.record])
-        commands = Commands(gateway, [store.command, events.command])
-        alerts = Alerts(gateway, store, channels, tell=events.alert)
-        gateway.listeners.alarms.append(events.alarm)
+    keepers: list[Store | Events] = [store] if events is None else [store, events]
+    records = Records(gateway, [one.record for one in keepers])
+    alerts = Alerts(gateway, store, channels_of(gateway.settings), tell=None if events is None else events.alert)
     detector = Detector(gateway.settings.seed, store.forest)
     gateway.listeners.updates += [store.update, records.update, alerts.update, detector.update]
     gateway.listeners.documents += [store.document, alerts.document, detector.document]
-    gateway.listeners.alarms.append(store.alarm)
+    gateway.listeners.alarms += [one.alarm for one in keepers]
     until = store.clock() + 5_000_000
     memory = await store.ask(
         lambda reader: remember(reader, until, alarms=ALARMS, records=KEPT, documents=HISTORY), Memory, fresh=False
@@ -123,6 +117,7 @@ async def _assemble(gateway: Gateway, store: Store, events: Events | None) -> Pa
         gateway.recent.preload(machine_id, documents)
     gateway.recent.registered |= memory.external
     detector.take_up(memory.forests)
+    commands = Commands(gateway, [one.command for one in keepers])
     return Parts(gateway, store, commands, records, alerts, detector)
 
 
