@@ -1,4 +1,6 @@
-"""What a hostile client does to a server: python -m benchmarks.security.attacks NAME PORT SECONDS -> number of frames sent.
+"""What a hostile client does to a server: python -m benchmarks.security.attacks NAME PORT SECONDS -> JSON.
+
+``frames``: number of frames sent; ``answers``, where it waited for them: how often it was served, and refused, by the reason.
 
 Each comes from an address of its own (127.0.0.2 ...), as a stranger would; those that need a session log in without a name. They
 are as fast as this process can make them, so on a machine of two cores one of them is the attacker's.
@@ -9,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import json
 import os
 import random
 import struct
@@ -21,7 +24,7 @@ from cryptography.hazmat.primitives.hashes import SHA1
 
 from benchmarks.opcua.link import POLICY, Refused, server_certificate
 from benchmarks.security import greed
-from benchmarks.security.greed import Attack, reads, session
+from benchmarks.security.greed import Attack, Stranger, end_all, reads, session
 from cnctwin.wire import encode
 from cnctwin.wire.scalars import ua
 
@@ -156,20 +159,22 @@ async def guessing(port: int, until: float) -> int:
 
     async def one(number: int) -> None:
         nonlocal count
-        link = await session(port)
-        create = ua.CreateSessionRequest()
-        create.Parameters.EndpointUrl, create.Parameters.SessionName = f"opc.tcp://127.0.0.1:{port}", "guess"
-        made = (await link.ask(create, ua.CreateSessionResponse)).Parameters
-        link.token = encode(made.AuthenticationToken)
+        link, nonce = None, b""
         while time.monotonic() < until:
-            guess = f"guess{count}".encode()
-            secret = POLICY.encrypt(key, struct.pack("<I", len(guess) + len(made.ServerNonce)) + guess + made.ServerNonce)
-            activate = ua.ActivateSessionRequest()
-            user = ua.UserNameIdentityToken("username", f"user{number}", secret, "http://www.w3.org/2001/04/xmlenc#rsa-oaep")
-            activate.Parameters.UserIdentityToken = user
-            with contextlib.suppress(Refused):
+            with contextlib.suppress(Refused, OSError):
+                if link is None or link.transport.is_closing():
+                    link = await session(port)
+                    create = ua.CreateSessionRequest()
+                    create.Parameters.EndpointUrl, create.Parameters.SessionName = f"opc.tcp://127.0.0.1:{port}", "guess"
+                    made = (await link.ask(create, ua.CreateSessionResponse)).Parameters
+                    link.token, nonce = encode(made.AuthenticationToken), made.ServerNonce
+                guess = f"guess{count}".encode()
+                secret = POLICY.encrypt(key, struct.pack("<I", len(guess) + len(nonce)) + guess + nonce)
+                activate = ua.ActivateSessionRequest()
+                user = ua.UserNameIdentityToken("username", f"user{number}", secret, "http://www.w3.org/2001/04/xmlenc#rsa-oaep")
+                activate.Parameters.UserIdentityToken = user
+                count += 1
                 await link.ask(activate, ua.ActivateSessionResponse)
-            count += 1
 
     await asyncio.gather(*(one(number) for number in range(8)))
     return count
@@ -194,7 +199,10 @@ ATTACKS: dict[str, Attack] = {
 
 
 async def main(name: str, port: int, seconds: float) -> None:
-    print(await ATTACKS[name](port, time.monotonic() + seconds))
+    Stranger.lasts_s = seconds + 2.0
+    frames = await ATTACKS[name](port, time.monotonic() + seconds)
+    print(json.dumps({"frames": frames, "answers": Stranger.answers}))
+    await end_all()
 
 
 if __name__ == "__main__":

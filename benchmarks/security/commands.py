@@ -6,6 +6,7 @@ server (insecure, so that attacks reach the services without a login)  <--  heal
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import socket
@@ -22,13 +23,18 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.opcua.link import Link, Refused
 from benchmarks.opcua.servers import Program, free_port
 from benchmarks.security.attacks import ATTACKS
 from cnctwin.secrets import Vault
+from cnctwin.wire.scalars import ua
 
 _CLONE = Path(__file__).resolve().parents[2]
 RECOVERY_S = 30.0
 SAMPLE_S = 0.25
+LEFT_S = 30.0
+"""Beyond the attack's own length, that what it left may last: sessions and subscriptions that nobody uses go after that length."""
+_SESSIONS, _SUBSCRIPTIONS = ua.NodeId(2277), ua.NodeId(2285)
 HEADINGS = (
     "attack", "p50 ms", "p99 ms", "max ms", "login s", "refused", "lost", "frames/s", "CPU ms/frame", "RSS MB", "calm after s",
 )  # fmt: skip
@@ -38,7 +44,8 @@ HEADINGS = (
 class Found:
     """One attack. ``taken``: the healthy client's figures; ``frames`` the attacker's; ``cpu_s`` the server's processor time.
 
-    Memory and processor time of attacks: how much more than while nobody attacked.
+    Memory and processor time of attacks: how much more than while nobody attacked. ``problem``: why the row says nothing of
+    the attack, or nothing of the next one.
     """
 
     name: str
@@ -47,6 +54,7 @@ class Found:
     cpu_s: float
     memory_mb: float
     recovery_s: float | None
+    problem: str = ""
 
 
 def attacks(
@@ -74,6 +82,9 @@ def attacks(
             _shown(one.recovery_s, ".1f"),
         )  # fmt: skip
     Console(width=150).print(table)
+    problems = [f"{one.name}: {one.problem}" for one in found if one.problem]
+    if problems:
+        raise SystemExit("cnctwin: " + "\n".join(problems))
 
 
 def _shown(value: float | None, form: str) -> str:
@@ -81,7 +92,8 @@ def _shown(value: float | None, form: str) -> str:
 
 
 def _all(names: list[str], seconds: float, folder: Path) -> list[Found]:
-    """A server and a healthy client for all attacks, so that what one leaves behind is seen by the next."""
+    """A server and a healthy client for all attacks, so that memory that one leaves behind is seen by the next; each waits until
+    the sessions and subscriptions of the one before are gone."""
     port = free_port()
     first = Vault(folder / "data").ensure()
     password = next(login.password for login in first.logins if login.user == "operator") if first is not None else ""
@@ -95,10 +107,12 @@ def _all(names: list[str], seconds: float, folder: Path) -> list[Found]:
         try:
             time.sleep(3.0)
             healthy.ask("take")
-            found = []
+            before = asyncio.run(_used(port))
+            found: list[Found] = []
             for name in names:
                 one = _attack(name, port, seconds, healthy, meter, found[0] if found else None)
-                typer.echo(f"{name}: {one.taken}", err=True)
+                one.problem = one.problem or _left(port, before, seconds + LEFT_S)
+                typer.echo(f"{name}: {one.taken} {one.problem}", err=True)
                 found.append(one)
             return found
         finally:
@@ -135,13 +149,50 @@ def _attack(name: str, port: int, seconds: float, healthy: Program, meter: _Mete
         most = max(most, meter.rss)
     taken, cpu_s = json.loads(healthy.ask("take")), meter.cpu_s - used
     output, errors = attacker.communicate()
+    said = json.loads(output or "{}")
+    frames, answers = int(said.get("frames", 0)), said.get("answers", {})
+    typer.echo(f"{name}: {frames} frames, answers {answers}", err=True)
+    problem = ""
     if attacker.returncode:
-        typer.echo(f"{name}: {errors.decode(errors='replace')[-300:]}", err=True)
-    frames = int(output or 0)
+        problem = "the attacker ended early: " + errors.decode(errors="replace").strip().rpartition("\n")[2]
+    elif calm is not None and not frames:
+        problem = "the attacker sent nothing"
+    elif answers and not answers.get("served"):
+        problem = f"the attacker was refused all that it asked: {answers}"
     if calm is None:
-        return Found(name, taken, frames, cpu_s, most / 2**20, None)
+        return Found(name, taken, frames, cpu_s, most / 2**20, None, problem)
     recovery_s = _recovery_s(healthy, calm.taken["p99_ms"] or 0.0)
-    return Found(name, taken, frames, cpu_s - calm.cpu_s, most / 2**20 - calm.memory_mb, recovery_s)
+    return Found(name, taken, frames, cpu_s - calm.cpu_s, most / 2**20 - calm.memory_mb, recovery_s, problem)
+
+
+async def _used(port: int) -> tuple[int, int]:
+    """Sessions, ours among them, and subscriptions that the server has. Raises Refused when it has no session for us."""
+    link = Link()
+    try:
+        await link.open(port)
+        asked = ua.ReadRequest()
+        asked.Parameters.NodesToRead = [ua.ReadValueId(one, ua.UInt32(13)) for one in (_SESSIONS, _SUBSCRIPTIONS)]
+        sessions, subscriptions = (one.Value.Value for one in (await link.ask(asked, ua.ReadResponse)).Results)
+        await link.end()
+        return int(sessions), int(subscriptions)
+    finally:
+        link.close()
+
+
+def _left(port: int, before: tuple[int, int], wait_s: float) -> str:
+    """Wait until sessions (but for a login of the healthy client) and subscriptions are as many as ``before``; what is left."""
+    until = time.monotonic() + wait_s
+    while True:
+        try:
+            sessions, subscriptions = asyncio.run(_used(port))
+            left = f"{sessions - before[0]} sessions and {subscriptions - before[1]} subscriptions are left"
+            if sessions <= before[0] + 1 and subscriptions <= before[1]:
+                return ""
+        except (Refused, OSError) as refusal:
+            left = f"the server has no session for anybody: {refusal}"
+        if time.monotonic() > until:
+            return f"{left} after {wait_s:g} s"
+        time.sleep(0.5)
 
 
 def _recovery_s(healthy: Program, calm_ms: float) -> float | None:

@@ -9,9 +9,11 @@ import asyncio
 import contextlib
 import struct
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
+from weakref import WeakSet
 
 from benchmarks.opcua.link import Link, Refused
 from cnctwin.wire.scalars import ua
@@ -29,10 +31,36 @@ Attack = Callable[[int, float], Awaitable[int]]
 Make = Callable[["Stranger"], Awaitable[Any]]
 
 
+class Idle(RuntimeError):
+    """What is asked makes the server do nothing: the row would say nothing."""
+
+
 class Stranger(Link):
-    """A client from another address, with a session without a login, that cuts long requests into chunks."""
+    """A client from another address, with a session without a login, that cuts long requests into chunks.
+
+    ``lasts_s``: how long a session that is not used any more stays, and a subscription whose messages nobody fetches.
+    ``answers``: how often requests that were waited for were served, and refused, by the reason, of all of them. ``held``: those
+    with a session.
+    """
 
     address = "127.0.0.2"
+    lasts_s: ClassVar[float] = 60.0
+    answers: ClassVar[Counter[str]] = Counter()
+    held: ClassVar[WeakSet[Stranger]] = WeakSet()
+
+    def built(self, request: Any) -> bytes:
+        if isinstance(request, ua.CreateSessionRequest):
+            request.Parameters.RequestedSessionTimeout = 1e3 * self.lasts_s
+        return super().built(request)
+
+    async def answer(self, body: bytes) -> bytes:
+        try:
+            message = await super().answer(body)
+        except Refused as refusal:
+            self.answers[str(refusal)] += 1
+            raise
+        self.answers["served"] += 1
+        return message
 
     async def connect(self, port: int) -> None:
         await asyncio.get_running_loop().create_connection(lambda: self, "127.0.0.1", port, local_addr=(self.address, 0))
@@ -60,14 +88,24 @@ class Stranger(Link):
     async def subscription(self) -> int:
         create = ua.CreateSubscriptionRequest()
         create.Parameters.RequestedPublishingInterval = 10.0
-        create.Parameters.RequestedLifetimeCount, create.Parameters.RequestedMaxKeepAliveCount = 10_000, 100
+        create.Parameters.RequestedLifetimeCount, create.Parameters.RequestedMaxKeepAliveCount = int(100 * self.lasts_s), 100
         return int((await self.ask(create, ua.CreateSubscriptionResponse)).Parameters.SubscriptionId)
 
 
 async def session(port: int) -> Stranger:
     made = Stranger()
-    await made.open(port)
+    try:
+        await made.open(port)
+    except BaseException:
+        made.close()
+        raise
+    Stranger.held.add(made)
     return made
+
+
+async def end_all() -> None:
+    """Close the sessions whose connections are there still; those of lost ones last ``lasts_s``."""
+    await asyncio.gather(*(link.end() for link in list(Stranger.held) if not link.transport.is_closing()))
 
 
 # What is asked again and again ----------------------------------------------------------------------------------------
@@ -157,14 +195,20 @@ async def filters(link: Stranger) -> Any:
 
 
 async def averages(link: Stranger) -> Any:
-    """Means of every millisecond of a day, of a hundred nodes."""
-    index = await _machine(link)
+    """Means of every millisecond of a day, of a hundred nodes. Raises Idle when none is worked out."""
+    nodes = await _signals(link)
     now = datetime.now(UTC)
     details = ua.ReadProcessedDetails(now - timedelta(days=1), now, 1.0, [AVERAGE] * 100, ua.AggregateConfiguration())
     asked = ua.HistoryReadRequest()
     asked.Parameters.HistoryReadDetails = details
     asked.Parameters.ReleaseContinuationPoints = False
-    asked.Parameters.NodesToRead = [ua.HistoryReadValueId(ua.NodeId("CNC-001.Signals.Spindle.ActSpeed", index))] * 100
+    details.AggregateType = [AVERAGE]
+    asked.Parameters.NodesToRead = [ua.HistoryReadValueId(nodes[0])]
+    found = (await link.ask(asked, ua.HistoryReadResponse)).Results[0]
+    if found.StatusCode.value >> 31:
+        raise Idle(f"no mean is worked out of {nodes[0]}: {found.StatusCode.name}")
+    details.AggregateType = [AVERAGE] * 100
+    asked.Parameters.NodesToRead = [ua.HistoryReadValueId(nodes[place % len(nodes)]) for place in range(100)]
     return asked
 
 
@@ -181,15 +225,14 @@ def repeated(make: Make) -> Attack:
 
     async def run(port: int, until: float) -> int:
         async def one() -> int:
-            link, count = await session(port), 0
-            body = link.built(await make(link))
+            link, body, count = None, b"", 0
             while time.monotonic() < until:
-                with contextlib.suppress(Refused):  # refused is an answer
+                with contextlib.suppress(Refused, OSError):  # refused is an answer
+                    if link is None or link.transport.is_closing():
+                        made = await session(port)
+                        link, body = made, made.built(await make(made))
+                    count += 1
                     await link.answer(body)
-                count += 1
-                if link.transport.is_closing():
-                    link = await session(port)
-                    body = link.built(await make(link))
             return count
 
         return sum(await asyncio.gather(*(one() for _ in range(5))))
@@ -202,23 +245,27 @@ def repeated(make: Make) -> Attack:
 
 async def many_items(port: int, until: float) -> int:
     """10,000 items on one node, made and deleted again."""
-    link, count = await session(port), 0
+    link, count = None, 0
     while time.monotonic() < until:
-        number = await link.subscription()
-        for start in range(0, 10_000, 500):
-            asked = ua.CreateMonitoredItemsRequest()
-            asked.Parameters.SubscriptionId = number
-            for index in range(start, start + 500):
-                parameters = ua.MonitoringParameters(index, 10.0, ua.ExtensionObject(), 1, True)
-                target = ua.ReadValueId(CURRENT_TIME, ua.UInt32(13))
-                asked.Parameters.ItemsToCreate.append(
-                    ua.MonitoredItemCreateRequest(target, ua.MonitoringMode.Reporting, parameters)
-                )
-            await link.ask(asked, ua.CreateMonitoredItemsResponse)
-            count += 1
-        delete = ua.DeleteSubscriptionsRequest()
-        delete.Parameters.SubscriptionIds = [number]
-        await link.ask(delete, ua.DeleteSubscriptionsResponse)
+        with contextlib.suppress(Refused, OSError):
+            if link is None or link.transport.is_closing():
+                link = await session(port)
+            number = await link.subscription()
+            for start in range(0, 10_000, 500):
+                asked = ua.CreateMonitoredItemsRequest()
+                asked.Parameters.SubscriptionId = number
+                for index in range(start, start + 500):
+                    parameters = ua.MonitoringParameters(index, 10.0, ua.ExtensionObject(), 1, True)
+                    target = ua.ReadValueId(CURRENT_TIME, ua.UInt32(13))
+                    asked.Parameters.ItemsToCreate.append(
+                        ua.MonitoredItemCreateRequest(target, ua.MonitoringMode.Reporting, parameters)
+                    )
+                with contextlib.suppress(Refused):
+                    await link.ask(asked, ua.CreateMonitoredItemsResponse)
+                count += 1
+            delete = ua.DeleteSubscriptionsRequest()
+            delete.Parameters.SubscriptionIds = [number]
+            await link.ask(delete, ua.DeleteSubscriptionsResponse)
     return count
 
 
@@ -226,7 +273,10 @@ async def left_subscriptions(port: int, until: float) -> int:
     """Sessions that make subscriptions, with items, and close without them."""
     count = 0
     while time.monotonic() < until:
-        link = await session(port)
+        try:
+            link = await session(port)
+        except (Refused, OSError):
+            continue
         with contextlib.suppress(Refused):
             for _ in range(20):
                 number = await link.subscription()
@@ -237,6 +287,7 @@ async def left_subscriptions(port: int, until: float) -> int:
                 asked.Parameters.ItemsToCreate = [one] * 100
                 await link.ask(asked, ua.CreateMonitoredItemsResponse)
                 count += 2
+        with contextlib.suppress(Refused):
             await link.ask(ua.CloseSessionRequest(DeleteSubscriptions=False), ua.CloseSessionResponse)
         link.transport.abort()
     return count
@@ -303,8 +354,6 @@ async def all_sessions(port: int, until: float) -> int:
                         raise Refused("no more")
         _publish_for_ever(link)
     await asyncio.sleep(max(0.0, until - time.monotonic()))
-    for link in held:
-        link.transport.abort()
     return count
 
 
