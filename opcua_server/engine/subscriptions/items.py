@@ -15,7 +15,7 @@ from opcua_server.engine.subscriptions.columns import ColumnSlot
 from opcua_server.engine.subscriptions.costs import ENTRY, PLAIN, QUEUED, cost, entry
 from opcua_server.engine.subscriptions.item import DISABLED, NO_LINKS, REPORTING, SAMPLING, Item
 from opcua_server.engine.subscriptions.personal import PersonalSlot
-from opcua_server.engine.subscriptions.queues import UNFILTERED
+from opcua_server.engine.subscriptions.queues import UNFILTERED, EventQueue
 from opcua_server.engine.subscriptions.ranged import RangedSlot
 from opcua_server.engine.subscriptions.subscription import Subscription
 from opcua_server.engine.subscriptions.wanted import EVENT_NOTIFIER, size_of, wanted
@@ -181,9 +181,9 @@ class ItemServices:
             item.sampler = new_sampler
             item.attach()
             if item.queue is not None:
-                now = [entry for entry, _overflow in item.queue.take_all()]
-                for entry in [*entries, *(now if was_fresh else ())]:
-                    item.queue.put(entry)
+                now = [value for value, _overflow in item.queue.take_all()]
+                for value in [*entries, *(now if was_fresh else ())]:
+                    item.queue.put(value)
                 if not item.queue.entries:
                     item.subscription.ready.pop(item, None)
             elif item.is_direct:
@@ -191,6 +191,8 @@ class ItemServices:
                 for _value, encoded in entries[:-1] if had_queue else entries:
                     item.keep(encoded)
         elif item.queue is not None:
+            if isinstance(item.queue, EventQueue):
+                item.queue.entry = entry(item.query)
             item.queue.resize(item.queue_size, item.discard_oldest)
         elif item.rows is not None:
             item.fit_backlog()

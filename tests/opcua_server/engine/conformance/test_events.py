@@ -83,6 +83,27 @@ def test_every_operator_lets_pass_what_it_should(plant: Plant) -> None:
     run(plant, act)
 
 
+def test_a_queue_has_room_for_the_fields_that_are_selected_later(plant: Plant) -> None:
+    """Room is for events of so many fields: with more of them it was full before there were as many events as was said."""
+
+    async def act(call: Caller) -> None:
+        made = await call.subscribe()
+        (one,) = await call.monitor(made, listening(1, event_filter(select=[SEVERITY]), queue=10))
+        changed = listening(1, event_filter(select=[SEVERITY, *[field("SourceName")] * 11]), queue=10).RequestedParameters
+        (result,) = (
+            await call(
+                "ModifyMonitoredItems", SubscriptionId=made.SubscriptionId, TimestampsToReturn=ua.TimestampsToReturn.Both,
+                ItemsToModify=[ua.MonitoredItemModifyRequest(one.MonitoredItemId, changed)],
+            )
+        ).Results  # fmt: skip
+        assert (result.StatusCode.name, result.RevisedQueueSize) == ("Good", 10)
+        for severity in range(1, 11):
+            plant.emit(severity, "hello")
+        assert [fields[0] for _, fields, _ in await call.gather(10)] == list(range(1, 11))
+
+    run(plant, act)
+
+
 def test_a_range_of_a_field_is_selected_and_compared(plant: Plant) -> None:
     def part(name: str, index_range: str) -> ua.SimpleAttributeOperand:
         return ua.SimpleAttributeOperand(BASE_EVENT, [ua.QualifiedName(name, 0)], 13, index_range)
