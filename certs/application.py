@@ -232,7 +232,7 @@ def _is_due(certificate: x509.Certificate, path: Path, uri: str, hosts: Iterable
     if now < begins:  # the clock that it was made by was ahead
         reasons.append(f"is not valid before {begins:%Y-%m-%d %H:%M} UTC")
     if now >= ends - RENEW_BEFORE:
-        reasons.append(f"ends on {ends:%Y-%m-%d}")
+        reasons.append(f"{'ends' if now < ends else 'ended'} on {ends:%Y-%m-%d %H:%M} UTC")
     if uri not in uris(certificate):
         reasons.append(f"is not for {uri}")
     known = _hosts(certificate)

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from certs.kinds import CURVES
-from certs.pki import CertificateProblem, application_uri, ensure_application
+from certs.pki import CertificateProblem, application_uri
 from cnctwin.errors import ConfigurationError, StartError
 from cnctwin.program import Status
 from cnctwin.reading import UNCERTAIN_LAST_USABLE
@@ -53,6 +53,7 @@ from opcua_server.history.historian import Historian, database_of, limits_of
 from opcua_server.history.nodes import show_aggregates
 from opcua_server.history.writer import Writer
 from opcua_server.run import memory, offered, serverinfo, serverstate
+from opcua_server.run.certificates import OwnCertificates, ensure_own
 from opcua_server.run.checkpoints import Checkpoints
 from opcua_server.run.machine import RunningMachine
 from opcua_server.run.programs import ProgramFolder, read_program_file
@@ -118,6 +119,11 @@ async def serve(settings: Settings, status: Status, *, clock: Clock | None = Non
             tasks.create_task(plant.run(), name="machines")
             tasks.create_task(plant.keep(), name="checkpoints")
             tasks.create_task(plant.alarms.keep(), name="alarms")
+            own = OwnCertificates(
+                engine, settings.data / "pki" / "server", server.application_uri, _hosts(settings), settings.curves
+            )
+            plant.certificates = own
+            tasks.create_task(own.run(), name="own certificates")
             announced = settings.announced_url
             if settings.reverse_connect:
                 reverse = Reverse(engine, settings.reverse_connect, server.application_uri, announced)
@@ -177,6 +183,7 @@ class Plant:
         self._disk_problem = ""
         self._writer: Writer | None = None
         """Of the history, where one is kept."""
+        self.certificates: OwnCertificates | None = None
 
     @classmethod
     async def build(
@@ -325,6 +332,8 @@ class Plant:
             problems.append(f"alarms cannot be kept: {self.alarms.problem}")
         if self._writer is not None and self._writer.problem:
             problems.append(f"history waits in memory: {self._writer.problem}")
+        if self.certificates is not None and self.certificates.problem:
+            problems.append(self.certificates.problem)
         return problems
 
 
@@ -370,10 +379,9 @@ def _make_secrets(settings: Settings, vault: Vault, uri: str) -> tuple[Path, Pat
     try:
         first = vault.ensure()
         folder = settings.data / "pki" / "server"
-        hosts = ["localhost", "127.0.0.1", settings.host]
-        certificate, key = ensure_application(folder, "cnctwin server", uri, hosts)
+        certificate, key = ensure_own(folder, uri, _hosts(settings))
         for curve in settings.curves:
-            ensure_application(folder, "cnctwin server", uri, hosts, kind=CURVES[curve])
+            ensure_own(folder, uri, _hosts(settings), CURVES[curve])
     except CertificateProblem as problem:
         raise ConfigurationError([str(problem)]) from problem
     except OSError as error:
@@ -382,6 +390,11 @@ def _make_secrets(settings: Settings, vault: Vault, uri: str) -> tuple[Path, Pat
         shown = "  ".join(f"{login.user}: {login.password}" for login in (*first.logins, first.reader))
         print(f"first start; passwords, shown once: {shown}  API key: {first.api_key}", file=sys.stderr)
     return certificate, key
+
+
+def _hosts(settings: Settings) -> tuple[str, ...]:
+    """What our certificates are for, beside the host's own name."""
+    return "localhost", "127.0.0.1", settings.host
 
 
 def give_rights(server: SecureServer, machine_id: str, shown: space.MachineSpace) -> None:
