@@ -137,6 +137,33 @@ def test_a_replayed_opening_opens_nothing_that_can_be_used(folder: Path) -> None
         again.receive(thief.message(b"x"), 1.0)
 
 
+@pytest.mark.parametrize("name", ["nistP256", *AUTHENTICATED])
+def test_a_renewal_is_judged_as_the_opening_was_and_ends_the_token_before(folder: Path, name: str) -> None:
+    channel, peer = Channel(own(folder, RSA, *CURVES.values())), client(folder, name)
+    peer.opened(answered(channel, peer.open()))
+    before = peer.ours, peer.token
+    for nonce in (b"", os.urandom(32), b"\x01" * 64, bytes(64)):
+        peer.sequence = 0
+        assert refused(channel, peer.open(renew=True, nonce=nonce)) == C.BadNonceInvalid
+    for sequence in (0, 2):
+        assert refused(channel, peer.open(renew=True, sequence=sequence)) == C.BadSequenceNumberInvalid
+    peer.sequence = 0
+    assert refused(channel, peer.open()) == C.BadRequestTypeInvalid
+    peer.sequence, peer.encrypts = 0, False
+    assert refused(channel, peer.open(renew=True)) == C.BadRequestTypeInvalid
+    peer.sequence, peer.encrypts = 0, True
+    renewal = peer.open(renew=True)
+    peer.opened(answered(channel, renewal))
+    assert refused(channel, renewal) == C.BadSequenceNumberInvalid
+    after = peer.ours, peer.token
+    for (peer.ours, peer.token), body in ((before, b"still"), (after, b"new")):
+        assert channel.receive(peer.message(body), 1.0)[1] == body
+    peer.ours, peer.token = before
+    with pytest.raises(ProtocolError) as problem:
+        channel.receive(peer.message(b"no longer"), 1.0)
+    assert problem.value.status == C.BadSecureChannelTokenUnknown
+
+
 def test_an_open_channel_keeps_its_policy_and_its_certificate(folder: Path) -> None:
     channel, peer = Channel(own(folder, RSA, *CURVES.values())), client(folder, "nistP256")
     peer.opened(answered(channel, peer.open()))
