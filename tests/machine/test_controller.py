@@ -301,18 +301,6 @@ def test_dry_run_moves_at_its_own_feed_and_cuts_nothing() -> None:
     assert now(machine, "Machine/PartsProduced") == 1
 
 
-def test_blocks_with_a_slash_are_skipped_only_when_block_skip_is_on() -> None:
-    machine = source({"s.nc": SHORT.replace("G1 X72", "/G4 P20000\nG1 X72")}, repeat=False)
-    times = []
-    for on in (True, False):
-        machine.call("SetModifier", ["BlockSkip", on])
-        machine.call("Start", [])
-        run_until(machine, "Machine/PartsProduced", len(times) + 1)
-        times.append(now(machine, "Machine/LastCycleTime"))
-        run_until(machine, "Machine/State", S.IDLE)
-    assert times[1] - times[0] > 10.0  # the first run changes the tool as well, which takes 4.5 s
-
-
 def test_emergency_stop_stops_all_drives() -> None:
     machine = source()
     run_until(machine, "Tool/InCut", 1.0)
@@ -379,118 +367,6 @@ def test_a_change_by_hand_that_is_stopped_while_z_rises_brings_no_tool(method: s
     assert now(machine, "Tool/Number") == 4.0
     assert now(machine, "Magazine/IsMoving") == 0.0
     assert -290.0 < now(machine, "Axes/Z/CmdPos") < 0.0
-
-
-def test_optional_stop_stops_only_when_it_is_on() -> None:
-    program = SHORT.replace("G1 Z-2", "M1\nG1 Z-2")
-    machine = source({"o.nc": program}, repeat=False)
-    machine.call("SetModifier", ["OptionalStop", True])
-    machine.call("Start", [])
-    run_until(machine, "Machine/State", S.HELD)
-    machine.call("Start", [])
-    run_until(machine, "Machine/PartsProduced", 1.0)
-    machine.call("SetModifier", ["OptionalStop", False])
-    run(machine, 10.0)
-    machine.call("Start", [])
-    run_until(machine, "Machine/PartsProduced", 2.0)
-
-
-def test_optional_stop_may_be_switched_until_its_block_is_reached() -> None:
-    machine = source({"o.nc": SHORT.replace("G1 X72", "M1\nG1 X72")}, repeat=False)
-    machine.call("Start", [])
-    run(machine, 3.0)
-    machine.call("SetModifier", ["OptionalStop", True])
-    run_until(machine, "Machine/State", S.HELD)
-    assert [event.text for event in machine.take_events() if event.code == "M1"] == ["Optional stop in line 10"]
-    machine.call("Start", [])
-    run_until(machine, "Machine/PartsProduced", 1.0)
-    run(machine, 10.0)
-    machine.call("Start", [])
-    run(machine, 1.0)
-    machine.call("SetModifier", ["OptionalStop", False])
-    run_until(machine, "Machine/PartsProduced", 2.0)
-    assert not [event for event in machine.take_events() if event.code == "M1"]
-
-
-@pytest.mark.parametrize("stop", ["M0", "M1"])
-def test_a_program_stop_needs_one_start_in_single_block_too(stop: str) -> None:
-    machine = source({"o.nc": SHORT.replace("G1 X72", f"{stop}\nG1 X72")}, repeat=False)
-    machine.call("SetModifier", ["OptionalStop", True])
-    machine.call("SetModifier", ["SingleBlock", True])
-    lines = []
-    for _ in range(9):
-        machine.call("Start", [])
-        run(machine, 0.3)
-        run_until(machine, "Machine/State", S.HELD)
-        lines.append(str(machine.columns().objects["Channel/ActProgramLine"]))
-        if lines[-1] == "11":
-            break
-    assert lines[-3:] == ["9", "10", "11"]
-
-
-def test_what_is_shown_is_of_the_program_that_runs_and_of_the_block_that_ends_it() -> None:
-    """Not of what ran before it, and not of the block before the one that makes no sense."""
-    broken = "%\nO7\nG54 G0 X0\nG0 X5\nM98 P8\nM30\nO8\n#1=0\nG1 X10 F500\n#2=1/#1\nM99\n%\n"
-    machine = source(
-        {"short.nc": SHORT, "broken.nc": broken, "none.nc": "%\nO9\nM98 P99\nM30\n%\n"}, repeat=False, program="short.nc"
-    )
-    machine.call("Start", [])
-    run_until(machine, "Machine/PartsProduced", 1.0)
-    run(machine, 10.0)
-    for name, shown in (("none.nc", ("O0009", "3", "M98 P99")), ("broken.nc", ("O0008", "10", "#2=1/#1"))):
-        machine.call("LoadProgram", [name])
-        machine.call("Start", [])
-        run(machine, 0.1)
-        objects = machine.columns().objects
-        assert objects["Channel/ActMainProgramName"] == name
-        assert objects["Channel/ActProgramName"] in (name, "O0007", "O0009")
-        run_until(machine, "Machine/State", S.ALARM)
-        objects = machine.columns().objects
-        block = objects["Channel/ActProgramBlock"]
-        assert isinstance(block, list)
-        assert (objects["Channel/ActProgramName"], objects["Channel/ActProgramLine"], block[0]) == shown
-        machine.call("Reset", [])
-        run(machine, 1.0)
-
-
-def test_modal_codes_are_those_that_hold_from_the_main_switch_on() -> None:
-    machine = source(repeat=False)
-    run(machine, 0.5)
-
-    def codes(kind: str) -> Any:
-        return machine.columns().objects[f"Channel/Act{kind}Functions"]
-
-    at_power_on = codes("G")
-    assert {170, 210, 400, 490, 540, 900, 940} <= set(at_power_on)
-    assert codes("M") == [5, 9]
-    assert now(machine, "Axes/X/ZeroOffset") == -440.0
-    machine.call("Start", [])
-    run_until(machine, "Tool/InCut", 1.0)
-    assert codes("M") == [3, 8]
-    assert {10, 430} <= set(codes("G"))
-    machine.call("EmergencyStop", [])
-    run(machine, 1.0)
-    assert codes("M") == [5, 9]
-    machine.call("Reset", [])
-    machine.call("SwitchOff", [])
-    run(machine, 1.0)
-    machine.call("SwitchOn", [])
-    run(machine, 0.1)
-    assert codes("G") == at_power_on
-
-
-def test_single_block_stops_after_each_block() -> None:
-    machine = source(repeat=False)
-    machine.call("SetModifier", ["SingleBlock", True])
-    machine.call("Start", [])
-    lines = []
-    for _ in range(5):
-        run_until(machine, "Machine/State", S.HELD)
-        lines.append(int(str(machine.columns().objects["Channel/ActProgramLine"])))
-        machine.call("Start", [])
-        run(machine, 0.2)
-    assert lines == sorted(lines)
-    assert len(set(lines)) >= 4
 
 
 def test_worn_edge_is_reported_and_renewed_between_parts() -> None:
