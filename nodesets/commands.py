@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
+from rich.box import SIMPLE
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from nodesets import loader, official
 from nodesets.catalogue import SIGNALS
@@ -19,6 +21,8 @@ from nodesets.signals_page import signals_page
 from nodesets.validate import problems
 
 app: Final = typer.Typer(help="The NodeSet of our namespace and the signal catalogue.", no_args_is_help=True)
+LONGEST: Final = 400
+"""Characters of a row of ``show`` that nobody has to look at on a terminal."""
 SIGNALS_PAGE: Final = Path(__file__).parents[1] / "docs" / "signals.md"
 
 
@@ -81,11 +85,16 @@ def show(
         groups = ", ".join(dict.fromkeys(signal.name.partition("/")[0] for signal in SIGNALS))
         typer.echo(f"cnctwin nodesets show: no signal's name begins with {group}; there are {groups}", err=True)
         raise typer.Exit(2)
-    table = Table("Signal", "Type", "Unit", "Range", "Access", "What it is", title="Signals of a machine")
+    table = Table(
+        Column("Signal", no_wrap=True), "Type", "Unit", "Range", "Access", Column("What it is", overflow="fold"),
+        title="Signals of a machine", box=SIMPLE, show_edge=False, padding=0,
+    )  # fmt: skip
     for signal in SIGNALS:
         if not signal.name.startswith(group):
             continue
         unit = signal.unit.symbol if signal.unit is not None else ""
         limits = f"{signal.low:g} … {signal.high:g}" if signal.low is not None and signal.high is not None else ""
         table.add_row(signal.name, signal.type.replace("[", "\\["), unit, limits, signal.access, signal.doc)
-    Console().print(table)
+    # In a file or another program's hands a row is a line; on a terminal a name is whole, and what it is may take more of them.
+    console = Console() if sys.stdout.isatty() else Console(width=LONGEST)
+    console.print(table)

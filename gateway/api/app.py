@@ -103,6 +103,10 @@ async def _unfit(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101
     # The input is left out: a wrong password or key in a body must not come back in an error or a log.
     problems = [{"type": item["type"], "loc": list(item["loc"]), "msg": item["msg"]} for item in error.errors()]
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if any(item["loc"] == ["body"] for item in problems) and not re.fullmatch(r"application/(.+\+)?json", kind):
+        # A body of another kind is not read as JSON, and what is said of it then leads nowhere.
+        problems = [{"type": "content_type", "loc": ["header", "content-type"], "msg": "Must be application/json"}]
     return refusal(request.url.path, 422, problems)
 
 

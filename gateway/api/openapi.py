@@ -61,6 +61,9 @@ _WORDS: Final = {
     503: "the OPC UA server is away, or too much is under way",
     504: "the OPC UA server did not answer in time",
 }
+_OTHERS: Final = (
+    "what is refused at any path: 400 a header said twice, 405, 408 a body that does not come, 500; 431 comes without a body"
+)
 _EXAMPLES: Final = {
     401: "Invalid API key", 404: "Machine not found", 429: "Rate limit exceeded", 403: "needs the role Engineer; anna has Operator",
     409: "the machine is running", 400: "Machine ID mismatch",
@@ -110,6 +113,7 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     operation["responses"] = {
         good: _answer(path, method),
         **{str(code): _error(path, code) for code in _errors(path, method, operation)},
+        "default": _error(path, None),
     }
 
 
@@ -160,26 +164,29 @@ def _errors(path: str, method: str, operation: dict[str, Any]) -> list[int]:
     return sorted(codes)
 
 
-def _error(path: str, code: int) -> dict[str, Any]:
+def _error(path: str, code: int | None) -> dict[str, Any]:
+    """``code``: None for whatever may be answered at any path, such as a method that it does not take."""
     new = path.startswith(NEW_API)
-    told = _EXAMPLES.get(code, _WORDS[code])
+    ready = path == "/ready" and code is not None
+    told = "Method Not Allowed" if code is None else _EXAMPLES.get(code, _WORDS[code])
     if new:
+        status = code or 405
         example: dict[str, Any] = {
             "type": "about:blank",
-            "title": phrase(code),
-            "status": code,
+            "title": phrase(status),
+            "status": status,
             "detail": told,
             "instance": path,
         }
-    elif path == "/ready":
+    elif ready:
         example = {"status": "not ready", "reasons": {"MQTT broker": "mqtt://127.0.0.1:1883: Connection refused"}}
     elif code == 422:
         example = {"detail": [{"type": "missing", "loc": ["body", "machine_id"], "msg": "Field required"}]}
     else:
         example = {"detail": told}
-    schema = {"type": "object"} if path == "/ready" else {"$ref": f"#/components/schemas/{'Problem' if new else 'Detail'}"}
+    schema = {"type": "object"} if ready else {"$ref": f"#/components/schemas/{'Problem' if new else 'Detail'}"}
     found: dict[str, Any] = {
-        "description": _WORDS[code] if path != "/ready" else "not ready, and why",
+        "description": _OTHERS if code is None else "not ready, and why" if ready else _WORDS[code],
         "content": {"application/problem+json" if new else "application/json": {"schema": schema, "example": example}},
     }
     if code == 429:

@@ -24,6 +24,7 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Final, Literal, cast
 
 from cnctwin import preflight
@@ -99,8 +100,11 @@ def names() -> tuple[str, ...]:
 
 
 class OneLine(logging.Formatter):
-    """One line for each record, whatever a stranger's names have in them: what does not print is written as an escape. The trace of
-    a bug, which is ours, follows as it is."""
+    """One line for each record, with its moment in UTC as every other time here, whatever a stranger's names have in it: what does
+    not print is written as an escape. The trace of a bug, which is ours, follows as it is."""
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
+        return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         line = super().formatMessage(record)
@@ -110,7 +114,7 @@ class OneLine(logging.Formatter):
 def run(name: str, settings: Settings) -> int:
     """Run a program in this process until SIGTERM, SIGINT, or the end of its supervisor. Returns the exit code."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(OneLine("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%H:%M:%S"))
+    handler.setFormatter(OneLine("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
     for chatty in ("asyncua", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

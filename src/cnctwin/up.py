@@ -110,14 +110,15 @@ class _Session:
     def _changed(self, child: Child) -> None:
         if self.shown:
             if child.state != "starting":
-                self.console.print(
-                    f"{time.strftime('%H:%M:%S')} {child.name} {child.state}" + (f": {child.reason}" if child.reason else ""),
-                    soft_wrap=True,  # one line each, also in a file
-                )
+                self._tell(f"{child.name} {child.state}" + (f": {child.reason}" if child.reason else ""))
             return
         self._show_when_ready()
         if self.spinner is not None and not self.shown:
             self.spinner.update("starting: " + ", ".join(f"{other.name} {other.state}" for other in self.supervisor.children))
+
+    def _tell(self, news: str) -> None:
+        """One line each, also in a file; with the moment as the logs have it, which tell more."""
+        self.console.print(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {news}", soft_wrap=True)
 
     def _show_when_ready(self) -> None:
         """The panel, once all are ready; or are up at least and a peer is still away, which the lines below it say."""
@@ -154,10 +155,10 @@ class _Session:
         try:
             broker.command(self.settings)
         except (CnctwinError, OSError) as error:
-            self.console.print(f"{time.strftime('%H:%M:%S')} broker goes on as it was: {error}", soft_wrap=True)
+            self._tell(f"broker goes on as it was: {error}")
             return
         if is_renewed:
-            self.console.print(f"{time.strftime('%H:%M:%S')} broker shows the new {self.settings.broker_cert_path}", soft_wrap=True)
+            self._tell(f"broker shows the new {self.settings.broker_cert_path}")
         for child in self.supervisor.children:
             if child.name == "broker" and child.pid is not None:
                 os.kill(child.pid, signal.SIGHUP)

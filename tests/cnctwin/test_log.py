@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import time
 
 import pytest
 
@@ -26,6 +27,17 @@ def test_a_record_is_one_line_whatever_is_in_it_and_a_trace_follows_as_it_is() -
     first, *trace = out.getvalue().splitlines()
     assert first == "ERROR a service failed: Drehzahl 1/min größer"
     assert trace[-1] == "ValueError: bug"
+
+
+def test_a_line_of_the_log_has_its_moment_with_date_in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "America/St_Johns")
+    time.tzset()
+    try:
+        record = logging.makeLogRecord({"msg": "ready", "created": 1_795_740_078.25, "msecs": 250.0})
+        assert OneLine("%(asctime)s %(message)s").format(record) == "2026-11-27T00:41:18.250Z ready"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_a_program_that_nobody_supervises_says_in_its_log_how_it_goes(caplog: pytest.LogCaptureFixture) -> None:

@@ -235,6 +235,17 @@ def test_large_bodies_are_refused_declared_or_not(gate: Gate, path: str) -> None
     assert gate.http.post(path, content=iter([large[:40_000], large[:40_000]])).status_code == 413
 
 
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "text/plain", "", None])
+@pytest.mark.parametrize("path", ["/machines/CNC-001/commands", "/api/v1/machines/CNC-001/commands/Hold", "/api/v1/login"])
+def test_a_body_that_is_not_called_json_is_told_what_to_call_it(gate: Gate, path: str, kind: str | None) -> None:
+    headers = {} if kind is None else {"content-type": kind}
+    answer = gate.http.post(path, content=b'{"command": "pause", "params": {}}', headers=headers)
+    assert answer.status_code == 422
+    told = answer.json()
+    (problem,) = told["errors"] if "errors" in told else told["detail"]
+    assert (problem["loc"], problem["msg"]) == (["header", "content-type"], "Must be application/json")
+
+
 def test_deeply_nested_bodies_are_refused(gate: Gate) -> None:
     nested = '{"timestamp": "2026-02-04T10:00:00Z", "machine_id": "E1", "data": ' + '{"a":' * 200 + "1" + "}" * 201
     assert gate.http.post("/machines/E1/telemetry", content=nested).status_code == 422

@@ -38,6 +38,7 @@ def test_every_answer_and_body_has_an_example_and_every_error_a_form(operations:
             (content,) = answer["content"].values()
             assert "example" in content, (path, code)
             assert "schema" in content, (path, code)
+        assert "default" in answers, path
         if path not in ("/health", "/ready"):
             assert {"429", "401"} <= set(answers), path
         if method == "post" and "requestBody" in operation:
@@ -51,6 +52,17 @@ def test_every_answer_and_body_has_an_example_and_every_error_a_form(operations:
 def test_what_is_referred_to_is_there_and_nothing_else(document: dict[str, Any]) -> None:
     defined = set(document["components"]["schemas"])
     assert set(REFERENCE.findall(str(document))) == defined
+
+
+@pytest.mark.parametrize("path", ["/health", "/machines/{machine_id}/commands", "/api/v1/machines", "/api/v1/login"])
+def test_what_any_path_may_answer_has_the_form_that_is_told(gate: Gate, operations: Operations, path: str) -> None:
+    (told,) = next(known for (_, at), known in operations.items() if at == path)["responses"]["default"]["content"].items()
+    refused = gate.http.request("DELETE", path.format(machine_id="CNC-001"))
+    assert (refused.status_code, refused.headers["content-type"]) == (405, told[0])
+    body = refused.json()
+    assert fields(body) == fields(told[1]["example"])
+    if "instance" in body:
+        assert body == {**told[1]["example"], "instance": path}
 
 
 def fields(value: Any) -> Any:

@@ -101,3 +101,11 @@ def test_show_prints_the_signals_of_a_group() -> None:
     output = CliRunner().invoke(app, ["show", "Coolant"]).output
     assert "Coolant/Flow" in output
     assert "Spindle/" not in output
+
+
+def test_shown_to_another_program_a_signal_is_a_line_with_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    lines = CliRunner().invoke(app, ["show"]).output.splitlines()
+    for signal in SIGNALS:
+        (line,) = (line for line in lines if line.split()[:1] == [signal.name])
+        assert signal.doc in line
