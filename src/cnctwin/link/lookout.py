@@ -1,4 +1,4 @@
-"""What a server does not say by itself, looked up now and then: its clock, nodes that went or came, its first machine.
+"""What a server does not say by itself, looked up now and then: its clock, nodes that went or came, machines that came.
 
 A server that takes a node away, or makes it anew, keeps its monitored items, and they may never say another word: the last value
 would stay Good. Our own, whose commands tell it, announces what changes.
@@ -27,6 +27,10 @@ SILENT_NS: Final = 10_000_000_000
 """A value that is another for so long, and was not told, never will be."""
 A_READ: Final = 100
 """Values in one request: few servers take less."""
+SEARCH_S: Final = 60.0
+"""Time between two searches for machines and signals that came, at least."""
+SEARCH_SHARE: Final = 0.01
+"""Of the time, that a search may take: of a server that answers slowly, or has many machines, it is asked for less often."""
 STEADY_S: Final = 15.0
 """A clock that is off by so much more or less is told anew."""
 
@@ -62,6 +66,7 @@ class Lookout:
         self.clocks: dict[str, str] = {}
         self._ahead_s: dict[str, float] = {}
         self._newest_ns: dict[str, int] = {}
+        self._search_at = time.monotonic() + SEARCH_S
 
     async def run(self) -> None:
         """Look until cancelled. Whether the server lives is judged by others: what it does not answer is asked again."""
@@ -94,9 +99,10 @@ class Lookout:
         return is_other
 
     async def is_other(self) -> bool:
-        """Whether nodes went or came since the binding, or the first machine did."""
-        if not self._bound:
-            return bool(await self._bind(self._client))
+        """Whether nodes went or came since the binding, or machines came."""
+        is_due = time.monotonic() >= self._search_at and not all(one.methods for one in self._bound.values())
+        if (is_due or not self._bound) and await self._more_are_there():
+            return True
         for machine_id, machine in self._bound.items():
             if machine.methods:
                 continue
@@ -105,6 +111,19 @@ class Lookout:
             if await self._some_are_silent(self._states[machine_id], machine.nodes):
                 return True
         return False
+
+    async def _more_are_there(self) -> bool:
+        """Whether a binding now would find more: what goes is noticed where it was."""
+        began = time.monotonic()
+        try:
+            found = await self._bind(self._client)
+        except connect.Refused:  # a namespace has gone, with all its nodes
+            return False
+        finally:
+            ended = time.monotonic()
+            self._search_at = ended + max(SEARCH_S, (ended - began) / SEARCH_SHARE)
+        bound = self._bound
+        return any(name not in bound or one.nodes.keys() - bound[name].nodes.keys() for name, one in found.items())
 
     async def _some_are_silent(self, state: MachineState, nodes: Mapping[str, ua.NodeId]) -> bool:
         names = [name for name in nodes if name in state.latest]

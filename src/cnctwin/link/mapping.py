@@ -156,6 +156,7 @@ def binding(path: Path | None) -> Bind:
     if path is None:
         return bind
     machines = read(path)
+    said: dict[str, list[str]] = {}
 
     async def bind_mapped(client: Client) -> Mapping[str, Bound]:
         found = dict(await bind(client))
@@ -166,9 +167,11 @@ def binding(path: Path | None) -> Bind:
         for name, machine in machines.items():
             nodes = {signal: _node_id(place, uris) for signal, place in machine.signals.items()}
             there = await that_exist(client, nodes)
-            if lost := sorted(set(nodes) - there):
+            lost = sorted(set(nodes) - there)
+            if lost and lost != said.get(name):  # a search for what came finds the same again
                 told = ", ".join(f"{signal} ({machine.signals[signal].identifier})" for signal in lost)
                 log.warning("%s: %s: the server has no such node: %s", path, name, told)
+            said[name] = lost
             known = found.get(name, Bound(name, _OBJECTS))
             found[name] = replace(
                 known,

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,12 @@ from asyncua import Client
 from typer.testing import CliRunner
 
 from certs.commands import app
-from cnctwin.link import Link, LinkAlarm, LinkSettings, MethodFailed
+from cnctwin.link import Link, LinkAlarm, LinkSettings, MethodFailed, lookout
 from cnctwin.link.connect import clock_ahead_s, clock_off
 from cnctwin.reading import BAD_SENSOR_FAILURE, BAD_WAITING_FOR_INITIAL_DATA, UNCERTAIN_NO_COMMUNICATION, Batch, Reading
 from cnctwin.secrets import Vault
 from cnctwin.settings import Settings
+from nodesets.binding import Bound
 
 ALL = {
     "Spindle/ActSpeed",
@@ -376,5 +378,32 @@ def test_a_machine_that_is_added_is_found_when_the_server_says_that_its_model_ch
             await eventually(lambda: {batch.machine_id for batch in seen} == {"M1", "M2"})
             assert link.state == "connected"
             assert all(item.is_good for batch in seen for item in batch)
+
+    asyncio.run(scenario())
+
+
+def test_what_comes_to_a_server_of_another_maker_without_a_word_is_searched_for(
+    small: Any, bind: Any, eventually: Eventually, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookout, "LOOK_S", 0.1)
+    monkeypatch.setattr(lookout, "SEARCH_S", 0.2)
+    monkeypatch.setattr(lookout, "SEARCH_SHARE", 1.0)
+    small.start()
+
+    async def without_commands(client: Client) -> dict[str, Bound]:
+        return {name: replace(machine, methods={}) for name, machine in (await bind(client)).items()}
+
+    async def scenario() -> None:
+        async with linked(settings(small, tmp_path), without_commands) as (link, seen):
+            await eventually(lambda: seen)
+            small.tell("add M2")
+            await eventually(lambda: {batch.machine_id for batch in seen} == {"M1", "M2"})
+            small.tell("make M1 Coolant/Flow")
+            await eventually(lambda: "Coolant/Flow" in link.latest("M1"))
+            assert link.reconnects == 2  # bound anew twice, and the search that finds nothing new binds nothing
+            for machine_id, signals in (("M1", {*ALL, "Coolant/Flow"}), ("M2", ALL)):
+                await eventually(lambda machine_id=machine_id: all(one.is_good for one in link.latest(machine_id).values()))
+                assert link.latest(machine_id).keys() == signals
+            assert link.state == "connected"
 
     asyncio.run(scenario())
