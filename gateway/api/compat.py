@@ -52,7 +52,7 @@ async def schedule(body: ToolRulBody, gateway: TheGateway, records: TheRecords) 
     return Json(services.maintenance_schedule(body, gateway, records))
 
 
-@maintenance.get("/predictions/{machine_id}")
+@maintenance.get("/predictions/{machine_id:named}")
 async def predictions(machine_id: str, records: TheRecords) -> Response:
     return Json(records.of("prediction", machine_id))
 

@@ -20,6 +20,7 @@ import orjson
 from cnctwin.peers import counted_as
 from gateway.api.access import Access, Doorkeeper, WrongKey, only_session, own_origin
 from gateway.api.limits import Buckets
+from gateway.api.paths import told_apart
 from gateway.api.replies import NEW_API, refusal
 from gateway.metrics import Metrics
 
@@ -81,7 +82,8 @@ class Guard:
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         client = (scope.get("client") or ("", 0))[0]
-        path: str = scope["path"]
+        path = told_apart(scope)
+        scope = {**scope, "path": path}
         counted = counted_as(client)
         answer = _said_twice(scope, path) or self._judge(scope, path, headers, client, counted)
         if "cookie" in headers:

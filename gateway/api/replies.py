@@ -14,6 +14,8 @@ from typing import Any, Final
 import orjson
 from starlette.responses import Response
 
+from gateway.api.paths import reference
+
 OPTIONS: Final = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
 NEW_API: Final = "/api/v1"
 _PHRASES: Final = {413: "Content Too Large", 422: "Unprocessable Content"}
@@ -68,7 +70,7 @@ def refusal(
         "title": phrase(status),
         "status": status,
         "detail": detail if isinstance(detail, str) else "the request does not fit the schema",
-        "instance": path,
+        "instance": reference(path),
         **(more or {}),
     }
     if not isinstance(detail, str):

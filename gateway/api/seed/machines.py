@@ -33,13 +33,13 @@ async def list_machines(gateway: TheGateway) -> Response:
     return success([_machine(gateway, machine_id) for machine_id in known])
 
 
-@router.get("/machines/{machine_id}", summary="One machine; 404 when it is unknown")
+@router.get("/machines/{machine_id:named}", summary="One machine; 404 when it is unknown")
 async def one_machine(machine_id: str, gateway: TheGateway) -> Response:
     _known(gateway, machine_id)
     return success(_machine(gateway, machine_id))
 
 
-@router.get("/machines/{machine_id}/status", summary="Mode, program, block, cycle time")
+@router.get("/machines/{machine_id:named}/status", summary="Mode, program, block, cycle time")
 async def status(machine_id: str, gateway: TheGateway) -> Response:
     _known(gateway, machine_id)
     machine = gateway.twin.machines.get(machine_id)
@@ -50,13 +50,13 @@ async def status(machine_id: str, gateway: TheGateway) -> Response:
     return success(fields, document.quality if document is not None else None)
 
 
-@router.get("/machines/{machine_id}/telemetry", summary="The latest telemetry document, or null")
+@router.get("/machines/{machine_id:named}/telemetry", summary="The latest telemetry document, or null")
 async def telemetry(machine_id: str, gateway: TheGateway) -> Response:
     latest, quality = _latest(gateway, machine_id)
     return success(latest, quality)
 
 
-@router.post("/machines/{machine_id}/telemetry", summary="Send in telemetry of a machine")
+@router.post("/machines/{machine_id:named}/telemetry", summary="Send in telemetry of a machine")
 async def ingest(machine_id: str, body: TelemetryBody, caller: Caller, gateway: TheGateway) -> Response:
     require(caller, "Operator")
     if body.machine_id != machine_id:
@@ -68,12 +68,12 @@ async def ingest(machine_id: str, body: TelemetryBody, caller: Caller, gateway: 
     return success(document)
 
 
-@router.get("/machines/{machine_id}/history", summary="The last 200 telemetry documents, oldest first")
+@router.get("/machines/{machine_id:named}/history", summary="The last 200 telemetry documents, oldest first")
 async def history(machine_id: str, gateway: TheGateway) -> Response:
     return success(gateway.recent.history(machine_id))
 
 
-@router.post("/machines/{machine_id}/commands", summary="Give a command; it becomes a method call on the OPC UA server")
+@router.post("/machines/{machine_id:named}/commands", summary="Give a command; it becomes a method call on the OPC UA server")
 async def command(
     machine_id: str,
     body: CommandBody,
@@ -97,12 +97,12 @@ async def command(
     return success(told)
 
 
-@router.get("/predictions/{machine_id}", summary="Remaining life, health and schedule: the last 100 records, oldest first")
+@router.get("/predictions/{machine_id:named}", summary="Remaining life, health and schedule: the last 100 records, oldest first")
 async def predictions(machine_id: str, records: TheRecords) -> Response:
     return success(records.of("prediction", machine_id))
 
 
-@router.get("/anomalies/{machine_id}", summary="The last 100 anomalies of a machine, oldest first")
+@router.get("/anomalies/{machine_id:named}", summary="The last 100 anomalies of a machine, oldest first")
 async def anomalies(machine_id: str, records: TheRecords) -> Response:
     return success(records.of("anomaly", machine_id))
 
@@ -112,20 +112,22 @@ async def all_anomalies(records: TheRecords, limit: Annotated[int, Query(ge=1, l
     return success(records.all("anomaly", limit))
 
 
-@router.post("/machines/{machine_id}/alerts", summary="Raise an alert")
+@router.post("/machines/{machine_id:named}/alerts", summary="Raise an alert")
 async def alert(machine_id: str, body: AlertBody, caller: Caller, alerts: TheAlerts) -> Response:
     require(caller, "Operator")
     outcome = await alerts.send(alert_of(body, machine_id, now_iso()))
     return success({"status": outcome.status, "detail": outcome.detail})
 
 
-@router.post("/machines/{machine_id}/aggregate", summary="Minimum, maximum and average of a metric by minute, five minutes or hour")
+@router.post(
+    "/machines/{machine_id:named}/aggregate", summary="Minimum, maximum and average of a metric by minute, five minutes or hour"
+)
 async def aggregate(machine_id: str, body: AggregateBody, store: TheStore) -> Response:
     buckets = await store.ask(lambda reader: reader.aggregate(machine_id, body.metric, body.chosen()), list)
     return success({"buckets": buckets})
 
 
-@socket_router.websocket("/ws/machines/{machine_id}/telemetry")
+@socket_router.websocket("/ws/machines/{machine_id:named}/telemetry")
 async def telemetry_stream(socket: WebSocket, machine_id: str, gateway: TheGateway) -> None:
     """The latest telemetry document at once, then the live stream; ``?once=1`` closes after the first, as the old service did."""
     await socket.accept()

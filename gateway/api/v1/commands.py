@@ -41,7 +41,7 @@ class Arguments(BaseModel):
     arguments: dict[str, Any] = Field(default_factory=dict, description="by name, as the catalogue lists the command's inputs")
 
 
-@router.post("/machines/{machine_id}/commands/{method}", summary="Give a command", status_code=202)
+@router.post("/machines/{machine_id:named}/commands/{method}", summary="Give a command", status_code=202)
 async def give(
     machine: TheMachine,
     method: str,

@@ -37,7 +37,7 @@ class Said(BaseModel):
 
 
 @router.get(
-    "/machines/{machine_id}/conditions",
+    "/machines/{machine_id:named}/conditions",
     summary="Alarms that are active, or not acknowledged and confirmed, worst first, what was put aside last",
 )
 async def conditions(gateway: TheGateway, machine: TheMachine) -> Response:
@@ -46,7 +46,9 @@ async def conditions(gateway: TheGateway, machine: TheMachine) -> Response:
     return Json([condition_record(one) for one in worst_first])
 
 
-@router.post("/machines/{machine_id}/conditions/{condition}/{act}", summary="Acknowledge, confirm or comment", status_code=202)
+@router.post(
+    "/machines/{machine_id:named}/conditions/{condition:named}/{act}", summary="Acknowledge, confirm or comment", status_code=202
+)
 async def handle(
     machine: TheMachine,
     condition: str,

@@ -22,7 +22,7 @@ DEFAULT_US: Final = 10 * 60 * 1_000_000
 _UNITS: Final = {"s": 1, "sec": 1, "min": 60, "m": 60, "h": 3600, "hour": 3600, "d": 86400, "day": 86400}
 
 
-@router.get("/machines/{machine_id}/history/{name:path}", summary="Past values of a signal")
+@router.get("/machines/{machine_id:named}/history/{name:signal}", summary="Past values of a signal")
 async def history(
     machine: TheMachine,
     name: str,

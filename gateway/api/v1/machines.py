@@ -40,12 +40,12 @@ async def show_catalogue() -> Response:
     return Json(CATALOGUE)
 
 
-@router.get("/machines/{machine_id}/signals", summary="The present value of every signal, with status, quality and times")
+@router.get("/machines/{machine_id:named}/signals", summary="The present value of every signal, with status, quality and times")
 async def signals(machine: TheMachine) -> Response:
     return Json({"machine": machine.machine_id, "signals": {name: shown(r) for name, r in machine.readings.items()}})
 
 
-@router.get("/machines/{machine_id}/signals/{name:path}", summary="The present value of one signal")
+@router.get("/machines/{machine_id:named}/signals/{name:signal}", summary="The present value of one signal")
 async def signal(machine: TheMachine, name: str) -> Response:
     reading = machine.readings.get(name)
     if reading is None:
@@ -53,7 +53,7 @@ async def signal(machine: TheMachine, name: str) -> Response:
     return Json(shown(reading))
 
 
-@router.get("/machines/{machine_id}/alarms", summary="Alarms and messages, newest first")
+@router.get("/machines/{machine_id:named}/alarms", summary="Alarms and messages, newest first")
 async def alarms(gateway: TheGateway, machine: TheMachine) -> Response:
     return Json([alarm_record(alarm) for alarm in reversed(gateway.alarms.get(machine.machine_id, ()))])
 
