@@ -271,21 +271,16 @@ class Controller(OperatorPanel):
         """How long motion waits at a synchronising move; None until ``resume``."""
         if move.kind == "toolchange":
             self.settle()
-            return self._arm.takes_s if move.tool != self.tool_number else 0.3
+            return self._arm.change_s(self.spindle.speed_rpm) if move.tool != self.tool_number else 0.3
         if move.kind in ("coolant", "message"):
             return 0.0
         if move.kind == "spindle":
-            wanted = self._wanted_speed(move.modal)
-            return 0.0 if abs(wanted - self.spindle.speed_rpm) < 1.0 else None
+            return 0.0 if self._turns_as(move.modal) else None
         return 0.0 if self._passes(move) else None
 
     def _passes(self, move: Move) -> bool:
         """An optional stop that nobody asks for, now that it is reached."""
         return move.kind == "stop" and move.text == OPTIONAL and not self.modifiers["OptionalStop"]
-
-    def _wanted_speed(self, modal: Modal) -> float:
-        percent = 100.0 if self.thread else self.spindle_override
-        return modal.spindle_speed * percent / 100.0 if modal.spindle_direction else 0.0
 
     def _follow(self, move: Move) -> None:
         """Where a tap goes into its thread, turns back in it or has come out, the spindle is told so."""
@@ -295,7 +290,7 @@ class Controller(OperatorPanel):
             if in_step:
                 self.spindle.command(modal.spindle_speed, 1 if in_step > 0.0 else -1)
             else:
-                self.spindle.command(self._wanted_speed(modal), modal.spindle_direction)
+                self._turn(modal)
 
     def _on_event(self, event: MotionEvent) -> None:
         move = event.move
@@ -314,7 +309,7 @@ class Controller(OperatorPanel):
         self._follow(move)
         match move.kind:
             case "spindle":
-                self.spindle.command(self._wanted_speed(move.modal), move.modal.spindle_direction)
+                self._turn(move.modal)
                 self._waiting_speed = True
             case "coolant":
                 self.coolant.on = move.modal.coolant_flood or move.modal.coolant_mist
@@ -349,7 +344,7 @@ class Controller(OperatorPanel):
         name = self.magazine[number].type.name if number in self.magazine else "none"
         self._report("tool_changed", 100, f"T{number}", f"Tool {number} ({name}) in spindle", {"Tool": number})
         if modal is not None and modal.spindle_direction:
-            self.spindle.command(self._wanted_speed(modal), modal.spindle_direction)
+            self._turn(modal)
         if self.state is S.MANUAL:
             self._enter(S.IDLE)
 

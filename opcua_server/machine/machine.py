@@ -323,10 +323,11 @@ class Machine:
         friction, speed = physics.bearing_friction * self.bearing_preload, spindle.speed_rpm
         factor = 1.0 + CUT_VARIATION * variation
         spindle.ticks = []
-        if turning is None and speed == 0.0 and spindle.commanded_rpm == 0.0:
+        seeks = spindle.stop_deg is not None and spindle.seeks
+        if turning is None and speed == 0.0 and spindle.commanded_rpm == 0.0 and not seeks:
             spindle.step(BLOCK_S, 0.0, friction, bearing)
             return spindle.power_w, 0.0, 0.0, 0.0
-        if turning is None and speed == spindle.target_rpm and cut.most_torque_nm < rated_torque_nm(speed):
+        if turning is None and speed == spindle.target_rpm and not seeks and cut.most_torque_nm < rated_torque_nm(speed):
             # At speed every tick differs by its cutting torque only: one step with the mean is exact.
             spindle.step(BLOCK_S, factor * cut.mean_torque_nm, friction, bearing)
             return spindle.power_w, spindle.shaft_power_w, spindle.friction_w, spindle.torque_nm

@@ -29,6 +29,8 @@ MoveKind = Literal[
 
 
 OPTIONAL: Final = "optional"
+ORIENTED_DEG: Final = 0.0
+"""Angle of the spindle at which the arm takes the tool, and at which boring cycles leave the wall."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ class Modal:
     exact_stop: bool = False
     """G61, or G9 in this block."""
     feed_per_rev: bool = False
+    spindle_angle_deg: float | None = None
+    """At which the spindle stands (M19, and within G76 and G87); None where it stands anywhere."""
 
 
 @dataclass(frozen=True, slots=True)

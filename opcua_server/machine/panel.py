@@ -19,7 +19,7 @@ from opcua_server.machine.faults import FAULTS
 from opcua_server.machine.faults.active import ActiveFaults
 from opcua_server.machine.happened import Happened
 from opcua_server.machine.motion.motion import Motion
-from opcua_server.machine.moves import Modal, Move, Point
+from opcua_server.machine.moves import ORIENTED_DEG, Modal, Move, Point
 from opcua_server.machine.spindle import Spindle
 from opcua_server.machine.tool_arm import ToolArm
 from opcua_server.machine.tools import Tool
@@ -64,6 +64,23 @@ class OperatorPanel:
         """The tool in the spindle."""
         return self.magazine.get(self.tool_number)
 
+    def _wanted_speed(self, modal: Modal) -> float:
+        percent = 100.0 if self.thread else self.spindle_override
+        return modal.spindle_speed * percent / 100.0 if modal.spindle_direction else 0.0
+
+    def _turns_as(self, modal: Modal) -> bool:
+        """Whether the spindle does already what a block says of it."""
+        if modal.spindle_angle_deg is not None:
+            return self.spindle.stop_deg == modal.spindle_angle_deg and not self.spindle.seeks
+        return abs(self._wanted_speed(modal) - self.spindle.speed_rpm) < 1.0
+
+    def _turn(self, modal: Modal) -> None:
+        """Let the spindle do what a block says of it."""
+        if modal.spindle_angle_deg is None:
+            self.spindle.command(self._wanted_speed(modal), modal.spindle_direction)
+        else:
+            self.spindle.orient(modal.spindle_angle_deg)
+
     def _rise_to_the_arm(self) -> None:
         """By hand: the change begins when the axes stand and Z is up."""
         number, (x, y, z) = self._arm.wanted, self.motion.position_mm
@@ -76,8 +93,8 @@ class OperatorPanel:
             self.motion.load([Move("rapid", 0, above, above, modal=self.modal)])
 
     def _begin_tool_change(self, number: int, modal: Modal | None) -> None:
-        self.spindle.command(0.0, 0)
-        self._arm.begin(self.now_s, number, modal)
+        self.spindle.orient(ORIENTED_DEG)
+        self._arm.begin(self.now_s, number, modal, self.spindle.speed_rpm)
 
     def _set_feed_override(self, percent: float) -> None:
         self.feed_override = percent

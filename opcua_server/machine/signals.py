@@ -181,7 +181,8 @@ def m_functions(control: Controller) -> list[int]:
     """M codes of the spindle and of the coolant, as they are commanded: the control has also stopped them by itself."""
     modal, wet = control.modal, control.coolant.on
     coolant = [7] * (wet and modal.coolant_mist) + [8] * (wet and modal.coolant_flood)
-    return [_TURNS[control.spindle.commanded_direction], *(coolant or [9])]
+    stands_at = modal.spindle_angle_deg is not None and control.spindle.stop_deg is not None
+    return [19 if stands_at else _TURNS[control.spindle.commanded_direction], *(coolant or [9])]
 
 
 def objects(v: View) -> dict[str, Value]:

@@ -36,7 +36,13 @@ BLOCK_SAMPLES: Final = 100
 CREEPING_RPM: Final = 1e-3
 """A spindle that is led and slower stands: what is left of the lag of a tap."""
 
+SEEKING_RPM: Final = 200.0
+"""From this speed on it looks for the angle at which it is to stand."""
+SEEKING_RAD_S2: Final = 150.0
+"""At which it speeds up and brakes while it looks for an angle: 6 N m at its inertia."""
+
 _TO_RAD_S: Final = 2.0 * math.pi / 60.0
+_SEEKING_DEG_S2: Final = math.degrees(SEEKING_RAD_S2)
 
 Values = Any
 """One number, or a column of them, float64 (n,)."""
@@ -84,6 +90,15 @@ def loads_percent(shown_w: Floats, speed_rpm: Floats) -> Floats:
     return np.minimum(100.0 * mechanical_w / rated_w, 200.0)
 
 
+def orients_within_s(speed_rpm: float) -> float:
+    """At most, from a speed on: it brakes as its drive can, and looks for its angle for a little more than one turn; each of that
+    ends with a step."""
+    omega, base, slow = speed_rpm * _TO_RAD_S, BASE_SPEED_RPM * _TO_RAD_S, SEEKING_RPM * _TO_RAD_S
+    above = 0.5 * INERTIA_KG_M2 * max(omega * omega - base * base, 0.0) / (PEAK * RATED_POWER_W)
+    below = INERTIA_KG_M2 * max(min(omega, base) - slow, 0.0) / (PEAK * RATED_TORQUE_NM)
+    return above + below + 2.0 * math.pi / slow + slow / SEEKING_RAD_S2 + 0.04
+
+
 class Turned(NamedTuple):
     """Of spindles at speed, in N m, W and degrees, after each step (steps, machines) or (machines,)."""
 
@@ -119,6 +134,8 @@ class Spindle:
     """Of rotation, while it still turns."""
     commanded_direction: int = 0
     angle_deg: float = 0.0
+    stop_deg: float | None = None
+    """Angle at which it is to stand; None where it may stand anywhere."""
     torque_nm: float = 0.0
     """Of the motor, mean of the last step."""
     power_w: float = 0.0
@@ -141,16 +158,31 @@ class Spindle:
     def command(self, speed_rpm: float, direction: int) -> None:
         self.commanded_direction = direction
         self.commanded_rpm = min(max(speed_rpm, 0.0), MAX_SPEED_RPM) if direction else 0.0
+        self.stop_deg = None
+
+    def orient(self, angle_deg: float) -> None:
+        """Brake, turn on to an angle and stand there; until the next ``command``."""
+        self.command(0.0, 0)
+        self.stop_deg = angle_deg
+
+    @property
+    def seeks(self) -> bool:
+        """Whether it does not stand yet at the angle at which it should."""
+        return self.stop_deg is not None and (self.speed_rpm > 0.0 or self.angle_deg != self.stop_deg)
 
     @property
     def target_rpm(self) -> float:
-        """Where the speed goes next: through standstill when the direction changes."""
+        """Where the speed goes next: through standstill when the direction changes, and to that at which it looks for an angle."""
         turns = self.direction
+        if self.stop_deg is not None:
+            return SEEKING_RPM if self.speed_rpm > SEEKING_RPM else 0.0
         return 0.0 if turns and turns != self.commanded_direction else self.commanded_rpm
 
     @property
     def at_speed(self) -> bool:
-        """Within 3 % of the commanded speed, turning the commanded way: the control waits for this."""
+        """Within 3 % of the commanded speed, turning the commanded way, or at its angle: the control waits for this."""
+        if self.stop_deg is not None:
+            return not self.seeks
         if self.commanded_rpm == 0.0:
             return self.speed_rpm < 30.0
         right_way = self.direction == self.commanded_direction
@@ -161,12 +193,15 @@ class Spindle:
         """Whether it has the speed and the way to turn that it should."""
         speed = self.speed_rpm
         if speed == 0.0:
-            return self.commanded_rpm == 0.0
+            return self.commanded_rpm == 0.0 and not self.seeks
         return speed == self.commanded_rpm and self.direction == self.commanded_direction
 
     def step(self, dt_s: float, cut_nm: float, bearing_friction: float, bearing_c: float) -> None:
         """One step (10 ms) with a load torque of ``cut_nm`` at the spindle."""
         speed = self.speed_rpm
+        if self.stop_deg is not None and speed <= SEEKING_RPM and self.seeks:
+            self._seek(self.stop_deg, dt_s, cut_nm, bearing_friction, bearing_c)
+            return
         if speed == 0.0 and self.commanded_direction and self.commanded_rpm > 0.0:
             self.direction = self.commanded_direction
         target = self.target_rpm
@@ -200,6 +235,29 @@ class Spindle:
         friction = friction_nm(omega / _TO_RAD_S, bearing_friction, bearing_c)
         speeds_up = INERTIA_KG_M2 * (after - before) * _TO_RAD_S / dt_s
         self._turned(turned_deg, omega, speeds_up + friction + cut_nm * (omega > 0.0), friction)
+
+    def _seek(self, stop_deg: float, dt_s: float, cut_nm: float, bearing_friction: float, bearing_c: float) -> None:
+        """A step on the way to an angle: speed up for as long as it can still stop there, then brake so that it does.
+
+        What turns goes on the way it turns, once around if it has to; what stands goes the shorter way.
+        """
+        speed, direction = self.speed_rpm * 6.0, self.direction
+        ahead = (stop_deg - self.angle_deg) % 360.0
+        if speed == 0.0:
+            direction = 1 if ahead <= 180.0 else -1
+        if direction < 0:
+            ahead = -ahead % 360.0
+        if speed * speed > 2.0 * _SEEKING_DEG_S2 * ahead * (1.0 + 1e-9):
+            ahead += 360.0
+        faster = min(speed + _SEEKING_DEG_S2 * dt_s, SEEKING_RPM * 6.0)
+        way = 0.5 * (speed + faster) * dt_s
+        if faster * faster > 2.0 * _SEEKING_DEG_S2 * (ahead - way):
+            slows = speed * speed / (2.0 * ahead) if ahead else 0.0
+            faster = max(speed - slows * dt_s, 0.0)
+            way = 0.5 * (speed + faster) * dt_s if faster else ahead
+        self.follow(dt_s, direction * way, direction * faster, cut_nm, bearing_friction, bearing_c)
+        if faster == 0.0:
+            self.angle_deg = stop_deg
 
     def _turned(self, turned_deg: float, omega: float, torque: float, friction: float) -> None:
         """What there is to be seen of a step: mean speed in rad/s, torques in N m."""

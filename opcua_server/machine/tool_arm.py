@@ -1,4 +1,5 @@
-"""The arm that changes tools: which one it brings, until when, and whether the drawbar holds meanwhile."""
+"""The arm that changes tools: which one it brings, until when, and whether the drawbar holds meanwhile. It takes a tool at one
+angle of the spindle, for the two slots of its taper."""
 
 from __future__ import annotations
 
@@ -6,9 +7,12 @@ from typing import Final
 
 from opcua_server.machine.moves import Modal
 from opcua_server.machine.pneumatics import AirUnit
+from opcua_server.machine.spindle import orients_within_s
 
 TOOL_CHANGE_S: Final = 4.5
 """Chip to chip."""
+LETS_GO: Final = 0.75
+"""Of that, what is left when the drawbar lets go."""
 
 
 class ToolArm:
@@ -30,8 +34,14 @@ class ToolArm:
         """Longer with little air."""
         return TOOL_CHANGE_S + self._air.clamping_s
 
-    def begin(self, now_s: float, number: int, modal: Modal | None) -> None:
-        self._until_s, self.wanted, self.brings, self.modal = now_s + self.takes_s, None, number, modal
+    def change_s(self, speed_rpm: float) -> float:
+        """Longer too from a speed at which the spindle would not stand at its angle when the drawbar is to let go."""
+        takes_s = self.takes_s
+        return takes_s + max(orients_within_s(speed_rpm) - (1.0 - LETS_GO) * takes_s, 0.0)
+
+    def begin(self, now_s: float, number: int, modal: Modal | None, speed_rpm: float) -> None:
+        """``speed_rpm``: at which the spindle still turns, which is told to stand at its angle."""
+        self._until_s, self.wanted, self.brings, self.modal = now_s + self.change_s(speed_rpm), None, number, modal
 
     def rest(self) -> None:
         """It is done, or stopped on the way."""
@@ -46,4 +56,4 @@ class ToolArm:
 
     def clamps(self, now_s: float) -> bool:
         """The drawbar lets go in the middle of a change."""
-        return self.brings is None or not 0.25 < (self._until_s - now_s) / self.takes_s < 0.75
+        return self.brings is None or not 0.25 < (self._until_s - now_s) / self.takes_s < LETS_GO

@@ -19,7 +19,7 @@ from opcua_server.machine.gcode.alarms import BlockFault
 from opcua_server.machine.gcode.motion import cutting_feed, target
 from opcua_server.machine.gcode.refused import standing_spindle
 from opcua_server.machine.gcode.state import PLANES, State
-from opcua_server.machine.moves import Move, MoveKind, Point
+from opcua_server.machine.moves import ORIENTED_DEG, Move, MoveKind, Point
 
 CYCLES = frozenset((730, 740, 760, 810, 820, 830, 840, 850, 860, 870, 880, 890))
 MOST_REPEATS = 9999
@@ -84,8 +84,9 @@ class _Strokes:
         self.state.emit_still(out, "dwell", dwell_s=seconds)
         return iter(out)
 
-    def spindle(self, direction: int) -> Iterator[Move]:
-        self.state.direction = direction
+    def spindle(self, direction: int, angle_deg: float | None = None) -> Iterator[Move]:
+        """Turn it on, or let it stand: at an angle, or anywhere."""
+        self.state.direction, self.state.angle_deg = direction, angle_deg
         self.state.changed()
         out: list[Move] = []
         self.state.emit_still(out, "spindle")
@@ -285,7 +286,7 @@ def _fine_bore(strokes: _Strokes, hole: _Hole) -> Iterator[Move]:
     aside = (hole.at[0] + hole.q, hole.at[1])
     yield from strokes.feed(hole.at, hole.bottom)
     yield from strokes.dwell(hole.dwell_s)
-    yield from strokes.spindle(0)
+    yield from strokes.spindle(0, ORIENTED_DEG)
     if hole.q:
         yield from strokes.rapid(aside, hole.bottom)
         yield from strokes.rapid(aside, hole.clear)
@@ -299,14 +300,14 @@ def _back_bore(strokes: _Strokes, hole: _Hole) -> Iterator[Move]:
     direction = state.direction
     top = state.initial_level if state.initial_level is not None else hole.clear
     aside = (hole.at[0] + hole.q, hole.at[1])
-    yield from strokes.spindle(0)
+    yield from strokes.spindle(0, ORIENTED_DEG)
     yield from strokes.rapid(aside, top)
     yield from strokes.rapid(aside, hole.r)
     yield from strokes.rapid(hole.at, hole.r)
     yield from strokes.spindle(direction)
     yield from strokes.feed(hole.at, hole.bottom)
     yield from strokes.dwell(hole.dwell_s)
-    yield from strokes.spindle(0)
+    yield from strokes.spindle(0, ORIENTED_DEG)
     yield from strokes.rapid(aside, hole.bottom)
     yield from strokes.rapid(aside, top)
     yield from strokes.rapid(hole.at, top)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from opcua_server.machine.gcode.alarms import BlockFault
 from opcua_server.machine.gcode.state import State
-from opcua_server.machine.moves import Move
+from opcua_server.machine.moves import ORIENTED_DEG, Move
 
 
 def select_tool(state: State, value: float) -> None:
@@ -40,6 +40,16 @@ def check_m(state: State, code: int) -> None:
         raise BlockFault("EX1002", f"M{code}")
 
 
+def stop_angle_deg(state: State, words: dict[str, float]) -> float:
+    """M19: R in degrees, or P (not of LinuxCNC, where it says which way to turn); without both where the arm takes the tool.
+    Raises PS0009 beyond a turn."""
+    address = "P" if "P" in words and "R" not in words and state.dialect.macro_b else "R"
+    angle_deg = words.get(address, ORIENTED_DEG)
+    if not 0.0 <= angle_deg <= 360.0:
+        raise BlockFault("PS0009", f"{address}{angle_deg:g} of M19")
+    return angle_deg % 360.0
+
+
 def _rise_to_the_arm(state: State, out: list[Move]) -> None:
     x, y, z = state.machine_now()
     top = state.tools.change_z_mm
@@ -52,6 +62,7 @@ def early_m(state: State, out: list[Move], code: int, words: dict[str, float]) -
     """M codes that act before the block's motion."""
     if code in (3, 4, 5, 13, 14, 19):
         state.direction = {3: 1, 13: 1, 4: -1, 14: -1}.get(code, 0)
+        state.angle_deg = stop_angle_deg(state, words) if code == 19 else None
         if code in (13, 14):
             state.flood = True
     elif code in (7, 8, 9):
@@ -63,7 +74,7 @@ def early_m(state: State, out: list[Move], code: int, words: dict[str, float]) -
         _rise_to_the_arm(state, out)
         state.tool = state.next_tool
         state.h = 0
-        state.direction = 0
+        state.direction, state.angle_deg = 0, None
         state.changed()
         state.emit_still(out, "toolchange", tool=state.tool)
         return
@@ -76,7 +87,7 @@ def early_m(state: State, out: list[Move], code: int, words: dict[str, float]) -
             raise BlockFault("PS0203", "M29 without S")
         # From here on the spindle is an axis that goes in step with the tap: it stands, and turns in the holes only.
         state.rigid_tap = True
-        state.direction = 0
+        state.direction, state.angle_deg = 0, None
     else:
         return
     state.changed()

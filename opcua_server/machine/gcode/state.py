@@ -37,6 +37,7 @@ ControlPoint = tuple[float, float, float]
 class State:
     __slots__ = (
         "absolute",
+        "angle_deg",
         "block_text",
         "compensation",
         "control_points",
@@ -122,6 +123,8 @@ class State:
         self.speed = 0.0
         self.surface_speed = 0.0
         self.direction = 0
+        self.angle_deg: float | None = None
+        """At which the spindle is to stand while ``direction`` is 0: as of M19."""
         self.mist = False
         self.flood = False
         self.tool = 0
@@ -320,6 +323,7 @@ class State:
                 self.tool_offset[2],
                 self.exact_stop or self.exact_once,
                 self.feed_mode == 950,
+                None if self.direction else self.angle_deg,
             )
         return cache
 

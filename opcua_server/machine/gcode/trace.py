@@ -74,7 +74,9 @@ def table_lines(moves: Iterator[Move]) -> Iterator[str]:
         elif move.kind == "toolchange":
             row += f"  T{move.tool}"
         elif move.kind == "spindle":
-            row += f"  S{move.modal.spindle_speed:g} {('stop', 'M3', 'M4')[move.modal.spindle_direction]}"
+            angle = move.modal.spindle_angle_deg
+            way = ("stop", "M3", "M4")[move.modal.spindle_direction] if angle is None else f"stop at {angle:g} deg"
+            row += f"  S{move.modal.spindle_speed:g} {way}"
         elif move.text:
             row += f"  {move.text}"
         yield row

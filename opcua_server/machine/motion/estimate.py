@@ -39,7 +39,8 @@ class ToolTime:
 
 @dataclass(slots=True)
 class Estimate:
-    """Cycle time of a program: motion alone, and what stands between it. Tool changes are counted, their time is not in it."""
+    """Cycle time of a program: motion alone, and what stands between it. Tool changes and stops of the spindle at an angle are
+    counted, their time is not in it."""
 
     machine: str
     motion_s: float = 0.0
@@ -47,6 +48,8 @@ class Estimate:
     rapid_s: float = 0.0
     """Part of ``motion_s`` at rapid."""
     toolchanges: int = 0
+    orientations: int = 0
+    """How often the spindle stops at an angle: M19, and within G76 and G87; not what a tool change needs."""
     blocks: int = 0
     """Moves that go somewhere."""
     tools: dict[int, ToolTime] = field(default_factory=dict)
@@ -81,7 +84,7 @@ def estimate(
     settle_s = (rules.filter_samples - 1) * SAMPLE_S + machine.path.exact_stop_s
     window = Window(rules, machine.path.lookahead_blocks, exact_stop=exact_stop)
     window.load(moves, start_mm)
-    speed = 0.0
+    speed, stands_at = 0.0, None
     while True:
         window.fill()
         if not window:
@@ -95,6 +98,9 @@ def estimate(
             elif head.kind == "toolchange":
                 result.toolchanges += 1
                 tool = result.tools.setdefault(head.tool, ToolTime(head.tool))
+            angle = head.modal.spindle_angle_deg
+            result.orientations += angle is not None and angle != stands_at
+            stands_at = angle
             continue
         group, chained = window.group()
         phases = plan(group, [one.soft for one in group], 0.0, speed)
@@ -192,6 +198,7 @@ def as_json(result: Estimate) -> dict[str, object]:
         "dwell_s": tidy(result.dwell_s),
         "rapid_s": tidy(result.rapid_s),
         "toolchanges": result.toolchanges,
+        "orientations": result.orientations,
         "blocks": result.blocks,
         "tools": [
             {
@@ -220,7 +227,8 @@ def as_lines(result: Estimate) -> Iterator[str]:
     yield f"machine     {result.machine}"
     yield f"motion      {_clock(result.motion_s)}  ({result.motion_s:.3f} s, of that at rapid {result.rapid_s:.3f} s)"
     yield f"dwell       {_clock(result.dwell_s)}  ({result.dwell_s:.3f} s)"
-    yield f"blocks      {result.blocks}, tool changes {result.toolchanges}"
+    oriented = f", stops of the spindle at an angle {result.orientations}" if result.orientations else ""
+    yield f"blocks      {result.blocks}, tool changes {result.toolchanges}{oriented}"
     for tool in result.tools.values():
         yield f"  tool {tool.tool:<5} {tool.motion_s:10.3f} s, cutting {tool.cutting_s:10.3f} s, {tool.blocks} blocks"
     for axis in AXES:

@@ -215,3 +215,9 @@ def test_cycle_times_are_those_of_the_reference_planner(shared_data: Path) -> No
     assert share(errors, 0.02) >= 0.95, sorted(errors.items(), key=lambda item: -abs(item[1]))[:30]
     assert share(accepted, 0.02) >= 0.95
     assert share(agreed, 0.01) == 1.0, {name: error for name, error in agreed.items() if abs(error) > 0.01}
+
+
+def test_stops_of_the_spindle_at_an_angle_are_counted() -> None:
+    """M19 once, however often it is said; one in each hole of G76, two in each of G87."""
+    program = "G90 G54 S800 M3\nM19\nM19\nS900\nM3\nG76 X5 Y0 Z-5 R2 Q0.3 F80\nX10\nG87 X20 Z-3 R-8 Q0.5\nG80\nM5\nM30\n"
+    assert estimate(interpret(program), VF2).orientations == 1 + 2 + 2
