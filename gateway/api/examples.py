@@ -93,7 +93,7 @@ ANSWERS: Final[dict[tuple[str, str], Any]] = {
     ("get", "/api/v1/machines"): [
         {
             "id": "CNC-001", "manufacturer": "cnctwin", "model": "VMC 762 simulated", "serial_number": "CNCTWIN-000001",
-            "location": "N 51.257315 E 6.740885", "state": "RUNNING", "quality": "Good",
+            "location": "N 51.257315 E 6.740885", "state": "RUNNING", "quality": "Good", "commands": ["Hold", "Start"],
             "remarks": ["the server's clock is 7200 s ahead of ours: its times are shown as they are"],
         }
     ],

@@ -16,7 +16,7 @@ from nodesets import catalogue, methods, states
 router = APIRouter(prefix=NEW_API, tags=["machines"], dependencies=list(KEY_OR_LOGIN))
 
 
-@router.get("/machines", summary="All machines: name plate, state, and how far their data can be trusted")
+@router.get("/machines", summary="All machines: name plate, state, how far their data can be trusted, commands")
 async def list_machines(gateway: TheGateway) -> Response:
     return Json(
         [
@@ -28,6 +28,7 @@ async def list_machines(gateway: TheGateway) -> Response:
                 "location": machine.location,
                 "state": _state(machine.readings.get("Machine/State")),
                 "quality": machine.quality,
+                "commands": sorted(machine.methods),
                 "remarks": [one.text for one in gateway.link.remarks if one.machine_id in ("", machine.machine_id)],
             }
             for machine in gateway.twin.machines.values()

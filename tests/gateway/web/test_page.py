@@ -231,3 +231,12 @@ def test_long_names_of_machines_stay_inside(watched: Watched, tmp_path: Path) ->
                 "[...document.querySelectorAll('#fleet button')].map((card) => card.scrollWidth - card.clientWidth)"
             )
             assert max(cards) <= 0, f"cards run over at {width}"
+
+
+def test_a_machine_that_shows_no_state_is_live_all_the_same(watched: Watched, tmp_path: Path) -> None:
+    with opened(tmp_path, FakeLink(("MILL-1", "MILL-2"), period_s=None)) as gate:
+        gate.play({"Spindle/ActSpeed": 900.0}, "MILL-1")
+        gate.play({"Spindle/ActSpeed": Reading("Spindle/ActSpeed", None, 0x80000000, 1, 1)}, "MILL-2")
+        page = show(watched, gate)
+        expect(page.locator("#fleet [data-machine=MILL-1] .what")).to_have_text("live")
+        expect(page.locator("#fleet [data-machine=MILL-2] .what")).to_have_text("not live")

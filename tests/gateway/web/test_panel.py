@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
-from gate import Gate
+from fake_link import FakeLink
+from gate import Gate, opened
 from playwright.sync_api import expect
 from watched import Watched, log_in, show
 
@@ -218,3 +222,26 @@ def test_somebody_begins_and_ends_work_on_the_machine_and_switches_it_off_and_on
     assert [call[1:] for call in gate.link.calls] == [
         ("BeginMaintenance", ("Repair",)), ("EndMaintenance", ()), ("SwitchOff", ()), ("SwitchOn", ()),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("commands", "shown", "enabled"), [((), False, []), (("Hold", "Start"), True, ["Hold", "Start"])])
+def test_what_a_machine_does_not_take_is_not_offered(
+    watched: Watched, tmp_path: Path, commands: tuple[str, ...], shown: bool, enabled: list[str]
+) -> None:
+    link = FakeLink(period_s=None)
+    link.machines["CNC-001"] = replace(link.machines["CNC-001"], methods=frozenset(commands))
+    with opened(tmp_path, link) as gate:
+        gate.play({"Spindle/ActSpeed": 900.0, "Channel/FeedOverride": 100.0})
+        page = show(watched, gate)
+        page.click("#login")
+        page.fill("input[name=user]", "engineer")
+        page.fill("input[name=password]", gate.password["engineer"])
+        page.click("#login-form button[type=submit]")
+        page.wait_for_selector("#login-dialog", state="hidden")
+        told = page.locator(".locked")
+        expect(told).to_have_text("" if shown else "This machine takes no commands from here.")
+        estop = page.locator("[data-method=EmergencyStop]")
+        expect(estop).to_be_visible(visible=shown)
+        expect(estop).to_be_disabled()
+        buttons = page.locator("#operator button[data-method]:not(:disabled)")
+        assert sorted(buttons.evaluate_all("all => all.map((one) => one.dataset.method)")) == enabled

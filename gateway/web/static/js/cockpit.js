@@ -203,8 +203,9 @@ export class Cockpit {
   #entry(button, model) {
     const machine = model.machines.get(button.dataset.machine);
     const state = machine?.reading("Machine/State");
-    const current = model.link === "live" && state !== undefined && quality(state.status) === "good";
-    const [words, kind] = STATES[state?.value] ?? [DASH, "off"];
+    // A server of another maker may show everything but the state.
+    const current = model.link === "live" && (state === undefined ? machine?.quality().good > 0 : quality(state.status) === "good");
+    const [words, kind] = STATES[state?.value] ?? [state === undefined ? "live" : DASH, "off"];
     const [lamp, , what, program, trouble] = button.children;
     setData(lamp, "lamp", current ? LAMP_OF[kind] : "");
     setText(what, current ? words : "not live");

@@ -33,6 +33,7 @@ export class Panel {
 
   constructor(root, model) {
     this.model = model;
+    this.root = root;
     this.locked = el("p", { class: "locked" });
     this.results = el("ol", { class: "results", "aria-live": "polite", "aria-label": "Results of commands" });
     const estop = this.#button("Emergency stop", "EmergencyStop", () => ({}), {
@@ -57,7 +58,7 @@ export class Panel {
   }
 
   #slider(label, method, signal, low, high) {
-    const input = this.#control(el("input", { type: "range", min: low, max: high, step: 5, value: 100, "aria-label": `${label} override, percent` }), "Operator");
+    const input = this.#control(el("input", { type: "range", min: low, max: high, step: 5, value: 100, "aria-label": `${label} override, percent`, "data-method": method }), "Operator");
     const output = el("output", {}, "–");
     const slider = { input, output, signal, held: 0, wanted: null, until: 0 };
     this.#sliders.push(slider);
@@ -138,18 +139,24 @@ export class Panel {
     return this.faults;
   }
 
-  #allow() {
+  /** Servers of other makers have none of the commands, or not all: `plate.commands` names them. */
+  #allow(plate) {
     const { role } = this.model.session;
     const rank = RANK[role] ?? -1;
     const away = this.model.link !== "live";
-    const key = `${rank} ${away}`;
+    const commands = plate?.commands;
+    const key = `${rank} ${away} ${commands}`;
     if (key === this.#usable) return;
     this.#usable = key;
+    const none = commands?.length === 0;
+    setClass(this.root, "no-commands", none);
     for (const [element, needed] of this.#controls) {
-      element.disabled = away || rank < RANK[needed];
-      element.title = away ? "No connection to the gateway" : element.disabled ? `Log in as ${needed.toLowerCase()} to use this` : "";
+      const { method } = element.dataset;
+      const missing = none || (commands !== undefined && method !== undefined && !commands.includes(method));
+      element.disabled = away || missing || rank < RANK[needed];
+      element.title = away ? "No connection to the gateway" : missing ? "This machine has no such command" : element.disabled ? `Log in as ${needed.toLowerCase()} to use this` : "";
     }
-    const words = away ? "No connection: nothing can be commanded." : rank < 1 ? "Log in to command the machine." : rank < 2 ? "Faults and own files need an engineer's login." : "";
+    const words = none ? "This machine takes no commands from here." : away ? "No connection: nothing can be commanded." : rank < 1 ? "Log in to command the machine." : rank < 2 ? "Faults and own files need an engineer's login." : "";
     setText(this.locked, words);
   }
 
@@ -182,7 +189,7 @@ export class Panel {
 
   /** Follow the machine: sliders that nobody holds, the names of the faults, and which are active. */
   draw(machine) {
-    this.#allow();
+    this.#allow(machine?.plate);
     if (this.#shown !== this.model.chosen) {
       // Another machine: no hand is on its sliders.
       this.#shown = this.model.chosen;
