@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.opcua.asking import Browsing, Calling, Connecting, Holding, Reading, Together, Writing
+from benchmarks.opcua.echo import Echoing
 from benchmarks.opcua.link import Identity, server_certificate
 from benchmarks.opcua.listening import Listening
 from benchmarks.opcua.orders import lines, say
 
 ASKING: Final[dict[str, Any]] = {
     "read": Reading, "write": Writing, "browse": Browsing, "call": Calling, "connect": Connecting,
+    "echo": Echoing,
 }  # fmt: skip
 LISTENING: Final[dict[str, Any]] = {"subscribe": Listening, "hold": Holding}
 

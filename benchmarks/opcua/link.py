@@ -3,7 +3,7 @@
 connect --HEL, OPN--> secure channel (None, or Basic256Sha256 SignAndEncrypt) --CreateSession, ActivateSession--> session
 
 Requests are built once and sent again; whole responses, from their type id on, go to ``heard``. It trusts the server blindly and
-leaves out what only protects a client (it verifies no signature): it is a meter, not a client to copy.
+leaves out what only protects a client (it verifies no certificate): it is a meter, not a client to copy.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from certs.application import load_certificate, load_key, uris
 from cnctwin.wire import decoder, encode
 from cnctwin.wire.budget import Budget
 from cnctwin.wire.scalars import ua
-from opcua_server.engine.policies import NONE, POLICIES, SIGNATURE, Keys
+from opcua_server.engine.policies import NONE, POLICIES, Keys
 
 POLICY: Final = POLICIES["http://opcfoundation.org/UA/SecurityPolicy#Basic256Sha256"]
 _NOBODY: Final = struct.pack("<i", -1)
@@ -104,8 +104,7 @@ class Link(asyncio.Protocol):
             if self._theirs is None:
                 body = frame[24:]
             else:
-                plain = self._theirs.decrypt(frame)
-                body = plain[8 : len(plain) - SIGNATURE - 1 - plain[-SIGNATURE - 1]]
+                body = self._theirs.open(frame, 0, encrypts=True)[8:]
             if frame[3] != 70:  # F
                 self._parts.append(body)
             elif self._parts:
@@ -149,8 +148,8 @@ class Link(asyncio.Protocol):
             head = struct.pack("<4sI8sII", b"MSGF", len(body) + 24, self._channel, number, number)
             self._transport.write(head + body)
             return
-        plain = struct.pack("<II", number, number) + body
-        self._transport.write(self._ours.seal(b"F", *struct.unpack("<II", self._channel), plain, 0, encrypts=True))
+        numbers = *struct.unpack("<II", self._channel), number, number
+        self._transport.write(self._ours.seal(b"F", numbers, (body,), len(body), 0, encrypts=True))
 
     def built(self, request: Any) -> bytes:
         """Type id, header with our token, parameters: what ``send`` takes."""

@@ -20,7 +20,7 @@ from benchmarks.opcua.scenarios import PUBLISHED, VARIABLES, Scenario
 from benchmarks.opcua.servers import OURS, Failed, Server
 from certs.application import ensure_application
 
-APART: Final = {"publish": PUBLISHED, "hold": 60}
+APART: Final = {"echo": 0, "publish": PUBLISHED, "hold": 60}
 """Scenarios that need a server of their own, with as many variables."""
 
 
@@ -77,7 +77,8 @@ class Rounds:
         """One measurement into the results; what to say of it."""
         try:
             if scenario.action in APART:
-                server = Server(kind, self.folder, APART[scenario.action], self.modules)
+                started = "echo" if scenario.action == "echo" else kind
+                server = Server(started, self.folder, APART[scenario.action], self.modules)
                 try:
                     found = measure(scenario, server, self.seconds, self.folder)
                 finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Action = Literal["subscribe", "read", "write", "browse", "call", "connect", "publish", "hold"]
+Action = Literal["subscribe", "read", "write", "browse", "call", "connect", "echo", "publish", "hold"]
 VARIABLES: Final = 6_000
 """Of the servers that stay up for a round."""
 PUBLISHED: Final = 60_000
@@ -74,6 +74,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     *(_listening(1, items) for items in (1, 10, 100, 1_000)),
     _listening(1, VARIABLES, "6,000 variables, 1 session"),
     _listening(100, 60, "100 sessions x 60 items, encrypted", encrypted=True),
+    Scenario("Nothing: bytes echoed", "echo", "answer", only_ours="it is a server that does nothing (echo.py)"),
     *_asking(False),
     *_asking(True),
     Scenario("Publish 60,000 changes in one tick", "publish", "change", items=PUBLISHED),

@@ -143,8 +143,8 @@ class Server(Program):
         if kind == "node-opcua":
             super().__init__(["node", str(_HERE / "peer.js"), *arguments], "ready", {"NODE_PATH": str(modules)})
         else:
-            module = "benchmarks.opcua.ours" if kind == OURS else "benchmarks.opcua.plain"
-            super().__init__([sys.executable, "-m", module, *arguments], "ready")
+            module = {OURS: "ours", "echo": "echo"}.get(kind, "plain")
+            super().__init__([sys.executable, "-m", f"benchmarks.opcua.{module}", *arguments], "ready")
         self.start_s, self.start_cpu_s = time.perf_counter() - began_s, self.cpu_s
 
 

@@ -27,14 +27,13 @@ from opcua_server.engine import frames
 from opcua_server.engine.contract import Bytes
 from opcua_server.engine.frames import ProtocolError
 from opcua_server.engine.policies import NONE, POLICIES, Policy, Protection
-from opcua_server.engine.policies.common import HEAD
+from opcua_server.engine.policies.common import START, STARTED
 
 OPEN_REQUEST: Final = 446
 OPEN_RESPONSE: Final = 449
 MIN_LIFETIME_MS: Final = 10_000
 MAX_RSA_BITS: Final = 4_096
 _MODES: Final[dict[int, Literal["None", "Sign", "SignAndEncrypt"]]] = {1: "None", 2: "Sign", 3: "SignAndEncrypt"}
-_SYMMETRIC: Final = struct.Struct("<3scIIIII")
 _SEQUENCE: Final = struct.Struct("<II")
 _WHOLE: Final = struct.Struct("<4sIIIII")
 _START: Final = struct.Struct("<4sII")
@@ -270,9 +269,9 @@ class Channel:
 
     def receive(self, frame: bytes, now_s: float) -> tuple[int, bytes]:
         """Request id and body of a MSG or CLO chunk, checked. Raises ProtocolError."""
-        if len(frame) < 24:
+        if len(frame) < STARTED:
             raise ProtocolError(_C.BadDecodingError, "a chunk of a few bytes")
-        _kind, _chunk, _size, number, token_id, sequence, request_id = _SYMMETRIC.unpack_from(frame)
+        _kind, _chunk, _size, number, token_id, sequence, request_id = START.unpack_from(frame)
         if number != self.number or not self.is_open:
             raise ProtocolError(_C.BadTcpSecureChannelUnknown, "message without a secure channel")
         token = self._tokens.get(token_id)
@@ -282,7 +281,7 @@ class Channel:
             request_id, body = self._opened(token.theirs, frame)
         else:
             self._follow(sequence)
-            body = frame[24:]
+            body = frame[STARTED:]
         if token is not self._sending:  # the client uses its new token: the old one is done
             self._tokens = {token.number: token}
             self._sending = token
@@ -292,7 +291,7 @@ class Channel:
         """Request id and body, where ``data`` is what nearly all is: one message in one chunk. None where there is more to judge,
         and nothing has changed. Raises ProtocolError as ``receive`` does."""
         token = self._sending
-        if token is None or not 24 <= len(data) <= frames.MIN_BUFFER:
+        if token is None or not STARTED <= len(data) <= frames.MIN_BUFFER:
             return None
         kind, size, number, token_id, sequence, request_id = _WHOLE.unpack_from(data)
         if kind != _MSGF or size != len(data):
@@ -304,7 +303,7 @@ class Channel:
         if self._heard is None or sequence != self._heard + 1:
             return self.receive(data, now_s)
         self._heard = sequence
-        return request_id, data[24:]
+        return request_id, data[STARTED:]
 
     def _opened(self, theirs: Protection, frame: bytes) -> tuple[int, bytes]:
         """Request id and body of a frame with keys. Raises ProtocolError."""
@@ -313,7 +312,9 @@ class Channel:
         except ValueError as error:
             raise ProtocolError(_C.BadSecurityChecksFailed, str(error)) from error
         sequence, request_id = _SEQUENCE.unpack_from(plain)
-        self._follow(sequence)
+        if self._heard is None or sequence != self._heard + 1:
+            self._follow(sequence)
+        self._heard = sequence
         return request_id, plain[8:]
 
     def _follow(self, sequence: int) -> None:
@@ -339,17 +340,15 @@ class Channel:
         """Bytes of a message that fit in one chunk of ``buffer`` bytes."""
         token = self._sending
         if token is None or token.ours is None:
-            return buffer - 24
+            return buffer - STARTED
         return token.ours.capacity(buffer, encrypts=self._encrypts)
 
     def seal(self, request_id: int, body: bytes, buffer: int) -> list[bytes]:
         """A message as frames, none longer than ``buffer`` bytes."""
         capacity = self.capacity(buffer)
-        starts = range(0, len(body), capacity) or (0,)
-        return [
-            self.protect(request_id, body[start : start + capacity], final=b"F" if start + capacity >= len(body) else b"C")
-            for start in starts
-        ]
+        chunks = [body[start : start + capacity] for start in range(0, len(body), capacity)] or [body]
+        finals = [b"C"] * (len(chunks) - 1) + [b"F"]
+        return [self.protect(request_id, len(chunk), chunk, final=final) for chunk, final in zip(chunks, finals, strict=True)]
 
     def frame_of_one(self, request_id: int, size: int) -> tuple[bytes, int, int, int, int, int] | None:
         """The head of the frame that a message of ``size`` bytes goes out in next, in the form of _WHOLE; None for a channel
@@ -359,18 +358,18 @@ class Channel:
             return None
         last = self._sent
         self._sent = sequence = last + 1 if last <= frames.LAST_BEFORE_WRAP else frames.next_sequence(last)
-        return _MSGF, 24 + size, self.number, token.number, sequence, request_id
+        return _MSGF, STARTED + size, self.number, token.number, sequence, request_id
 
-    def protect(self, request_id: int, *body: Bytes, final: bytes = b"F") -> bytes:
-        """A message of some parts in one frame, for which there is room; or one chunk of it that is not the last."""
+    def protect(self, request_id: int, size: int, *body: Bytes, final: bytes = b"F") -> bytes:
+        """A message in one frame, for which there is room; or one chunk of it. ``size``: bytes of the parts of its ``body``."""
         last, token = self._sent, self._sending
         if token is None:
             raise ProtocolError(_C.BadTcpSecureChannelUnknown, "no secure channel")
         self._sent = sequence = frames.next_sequence(last, from_zero=self._counts_from_zero)
-        plain = b"".join((_SEQUENCE.pack(sequence, request_id), *body))
+        numbers = self.number, token.number, sequence, request_id
         if token.ours is None:
-            return HEAD.pack(b"MSG", final, HEAD.size + len(plain), self.number, token.number) + plain
-        return token.ours.seal(final, self.number, token.number, plain, last, encrypts=self._encrypts)
+            return b"".join((START.pack(b"MSG", final, STARTED + size, *numbers), *body))
+        return token.ours.seal(final, numbers, body, size, last, encrypts=self._encrypts)
 
 
 def _block(data: bytes | None) -> bytes:

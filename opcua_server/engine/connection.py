@@ -321,7 +321,7 @@ class Connection(asyncio.Protocol):
         size = len(head) + len(body)
         if size <= self.room:
             if self.is_open:
-                self.write(self.channel.protect(request_id, head, body))
+                self.write(self.channel.protect(request_id, size, head, body))
             return
         sizes = self.sizes
         if not self.is_open or sizes is None:

@@ -76,7 +76,7 @@ class Reply:
         channel = connection.channel
         frame = channel.frame_of_one(self._request_id, size)
         if frame is None:
-            connection.write(channel.protect(self._request_id, _HEAD(*header), body))
+            connection.write(channel.protect(self._request_id, size, _HEAD(*header), body))
         else:
             connection.write(b"".join((_ANSWER(*frame, *header), body)))
 
@@ -96,7 +96,7 @@ class Reply:
             told = subscription, 1, sequence, False, sequence, ticks, elements
             frame = channel.frame_of_one(self._request_id, size)
             if frame is None:
-                connection.write(channel.protect(self._request_id, _TOLD_ONE.pack(*header, *told), data, results))
+                connection.write(channel.protect(self._request_id, size, _TOLD_ONE.pack(*header, *told), data, results))
             else:
                 connection.write(b"".join((_PUBLISH(*frame, *header, *told), data, results)))
             return

@@ -11,12 +11,14 @@ wrong, before its sequence number is read.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
-from opcua_server.engine.policies.common import HEAD, Protection
+from opcua_server.engine.contract import Bytes
+from opcua_server.engine.policies.common import HEAD, START, STARTED, Numbers, Protection
 
 Cipher = type[AESGCM] | type[ChaCha20Poly1305]
 VECTOR: Final = 12
@@ -34,27 +36,27 @@ class AuthenticatedKeys(Protection):
         self._cipher = cipher(key)
         self._vector = int.from_bytes(vector, "little")
 
-    def seal(self, final: bytes, channel: int, token: int, plain: bytes, last: int, *, encrypts: bool) -> bytes:
-        head = HEAD.pack(b"MSG", final, HEAD.size + len(plain) + TAG, channel, token)
+    def seal(self, final: bytes, numbers: Numbers, body: Sequence[Bytes], size: int, last: int, *, encrypts: bool) -> bytes:
+        signed = b"".join((START.pack(b"MSG", final, STARTED + size + TAG, *numbers), *body))
         if encrypts:
-            return head + self._cipher.encrypt(self._nonce(head, last), plain, head)
-        signed = head + plain
-        return signed + self._cipher.encrypt(self._nonce(head, last), b"", signed)
+            head = signed[:HEAD]
+            return head + self._cipher.encrypt(self._nonce(head, last), signed[HEAD:], head)
+        return signed + self._cipher.encrypt(self._nonce(signed, last), b"", signed)
 
     def open(self, frame: bytes, last: int, *, encrypts: bool) -> bytes:
         signed = len(frame) - TAG
-        if signed < HEAD.size + 8:
+        if signed < STARTED:
             raise ValueError("no signature")
         view = memoryview(frame)
-        start = HEAD.size if encrypts else signed
+        start = HEAD if encrypts else signed
         try:
             plain = self._cipher.decrypt(self._nonce(frame, last), view[start:], view[:start])
         except InvalidTag:
             raise ValueError("wrong signature, or not the next chunk") from None
-        return plain if encrypts else frame[HEAD.size : signed]
+        return plain if encrypts else frame[HEAD:signed]
 
     def capacity(self, buffer: int, *, encrypts: bool) -> int:
-        return buffer - HEAD.size - 8 - TAG
+        return buffer - STARTED - TAG
 
     def _nonce(self, frame: bytes, last: int) -> bytes:
         token = int.from_bytes(frame[12:16], "little")

@@ -4,7 +4,7 @@
 RSA    PKCS#1 1.5 or PSS            yes, OAEP          two random nonces, P_SHA          1, and wrap early
 curve  ECDSA                        no                 two ephemeral keys, ECDH, HKDF    0, and wrap at 2^32
 
-A chunk of MSG or CLO, of which head and sequence header have 24 bytes:
+A chunk of MSG or CLO, of which the head has 16 bytes and the sequence header 8:
 
     HMAC and CBC               head | encrypted( sequence header | body | padding | HMAC of all before )
     authenticated encryption   head | encrypted( sequence header | body ) | tag of all                        (authenticated.py)
@@ -14,26 +14,33 @@ from __future__ import annotations
 
 import struct
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from hmac import compare_digest
 from typing import Any, Final
 
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.hmac import HMAC
 
 from certs.kinds import Kind, PrivateKey, PublicKey
+from opcua_server.engine.contract import Bytes
 
 URI: Final = "http://opcfoundation.org/UA/SecurityPolicy#"
 NONE: Final = URI + "None"
 BLOCK: Final = 16
 """Bytes of an AES block, and of an initialization vector."""
-HEAD: Final = struct.Struct("<3scIII")
-"""Of a chunk: MSG, F or C, its size, channel, token."""
-_HEAD: Final = HEAD.size
-_FIRST: Final = _HEAD + BLOCK
+START: Final = struct.Struct("<3scIIIII")
+"""Of a chunk: MSG, F or C, its size, channel, token; sequence header."""
+STARTED: Final = START.size
+"""Where its body begins."""
+HEAD: Final = 16
+"""Where its sequence header begins, and what is encrypted."""
+_FIRST: Final = HEAD + BLOCK
 """Where a chunk's first block ends."""
-_pack_head: Final = HEAD.pack
+Numbers = tuple[int, int, int, int]
+"""Of a chunk: channel, token, sequence, request."""
+_pack_start: Final = START.pack
 _SHA256: Final = hashes.SHA256()
 _PADDING: Final = [bytes((number,)) * (number + 1) for number in range(BLOCK)]
 """PaddingSize and as many bytes of it."""
@@ -43,12 +50,12 @@ class Protection(ABC):
     """Protects one direction of a channel, for the lifetime of one token: signs its chunks, and encrypts them where asked."""
 
     @abstractmethod
-    def seal(self, final: bytes, channel: int, token: int, plain: bytes, last: int, *, encrypts: bool) -> bytes:
-        """A chunk of MSG. ``plain``: sequence header and body; ``last``: the sequence number before."""
+    def seal(self, final: bytes, numbers: Numbers, body: Sequence[Bytes], size: int, last: int, *, encrypts: bool) -> bytes:
+        """A chunk of MSG. ``body``: parts that have ``size`` bytes together; ``last``: the sequence number before."""
 
     @abstractmethod
     def open(self, frame: bytes, last: int, *, encrypts: bool) -> bytes:
-        """Sequence header and body of a chunk of 24 bytes or more. Raises ValueError when it is not what the peer protected."""
+        """Sequence header and body of a chunk of STARTED bytes or more. Raises ValueError where it is not what was protected."""
 
     @abstractmethod
     def capacity(self, buffer: int, *, encrypts: bool) -> int:
@@ -60,7 +67,8 @@ class Keys(Protection):
 
     One cipher serves all messages, as making one takes longer than encrypting a short message with it. Each message begins with the
     token's initialization vector, and a cipher that goes on begins with the last block of the message before. To decrypt, the
-    vector is put before the message as a block of its own; to encrypt, what lies between the two is put on the first block.
+    vector is put before the message as a block of its own, in place of its head; to encrypt, what lies between the two is put on
+    its first block. The keys of one direction either encrypt or decrypt.
     """
 
     __slots__ = ("_decryptor", "_encryptor", "_iv", "_mac", "_shift", "_vector", "signature")
@@ -75,50 +83,54 @@ class Keys(Protection):
         self._shift = 0
         """Initialization vector, exclusive or the block that the encryptor would go on with."""
 
-    def seal(self, final: bytes, channel: int, token: int, plain: bytes, last: int, *, encrypts: bool) -> bytes:
-        size = len(plain) + self.signature
+    def seal(self, final: bytes, numbers: Numbers, body: Sequence[Bytes], size: int, last: int, *, encrypts: bool) -> bytes:
+        size += STARTED + self.signature
         if not encrypts:
-            signed = _pack_head(b"MSG", final, _HEAD + size, channel, token) + plain
+            signed = b"".join((_pack_start(b"MSG", final, size, *numbers), *body))
             return signed + self.sign(signed)
         padding = -(size + 1) % BLOCK
-        head = _pack_head(b"MSG", final, _HEAD + size + 1 + padding, channel, token)
-        signed = b"".join((head, plain, _PADDING[padding]))
-        first = (int.from_bytes(signed[_HEAD:_FIRST], "little") ^ self._shift).to_bytes(BLOCK, "little")
-        secret = self._encryptor.update(b"".join((first, signed[_FIRST:], self.sign(signed))))
+        signed = b"".join((_pack_start(b"MSG", final, size + 1 + padding, *numbers), *body, _PADDING[padding]))
+        mac = self._mac.copy()
+        mac.update(signed)
+        first = (int.from_bytes(signed[HEAD:_FIRST], "little") ^ self._shift).to_bytes(BLOCK, "little")
+        secret = self._encryptor.update(b"".join((first, signed[_FIRST:], mac.finalize())))
         self._shift = self._vector ^ int.from_bytes(secret[-BLOCK:], "little")
-        return head + secret
+        return signed[:HEAD] + secret
 
     def open(self, frame: bytes, last: int, *, encrypts: bool) -> bytes:
         # Slices are copies, which cost less than views of them until a message is a large one.
         signed = len(frame) - self.signature
         if not encrypts:
-            if signed < 24 or not compare_digest(self.sign(frame[:signed]), frame[signed:]):
-                raise ValueError("wrong signature")
-            return frame[_HEAD:signed]
-        if (len(frame) - _HEAD) % BLOCK or signed < _FIRST:
+            if signed < STARTED:
+                raise ValueError("no signature")
+            self._verify(frame[:signed], frame[signed:])
+            return frame[HEAD:signed]
+        if (signed - HEAD + self.signature) % BLOCK or signed < _FIRST:
             raise ValueError("no whole blocks")
-        plain = frame[:_HEAD] + self.decrypt(frame)
-        if not compare_digest(self.sign(plain[:signed]), plain[signed:]):
-            raise ValueError("wrong signature")
+        plain = self._decryptor.update(self._iv + frame[HEAD:])
+        self._verify(frame[:HEAD] + plain[HEAD:signed], plain[signed:])
         end = signed - 1 - plain[signed - 1]
-        if end < 24:
+        if end < STARTED:
             raise ValueError("wrong padding")
-        return plain[_HEAD:end]
+        return plain[HEAD:end]
 
     def capacity(self, buffer: int, *, encrypts: bool) -> int:
         if not encrypts:
-            return buffer - 24 - self.signature
-        return (buffer - 16) // BLOCK * BLOCK - 8 - 1 - self.signature
+            return buffer - STARTED - self.signature
+        return (buffer - HEAD) // BLOCK * BLOCK - 8 - 1 - self.signature
 
     def sign(self, data: bytes) -> bytes:
         mac = self._mac.copy()
         mac.update(data)
         return mac.finalize()
 
-    def decrypt(self, frame: bytes) -> bytes:
-        """What follows the head of a frame of whole blocks: sequence header, body, padding and signature, which is not verified.
-        The keys of one direction either encrypt or decrypt."""
-        return self._decryptor.update(self._iv + frame[_HEAD:])[BLOCK:]
+    def _verify(self, data: bytes, signature: bytes) -> None:
+        mac = self._mac.copy()
+        mac.update(data)
+        try:
+            mac.verify(signature)
+        except InvalidSignature:
+            raise ValueError("wrong signature") from None
 
 
 @dataclass(frozen=True, slots=True)

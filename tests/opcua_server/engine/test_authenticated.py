@@ -6,6 +6,7 @@ The client is made from the standard (curve_client.py); open62541's client judge
 from __future__ import annotations
 
 import hashlib
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -179,8 +180,8 @@ def test_a_chunk_is_what_the_cipher_alone_makes_of_it(
     cipher: str, body: bytes, last: int, token: int, vector: bytes, encrypts: bool
 ) -> None:
     key = b"k" * (16 if cipher == "AesGcm" else 32)
-    keys, plain = AuthenticatedKeys(CIPHERS[cipher], key, vector), b"sequence" + body
-    frame = keys.seal(b"F", 7, token, plain, last, encrypts=encrypts)
+    keys, plain = AuthenticatedKeys(CIPHERS[cipher], key, vector), struct.pack("<II", 5, 6) + body
+    frame = keys.seal(b"F", (7, token, 5, 6), (body[:3], body[3:]), len(body), last, encrypts=encrypts)
     alone: Any = CIPHERS[cipher](key)
     secret, signed = (frame[16:], frame[:16]) if encrypts else (frame[-16:], frame[:-16])
     assert alone.decrypt(nonce(vector, token, last), secret, signed) == (plain if encrypts else b"")
