@@ -43,6 +43,12 @@ class Backlog:
         self.size = size
         self._shorten()
 
+    def put_back(self, older: list[tuple[bytes, bool]]) -> None:
+        """Put what was taken, of which there is some, in front of what is there."""
+        self.has_lost = older[0][1]
+        self.entries[:0] = [encoded for encoded, _ in older]
+        self._shorten()
+
     def take_all(self) -> list[tuple[bytes, bool]]:
         """Each with whether values before it were lost."""
         taken = [(encoded, False) for encoded in self.entries]

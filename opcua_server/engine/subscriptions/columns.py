@@ -201,6 +201,7 @@ class Sampled(Rows):
         self.column = column
         self._seen = -1
         self.sample()
+        self.stamps[:] = 0  # what was there before is no change; who begins to watch is told of it in any case
 
     def sample(self) -> None:
         """Take over the column's rows; what differs from the last sample is a change."""

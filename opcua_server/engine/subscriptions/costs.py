@@ -34,6 +34,16 @@ def cost(item: Any, mode: int | None = None, links: Sized | None = None) -> int:
     is disabled as if it reported."""
     mode = item.mode if mode is None else mode
     links = item.links if links is None else links
-    filter_size = item.query.size if item.query is not None else item.change.kept
-    own = PLAIN if item.is_simple and not links and mode != SAMPLING else PLAIN + QUEUED
-    return own + entry(item.query) * (item.queue_size - 1) + TERM * filter_size + LINK * len(links)
+    return _of(item.is_simple and mode != SAMPLING, item.query, item.change, item.queue_size, links)
+
+
+def cost_with(item: Any, query: Any, change: Any, queue_size: int, discard_oldest: bool) -> int:
+    """Of an item as it would be with another filter and queue."""
+    is_simple = item.is_simple_with(query, change, queue_size, discard_oldest)
+    return _of(is_simple and item.mode != SAMPLING, query, change, queue_size, item.links)
+
+
+def _of(is_simple: bool, query: Any, change: Any, queue_size: int, links: Sized) -> int:
+    filter_size = query.size if query is not None else change.kept
+    own = PLAIN if is_simple and not links else PLAIN + QUEUED
+    return own + entry(query) * (queue_size - 1) + TERM * filter_size + LINK * len(links)

@@ -14,16 +14,18 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Final, cast
 
+import numpy as np
+
 from cnctwin.wire import decode, encode
 from cnctwin.wire.scalars import ua
 from opcua_server.engine.subscriptions.backlog import Backlog
-from opcua_server.engine.subscriptions.columns import ColumnSlot, Record
+from opcua_server.engine.subscriptions.columns import BOTH, ColumnSlot, Record
 from opcua_server.engine.subscriptions.costs import entry
-from opcua_server.engine.subscriptions.feeds import Feed, Sampler, stamped, status_of
+from opcua_server.engine.subscriptions.feeds import Feed, Sampler, is_same, stamped, status_of
 from opcua_server.engine.subscriptions.filters import EventQuery
 from opcua_server.engine.subscriptions.overflow import overflow_event, refresh_required
 from opcua_server.engine.subscriptions.panel import Place
-from opcua_server.engine.subscriptions.queues import OVERFLOW, UNFILTERED, EventQueue, ItemQueue
+from opcua_server.engine.subscriptions.queues import OVERFLOW, UNFILTERED, DataChange, EventQueue, ItemQueue
 
 DISABLED, SAMPLING, REPORTING = range(3)
 """MonitoringMode."""
@@ -93,11 +95,15 @@ class Item:
     @property
     def is_simple(self) -> bool:
         """Whether it is a plain one when it reports and has no links."""
+        return self.is_simple_with(self.query, self.change, self.queue_size, self.discard_oldest)
+
+    def is_simple_with(self, query: EventQuery | None, change: Any, queue_size: int, discard_oldest: bool) -> bool:
+        """The same with another filter and queue."""
         return (
-            self.query is None
-            and (self.queue_size == 1 or (self.discard_oldest and isinstance(self.slot, ColumnSlot)))
-            and self.change.trigger == 1
-            and self.change.deadband is None
+            query is None
+            and (queue_size == 1 or (discard_oldest and isinstance(self.slot, ColumnSlot)))
+            and change.trigger == 1
+            and change.deadband is None
         )
 
     @property
@@ -113,6 +119,13 @@ class Item:
         if self.rows is not None:
             return bool(self.rows.stamps[self.slot.row] > self.subscription.cursor)
         return self.feed is not None and self.feed.stamp > self.subscription.cursor
+
+    @property
+    def shown(self) -> Any:
+        """The DataValue that a plain item has to tell, or has told; None where it is none, or is not attached."""
+        if self.rows is not None:
+            return decode(ua.DataValue, self.rows.data_values(np.array([self.slot.row], np.intp), BOTH)[0])
+        return self.feed.value if self.feed is not None else None
 
     def place(self) -> Place:
         """Of a plain item that is attached."""
@@ -132,8 +145,9 @@ class Item:
             if one is not None and self.query is None:
                 one.overflows = 0
 
-    def attach(self) -> None:
-        """Start to watch. The current value is the first notification (OPC 10000-4, 5.13.1.2)."""
+    def attach(self, seen: Any = None) -> None:
+        """Start to watch. The current value is the first notification (OPC 10000-4, 5.13.1.2), but where the item has ``seen`` a
+        value before, of which it is no change."""
         if self.mode == DISABLED:
             return
         if self.query is not None:
@@ -147,10 +161,12 @@ class Item:
                 self.fit_backlog()
             else:
                 self.feed = self.sampler.feed(self.slot)
-            self.fresh = True
+            self.fresh = seen is None or not is_same(seen, self.shown)
         else:
             self.queue = ItemQueue(self.queue_size, self.discard_oldest)
             self.change = self.change.anew()
+            if seen is not None and isinstance(self.change, DataChange):
+                self.change.last = seen
             self.feed = self.sampler.feed(self.slot)
             self.feed.listeners[self] = self.offer
             self.offer(self.feed, self.feed.value)

@@ -5,18 +5,19 @@ from __future__ import annotations
 import struct
 from typing import Any, Final
 
-from cnctwin.wire import decode, encode
+from cnctwin.wire import encode
 from cnctwin.wire.scalars import ua
 from opcua_server.engine.attributes import may_read
 from opcua_server.engine.contract import LARGE, Request, ServiceFault
 from opcua_server.engine.ranges import parse
 from opcua_server.engine.subscriptions import revise
 from opcua_server.engine.subscriptions.columns import ColumnSlot
-from opcua_server.engine.subscriptions.costs import ENTRY, PLAIN, QUEUED, cost, entry
+from opcua_server.engine.subscriptions.costs import ENTRY, PLAIN, QUEUED, cost, cost_with, entry
 from opcua_server.engine.subscriptions.item import DISABLED, NO_LINKS, REPORTING, SAMPLING, Item
 from opcua_server.engine.subscriptions.personal import PersonalSlot
 from opcua_server.engine.subscriptions.queues import UNFILTERED, EventQueue
 from opcua_server.engine.subscriptions.ranged import RangedSlot
+from opcua_server.engine.subscriptions.renewed import let_go, seen_by, take_up
 from opcua_server.engine.subscriptions.subscription import Subscription
 from opcua_server.engine.subscriptions.wanted import EVENT_NOTIFIER, size_of, wanted
 from opcua_server.engine.turns import Turn
@@ -109,31 +110,29 @@ class ItemServices:
 
     def _apply(self, item: Item, parameters: Any) -> Any:
         """Take over the requested parameters; the filter result, or None. Raises ServiceFault before anything is changed."""
-        hub, desk = self._hub, item.subscription.owner
-        is_event = item.slot.attribute == EVENT_NOTIFIER
-        is_known = item.number in item.subscription.items
-        before, queued = (cost(item), item.queue_size) if is_known else (0, 0)
+        hub, desk, subscription = self._hub, item.subscription.owner, item.subscription
+        is_event, discard_oldest = item.slot.attribute == EVENT_NOTIFIER, bool(parameters.DiscardOldest)
+        is_known = item.number in subscription.items
+        before, queued, terms = (cost(item), item.queue_size, size_of(item)) if is_known else (0, 0, 0)
+        left = hub.shares.left(desk.session) + before
         promised = _QUEUED_PER_SESSION - sum(one.promised for one in desk.subscriptions.values()) + queued
-        found = wanted(hub, item, parameters, max(1, min(promised, (hub.shares.left(desk.session) + before) // ENTRY)))
-        more_terms = found.size - (size_of(item) if is_known else 0)
-        old = item.query, item.change, item.discard_oldest, item.queue_size
-        item.query, item.change, item.discard_oldest = found.query, found.change, bool(parameters.DiscardOldest)
-        item.queue_size = 1
-        left = hub.shares.left(desk.session) + before - cost(item)
+        found = wanted(hub, item, parameters, max(1, min(promised, left // ENTRY)))
+        left -= cost_with(item, found.query, found.change, 1, discard_oldest)
         if left < 0:
-            item.query, item.change, item.discard_oldest, item.queue_size = old
             raise ServiceFault(_C.BadTooManyMonitoredItems, "All sessions together watch as much as the server takes")
         spare = (left - QUEUED - PLAIN * max(0, _SURE - desk.item_count())) // entry(found.query)
-        item.queue_size = revise.queue_size(parameters.QueueSize, is_event, max(1, min(promised, spare)))
-        hub.shares.change(desk.session, cost(item) - before)
-        item.subscription.terms_of_filters += more_terms
-        item.subscription.promised += item.queue_size - queued
-        item.handle = parameters.ClientHandle
-        old[1].stop()
-        if item.queue is not None:
-            item.change = found.change.anew()
-        item.interval_ms = found.interval_ms
+        queue_size = revise.queue_size(parameters.QueueSize, is_event, max(1, min(promised, spare)))
+
+        old, item.query, item.change = item.change, found.query, found.change
+        item.discard_oldest, item.queue_size = discard_oldest, queue_size
+        item.handle, item.interval_ms = parameters.ClientHandle, found.interval_ms
         item.sampler = None if is_event else hub.sampler(found.interval_ms)
+        hub.shares.change(desk.session, cost(item) - before)
+        subscription.terms_of_filters += found.size - terms
+        subscription.promised += queue_size - queued
+        old.stop()
+        if item.queue is not None:  # the same filter goes on with what it has seen
+            item.change = old if found.change == old else found.change.anew()
         return found.result
 
     # Modify, mode, triggering, delete --------------------------------------------------------------------------------
@@ -164,32 +163,17 @@ class ItemServices:
         return _all_of(made)
 
     def _modify(self, item: Item, parameters: Any, timestamps: int) -> Any:
-        before = _way(item)
-        old_sampler = item.sampler
+        before, old_sampler, seen = _way(item), item.sampler, seen_by(item)
         result = self._apply(item, parameters)
         item.timestamps = timestamps
-        after = _way(item)
         if item.mode == DISABLED:
             return _made(ua.MonitoredItemModifyResult, 0, item, result)
-        if item.query is None and before != after:
+        if item.query is None and before != _way(item):
             # Another way of sampling: what is queued stays queued, and the value it now sees is judged by the new filter.
-            had_queue = item.queue is not None
-            entries = _queued(item)
-            was_fresh = item.fresh or item.is_untold
             item.sampler, new_sampler = old_sampler, item.sampler
-            item.detach()
+            had = let_go(item, seen)
             item.sampler = new_sampler
-            item.attach()
-            if item.queue is not None:
-                now = [value for value, _overflow in item.queue.take_all()]
-                for value in [*entries, *(now if was_fresh else ())]:
-                    item.queue.put(value)
-                if not item.queue.entries:
-                    item.subscription.ready.pop(item, None)
-            elif item.is_direct:
-                item.fresh = bool(entries) if had_queue else was_fresh
-                for _value, encoded in entries[:-1] if had_queue else entries:
-                    item.keep(encoded)
+            take_up(item, had)
         elif item.queue is not None:
             if isinstance(item.queue, EventQueue):
                 item.queue.entry = entry(item.query)
@@ -228,20 +212,15 @@ class ItemServices:
             elif mode != REPORTING:
                 item.subscription.ready.pop(item, None)
             return
-        older = _older(item)
-        queued = bool(item.queue is not None and item.queue.entries) or item.fresh or item.is_untold or bool(older)
-        came_from = item.mode
-        item.detach()
-        item.subscription.ready.pop(item, None)
-        item.mode = mode
-        item.attach()
-        if came_from != DISABLED and not queued:  # it has been told of the value it sees
-            item.fresh = False
-            if item.queue is not None:
-                item.queue.entries.clear()
+        if DISABLED in (mode, item.mode):
+            item.detach()
             item.subscription.ready.pop(item, None)
-        elif came_from != DISABLED:
-            _give_back(item, older)
+            item.mode = mode
+            item.attach()
+        else:
+            had = let_go(item, seen_by(item))
+            item.mode = mode
+            take_up(item, had)
 
     def set_triggering(self, request: Request, asked: Any) -> Any:
         subscription = self._hub.owned(request, asked.SubscriptionId)
@@ -254,7 +233,6 @@ class ItemServices:
             raise ServiceFault(_C.BadMonitoredItemIdInvalid)
         subscription.touch()
         removed, added = [], []
-        was_plain, was_fresh = item.is_direct, item.fresh or item.is_untold
         links = dict(item.links)
         for number in asked.LinksToRemove or []:
             removed.append(0 if links.pop(number, None) is not None else int(_C.BadMonitoredItemIdInvalid))
@@ -268,10 +246,7 @@ class ItemServices:
             raise ServiceFault(_C.BadTooManyOperations, "The items of a subscription have too many links")
         if not self._hub.shares.take(subscription.owner.session, cost(item, links=links) - cost(item)):
             raise ServiceFault(_C.BadTooManyOperations, "All sessions together have as many links as the server takes")
-        older: list[Any] = []
-        if was_plain and links and item.mode != DISABLED:
-            older = _older(item)
-            item.detach()
+        had = let_go(item, seen_by(item)) if item.is_direct and links else None
         for number in set(item.links) - set(links):
             item.links[number].linked_from.pop(item.number, None)
         item.links = links or NO_LINKS
@@ -279,12 +254,8 @@ class ItemServices:
             if linked.linked_from is NO_LINKS:
                 linked.linked_from = {}
             linked.linked_from[item.number] = item
-        if was_plain and links and item.mode != DISABLED:
-            item.attach()
-            if not was_fresh and item.queue is not None:
-                item.queue.entries.clear()
-                subscription.ready.pop(item, None)
-            _give_back(item, older)
+        if had is not None:
+            take_up(item, had)
         subscription.changed_items()
         infos = request.answer.reasons.infos
         return ua.SetTriggeringResult(
@@ -337,34 +308,6 @@ class ItemServices:
 def _way(item: Item) -> tuple[Any, ...]:
     """How an item watches: another one means to attach it anew."""
     return item.sampler, item.is_plain, item.change.deadband, item.change.trigger
-
-
-def _older(item: Item) -> list[Any]:
-    """What an item on a column holds beside the value in the column, taken from it: (DataValue, encoded)."""
-    taken = item.backlog.take_all() if item.backlog is not None else []
-    return [(decode(ua.DataValue, encoded), encoded) for encoded, _ in taken]
-
-
-def _queued(item: Item) -> list[Any]:
-    """What an item holds, taken from it: (DataValue, encoded)."""
-    if item.queue is not None:
-        return [entry for entry, _overflow in item.queue.take_all()]
-    return _older(item)
-
-
-def _give_back(item: Item, older: list[Any]) -> None:
-    """Put what an item held before it was attached anew in front of what it holds now."""
-    if not older:
-        return
-    if item.queue is not None:
-        now = [entry for entry, _ in item.queue.take_all()]
-        for entry in [*older, *now]:
-            item.queue.put(entry)
-    else:
-        for _, encoded in older:
-            item.keep(encoded)
-    if item.mode == REPORTING:
-        item.subscription.ready[item] = None
 
 
 def _mode(mode: Any) -> int:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 
 from opcua_server.engine.subscriptions.feeds import is_same, status_of
@@ -66,6 +66,11 @@ class ItemQueue(Generic[T]):
             self.overflows += 1
         self.entries = kept
 
+    def put_back(self, older: list[tuple[T, bool]]) -> None:
+        """Put what was taken in front of what is there."""
+        self.entries[:0] = older
+        self.resize(self.size, self.discard_oldest)
+
     def beside(self, value: T) -> None:
         """Add what tells of a loss, where something was lost, whatever the size."""
         if self.discard_oldest:
@@ -108,11 +113,12 @@ class EventQueue(ItemQueue[bytes]):
 
 @dataclass(slots=True)
 class DataChange:
-    """Decides which samples are reported. ``deadband`` is absolute, in the variable's unit; None is no deadband."""
+    """Decides which samples are reported. ``deadband`` is absolute, in the variable's unit; None is no deadband. Equal ones are the
+    same filter, whatever they have seen."""
 
     trigger: int = STATUS_VALUE
     deadband: float | None = None
-    last: Any = None
+    last: Any = field(default=None, compare=False)
 
     @property
     def size(self) -> int:
@@ -141,8 +147,8 @@ class DataChange:
             return True
         if self.trigger == STATUS:
             return False
-        if self.trigger == STATUS_VALUE_TIMESTAMP and last.SourceTimestamp != value.SourceTimestamp:
-            return True
+        if self.deadband is None and self.trigger == STATUS_VALUE_TIMESTAMP and last.SourceTimestamp != value.SourceTimestamp:
+            return True  # with a deadband this trigger is STATUS_VALUE (7.10)
         if self.deadband is None or last.Value is None or value.Value is None:
             return not is_same(last, value)
         if last.Value.VariantType != value.Value.VariantType:
