@@ -5,13 +5,17 @@
                   '-- Outbox     per client; a client too slow for it gets a fresh snapshot instead of what it missed
 
 Clients that ask for the same (machines, signals, rate) share a channel, so a hundred pages cost one encoding.
+
+What is told of several machines at one moment is a message for each, and the connection may break between two of them: the last
+one alone has the ``seq`` of that moment, those before it the one from which all of it can be told again (``NOWHERE``: only by
+snapshots).
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,6 +28,8 @@ from gateway.twin import Twin, Update
 OUTBOX: Final = 32
 """Messages that may wait for one client."""
 MAX_CHANNELS: Final = 256
+NOWHERE: Final = 0
+"""A ``seq`` that no stream can be resumed from."""
 OPTIONS: Final = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
 
 
@@ -99,6 +105,8 @@ class Channel:
         self._twin = twin
         self._pending: dict[str, dict[str, Reading]] = {}
         self._times: dict[str, int] = {}
+        self._told_seq = twin.seq
+        """Up to here everything was told before what is pending."""
         self._changed = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
 
@@ -114,7 +122,8 @@ class Channel:
             if signals is None or reading.signal in signals:
                 pending[reading.signal] = reading
         self._times[update.machine_id] = update.source_time_ns
-        if pending:
+        if pending and not self._changed.is_set():
+            self._told_seq = update.seq - 1
             self._changed.set()
 
     async def run(self) -> None:
@@ -129,9 +138,16 @@ class Channel:
             due = loop.time() + period
             self._changed.clear()
             pending, self._pending = self._pending, {}
-            for machine_id, readings in pending.items():
-                if readings:
-                    self.put(encode("update", self._twin.seq, machine_id, self._times[machine_id], readings.values()))
+            told = [
+                (machine_id, self._times[machine_id], readings.values()) for machine_id, readings in pending.items() if readings
+            ]
+            for message in self._round("update", told, self._told_seq):
+                self.put(message)
+
+    def _round(self, kind: str, told: Sequence[tuple[str, int, Iterable[Reading]]], before: int) -> list[bytes]:
+        """What is told of machines, (id, time, readings), at this moment; ``before``: from where it can be told again."""
+        last = len(told) - 1
+        return [encode(kind, self._twin.seq if i == last else before, *one) for i, one in enumerate(told)]
 
     def put(self, message: bytes) -> None:
         for outbox in self.clients:
@@ -140,12 +156,12 @@ class Channel:
     def snapshots(self) -> list[bytes]:
         """The present of every machine the subscription names, one message each."""
         signals = self.subscription.signals
-        messages = []
-        for machine in self._twin.machines.values():
-            if self.wants(machine.machine_id):
-                readings = (r for r in machine.readings.values() if signals is None or r.signal in signals)
-                messages.append(encode("snapshot", self._twin.seq, machine.machine_id, machine.telemetry_time_ns, readings))
-        return messages
+        told = [
+            (one.machine_id, one.telemetry_time_ns, [r for r in one.readings.values() if signals is None or r.signal in signals])
+            for one in self._twin.machines.values()
+            if self.wants(one.machine_id)
+        ]
+        return self._round("snapshot", told, NOWHERE)
 
     def resumed(self, seq: int) -> list[bytes] | None:
         """What changed after ``seq``, newest reading of each signal; None where only a snapshot can tell."""
@@ -158,10 +174,10 @@ class Channel:
         for update in updates:
             if self.wants(update.machine_id):
                 merged[update.machine_id].update((r.signal, r) for r in update.readings if signals is None or r.signal in signals)
-        return [
-            encode("update", self._twin.seq, machine_id, self._twin.machines[machine_id].telemetry_time_ns, readings.values())
-            for machine_id, readings in merged.items()
-        ]
+        machines = self._twin.machines
+        return self._round(
+            "update", [(name, machines[name].telemetry_time_ns, told.values()) for name, told in merged.items()], seq
+        )
 
 
 class Streams:

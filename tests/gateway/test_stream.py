@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import httpx
 import pytest
@@ -92,6 +93,45 @@ def test_a_client_that_was_away_gets_what_changed_since(gate: Gate) -> None:
     for unknown in (seq - 10_000_000, seq + 10_000_000):
         with stream(gate, {"resume": unknown}) as ws:
             assert receive(ws)["type"] == "snapshot"
+
+
+def test_a_break_between_the_messages_of_two_machines_loses_neither(tmp_path: Path) -> None:
+    with opened(tmp_path, FakeLink(("A", "B"), period_s=None)) as gate:
+
+        def known() -> dict[str, float]:
+            shown = {name: gate.http.get(f"/api/v1/machines/{name}/signals/Spindle/ActSpeed") for name in "AB"}
+            return {name: answer.json()["value"] for name, answer in shown.items() if answer.status_code == 200}
+
+        def speeds(ws: ClientConnection, *, until: dict[str, float]) -> tuple[dict[str, float], int]:
+            seen: dict[str, float] = {}
+            while True:
+                message = receive(ws)
+                entry = message["values"].get("Spindle/ActSpeed")
+                seen |= {message["machine"]: entry[0]} if entry else {}
+                if seen == until:
+                    return seen, message["seq"]
+
+        for name, speed in (("A", 1.0), ("B", 2.0)):
+            gate.play({"Spindle/ActSpeed": speed}, name)
+        until(lambda: known() == {"A": 1.0, "B": 2.0})
+        with stream(gate, {"max_hz": 0.5}) as ws:
+            seq = receive(ws)["seq"]  # of one machine's snapshot alone
+        with stream(gate, {"max_hz": 0.5, "resume": seq}) as ws:
+            _, seq = speeds(ws, until={"A": 1.0, "B": 2.0})
+            gate.play({"Spindle/ActSpeed": 3.0}, "A")  # goes at once; what comes after it waits for its turn
+            _, seq = speeds(ws, until={"A": 3.0})
+            for name, speed in (("A", 4.0), ("B", 5.0)):
+                gate.play({"Spindle/ActSpeed": speed}, name)
+            message = receive(ws)
+            assert message["values"]["Spindle/ActSpeed"][0] in (4.0, 5.0)
+        with stream(gate, {"resume": message["seq"]}) as ws:
+            first, second = receive(ws), receive(ws)
+            assert {"A": first, "B": second} == {first["machine"]: first, second["machine"]: second}
+            assert second["values"]["Spindle/ActSpeed"][0] == 5.0
+        # And of what was told again, one part alone.
+        with stream(gate, {"resume": first["seq"]}) as ws:
+            _, told = receive(ws), receive(ws)
+            assert told["values"]["Spindle/ActSpeed"][0] == 5.0
 
 
 def test_alarms_come_on_the_stream_and_are_listed_newest_first(gate: Gate) -> None:

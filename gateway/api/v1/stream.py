@@ -8,7 +8,7 @@
 
 The client may send another wish at any time; it replaces the one before.
 With ``resume`` set to the last ``seq`` seen, a client that was away gets what changed since, as updates; where that is no longer
-known it gets snapshots.
+known it gets snapshots. ``seq`` is 0 as long as the snapshots of some machines are still to come.
 """
 
 from __future__ import annotations
