@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -28,7 +27,6 @@ from nodesets.namespaces import instance_uri
 from nodesets.nodeset_xml import Model
 from nodesets.paths import qname
 from nodesets.space_access import References, namespace_array, set_namespace_array
-from nodesets.states import SHOWN, MachineState
 from opcua_server.alarms.machine import MachineAlarms, Places
 from opcua_server.alarms.registry import Registry
 from opcua_server.alarms.table import TABLE, LimitAlarm
@@ -44,15 +42,16 @@ from opcua_server.space.files import FileSpace
 from opcua_server.space.instances import Builder, wanted
 from opcua_server.space.jobs import JobSpace
 from opcua_server.space.maintenance import MaintenanceMode
+from opcua_server.space.one_state import OneState
 from opcua_server.space.positions import Position, Positions
 from opcua_server.space.prognoses import Prognoses
-from opcua_server.space.publish import put, shown, status_code
+from opcua_server.space.publish import put, shown
 from opcua_server.space.results import ResultSpace
 from opcua_server.space.signals import KINDS, SignalWriter
-from opcua_server.space.statemachines import StateMachine, StateMachineTable
+from opcua_server.space.statemachines import StateMachineTable
 from opcua_server.space.tools import Magazine
 from opcua_server.space.types import HAS_ADD_IN, HAS_COMPONENT, ORGANIZES, TypeSpace
-from opcua_server.space.waiting import is_not_known_yet, not_known_yet
+from opcua_server.space.verdicts import Verdicts
 from opcua_server.space.warmup import WarmUp
 
 _A = ua.AttributeIds
@@ -121,12 +120,11 @@ class MachineSpace:
         self._signals(builder)
         self._writer.close(live, datetime.now(UTC))
         self.result_nodes = {signal.name: self.nodes[signal.name] for signal in RESULTS}
-        self._results(builder)
+        self._verdicts = Verdicts(builder, self.result_nodes.values())
         self._positions = Positions(_status)
         self._follow_positions(builder)
         self._writer.after(self._positions.write)
-        self._machines = [StateMachine(builder, builder.at(self.node_id, path), tables[path]) for path in layout.STATE_MACHINES]
-        self._state_nodes(builder)
+        self._writer.listen("Machine/State", OneState(builder, self.node_id, tables).show)
         self._counters(builder)
         self._writer.after(WarmUp(builder.value(builder.at(self.node_id, f"{layout.MACHINE_TOOL}/MT:IsWarmUp"))).write)
         self._magazine = Magazine(builder, self.node_id)
@@ -217,15 +215,6 @@ class MachineSpace:
         for name in _PROCESS_VALUES:
             builder.link(self._process, ORGANIZES, self.nodes[name])
 
-    def _results(self, builder: Builder) -> None:
-        self._result_values: list[AttributeValue] = []
-        for node_id in self.result_nodes.values():
-            builder.writable(node_id)
-            held = builder.value(node_id)
-            self._result_values.append(held)
-            kind = builder.types.builtin(builder.types.attribute(node_id, _A.DataType))
-            put(held, not_known_yet([kind], builder.now))
-
     def _follow_positions(self, builder: Builder) -> None:
         cls = ua.extension_objects_by_datatype[builder.types.type_id("CNC:CncPositionDataType")]
         value, at = builder.value, builder.at
@@ -249,18 +238,6 @@ class MachineSpace:
             tip = position(path, ("ActPos", "CmdPos", "RemDist"))
             if letter in AXES:
                 self._positions.follow_tip(tip, letter, work=name.startswith("PosTcpWcs"))
-
-    def _state_nodes(self, builder: Builder) -> None:
-        at = builder.at
-        self._tool_mode = builder.value(at(self.node_id, f"{layout.MACHINE_TOOL}/MT:OperationMode"))
-        self._lamps = {
-            name: builder.value(at(self.node_id, f"{layout.lamp(name)}/IA:SignalMode"))
-            for name in ("Red", "Yellow", "Green", "Blue")
-        }
-        self._program_state: Any = None
-        self._writer.listen("Machine/State", self._show_state)
-        now = datetime.now(UTC)
-        self._show_state(float(MachineState.OFF), 0, now, now)
 
     def _counters(self, builder: Builder) -> None:
         rows: tuple[tuple[str, str, ua.VariantType, float], ...] = (
@@ -326,22 +303,6 @@ class MachineSpace:
 
     # Driving --------------------------------------------------------------------------------------------------------
 
-    def _show_state(self, number: float, status: int, moment: datetime, server_time: datetime) -> None:
-        """Put every state machine of the official models into what the one machine state shows."""
-        if status >> 31:
-            number = float(MachineState.OFF)
-        state = MachineState(int(number))
-        row = SHOWN[state]
-        if row.program is not None or self._program_state is None:
-            self._program_state = row.program
-        for machine, value in zip(self._machines, (row.item, row.mode, self._program_state), strict=True):
-            if value is not None:
-                machine.show(value, moment, server_time, status)
-        put(self._tool_mode, shown(int(row.tool_mode), _V.Int32, status, moment, server_time))
-        for name, held in self._lamps.items():
-            blinking = int(row.blinking and row.lamp == name)
-            put(held, shown(blinking, _V.Int32, status, moment, server_time))
-
     def write(self, columns: Columns) -> int:
         """Show one tick: only what changed in value or status, all in one go. How many signals changed."""
         return self._writer.write(columns, utc(columns.source_time_ns), datetime.now(UTC))
@@ -358,14 +319,8 @@ class MachineSpace:
             put(name, shown(tool.name, _V.String, 0, moment, now))
 
     def set_results_status(self, status: int) -> None:
-        """Give all results of the analytics an Uncertain status, when their writer is lost: they keep value and source time. One
-        that nobody has worked out yet stays as it is."""
-        now = datetime.now(UTC)
-        for held in self._result_values:
-            before = held.value
-            has_value = before is not None and before.Value is not None and before.Value.Value is not None
-            if has_value and not is_not_known_yet(before):
-                put(held, replace(before, StatusCode=status_code(status), ServerTimestamp=now))
+        """Give all results of the analytics an Uncertain status, when their writer is lost."""
+        self._verdicts.set_status(status)
 
     def bind_methods(self, call: Call) -> None:
         """Let ``call(method, arguments)`` carry out the Commands, after their arguments were checked, and what is answered."""
