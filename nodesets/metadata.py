@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -20,20 +21,20 @@ _HAS_COMPONENT: Final = ua.NodeId(47, 0)
 _PROPERTY_TYPE: Final = ua.NodeId(68, 0)
 _NAMESPACES: Final = ua.NodeId(11715, 0)
 _NAMESPACE_METADATA_TYPE: Final = ua.NodeId(11616, 0)
-_NUMERIC, _STRING = 0, 1
-"""IdType."""
+_ID_TYPES: Final = {"i": 0, "s": 1, "g": 2, "b": 3}
+"""IdType, as a NodeId that is written begins."""
 _OWN_NAMESPACE: Final = 1
 """Where nodes go that belong to this server and no model: the server's own namespace."""
 
 
-def _mandatory(model: Model, identifiers: int) -> dict[str, tuple[int, ua.Variant]]:
-    """Browse name -> (data type, value) of what NamespaceMetadataType makes mandatory. ``identifiers``: IdType of its NodeIds."""
+def _mandatory(model: Model, identifiers: Sequence[int]) -> dict[str, tuple[int, ua.Variant]]:
+    """Browse name -> (data type, value) of what NamespaceMetadataType makes mandatory. ``identifiers``: IdTypes of its NodeIds."""
     return {
         "NamespaceUri": (12, ua.Variant(model.uri, _V.String)),
         "NamespaceVersion": (12, ua.Variant(model.version, _V.String)),
         "NamespacePublicationDate": (13, ua.Variant(parse_time(model.published or "1601-01-01"), _V.DateTime)),
         "IsNamespaceSubset": (1, ua.Variant(False, _V.Boolean)),
-        "StaticNodeIdTypes": (256, ua.Variant([identifiers], _V.Int32, is_array=True)),
+        "StaticNodeIdTypes": (256, ua.Variant(list(identifiers), _V.Int32, is_array=True)),
         "StaticNumericNodeIdRange": (291, ua.Variant([], _V.String, is_array=True)),
         "StaticStringNodeIdPattern": (12, ua.Variant("", _V.String)),
     }
@@ -54,7 +55,7 @@ class _Metadata:
         self._now = datetime.now(UTC)
         self.made = 0
 
-    def complete(self, model: Model, namespace: int, identifiers: int = _NUMERIC) -> None:
+    def complete(self, model: Model, namespace: int, identifiers: Sequence[int]) -> None:
         metadata = self._child(_NAMESPACES, model.uri)
         if metadata is None:
             metadata = self._object(model.uri, namespace)
@@ -136,11 +137,22 @@ def published(aspace: AddressSpace) -> dict[str, datetime]:
 def add_metadata(aspace: AddressSpace, references: References, file: NodesetFile, uris: list[str]) -> int:
     """Complete the metadata of a loaded file's models; how many nodes were made."""
     metadata = _Metadata(aspace, references)
+    kinds = _id_types(file)
     for model in file.models:
-        metadata.complete(model, uris.index(model.uri))
+        metadata.complete(model, uris.index(model.uri), sorted(kinds.get(model.uri, ())))
     return metadata.made
+
+
+def _id_types(file: NodesetFile) -> dict[str, set[int]]:
+    """Namespace -> IdTypes of the nodes that a file has of it."""
+    found: dict[str, set[int]] = {}
+    for _, element in file.nodes():
+        written = element.get("NodeId").strip()
+        number, _, plain = written.removeprefix("ns=").rpartition(";")
+        found.setdefault(file.uris[int(number or 0)], set()).add(_ID_TYPES[plain[0]])
+    return found
 
 
 def add_instance_metadata(aspace: AddressSpace, model: Model, namespace: int) -> None:
     """Describe a namespace of instances, whose NodeIds are strings."""
-    _Metadata(aspace, References(aspace)).complete(model, namespace, _STRING)
+    _Metadata(aspace, References(aspace)).complete(model, namespace, [_ID_TYPES["s"]])

@@ -334,9 +334,7 @@ class Attributes:
 
     def _write(self, request: Request, item: Any, now: datetime) -> int:
         """Put one value; its status. Raises ServiceFault with the reason why not."""
-        node = self._aspace.get(item.NodeId)
-        if node is None:
-            raise ServiceFault(_C.BadNodeIdUnknown)
+        node = self._values.node(item.NodeId, request.session)
         held = node.attributes.get(ATTRIBUTES.get(item.AttributeId))
         if held is None:
             raise ServiceFault(_C.BadAttributeIdInvalid)

@@ -18,7 +18,7 @@ from asyncua.server.address_space import AttributeValue
 from cnctwin.wire import encoder
 from cnctwin.wire.encode import to_ticks
 from cnctwin.wire.scalars import ua
-from opcua_server.engine.contract import ServiceFault
+from opcua_server.engine.contract import ServiceFault, Session
 from opcua_server.engine.passing import NOTHING, Passing
 from opcua_server.engine.subscriptions.columns import Columns, ColumnSlot
 
@@ -168,6 +168,15 @@ class Values:
                 held.value = stamped(held.value, is_value=attribute == VALUE)
             known = self._slots[(node.nodeid, attribute)] = AttributeSlot(node.nodeid, attribute, held)
         return known
+
+    def node(self, node_id: Any, session: Session | None) -> Any:
+        """asyncua's NodeData, also of a node that comes and goes. Raises ServiceFault where there is none for a session."""
+        node = self.aspace.get(node_id)
+        if node is None:
+            node = self.passing.node(node_id)
+            if node is None or self.passing.hides(node_id, session):
+                raise ServiceFault(_C.BadNodeIdUnknown)
+        return node
 
     def _passing(self, node_id: Any, attribute: int) -> AttributeSlot:
         node = self.passing.node(node_id)

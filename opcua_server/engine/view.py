@@ -168,9 +168,7 @@ class View:
     def _passing(self, node_id: Any, session: Session | None) -> list[Any]:
         """References of a node that comes and goes. Raises ServiceFault where it does not, or is not for who asks."""
         passing = self._values.passing
-        node = passing.node(node_id)
-        if node is None or passing.hides(node_id, session):
-            raise ServiceFault(_C.BadNodeIdUnknown)
+        node = self._values.node(node_id, session)
         return [one for one in node.references if one.NodeId in self._aspace or not passing.hides(one.NodeId, session)]
 
     def _chosen(self, one: Any, references: Iterable[Any]) -> list[bytes]:

@@ -36,8 +36,7 @@ Outcome = tuple[int, list[int], list[Any]]
 
 def tag_to_change(core: Core, tags: Mapping[Any, Tag], request: Request, node_id: Any) -> Tag:
     """The tag of a node, for somebody who may change its history. Raises ServiceFault: no node, no history, no right."""
-    if core.aspace.get(node_id) is None:
-        raise ServiceFault(_C.BadNodeIdUnknown)
+    core.values.node(node_id, request.session)
     tag = tags.get(node_id)
     if tag is None:
         raise ServiceFault(_C.BadHistoryOperationUnsupported)

@@ -50,8 +50,7 @@ class EventChanges:
 
     def check(self, request: Request, details: Any) -> str:
         """The notifier's name. Raises ServiceFault with what is wrong with details."""
-        if self._core.aspace.get(details.NodeId) is None:
-            raise ServiceFault(_C.BadNodeIdUnknown)
+        self._core.values.node(details.NodeId, request.session)
         emitter = self._notifiers.get(details.NodeId)
         if emitter is None:
             raise ServiceFault(_C.BadHistoryOperationUnsupported)

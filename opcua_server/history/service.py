@@ -178,8 +178,7 @@ class History:
     ) -> Job:
         """Raises ServiceFault with what is wrong with a node. ``times``: for which values are asked, where it is for such; one for
         all nodes, since a session may have a hundred of them begun."""
-        if self._core.aspace.get(node.NodeId) is None:
-            raise ServiceFault(_C.BadNodeIdUnknown)
+        self._core.values.node(node.NodeId, request.session)
         if isinstance(details, ua.ReadEventDetails):
             if self._events is None or type(details) is not ua.ReadEventDetails:
                 raise ServiceFault(_C.BadHistoryOperationUnsupported)

@@ -13,7 +13,7 @@ back to the mains: those values are 0 because it is so.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -138,7 +138,9 @@ def _describe(builder: Builder, node_id: ua.NodeId, point: _Point, one: _Measure
 
 
 def _discrete(builder: Builder, node_id: ua.NodeId, number: int, known: list[Any]) -> None:
-    """A MultiStateValueDiscreteType: its value, what all values mean, and what this one does (OPC 10000-8, 5.3.3.4)."""
+    """A MultiStateValueDiscreteType: its value, what all values mean, and what this one does (OPC 10000-8, 5.3.3.4). The files of
+    the models name values without a locale."""
+    known = [replace(row, DisplayName=ua.LocalizedText(row.DisplayName.Text, "en")) for row in known]
     builder.set(node_id, number)
     builder.set(builder.at(node_id, "0:EnumValues"), known)
     builder.set(builder.at(node_id, "0:ValueAsText"), next(row.DisplayName for row in known if row.Value == number))

@@ -123,6 +123,12 @@ def test_every_namespace_has_metadata_without_null_values(loaded: tuple[Server, 
         assert rows[uri]["NamespaceUri"] == uri
         assert rows[uri]["NamespaceVersion"]
         assert None not in rows[uri].values()
+    kinds: dict[str, set[int]] = {}
+    uris = namespace_array(aspace)
+    for node_id in aspace._nodes:
+        kinds.setdefault(uris[node_id.NamespaceIndex], set()).add({ua.NodeIdType.String: 1}.get(node_id.NodeIdType, 0))
+    for uri in loaded[1].namespaces:
+        assert set(rows[uri]["StaticNodeIdTypes"]) == kinds[uri], uri
 
 
 def test_structures_and_enumerations_have_python_classes(loaded: tuple[Server, loader.Loaded]) -> None:

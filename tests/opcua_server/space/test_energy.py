@@ -118,6 +118,7 @@ def test_a_number_of_an_enumeration_is_explained(server: Server, machine: Machin
         text = shown(server, machine, f"{place}.ValueAsText").Value.Value
         assert number > 0
         assert [row.DisplayName for row in known if row.Value == number] == [text]
+        assert {row.DisplayName.Locale for row in known} == {"en"}
 
 
 def test_metering_points_are_named_by_whoever_runs_the_machine(server: Server, machine: MachineSpace) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
+from tests.opcua_server.engine.conformance.past import value_id
 from tests.opcua_server.engine.conformance.plant import Caller, Plant, calling, item, monitored, run, ua
 
 SUMMARY, ENABLED, SUBSCRIPTIONS, SAMPLING, SESSIONS, SECURITY = (ua.NodeId(n) for n in (2275, 2294, 2290, 2289, 3707, 3708))
@@ -180,6 +182,17 @@ def test_each_session_has_an_object_as_long_as_it_is_there(plant: Plant) -> None
                 assert [kind.Value.Value for kind in await call.read(*(item(one.NodeId, n) for n in (2, 3, 17)))] == [
                     ua.NodeClass.Variable, one.BrowseName, 1,
                 ]  # fmt: skip
+            # They are nodes in whatever is asked of them.
+            counter = fields["ReadCount"].NodeId
+            details = ua.ReadRawModifiedDetails(IsReadModified=False, StartTime=datetime(2026, 1, 1), EndTime=datetime(2026, 1, 2))
+            (past,) = (
+                await call(
+                    "HistoryRead", HistoryReadDetails=details, ReleaseContinuationPoints=False, NodesToRead=[value_id(counter)]
+                )
+            ).Results  # fmt: skip
+            assert past.StatusCode.name == "BadHistoryOperationUnsupported"
+            written = ua.WriteValue(counter, 13, None, ua.DataValue(ua.Variant(1)))
+            assert (await call("Write", NodesToWrite=[written])).Results[0].name == "BadNotWritable"
         assert name not in await objects(call)
         for gone in (reference.NodeId, priority, fields["ReadCount"].NodeId):
             for attribute in (3, 13):
