@@ -13,11 +13,13 @@ import math
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 
 from cnctwin.peers import counted_as
+from cnctwin.places import Path, gives_way
 from gateway.api.access import Access, Doorkeeper, WrongKey, only_session, own_origin
 from gateway.api.limits import Buckets
 from gateway.api.paths import told_apart
@@ -63,6 +65,16 @@ HEADERS: Final = tuple(
 )
 
 
+@dataclass(eq=False, slots=True)
+class _Held:
+    """An open WebSocket. ``task`` serves it; ``gives_way``: somebody else has its place."""
+
+    access: Access
+    counted: str
+    task: asyncio.Task[Any] | None
+    gives_way: bool = False
+
+
 class Guard:
     """ASGI middleware; see above. ``keyless`` opens the first surface without a key (the inner services of old, on their ports)."""
 
@@ -73,7 +85,8 @@ class Guard:
         self._keyless = keyless
         self._keys = Buckets(per_minute)
         self._readers = Buckets(max(READER_PER_MIN, per_minute))
-        self._sockets: Counter[str] = Counter()
+        self._sockets: dict[_Held, None] = {}
+        """The oldest first."""
         self._wrong = Buckets(WRONG_KEYS_PER_MIN)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -109,14 +122,40 @@ class Guard:
             await answer(scope, receive, sender)
 
     async def _hold(self, counted: str, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a WebSocket, counted by address as long as it lasts."""
-        self._sockets[counted] += 1
+        """Serve a WebSocket, counted by caller and address as long as it lasts."""
+        held = _Held(scope["state"]["access"], counted, asyncio.current_task())
+        self._sockets[held] = None
         try:
             await self._app(scope, receive, send)
+        except asyncio.CancelledError:
+            if not held.gives_way or held.task is None or held.task.uncancel():
+                raise
+            await send({"type": "websocket.close", "code": 1013, "reason": "all WebSockets are taken, and others have fewer"})
         finally:
-            self._sockets[counted] -= 1
-            if not self._sockets[counted]:
-                del self._sockets[counted]
+            self._sockets.pop(held, None)
+
+    def _has_room(self, access: Access, counted: str, is_own: bool) -> bool:
+        """Whether one more WebSocket may be opened. Where all are taken, or those of the address, who holds most gives way to who
+        holds fewer, by caller and then by address; who has shown a key or is logged in to nobody who has not."""
+        of_it = [one for one in self._sockets if one.counted == counted]
+        if len(self._sockets) >= SOCKETS:
+            held = list(self._sockets)
+        elif len(of_it) >= PER_ADDRESS and not is_own:
+            held = of_it
+        else:
+            return True
+        if access.via == "loopback":
+            held = [one for one in held if one.access.via == "loopback"]
+        paths: list[Path] = [(one.access.bucket, one.counted) for one in held]
+        whose = gives_way((access.bucket, counted), paths)
+        if whose is None:
+            return False
+        oldest = held[paths.index(whose)]
+        del self._sockets[oldest]
+        if oldest.task is not None:
+            oldest.gives_way = True
+            oldest.task.cancel()
+        return True
 
     def _judge(self, scope: Scope, path: str, headers: dict[str, str], client: str, counted: str) -> App | None:
         """The refusal, or None where the request may pass; then ``state.access`` holds who asks. ``counted``: as what the address
@@ -141,10 +180,12 @@ class Guard:
             if wait := buckets.take(access.bucket if access is not None else f"open:{counted}"):
                 return refusal(path, 429, "Rate limit exceeded", {"Retry-After": str(math.ceil(wait))})
         if scope["type"] == "websocket":
-            if self._sockets.total() >= SOCKETS or (self._sockets[counted] >= PER_ADDRESS and not is_this_machine(client)):
-                return refusal(path, 503, "too many WebSockets are open", {"Retry-After": "10"})
             if not own_origin(headers):
                 return refusal(path, 403, "WebSockets are opened by the gateway's own page only")
+            if access is None:
+                return refusal(path, 401, "log in, or send an API key")
+            if not self._has_room(access, counted, is_this_machine(client)):
+                return refusal(path, 503, "too many WebSockets are open", {"Retry-After": "10"})
         elif (
             scope["method"] not in ("GET", "HEAD", "OPTIONS")
             and not own_origin(headers)

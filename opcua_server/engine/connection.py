@@ -9,6 +9,7 @@ A connection takes a bounded slice of the loop; what it sent beyond it waits. On
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -44,6 +45,7 @@ class Connection(asyncio.Protocol):
         "_transport",
         "address",
         "channel",
+        "closed_s",
         "counted_as",
         "engine",
         "is_backed_up",
@@ -70,6 +72,8 @@ class Connection(asyncio.Protocol):
         """When it was opened, or had its last session."""
         self.waits_since_s = self.since_s
         """When it was opened, or somebody was logged in last: sessions that nobody logs in to keep no place."""
+        self.closed_s = math.inf
+        """When we closed it; what was written may wait to be read."""
         self._transport: Any = None
         self._short = engine.limits.message_bytes_before_session
         self._tail = b""
@@ -134,7 +138,13 @@ class Connection(asyncio.Protocol):
     def may_log_in(self) -> bool:
         """Whether it has a channel over which somebody could log in, or is about to have one."""
         channel = self.channel
-        return self._held or (channel.is_open and (channel.policy is not None or self.engine.own.insecure))
+        has_channel = channel.is_open and (channel.policy is not None or self.engine.own.insecure)
+        return self.is_open and (self._held or has_channel)
+
+    @property
+    def logs_in(self) -> bool:
+        """Whether somebody is being verified on it."""
+        return any(session.logins for session in self.sessions.values())
 
     @property
     def may_wait(self) -> bool:
@@ -160,7 +170,7 @@ class Connection(asyncio.Protocol):
     def close(self, status: int | None = None, text: str = "") -> None:
         """End it, with an ERR when there is a reason."""
         if self.is_open:
-            self.is_open = False
+            self.is_open, self.closed_s = False, self.engine.clock()
             if status is not None:
                 self._transport.write(frames.error(status, text))
             self._transport.close()

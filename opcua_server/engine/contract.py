@@ -256,9 +256,15 @@ class Limits:
     """What a stranger, and what a session, may ask for; each is a setting with the default shown."""
 
     connections: int = 100
+    """With an activated session."""
+    waiting_connections: int = 20
+    """Places beyond them, for those without one."""
     pending_per_address: int = 10
     """Connections of one address that have no activated session."""
     sessions: int = 100
+    """That are activated."""
+    waiting_sessions: int = 20
+    """Places beyond them, for those that are not."""
     subscriptions_per_session: int = 50
     items_per_session: int = 10_000
     held_bytes_per_session: int = 512 << 10

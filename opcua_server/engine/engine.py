@@ -42,6 +42,10 @@ _audit = logging.getLogger("opcua_server.audit")
 T = TypeVar("T")
 WITHOUT_SESSION_S: Final = 30.0
 SWEEP_S: Final = 1.0
+LOGIN_S: Final = 5.0
+"""In which a client that has a channel and means to log in has done so."""
+GOODBYE_S: Final = 5.0
+"""In which a peer reads our last words, or is cut off."""
 MESSAGE_S: Final = 60.0
 """In which a message of many chunks must be whole."""
 PARKED_BYTES: Final = 32 << 20
@@ -211,6 +215,9 @@ class Engine:
             now_s = self.clock()
             self._sessions.expire(now_s)
             for connection in list(self.connections):
+                if now_s - connection.closed_s > GOODBYE_S:
+                    connection.abort()
+                    continue
                 if connection.sessions or connection.may_wait:
                     connection.since_s = now_s
                 if not connection.is_pending:
@@ -230,20 +237,23 @@ class Engine:
         """Whether there is room for one more connection, in all and of its address.
 
         When all are taken, who has waited longest without a session makes room: silence of many addresses keeps nobody out. Of one
-        address who has waited longest without a channel does: others may be behind it who log in.
+        address who has waited longest without a channel does: others may be behind it who log in. Where all have a channel, it is
+        one over which nobody has logged in for longer than that takes.
         """
         waiting = [other for other in self.connections if other.is_pending]
         of_it = [other for other in waiting if other.counted_as == connection.counted_as]
         if len(of_it) >= self.limits.pending_per_address:
+            late_s = self.clock() - LOGIN_S
             idle = [other for other in of_it if not other.may_log_in]
+            idle = idle or [other for other in of_it if other.waits_since_s < late_s and not other.logs_in]
             if not idle:
                 return False
             self._displace(idle)
-        if len(self.connections) >= self.limits.connections:
+        if len(self.connections) >= self.limits.connections + self.limits.waiting_connections:
             waiting = [other for other in waiting if other in self.connections]
             if not waiting:
                 return False
-            self._displace(waiting)
+            self._displace([other for other in waiting if not other.may_log_in] or waiting)
         self.connections.add(connection)
         self._all_gone.clear()
         return True

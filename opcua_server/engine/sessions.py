@@ -15,7 +15,7 @@ import logging
 import math
 import secrets
 import uuid
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -32,6 +32,7 @@ from opcua_server.engine import bound
 from opcua_server.engine.channel import MAX_RSA_BITS
 from opcua_server.engine.contract import Handover, Limits, Request, Service, ServiceFault, Session
 from opcua_server.engine.discovery import Discovery
+from opcua_server.engine.places import Places
 from opcua_server.engine.policies import POLICIES, RSA_POLICIES, CurvePolicy, Ephemeral, rsa_secret, secret
 from opcua_server.engine.tally import Tally
 from opcua_server.security.audit import Audit
@@ -68,6 +69,8 @@ class OpenSession(Session):
     """Of CreateSession."""
     person: Person | None = None
     connection: Any = None
+    counted_as: str = ""
+    """For whose address it counts."""
     last_s: float = 0.0
     created: datetime | None = None
     client_name: str = ""
@@ -129,6 +132,10 @@ class Sessions:
         self._strict = strict
         self._certificate_user = certificate_user
         self.tally = Tally()
+        self._places = Places(limits, self._all, partial(self.end, delete_subscriptions=True))
+
+    def _all(self) -> list[OpenSession]:
+        return [one for one in self.by_token.values() if isinstance(one, OpenSession)]
 
     def services(self) -> list[Service]:
         return [
@@ -156,7 +163,7 @@ class Sessions:
         if len(connection.sessions) >= PER_CONNECTION:
             raise ServiceFault(_C.BadTooManySessions)
         self._check_client(request, channel, params)
-        self._make_room()
+        self._places.for_one_more()
         self.tally.sessions += 1
         number = self.tally.sessions
         token_id = ua.NodeId(secrets.token_bytes(32), 0)
@@ -213,19 +220,6 @@ class Sessions:
             if self._strict:
                 raise ServiceFault(_C.BadCertificateUriInvalid)
 
-    def _make_room(self) -> None:
-        """Sessions that were never activated give way, the oldest of the connection that has most of them; those in use never.
-
-        Somebody who makes sessions without end takes his own places: one that is just logging in keeps its own.
-        """
-        if len(self.by_token) < self._limits.sessions:
-            return
-        waiting = [one for one in self.by_token.values() if isinstance(one, OpenSession) and not one.is_activated]
-        if not waiting:
-            raise ServiceFault(_C.BadTooManySessions)
-        held = Counter(one.connection for one in waiting)
-        self.end(max(waiting, key=lambda one: held[one.connection]), delete_subscriptions=True)
-
     # Activate -------------------------------------------------------------------------------------------------------
 
     async def activate(self, request: Request, params: Any) -> Any:
@@ -276,6 +270,8 @@ class Sessions:
             raise ServiceFault(_C.BadTooManySessions)
         if not connection.is_open:
             raise ServiceFault(_C.BadConnectionClosed)
+        self._places.for_person(session, person, connection)
+        session.counted_as = connection.counted_as
         before, session.person, session.user, session.role = session.person, person, person.name, person.role
         session.person_ends_s = self._clock() + left_s
         session.mechanism = _MECHANISMS.get(type(params.UserIdentityToken), "Anonymous")

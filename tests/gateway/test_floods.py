@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from gate import SETTINGS_KEY, Gate
 from uvicorn import Config
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Opcode
 from websockets.sync.client import connect
 
-from gateway.api import server, sockets
+from gateway.api import guard, server, sockets
 from gateway.api.access import COOKIE, only_session
 
 ASK = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -204,3 +204,28 @@ def test_strangers_write_a_few_lines_a_second() -> None:
     assert few.filter(no_text)
     assert (no_text.levelno, no_text.exc_info) == (logging.WARNING, None)
     assert not few.filter(line(logging.WARNING, 200.0, "ASGI callable returned without completing handshake."))
+
+
+def test_who_has_all_websockets_gives_way_to_who_has_fewer(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "SOCKETS", 3)
+    url = f"ws://127.0.0.1:{gate.port}/api/v1/stream"
+    with contextlib.ExitStack() as stack:
+
+        def opened(**headers: str) -> Any:
+            return stack.enter_context(connect(url, additional_headers=headers, proxy=None, close_timeout=1))
+
+        greedy = [opened() for _ in range(3)]
+        with pytest.raises(InvalidStatus, match="503"):
+            opened()
+        keyed = opened(**{"x-api-key": SETTINGS_KEY})
+        for one in (keyed, greedy[1]):
+            one.send('{"machines": []}')
+        with pytest.raises(ConnectionClosed) as closed:
+            greedy[0].recv(timeout=10)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1013
+        for one in (keyed, greedy[1], greedy[2]):
+            assert one.ping().wait(10)
+        for headers in ({}, {"x-api-key": SETTINGS_KEY}):
+            with pytest.raises(InvalidStatus, match="503"):
+                opened(**headers)

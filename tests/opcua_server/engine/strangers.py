@@ -78,10 +78,7 @@ class Session:
 def assert_well(bench: Bench, engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
     """Nothing was a bug, nothing stays of whoever was there, and others are served."""
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
-    wait_for(lambda: not engine.connections, "all connections are gone")
-    for session in list(engine.sessions.values()):
-        session.timeout_ms = -1e9
-    wait_for(lambda: not engine.sessions, "all sessions are gone")
+    assert_gone(engine)
     assert not any(row for row in _desks(engine))
 
     async def healthy() -> Any:
@@ -89,6 +86,14 @@ def assert_well(bench: Bench, engine: Engine, caplog: pytest.LogCaptureFixture) 
             return await client.nodes.server_state.read_value()
 
     assert asyncio.run(healthy()) == ua.ServerState.Running
+
+
+def assert_gone(engine: Engine) -> None:
+    """Connections end by themselves, sessions that wait for another one at once."""
+    wait_for(lambda: not engine.connections, "all connections are gone")
+    for session in list(engine.sessions.values()):
+        session.timeout_ms = -1e9
+    wait_for(lambda: not engine.sessions, "all sessions are gone")
 
 
 def _desks(engine: Engine) -> list[Any]:

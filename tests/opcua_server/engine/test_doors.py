@@ -37,7 +37,9 @@ def engines() -> list[Engine]:
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory, engines: list[Engine]) -> Iterator[Bench]:
-    with running(tmp_path_factory.mktemp("doors"), engines, limits=Limits(handshake_s=5.0, sessions=20)) as made:
+    with running(
+        tmp_path_factory.mktemp("doors"), engines, limits=Limits(handshake_s=5.0, sessions=10, waiting_sessions=10)
+    ) as made:
         yield made
 
 
@@ -301,20 +303,20 @@ def test_who_makes_sessions_without_end_takes_his_own_places(bench: Bench, engin
     asyncio.run(run())
 
 
-def test_sessions_in_use_are_limited_and_give_way_to_nobody(bench: Bench, engines: list[Engine]) -> None:
+def test_sessions_in_use_are_limited_and_give_way_to_nobody_who_has_as_many(bench: Bench, engines: list[Engine]) -> None:
     async def run() -> None:
         async with bench.client() as client, bench.client() as other:
             for one in (client, other):
-                for _ in range(9):
+                for _ in range(4):
                     await one.create_session()
                     await one.activate_session()
-            assert len(engines[0].sessions) == 20
+            assert len(engines[0].sessions) == 10
             with pytest.raises(ua.uaerrors.BadTooManySessions):
                 async with bench.client():
                     pass
-            assert len(engines[0].sessions) == 20
             for one in (client, other):
                 assert await one.nodes.server_state.read_value() == ua.ServerState.Running
+            assert sum(one.role is not None for one in engines[0].sessions.values()) == 10
 
     asyncio.run(run())
 
