@@ -275,6 +275,9 @@ def _rows() -> Iterator[Signal]:
     yield Signal("Magazine/Pocket", "UInt32", "Tool whose pocket is at the change position; 0 for none")
     yield Signal("Magazine/IsMoving", "Boolean", "Whether a tool change is under way", historized=True)
     yield Signal("ChipConveyor/Current", "Double", "Current of the chip conveyor's motor", u.AMPERE, 0.0, 10.0, historized=True)
+    yield Signal("Part/Material", "String", "What the part is cut from, such as C45; empty when no program is read")
+    yield Signal("Part/BlankLow", "Double[]", "Lowest corner of the blank, X, Y and Z in mm as the tool's tip reaches it, machine coordinates; empty when there is none")
+    yield Signal("Part/BlankHigh", "Double[]", "Highest corner of the blank, the same way")
     yield Signal("Part/Roughness", "Double", "Roughness Ra of the last finished part, as gauged beside the machine; 0 before the first one",
                  u.MICROMETRE, 0.0, 25.0, historized=True)
     yield Signal("Power/EnergyState", "Int32", "Operating state by ISO 14955-1: off 0, standby 1, ready 2, working 3", historized=True)

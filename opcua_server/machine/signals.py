@@ -188,7 +188,8 @@ def m_functions(control: Controller) -> list[int]:
 def objects(v: View) -> dict[str, Value]:
     """Values of the other signals by name."""
     control, move, severities = v.controller, v.move, v.machine.shown.fault_severities
-    tool = control.tool
+    tool, job = control.tool, control.job
+    blank = job.blank if job else None
     return {
         "Machine/AlarmCode": v.alarm("code"),
         "Machine/AlarmText": v.alarm("text"),
@@ -201,6 +202,9 @@ def objects(v: View) -> dict[str, Value]:
         "Channel/ActGFunctions": list(control.modal.g_codes),
         "Channel/ActMFunctions": m_functions(control),
         "Tool/Type": tool.type.kind if tool else "none",
+        "Part/Material": blank.material.name if blank else "",
+        "Part/BlankLow": [zero + at for zero, at in zip(job.origin_mm, blank.low, strict=True)] if job and blank else [],
+        "Part/BlankHigh": [zero + at for zero, at in zip(job.origin_mm, blank.high, strict=True)] if job and blank else [],
         "Simulation/FaultNames": list(FAULTS),
         "Simulation/FaultSeverities": list(severities) or [0.0] * len(FAULTS),
     }

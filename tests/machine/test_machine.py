@@ -240,3 +240,26 @@ def test_a_machine_that_nobody_looks_at_goes_on_as_one_that_is_looked_at_after_e
         assert numbers(View(alone)).tobytes() == numbers(View(watched)).tobytes()
         assert objects(View(alone)) == objects(View(watched))
         assert alone.save() == watched.save()
+
+
+def test_the_blank_lies_where_the_tool_cuts_it() -> None:
+    machine = source()
+    assert machine.columns().objects["Part/Material"] == "C45"
+    objects = machine.columns().objects
+    low, high = (np.array(objects[f"Part/Blank{which}"]) for which in ("Low", "High"))
+    assert list(high - low) == [60.0, 40.0, 20.0]
+    axes = [COLUMN[f"Axes/{axis}/CmdPos"] for axis in "XYZ"]
+    shown = run(machine, 30.0)
+    in_cut = shown[shown[:, COLUMN["Tool/InCut"]] > 0.0]
+    assert len(in_cut) > 20
+    tips = in_cut[:, axes] - in_cut[:, [COLUMN["Tool/LengthOffset"]]] * [0.0, 0.0, 1.0]
+    radius = in_cut[:, [COLUMN["Tool/Diameter"]]] / 2.0 + 10.0  # and what is left of a tick's way behind the edge
+    assert ((tips[:, :2] > low[:2] - radius) & (tips[:, :2] < high[:2] + radius)).all()
+    assert np.allclose(tips[:, 2], high[2] - 2.0)
+
+
+def test_a_program_that_cuts_nothing_has_no_blank() -> None:
+    machine = source({"air.nc": "%\nO2\nG21 G90 G54 G0 X0 Y0\nG4 P5\nM30\n%\n"})
+    machine.advance(2.0, 1)
+    objects = machine.columns().objects
+    assert (objects["Part/Material"], objects["Part/BlankLow"], objects["Part/BlankHigh"]) == ("", [], [])

@@ -240,3 +240,32 @@ def test_a_machine_that_shows_no_state_is_live_all_the_same(watched: Watched, tm
         page = show(watched, gate)
         expect(page.locator("#fleet [data-machine=MILL-1] .what")).to_have_text("live")
         expect(page.locator("#fleet [data-machine=MILL-2] .what")).to_have_text("not live")
+
+
+def test_the_blank_is_drawn_around_the_path_and_told(watched: Watched, gate: Gate) -> None:
+    page = show(watched, gate)
+    expect(page.locator("#blank")).to_have_text("")
+    gate.play({"Part/Material": "C45", "Part/BlankLow": [-440.0, -260.0, -450.0], "Part/BlankHigh": [-340.0, -180.0, -419.5]})
+    expect(page.locator("#blank")).to_have_text("C45 100 × 80 × 30.5 mm")
+    seen = page.evaluate(
+        """async () => {
+          const { Toolpath } = await import("/js/path.js");
+          const canvas = document.getElementById("path");
+          const path = new Toolpath(canvas);
+          const picture = () => [path.box.low, path.box.high, canvas.toDataURL()];
+          path.add(-390, -220, -300, "rapid");
+          path.draw();
+          const without = picture();
+          path.setBlank([-440, -260, -450], [-340, -180, -419.5]);
+          path.draw();
+          const within = picture();
+          path.setBlank([], []);
+          path.draw();
+          return [without, within, picture()];
+        }"""
+    )
+    without, within, again = seen
+    assert without == again
+    assert within[:2] == [[-440, -260, -450], [-340, -180, -419.5]]
+    assert within[2] != without[2]
+    assert watched.complaints == []

@@ -80,6 +80,7 @@ export class Cockpit {
     this.#positions(machine);
     this.#program(machine);
     this.#tool(machine);
+    this.#blank(machine);
     this.#condition(machine);
     for (const button of this.fleet.children) this.#entry(button, model);
   }
@@ -132,6 +133,13 @@ export class Cockpit {
     const codes = (name, letter, by) => (machine?.last(name) ?? []).map((n) => `${letter}${n / by}`).join(" ");
     setText(byId("modal"), `${codes("Channel/ActGFunctions", "G", 10)} ${codes("Channel/ActMFunctions", "M", 1)}`.trim());
     setText(byId("direction"), DIRECTIONS[machine?.last("Spindle/ActTurnDirection")] ?? "");
+  }
+
+  /** What the part is cut from: material, and the lengths of the blank. */
+  #blank(machine) {
+    const [low, high] = ["Part/BlankLow", "Part/BlankHigh"].map((name) => machine?.last(name) ?? []);
+    const lengths = high.map((v, i) => Number((v - low[i]).toFixed(1))).join(" × ");
+    setText(byId("blank"), lengths && `${machine.last("Part/Material") ?? ""} ${lengths} mm`.trim());
   }
 
   #tool(machine) {

@@ -161,6 +161,7 @@ function frame() {
   bindings.draw(machine);
   panel.draw(machine);
   alarms.draw(machine);
+  path.setBlank(machine?.last("Part/BlankLow"), machine?.last("Part/BlankHigh"));
   path.draw();
   trends.draw((name) => machine?.live(name), (name) => !machine?.heard || machine.values.has(name));
   requestAnimationFrame(frame);

@@ -1,4 +1,4 @@
-// The toolpath: this part's moves, and faintly the part before, in a turnable parallel projection.
+// The toolpath: this part's moves, and faintly the part before, in the blank that it is cut from, in a turnable parallel projection.
 //
 //     machine x, y, z -- minus the middle of the box --> turn about z --> tilt about the screen's x --> times zoom, pixels
 //
@@ -9,6 +9,9 @@ import { colour } from "./dom.js";
 const KEPT = 12000;
 const GHOST = 6000;
 const VIEWS = { iso: [-0.7, 0.95], top: [0, 0], front: [0, Math.PI / 2] };
+/** Corners of a box by number, one bit an axis: its edges, and its top. */
+const EDGES = [[0, 1], [1, 3], [3, 2], [2, 0], [4, 5], [5, 7], [7, 6], [6, 4], [0, 4], [1, 5], [2, 6], [3, 7]];
+const TOP = [4, 5, 7, 6];
 const KINDS = ["cut", "feed", "rapid"];
 /** Shorter steps are noise of the scale, mm. */
 const SMALLEST_MM = 0.02;
@@ -21,6 +24,7 @@ export class Toolpath {
     this.points = []; // {x, y, z, kind}; kind names the move that led here, null for a gap
     this.ghost = [];
     this.tool = null;
+    this.blank = null; // corners {low, high}; null where there is none, or nobody says
     this.diameter = 10;
     this.box = null;
     this.zoom = 1;
@@ -86,7 +90,17 @@ export class Toolpath {
     this.points = [];
     this.ghost = [];
     this.tool = null;
+    this.blank = null;
     this.box = null;
+    this.stale = true;
+  }
+
+  /** What lies on the table before the first cut: its corners in mm, machine coordinates; lists of any other length are no corners. */
+  setBlank(low, high) {
+    const blank = low?.length === 3 && high?.length === 3 ? { low, high } : null;
+    const key = (one) => one && [...one.low, ...one.high].join();
+    if (key(blank) === key(this.blank)) return;
+    this.blank = blank;
     this.stale = true;
   }
 
@@ -116,10 +130,11 @@ export class Toolpath {
     }
   }
 
-  // The box that is looked at: what was cut, so that the way to the tool changer does not shrink it to a dot.
+  // The box that is looked at: the blank and what was cut, so that the way to the tool changer does not shrink it to a dot.
   #outline() {
     const cut = [...this.points, ...this.ghost].filter((point) => point.kind === "cut");
-    const seen = cut.length > 5 ? cut : this.points;
+    const corners = this.blank === null ? [] : [this.blank.low, this.blank.high].map(([x, y, z]) => ({ x, y, z }));
+    const seen = cut.length > 5 || corners.length ? [...cut, ...corners] : this.points;
     if (!seen.length) return null;
     const low = [Infinity, Infinity, Infinity];
     const high = [-Infinity, -Infinity, -Infinity];
@@ -162,6 +177,7 @@ export class Toolpath {
     if (this.stale && this.box !== null) {
       this.drawn = 0;
       this.#floor(under, view);
+      if (this.blank !== null) this.#box(under, view);
       this.#lines(under, view, this.ghost, 0, { cut: ["ghost", 1, []] });
       this.#compass(under, view, height);
     }
@@ -222,6 +238,21 @@ export class Toolpath {
     c.textAlign = "right";
     c.fillText(`grid ${step} mm`, this.canvas.clientWidth - 10, this.canvas.clientHeight - 10);
     c.textAlign = "left";
+  }
+
+  // The blank is glass: edges, and a top that what is above it can be told from what is in it.
+  #box(c, { at }) {
+    const { low, high } = this.blank;
+    const corners = [0, 1, 2, 3, 4, 5, 6, 7].map((corner) => at(...low.map((v, axis) => ((corner >> axis) & 1 ? high[axis] : v))));
+    c.fillStyle = colour("blank");
+    c.beginPath();
+    TOP.forEach((corner, i) => (i ? c.lineTo(...corners[corner]) : c.moveTo(...corners[corner])));
+    c.fill();
+    c.beginPath();
+    for (const [from, to] of EDGES) { c.moveTo(...corners[from]); c.lineTo(...corners[to]); }
+    c.strokeStyle = colour("faint");
+    c.lineWidth = 1;
+    c.stroke();
   }
 
   // The tool stands on its tip: a cylinder of the tool's own diameter, flattened as the view is.
