@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from cnctwin.link import Handling, LinkAlarm, LinkCondition, LinkState, Machine, Remark
-from cnctwin.reading import Batch, Value
+from cnctwin.reading import Batch, Reading, Value
 from cnctwin.settings import Settings
 from gateway.feed import DocumentFeed, Streams
 from gateway.metrics import Metrics
@@ -43,6 +43,7 @@ class OpcUa(Protocol):
     def conditions(self) -> Any: ...
     async def handle(self, act: Handling, condition: LinkCondition, event_id: bytes, comment: str = "") -> None: ...
     async def call(self, machine_id: str, method: str, arguments: Any = ()) -> None: ...
+    async def past(self, machine_id: str, signal: str, start_ns: int, end_ns: int, most: int) -> list[Reading]: ...
 
 
 @dataclass(slots=True)

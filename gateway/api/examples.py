@@ -117,7 +117,8 @@ ANSWERS: Final[dict[tuple[str, str], Any]] = {
         {"time": _AT, "severity": 100, "code": "", "text": "Tool 4 (End mill D16 z4) in spindle", "active": False}
     ],
     ("get", "/api/v1/machines/{machine_id}/history/{name}"): {
-        "machine": "CNC-001", "signal": "Spindle/ActSpeed", "points": [[_AT, 4397.5], ["2026-11-26T06:00:21.726716Z", 4398.1]],
+        "machine": "CNC-001", "signal": "Spindle/ActSpeed", "source": "gateway",
+        "points": [[_AT, 4397.5], ["2026-11-26T06:00:21.726716Z", 4398.1]],
     },
     ("post", "/api/v1/machines/{machine_id}/commands/{method}"): _COMMAND,
     ("get", "/api/v1/commands/{command_id}"): _COMMAND,
@@ -160,6 +161,7 @@ PARAMETERS: Final[dict[str, tuple[str, Any]]] = {
     "start": ("", "2026-11-26T05:50:00Z"),
     "end": ("", "2026-11-26T06:00:00Z"),
     "interval": ("", "1min"),
+    "source": ("", "gateway"),
     "idempotency-key": ("a key of the caller's own: the same command under it is given once", "order-4711-start"),
 }
 """What a parameter is, and an example of it."""

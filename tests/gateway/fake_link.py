@@ -42,6 +42,8 @@ class FakeLink:
         self.period_s = period_s
         self.calls: list[tuple[str, str, tuple[Value, ...]]] = []
         self.refusal: Exception | None = None
+        self.recorded: dict[tuple[str, str], list[Reading]] = {}
+        """What the server's own history has."""
         self.machines = {
             machine_id: Machine(
                 machine_id,
@@ -143,6 +145,14 @@ class FakeLink:
         if method == "EmergencyStop":
             self.states[machine_id] = MachineState.EMERGENCY_STOP
             self.raise_alarm(LinkAlarm(machine_id, time.time_ns(), 900, "EX0001", "Emergency stop", True))
+
+    async def past(self, machine_id: str, signal: str, start_ns: int, end_ns: int, most: int) -> list[Reading]:
+        await asyncio.sleep(0)
+        if self.state != "connected":
+            raise ConnectionError("the server is away")
+        if self.refusal is not None:
+            raise self.refusal
+        return [one for one in self.recorded[machine_id, signal] if start_ns <= one.source_time_ns < end_ns][-most:]
 
     def moment(self, machine_id: str) -> dict[str, Value | Reading]:
         """All signals now: a tool that circles, spindle and temperatures that breathe, wear that grows."""

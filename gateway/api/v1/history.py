@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
+from cnctwin.link import MethodFailed
 from cnctwin.reading import iso, without_leap_second
-from gateway.api.given import KEY_OR_LOGIN, TheMachine, TheStore
+from gateway.api.given import KEY_OR_LOGIN, TheGateway, TheMachine, TheStore
 from gateway.api.replies import NEW_API, Json, Refusal
+from gateway.core import OpcUa
 from gateway.store.reader import BUCKETS, POINTS, Reader
 from gateway.store.rollups import bucket_start_us
 from gateway.store.schema import RESOLUTIONS, ROLLED
@@ -19,6 +22,12 @@ from nodesets import catalogue
 
 router = APIRouter(prefix=NEW_API, tags=["machines"], dependencies=list(KEY_OR_LOGIN))
 DEFAULT_US: Final = 10 * 60 * 1_000_000
+PATIENCE_S: Final = 20.0
+AT_ONCE: Final = 4
+_turns: Final = asyncio.Semaphore(AT_ONCE)
+_NO_HISTORY: Final = frozenset(
+    {"BadHistoryOperationUnsupported", "BadHistoryOperationInvalid", "BadNotReadable", "BadNotSupported"}
+)
 _UNITS: Final = {"s": 1, "sec": 1, "min": 60, "m": 60, "h": 3600, "hour": 3600, "d": 86400, "day": 86400}
 
 
@@ -27,6 +36,7 @@ async def history(
     machine: TheMachine,
     name: str,
     store: TheStore,
+    gateway: TheGateway,
     start: Annotated[
         str | None, Query(max_length=40, description="RFC 3339, included; default: ten minutes before the end")
     ] = None,
@@ -34,6 +44,9 @@ async def history(
     interval: Annotated[
         str | None, Query(max_length=10, description="length of a bucket, such as 10s, 1min, 5min or 1hour")
     ] = None,
+    source: Annotated[
+        Literal["gateway", "server"], Query(description="whose memory: the gateway's, or the history of the OPC UA server itself")
+    ] = "gateway",
 ) -> Response:
     row = catalogue.BY_NAME.get(name)
     if row is None:
@@ -43,17 +56,45 @@ async def history(
     if since >= until:
         raise Refusal(422, "start must be before end")
     machine_id = machine.machine_id
+    if source == "server":
+        if interval is not None:
+            raise Refusal(422, "interval: buckets are made by the gateway; leave it out where the source is the server")
+        return Json(_page(machine_id, name, source, await _of_server(gateway.link, machine_id, name, since, until)))
     if interval is None:
         points: list[tuple[int, Any]] = await store.ask(lambda reader: reader.points(machine_id, name, since, until), list)
-        told: dict[str, Any] = {"points": [[iso(ts_us * 1000), value] for ts_us, value in points]}
-        if len(points) >= POINTS:
-            told["next_end"] = told["points"][0][0]  # there is more before: ask again with this end
-        return Json({"machine": machine_id, "signal": name, **told})
+        return Json(_page(machine_id, name, source, [[iso(ts_us * 1000), value] for ts_us, value in points]))
     if not row.is_numeric or row.type == "Boolean":
         raise Refusal(422, f"{name} is no number: leave interval out")
     length_s = _length(interval)
     found: dict[str, Any] = await store.ask(lambda reader: buckets(reader, machine_id, name, since, until, length_s), dict)
-    return Json({"machine": machine_id, "signal": name, "interval_s": length_s, "buckets": [], **found})
+    return Json({"machine": machine_id, "signal": name, "source": source, "interval_s": length_s, "buckets": [], **found})
+
+
+def _page(machine_id: str, name: str, source: str, points: list[list[Any]]) -> dict[str, Any]:
+    # Where there may be more before it is asked for with the first time as end.
+    more = {"next_end": points[0][0]} if len(points) >= POINTS else {}
+    return {"machine": machine_id, "signal": name, "source": source, "points": points, **more}
+
+
+async def _of_server(link: OpcUa, machine_id: str, name: str, since_us: int, until_us: int) -> list[list[Any]]:
+    """Time, value and status of what the server has recorded; nothing of it is kept (decision 18). Raises Refusal."""
+    if _turns.locked():
+        raise Refusal(503, "too many questions to the server's history are under way", {"Retry-After": "1"})
+    try:
+        async with _turns, asyncio.timeout(PATIENCE_S):
+            found = await link.past(machine_id, name, since_us * 1000, until_us * 1000, POINTS)
+    except KeyError as error:
+        raise Refusal(404, f"the server shows no {name} of {machine_id}") from error
+    except MethodFailed as error:
+        if error.name in _NO_HISTORY:
+            raise Refusal(404, f"the server keeps no history of {name}", status_name=error.name) from error
+        status = 403 if error.name == "BadUserAccessDenied" else 502
+        raise Refusal(status, f"the server's history: {error}", status_name=error.name) from error
+    except TimeoutError as error:
+        raise Refusal(504, f"the server's history: no answer within {PATIENCE_S:g} s") from error
+    except OSError as error:
+        raise Refusal(503, str(error) or "the OPC UA server is away") from error
+    return [[iso(one.source_time_ns), one.value, one.status] for one in found]
 
 
 def buckets(reader: Reader, machine: str, name: str, start_us: int, end_us: int, length_s: int) -> dict[str, Any]:

@@ -54,14 +54,14 @@ async def call(client: Client, bound: Bound, method: str, arguments: Sequence[Va
     inputs = BY_NAME[method].inputs
     if len(arguments) != len(inputs):
         bad = ua.StatusCodes.BadArgumentsMissing if len(arguments) < len(inputs) else ua.StatusCodes.BadTooManyArguments
-        raise _failed(bad, f"{method} takes {len(inputs)} arguments: {', '.join(argument.name for argument in inputs)}")
+        raise failed(bad, f"{method} takes {len(inputs)} arguments: {', '.join(argument.name for argument in inputs)}")
     request = ua.CallMethodRequest()
     request.ObjectId, request.MethodId = parent, node
     request.InputArguments = [variant(value, argument.type) for value, argument in zip(arguments, inputs, strict=True)]
     try:
         result, reason = await _called(client, request)
     except (ua.UaStatusCodeError, TimeoutError) as error:
-        raise _raised(error, method) from error
+        raise raised(error, method) from error
     if not result.StatusCode.is_good():
         names = [
             argument.name
@@ -69,7 +69,7 @@ async def call(client: Client, bound: Bound, method: str, arguments: Sequence[Va
             if not status.is_good()
         ]
         said = reason or f"{method}: {', '.join(names) or 'refused'}: {_words(result.StatusCode)}"
-        raise _failed(result.StatusCode.value, said)
+        raise failed(result.StatusCode.value, said)
 
 
 async def handle(client: Client, act: Handling, condition_id: str, event_id: bytes, comment: str) -> None:
@@ -89,9 +89,9 @@ async def handle(client: Client, act: Handling, condition_id: str, event_id: byt
                 request.MethodId = (await client.get_node(request.ObjectId).get_child(f"0:{act}")).nodeid
                 result, reason = await _called(client, request)
     except (ua.UaStatusCodeError, TimeoutError) as error:
-        raise _raised(error, act) from error
+        raise raised(error, act) from error
     if not result.StatusCode.is_good():
-        raise _failed(result.StatusCode.value, reason or f"{act}: refused: {result.StatusCode.doc}")
+        raise failed(result.StatusCode.value, reason or f"{act}: refused: {result.StatusCode.doc}")
 
 
 async def _called(client: Client, one: ua.CallMethodRequest) -> tuple[Any, str]:
@@ -122,10 +122,10 @@ async def refresh(client: Client, subscription_id: int) -> str:
     try:
         (result,) = await client.uaclient.call([request])
     except (ua.UaStatusCodeError, TimeoutError) as error:
-        raised = _raised(error, "ConditionRefresh")
-        if isinstance(raised, MethodFailed):
-            return raised.name
-        raise raised from error
+        refusal = raised(error, "ConditionRefresh")
+        if isinstance(refusal, MethodFailed):
+            return refusal.name
+        raise refusal from error
     return str(result.StatusCode.name)
 
 
@@ -143,21 +143,23 @@ async def write(client: Client, bound: Bound, readings: Sequence[Reading]) -> No
     try:
         results = await client.uaclient.write(parameters)
     except (ua.UaStatusCodeError, TimeoutError) as error:
-        raise _raised(error, "write") from error
+        raise raised(error, "write") from error
     for item, status in zip(readings, results, strict=True):
         if not status.is_good():
-            raise _failed(status.value, f"write {item.signal}: {status.doc}")
+            raise failed(status.value, f"write {item.signal}: {status.doc}")
 
 
 def _words(status: ua.StatusCode) -> str:
     return _PLAIN.get(status.value) or str(status.doc)
 
 
-def _raised(error: Exception, what: str) -> Exception:
+def raised(error: Exception, what: str) -> Exception:
+    """What a service that came to nothing is to who asked for it: a refusal of the server, or a server that is away."""
     if isinstance(error, ua.UaStatusCodeError) and error.code not in _AWAY:
-        return _failed(error.code, f"{what}: {ua.StatusCode(error.code).doc}")
+        return failed(error.code, f"{what}: {ua.StatusCode(error.code).doc}")
     return ConnectionError(f"{what}: {error or 'no answer'}")
 
 
-def _failed(code: int, text: str) -> MethodFailed:
+def failed(code: int, text: str) -> MethodFailed:
+    """A refusal by its status code, with words for the operator."""
     return MethodFailed(code, ua.StatusCode(code).name, text)

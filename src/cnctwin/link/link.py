@@ -14,13 +14,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Final
 from weakref import WeakSet
 
 from asyncua import Client, ua
 
-from cnctwin.link import commands, connect
+from cnctwin.link import commands, connect, past
 from cnctwin.link.conditions import MOST as MOST_CONDITIONS
 from cnctwin.link.conditions import Conditions
 from cnctwin.link.contract import (
@@ -40,6 +41,7 @@ from cnctwin.link.lookout import SILENT_NS, Lookout
 from cnctwin.link.readers import BatchReader, Reader
 from cnctwin.link.remarks import Remarks, named
 from cnctwin.link.state import MachineState
+from cnctwin.link.values import reading
 from cnctwin.reading import Batch, Reading, Value
 from nodesets.binding import Bound, bind
 
@@ -152,6 +154,15 @@ class Link:
         """Write result signals with status and source time; raises MethodFailed with the first refusal, ConnectionError."""
         client, bound = self._there(machine_id)
         await commands.write(client, bound, readings)
+
+    async def past(self, machine_id: str, signal: str, start_ns: int, end_ns: int, most: int) -> list[Reading]:
+        """What the server's own history has of a signal from ``start_ns`` on and before ``end_ns``, oldest first; of more than
+        ``most`` the newest. Raises MethodFailed where it keeps none, ConnectionError, KeyError for a signal that is not there."""
+        client, bound = self._there(machine_id)
+        state, received_ns = self._states[machine_id], time.time_ns()
+        found = await past.newest(client, bound.nodes[signal], start_ns, end_ns, most)
+        readings = [state.as_signal(reading(signal, data, received_ns)[0]) for data in reversed(found)]
+        return [one for one in readings if start_ns <= one.source_time_ns < end_ns]
 
     def latest(self, machine_id: str) -> dict[str, Reading]:
         """The last reading of every signal of a machine; what has not changed is as current as the link is alive."""

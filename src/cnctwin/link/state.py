@@ -116,6 +116,11 @@ class MachineState:
         self._doubted_ns[item.signal] = item.source_time_ns
         return True
 
+    def as_signal(self, item: Reading) -> Reading:
+        """A reading of some other moment with its value as its signal has it."""
+        value = self._shown(item)
+        return replace(item, value=value, status=BAD_TYPE_MISMATCH if value is None and item.value is not None else item.status)
+
     def _shown(self, item: Reading) -> Value | None:
         """The value as its signal has it."""
         if item.value is None:

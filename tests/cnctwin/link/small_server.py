@@ -3,7 +3,8 @@
     python small_server.py PORT FOLDER [--shift N] [--none] [--machines M1,M2] [--encrypted] [--password P]
 
 It prints "ready" once it listens, and obeys lines on standard input: ``set <machine> <signal> <number> [<status>]``,
-``event <machine> <text>``, ``add <machine>``, ``remove <machine> <signal>``, ``make <machine> <signal>``, ``changed``,
+``event <machine> <text>``, ``add <machine>``, ``remove <machine> <signal>``, ``make <machine> <signal>``,
+``historize <machine> <signal>``, ``changed``,
 ``hang <seconds>`` (answers nobody, as a stopped process does), ``end``.
 """
 
@@ -129,6 +130,8 @@ async def main() -> None:
                     alarms.event.SourceNode = ua.NodeId(name, index)
                     alarms.event.Severity = 700
                     await alarms.trigger(message=text)
+                case ["historize", name, signal]:
+                    await server.historize_node_data_change(nodes[name, signal][0])
                 case ["remove", name, signal]:
                     await server.delete_nodes([nodes[name, signal][0]])
                 case ["make", name, signal]:

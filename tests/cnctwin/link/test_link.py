@@ -407,3 +407,40 @@ def test_what_comes_to_a_server_of_another_maker_without_a_word_is_searched_for(
             assert link.state == "connected"
 
     asyncio.run(scenario())
+
+
+def test_what_the_server_itself_has_recorded_is_read_as_the_signals_are(
+    small: Any, bind: Any, eventually: Eventually, tmp_path: Path
+) -> None:
+    small.start()
+
+    async def mapped(client: Client) -> dict[str, Bound]:
+        return {
+            name: replace(machine, told={"Spindle/Temperature": lambda value: value / 2 if value < 100 else None})
+            for name, machine in (await bind(client)).items()
+        }
+
+    async def scenario() -> None:
+        async with linked(settings(small, tmp_path), mapped) as (link, seen):
+            await eventually(lambda: seen)
+            small.tell("historize M1 Spindle/Temperature")
+            for value in (50, 60, 70, 400, 80):
+                small.tell(f"set M1 Spindle/Temperature {value}")
+                await eventually(lambda value=value: link.latest("M1")["Spindle/Temperature"].value in (value / 2, None))
+                await asyncio.sleep(0.2)  # the server's own recorder looks so often
+            ends = 0, 9_000_000_000_000_000_000
+            found = await link.past("M1", "Spindle/Temperature", *ends, 100)
+            assert [one.value for one in found][-5:] == [25.0, 30.0, 35.0, None, 40.0]
+            assert [one.is_good for one in found][-5:] == [True, True, True, False, True]
+            times = [one.source_time_ns for one in found]
+            assert times == sorted(times)
+            assert await link.past("M1", "Spindle/Temperature", *ends, 2) == found[-2:]
+            assert await link.past("M1", "Spindle/Temperature", times[-5], times[-2], 100) == found[-5:-2]
+            assert await link.past("M1", "Spindle/Temperature", 1_000_000_000, 2_000_000_000, 100) == []
+            with pytest.raises(KeyError):
+                await link.past("M1", "Coolant/Flow", *ends, 100)
+            assert link.state == "connected"
+        with pytest.raises(ConnectionError):
+            await link.past("M1", "Spindle/Temperature", *ends, 100)
+
+    asyncio.run(scenario())
