@@ -299,6 +299,8 @@ class Controller(OperatorPanel):
         if event.kind == "sync" and move is not None:
             self._synchronise(move)
         elif event.kind == "block" and self.state is S.RUNNING:
+            if move is not None:
+                self._follow(move)  # it may have gone nowhere
             self._enter(S.HELD)
         elif event.kind == "alarm" and event.alarm is not None:
             self._nc_alarm(event.alarm)

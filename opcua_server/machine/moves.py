@@ -25,6 +25,7 @@ MoveKind = Literal[
     "stop",  # M0; M1 with the text ``OPTIONAL``, where it is asked for
     "end",  # M2, M30, M99 of a main program, the last %
     "message",  # MSG comment, #3006
+    "block",  # nothing: the end of a block that has no moves of its own, for single block
 ]
 
 

@@ -92,6 +92,7 @@ def read_ahead(name: str, text: str, subprograms: tuple[tuple[str, str], ...] = 
     tools: set[int] = set()
     run = interpret(
         text, tools=offset_memory(), offsets=work_offsets(), limits=LIMITS, name=name, budget=BUDGET, optional_stop=True,
+        every_block=True,
         resolve=functools.partial(_subprogram, dict(subprograms)),
     )  # fmt: skip
     try:
@@ -142,6 +143,8 @@ def _planned_s(move: Move, start: Point) -> float:
     """Time of a move at its feed, without acceleration: good enough for a share of the whole."""
     if move.kind == "dwell":
         return move.dwell_s
+    if move.kind == "block":
+        return 0.0
     if move.kind in _PLANNED_S:
         return _PLANNED_S[move.kind]
     length = way_mm(move, start)
@@ -183,7 +186,7 @@ def _runs(name: str, text: str, programs: tuple[tuple[str, str], ...], block_ski
     return Runs(lambda position_mm: interpret(
         text, tools=offset_memory(), offsets=work_offsets(), limits=LIMITS, name=name, start=position_mm,
         optional_stop=True, block_delete=ALL_SKIPS if block_skip else frozenset(), budget=BUDGET,
-        resolve=functools.partial(_subprogram, dict(programs)),
+        every_block=True, resolve=functools.partial(_subprogram, dict(programs)),
     ))  # fmt: skip
 
 

@@ -135,3 +135,52 @@ def test_single_block_stops_after_each_block() -> None:
         run(machine, 0.2)
     assert lines == sorted(lines)
     assert len(set(lines)) >= 4
+
+
+def stops(program: str, limit: int = 60) -> list[str]:
+    """Blocks behind which a program stops in single block, as the control shows them, up to its M30."""
+    machine = source({"one.nc": program}, repeat=False)
+    machine.call("SetModifier", ["SingleBlock", True])
+    shown: list[str] = []
+    while len(shown) < limit:
+        machine.call("Start", [])
+        run(machine, 0.1)
+        for _ in range(600):
+            if now(machine, "Machine/State") != S.RUNNING:
+                break
+            run(machine, 0.1)
+        if now(machine, "Machine/State") != S.HELD:
+            assert not machine.machine.controller.alarms
+            return shown
+        line = int(str(machine.columns().objects["Channel/ActProgramLine"]))
+        name = str(machine.columns().objects["Channel/ActProgramName"])
+        shown.append(f"{name} {program.splitlines()[line - 1]}")
+    raise AssertionError(f"it does not end: {shown[-5:]}")
+
+
+def test_single_block_stops_at_the_end_of_every_block() -> None:
+    """Also of one with nothing but G, T, F or N, and of a move that goes nowhere."""
+    blocks = ["G21 G90", "T5", "G54 G0 X5 Y5", "G0 X5 Y5", "N7 F500", "G91", "G1 X1", "G90 G1 X6.", "G10 L2 P2 X0", "G4 P100", "M8"]
+    program = "%\nO3\n(a comment)\n\n" + "\n".join(blocks) + "\nM30\n%\n"
+    assert stops(program) == [f"O0003 {block}" for block in blocks]
+
+
+def test_single_block_stops_each_time_a_loop_or_a_subprogram_comes_to_a_block() -> None:
+    program = "%\nO3\nG54 G0 X5 Y5\n#1=0\nWHILE[#1LT3]DO1\n#1=#1+1\nG91 X1\nEND1\nG90\nM98 P4 L3\nM30\nO4\nG91 Y-1\nM99\n%\n"
+    assert stops(program) == ["O0003 G54 G0 X5 Y5", *["O0003 G91 X1"] * 3, "O0003 G90", *["O0004 G91 Y-1"] * 3]
+
+
+def test_single_block_stops_once_at_each_block_of_a_compensated_contour() -> None:
+    blocks = ["G0 X0 Y0 Z0", "G41 D6", "G1 X10 Y0 F2000", "Y20", "F1500", "X30 ,R8", "Y40", "G1 Y40", "G40 X0", "G0 X0"]
+    program = "%\nO3\nG54\n" + "\n".join(blocks) + "\nM30\n%\n"
+    assert [one for one in stops(program) if one[6:] in blocks] == [f"O0003 {block}" for block in blocks]
+
+
+def test_a_block_that_does_nothing_does_not_stop_what_is_not_in_single_block() -> None:
+    taken = []
+    for between in ("", "F900\nG90 G17\nT5\nG1 X30\n"):
+        machine = source({"short.nc": SHORT.replace("G1 X72", f"G1 X30 F900\n{between}G1 X72")}, repeat=False)
+        machine.call("Start", [])
+        run_until(machine, "Machine/PartsProduced", 1.0)
+        taken.append(now(machine, "Machine/LastCycleTime"))
+    assert taken[0] == taken[1]

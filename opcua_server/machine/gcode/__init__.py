@@ -50,6 +50,9 @@ class Options(TypedDict, total=False):
     """Where a probing move from its first to its second point makes contact."""
     budget: Budget
     """Ends a program that does not end by itself; by default only 200,000 blocks without a move do."""
+    every_block: bool
+    """Whether a block that has no moves of its own gives one of kind "block", as single block stops there too: not those of macro
+    statements, calls and returns alone (a FANUC does not stop there, parameter 6000 SBM as delivered)."""
 
 
 def interpret_steps(text: str, **options: Unpack[Options]) -> Iterator[Move | None]:

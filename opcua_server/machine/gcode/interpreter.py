@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterator
 
 from opcua_server.machine.gcode import flow as flow_module
 from opcua_server.machine.gcode.alarms import BlockFault
-from opcua_server.machine.gcode.blocks import LARGEST, LENGTHS, POINTLESS, Block, Parser
+from opcua_server.machine.gcode.blocks import Block, Parser
 from opcua_server.machine.gcode.budget import Budget, Spending
 from opcua_server.machine.gcode.dialect import DIALECTS, Dialect
+from opcua_server.machine.gcode.evaluated import assign, computed
 from opcua_server.machine.gcode.execute import AXIS_WORDS, END_CODES, execute
-from opcua_server.machine.gcode.expressions import evaluate, rounded_to
+from opcua_server.machine.gcode.expressions import evaluate
 from opcua_server.machine.gcode.flow import Flow
 from opcua_server.machine.gcode.program import Program
 from opcua_server.machine.gcode.saved import CODES as SAVING_CODES
@@ -57,6 +58,7 @@ class Interpreter:
         variables: dict[int, float] | None = None,
         probe: Callable[[Point, Point], Point | None] | None = None,
         budget: Budget | None = None,
+        every_block: bool = False,
     ) -> None:
         chosen = DIALECTS[dialect] if isinstance(dialect, str) else dialect
         self.state = State(
@@ -72,11 +74,13 @@ class Interpreter:
         self.parser = Parser(chosen, block_delete)
         self.state.label_of = self._label_of
         self.block_delete = block_delete
-        self.optional_stop = optional_stop
+        self.optional_stop, self.every_block = optional_stop, every_block
         self._spending = Spending(budget if budget is not None else Budget())
         self._modal_call: tuple[int, int, list[tuple[str, float | None]]] | None = None
         self._each_block = False
         """G66.1: the macro takes the place of every block, with the block's words as its arguments."""
+        self._gave = (0, "")
+        """Line and program of the last block that gave moves."""
         self._percent = 0
         self._seen = False
         self._titled = False
@@ -129,17 +133,24 @@ class Interpreter:
                 block = parse(raw)
                 if program.keep:
                     program.blocks[index] = block
+            here = (index + 1, flow.name)
+            if self.every_block and here == self._gave and not block.statement:
+                yield from self._nothing()  # A loop comes to the same block again: what it did before ends here.
             if block.simple and not self._each_block:
-                self._seen = True
+                self._seen, gives = True, False
                 if state.plain and block.straight and (block.motion >= 0 or 0 <= state.motion <= 10):
                     move = self._simple(block)
                     if move is not None:
                         yield move
-                        spending.idle = 0
+                        spending.idle, gives = 0, True
                 else:
                     for move in spending.within(execute(state, block, block.words, optional_stop=False)):
                         yield move
-                        spending.idle = 0
+                        spending.idle, gives = 0, True
+                if self.every_block:
+                    if not gives:
+                        yield from self._without_moves(block)
+                    self._gave = here
                 if self._modal_call is not None and not AXIS_WORDS.isdisjoint(block.words):
                     self._call_modal()
                 continue
@@ -147,10 +158,24 @@ class Interpreter:
                 continue
             for each in spending.within(self._general(block)):
                 yield each
+                self._gave = here
+                if each.kind == "block":
+                    continue
                 spending.idle = 0
                 if each.kind == "end":
                     return
             state.program = flow.name
+
+    def _without_moves(self, block: Block) -> Iterator[Move]:
+        """The end of a block that gave none, unless its move waits for what comes next."""
+        state = self.state
+        if AXIS_WORDS.isdisjoint(block.words) or (state.compensation is None and state.corner is None):
+            yield from self._nothing()
+
+    def _nothing(self) -> Iterator[Move]:
+        out: list[Move] = []
+        self.state.emit_still(out, "block")
+        return iter(out)
 
     def _flushed(self) -> Iterator[Move]:
         out: list[Move] = []
@@ -262,9 +287,9 @@ class Interpreter:
         self._seen = True
         words = block.words
         if block.computed:
-            block, words = self._computed(block)
+            block, words = computed(block, state, self.variables)
         if block.assignments:
-            self._assign(block)
+            assign(block, self.variables)
             if self.variables.stop:
                 self.variables.stop = False
                 stopped: list[Move] = []
@@ -290,7 +315,12 @@ class Interpreter:
             for code in block.m:
                 if code in SAVING_CODES:
                     flow.keep(code)
-        yield from execute(state, block, words, optional_stop=self.optional_stop)
+        gives = False
+        for move in execute(state, block, words, optional_stop=self.optional_stop):
+            yield move
+            gives = True
+        if self.every_block and not gives:
+            yield from self._without_moves(block)
         if self._modal_call is not None and not AXIS_WORDS.isdisjoint(words) and not END_CODES.intersection(block.m):
             self._call_modal()
 
@@ -330,34 +360,6 @@ class Interpreter:
             self._titled = True
             self.flow.name = self.state.program = name
 
-    def _computed(self, block: Block) -> tuple[Block, dict[str, float]]:
-        """The block with its expressions evaluated. A word whose value is vacant is as if it were not there."""
-        words = dict(block.words)
-        g, m, pointless = list(block.g), list(block.m), block.pointless
-        for letter, code in block.computed:
-            if letter in LENGTHS and self.state.dialect.macro_b:
-                code = rounded_to(code, 0.0001 if 200 in block.g or (self.state.unit != 1.0 and 210 not in block.g) else 0.001)
-            value = evaluate(code, self.variables)
-            if value is None:
-                continue
-            if abs(value) > LARGEST:
-                raise BlockFault("PS0110", letter)
-            if letter == "G":
-                if not 0.0 <= value < 1000.0:
-                    raise BlockFault("PS0010", f"G{value:g}")
-                g.append(round(value * 10.0))
-            elif letter == "M":
-                if not 0.0 <= value < 10_000.0:
-                    raise BlockFault("PS0009", f"M{value:g}")
-                m.append(round(value))
-            else:
-                words[letter] = value
-                if letter in POINTLESS and value.is_integer():  # A variable carries no point: 500 is what P500 is.
-                    pointless += letter
-        made = Block(words, tuple(g), tuple(m), assignments=block.assignments, order=block.order)
-        made.pointless, made.messages = pointless, block.messages
-        return made, words
-
     def _contour(self, name: str) -> Iterator[tuple[dict[str, float], tuple[int, ...]]]:
         """Words and G codes of a subroutine's blocks, in the order they are run; nothing moves."""
         flow = self.flow
@@ -374,31 +376,10 @@ class Interpreter:
                 continue
             words = block.words
             if block.computed:
-                block, words = self._computed(block)
+                block, words = computed(block, self.state, self.variables)
             if block.assignments:
-                self._assign(block)
+                assign(block, self.variables)
             yield words, block.g
-
-    def _assign(self, block: Block) -> None:
-        store = self.variables
-        if store.macro_b:
-            for target, code in block.assignments:
-                value = evaluate(code, store)
-                if isinstance(target, str):
-                    store.set_named(target, value)
-                else:
-                    store.set(evaluate(target, store), value)
-            return
-        # LinuxCNC: all values of a line are read before the first is written.
-        pairs = [
-            (target if isinstance(target, str) else evaluate(target, store), evaluate(code, store))
-            for target, code in block.assignments
-        ]
-        for place, value in pairs:
-            if isinstance(place, str):
-                store.set_named(place, value)
-            else:
-                store.set(place, value)
 
     def _subprogram(self, block: Block, words: dict[str, float]) -> Iterator[Move]:
         """M98, M99, G65, G66, G67."""

@@ -11,7 +11,7 @@ Rules
   probing, moves under exact stop, dwells, synchronising moves.
 - After a stand that the program asks for, the filter runs empty and the axes are in position before the next thing begins.
 - A chain longer than the window is planned window by window, each to a stand at its end, of which only the first half is used.
-- Moves that go nowhere take no time and have no events.
+- Moves that go nowhere take no time and have no events, but the end of their block is one in single block.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from opcua_server.machine.motion.segment import Rules, Segment
 from opcua_server.machine.motion.span import Span, Still
 from opcua_server.machine.motion.track import Track
 from opcua_server.machine.motion.tracks import tracks_of
-from opcua_server.machine.motion.window import Window, block_end, same_block
+from opcua_server.machine.motion.window import NOWHERE, Window, block_end, move_of, same_block
 from opcua_server.machine.moves import Move, NcAlarm, Point
 from opcua_server.machine.parameters import SAMPLE_S, MachineParameters
 
@@ -122,7 +122,7 @@ class Motion(Panel):
         if not self._window or not self._begun:
             return None
         head = self._window.head
-        return head.move if isinstance(head, Segment) else head
+        return move_of(head)
 
     @property
     def position_mm(self) -> Point:
@@ -321,7 +321,7 @@ class Motion(Panel):
                 self._events.append(MotionEvent(i, "reset"))
             elif then != "braked":
                 head = self._window.head
-                self._finish(head.move if isinstance(head, Segment) else head, i)
+                self._finish(move_of(head), i)
             return True
         began = self._begin(i)
         if not began:
@@ -339,14 +339,14 @@ class Motion(Panel):
             return False
         if self.waiting_for is not None or self.between_blocks or self.alarm is not None or not self._loaded:
             return False
-        self._window.fill()
+        self._window.fill(single_block=self.single_block)
         if not self._window:
             self.alarm = self._window.alarm
             self._events.append(MotionEvent(i, "done" if self.alarm is None else "alarm", alarm=self.alarm))
             self._loaded = False
             return False
         head = self._window.head
-        move = head.move if isinstance(head, Segment) else head
+        move = move_of(head)
         ended = self._last if self._last is not None and self._last.kind != "stop" else None  # there it has stood already
         if self.single_block and not self._begun and ended is not None and not same_block(ended, move):
             self.between_blocks = True
@@ -355,6 +355,14 @@ class Motion(Panel):
             return False
         if isinstance(head, Segment):
             return self._start(self._s_mm, 0.0)
+        if move.kind in NOWHERE:
+            self._window.pop()
+            self._last = None if move.kind == "block" else move
+            if move.kind == "block" and self.single_block:
+                self.between_blocks = True
+                self._events.append(MotionEvent(i, "block", move))
+                return False
+            return True
         self._begun = True
         self._events.append(MotionEvent(i, "begin", move))
         if move.kind == "dwell":
@@ -370,7 +378,7 @@ class Motion(Panel):
 
     def _start(self, s_mm: float, v_mm_s: float) -> bool:
         """Plan from a place and speed on the head of the queue. False if the operator lets nothing move."""
-        self._window.fill()
+        self._window.fill(single_block=self.single_block)
         if self.single_block:
             self._window.own()
         group, self._chained = self._window.group()
@@ -423,7 +431,7 @@ class Motion(Panel):
         self._offset_s = track.offset_s if self._sample == 0 else 0.0
         self._track = None
         if purpose == "reset":
-            self._window.fill()
+            self._window.fill(single_block=self.single_block)
             group, _ = self._window.group()
             self._follow(Track(group, brake(group, s_mm, v_mm_s), self._offset_s, SAMPLE_S), "reset")
         elif not self._start(s_mm, v_mm_s):

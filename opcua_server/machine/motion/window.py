@@ -16,6 +16,8 @@ from opcua_server.machine.moves import Move, NcAlarm, Point
 PATH: Final = frozenset({"rapid", "feed", "arc", "tap", "probe"})
 """Kinds of moves that go somewhere."""
 
+NOWHERE: Final = PATH | {"block"}
+"""Kinds of moves that are nothing where they stand in the queue as they are."""
 _NOWHERE_MM: Final = 1e-9
 """A shorter way is rounding of the program's arithmetic."""
 _M_CODES: Final = frozenset({"spindle", "coolant", "message"})
@@ -67,8 +69,9 @@ class Window:
         """Take the segments that are queued out of what tracks remember: they may be changed from now on."""
         self._queue = deque(copy(one) if isinstance(one, Segment) else one for one in self._queue)
 
-    def fill(self) -> None:
-        """Pull moves until the group at the head is complete or the window is full."""
+    def fill(self, *, single_block: bool = False) -> None:
+        """Pull moves until the group at the head is complete or the window is full. ``single_block``: what goes nowhere is not
+        left out, as the end of its block is a stop."""
         queue = self._queue
         complete = self._complete(0)
         while not complete and len(queue) < self._blocks and self.alarm is None:
@@ -79,7 +82,7 @@ class Window:
             except NcAlarm as alarm:
                 self.alarm = alarm
                 break
-            self._append(move)
+            self._append(move, keeps=single_block)
             complete = self._complete(max(0, len(queue) - 2))
         if queue and isinstance(queue[-1], Segment):
             queue[-1].close()
@@ -95,9 +98,12 @@ class Window:
                 return True
         return False
 
-    def _append(self, move: Move) -> None:
+    def _append(self, move: Move, *, keeps: bool) -> None:
         queue = self._queue
         before = queue[-1] if queue else None
+        if move.kind == "block":
+            self._keep(move, keeps=keeps)
+            return
         if move.kind not in PATH:
             if not self._rules.stops_at_m_codes and move.kind in _M_CODES:
                 return
@@ -106,6 +112,7 @@ class Window:
         else:
             segment = Segment(move, self._programmed, self._rules)
             if segment.length <= _NOWHERE_MM:
+                self._keep(move, keeps=keeps and (before is None or not same_block(move_of(before), move)))
                 return
             self._programmed = move.end
             segment.exact = segment.exact or self._exact_stop
@@ -115,6 +122,15 @@ class Window:
                 self._meet(before, segment)
         if isinstance(before, Segment):
             before.close()
+
+    def _keep(self, move: Move, *, keeps: bool) -> None:
+        """A move that goes nowhere: the path stands before it, where it is kept at all."""
+        if keeps:
+            before = self._queue[-1] if self._queue else None
+            self._queue.append(move)
+            self._planned = 0
+            if isinstance(before, Segment):
+                before.close()
 
     def _meet(self, before: Segment, after: Segment) -> None:
         """Say how the path gets from one segment to the next."""
@@ -153,6 +169,10 @@ def block_end(group: list[Segment], s_mm: float, v_mm_s: float) -> int:
             part(group[k], group[k + 1])
             return k + 1
     return len(group)
+
+
+def move_of(one: Segment | Move) -> Move:
+    return one.move if isinstance(one, Segment) else one
 
 
 def same_block(one: Move, other: Move) -> bool:
