@@ -11,8 +11,9 @@ from typing import Any
 
 from cnctwin.wire import encode
 from cnctwin.wire.scalars import ua
-from opcua_server.engine.contract import Slot
+from opcua_server.engine.contract import LARGE, Slot
 from opcua_server.engine.subscriptions.columns import BOTH, NEITHER, SERVER, SOURCE, Changes, Column, ColumnSlot, Sampled
+from opcua_server.engine.subscriptions.derived import DerivedSlot
 
 
 def is_same(one: Any, other: Any) -> bool:
@@ -98,7 +99,8 @@ class Feed:
                 found = self.slot.encoded()
             else:
                 found = encode(stamped(self.value, timestamps))
-            self._encoded[timestamps] = found
+            if len(found) <= LARGE or self.users > 1 or not isinstance(self.slot, DerivedSlot):
+                self._encoded[timestamps] = found  # a slot that one item alone has is for one message
         return found
 
 

@@ -25,7 +25,7 @@ from opcua_server.engine.subscriptions.feeds import Feed, Sampler, is_same, stam
 from opcua_server.engine.subscriptions.filters import EventQuery
 from opcua_server.engine.subscriptions.overflow import overflow_event, refresh_required
 from opcua_server.engine.subscriptions.panel import Place
-from opcua_server.engine.subscriptions.queues import OVERFLOW, UNFILTERED, DataChange, EventQueue, ItemQueue
+from opcua_server.engine.subscriptions.queues import OVERFLOW, UNFILTERED, DataChange, EventQueue, ItemQueue, ValueQueue
 
 DISABLED, SAMPLING, REPORTING = range(3)
 """MonitoringMode."""
@@ -133,6 +133,14 @@ class Item:
             return self.rows, self.slot.row, self.handle, self.timestamps
         return self.feed, -1, self.handle, self.timestamps
 
+    def _hold(self, size: int) -> bool:
+        return bool(self.subscription.owner.hold(size))
+
+    @property
+    def held(self) -> int:
+        """Bytes of large values that its queue holds."""
+        return self.queue.held if isinstance(self.queue, ValueQueue) else 0
+
     @property
     def overflows(self) -> int:
         """How often values were lost since it was attached; events have a counter of their own."""
@@ -163,7 +171,7 @@ class Item:
                 self.feed = self.sampler.feed(self.slot)
             self.fresh = seen is None or not is_same(seen, self.shown)
         else:
-            self.queue = ItemQueue(self.queue_size, self.discard_oldest)
+            self.queue = ValueQueue(self.queue_size, self.discard_oldest, self._hold)
             self.change = self.change.anew()
             if seen is not None and isinstance(self.change, DataChange):
                 self.change.last = seen
@@ -176,6 +184,8 @@ class Item:
         if self.overflows:
             self.subscription.tally["MonitoringQueueOverflowCount"] += self.overflows
         self.change.stop()
+        if self.queue is not None:
+            self.queue.take_all()
         if self.feed is not None and self.sampler is not None:
             self.feed.listeners.pop(self, None)
             self.sampler.release(self.feed)
@@ -242,10 +252,11 @@ class Item:
                 encoded = encode(stamped(value, self.timestamps, status_of(value) | OVERFLOW))
             records.append((1, handle + encoded, len(encoded) + 4))
 
-    def drain(self, records: list[Record], events: list[bytes]) -> None:
-        """Move what is queued into a message."""
+    def drain(self, records: list[Record], events: list[bytes]) -> int:
+        """Move what is queued into a message; how many bytes."""
         if self.queue is None:
-            return
+            return 0
+        before, size = len(events), 0
         handle = struct.pack("<I", self.handle)
         must_refresh = b""
         if self.query is not None and self.queue.overflows:
@@ -263,5 +274,7 @@ class Item:
             if has_overflow:
                 encoded = encode(stamped(value, self.timestamps, status_of(value) | OVERFLOW))
             records.append((1, handle + encoded, len(encoded) + 4))
+            size += len(encoded)
         if must_refresh:
             events.append(must_refresh)
+        return size + sum(map(len, events[before:]))

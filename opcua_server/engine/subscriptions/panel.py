@@ -84,11 +84,12 @@ class Panel:
 
     def __init__(self, places: Iterable[Place], changes: Changes) -> None:
         self._changes = changes
-        self._feeds: list[tuple[Feed, bytes, int]] = []
+        self.feeds: list[tuple[Feed, bytes, int]] = []
+        """What is in no column, with client handle and timestamps."""
         columns: dict[tuple[Rows, int], tuple[list[int], list[int]]] = {}
         for source, row, handle, timestamps in places:
             if row < 0:
-                self._feeds.append((source, _HANDLE(handle), timestamps))
+                self.feeds.append((source, _HANDLE(handle), timestamps))
             else:
                 rows, handles = columns.setdefault((source, timestamps), ([], []))
                 rows.append(row)
@@ -103,7 +104,7 @@ class Panel:
     def records(self, cursor: int) -> list[Record]:
         """Notifications of what changed after change ``cursor``; -1 for all."""
         records: list[Record] = []
-        for feed, handle, timestamps in self._feeds:
+        for feed, handle, timestamps in self.feeds:
             if feed.stamp > cursor:
                 content = handle + feed.encoded(timestamps)
                 records.append((1, content, len(content)))
@@ -118,9 +119,18 @@ class Panel:
 
     def has_changed(self, cursor: int) -> bool:
         """Whether there are such notifications, which costs less than to make them."""
-        return any(feed.stamp > cursor for feed, _, _ in self._feeds) or any(
+        return any(feed.stamp > cursor for feed, _, _ in self.feeds) or any(
             source.last_change > cursor and bool((source.stamps[rows] > cursor).any()) for source, rows, _, _ in self._runs
         )
+
+    def is_heavy(self, cursor: int, most: int) -> bool:
+        """Whether what changed after change ``cursor`` has more than ``most`` bytes. Columns have values of a few bytes."""
+        for feed, _, timestamps in self.feeds:
+            if feed.stamp > cursor:
+                most -= len(feed.encoded(timestamps))
+                if most < 0:
+                    return True
+        return False
 
     def bodies(self, cursor: int, limit: int) -> list[Body]:
         """The same as messages; shared until the next change."""

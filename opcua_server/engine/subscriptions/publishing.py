@@ -12,6 +12,7 @@ from collections import deque
 from typing import Any, Final
 
 from opcua_server.engine.reply import PUBLISH_RESPONSE
+from opcua_server.engine.shares import Shares
 from opcua_server.engine.subscriptions.subscription import Cycle, Subscription
 
 BAD_TOO_MANY_PUBLISH_REQUESTS: Final = 0x80780000
@@ -36,11 +37,12 @@ Waiting = tuple[Any, float, bytes, int]
 class Desk:
     """A session's publish requests and subscriptions. ``session``: whose rights count for what its subscriptions tell."""
 
-    __slots__ = ("capacity", "late", "notices", "requests", "session", "subscriptions")
+    __slots__ = ("capacity", "late", "notices", "requests", "session", "shares", "subscriptions")
 
-    def __init__(self, capacity: int, session: Any = None) -> None:
+    def __init__(self, capacity: int, session: Any = None, shares: Shares | None = None) -> None:
         self.capacity = capacity
         self.session = session
+        self.shares = shares or Shares(0, NEVER_S)
         self.requests: deque[Waiting] = deque()
         self.subscriptions: dict[int, Subscription] = {}
         self.notices: deque[tuple[int, bytes]] = deque()
@@ -51,6 +53,13 @@ class Desk:
     def add(self, subscription: Subscription) -> None:
         self.subscriptions[subscription.number] = subscription
         subscription.owner = self
+
+    def hold(self, size: int) -> bool:
+        """Hold so many bytes more of what the session may, or less; whether there are so many."""
+        if size > 0:
+            return self.shares.take(self.session, size)
+        self.shares.change(self.session, size)
+        return True
 
     def remove(self, subscription: Subscription) -> None:
         self.subscriptions.pop(subscription.number, None)

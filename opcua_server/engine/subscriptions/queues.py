@@ -10,10 +10,11 @@ size 1 holds the newest value and never tells of an overflow.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 
+from opcua_server.engine.contract import LARGE
 from opcua_server.engine.subscriptions.feeds import is_same, status_of
 
 OVERFLOW: Final = 0x480
@@ -81,6 +82,48 @@ class ItemQueue(Generic[T]):
     def take_all(self) -> list[tuple[T, bool]]:
         taken, self.entries = self.entries, []
         return taken
+
+
+class ValueQueue(ItemQueue[tuple[Any, bytes]]):
+    """Values with their bytes. Of large ones, what is older than the newest counts among what a session holds, by ``hold``: where
+    there is no room for it, the queue is full."""
+
+    __slots__ = ("held", "hold")
+
+    def __init__(self, size: int, discard_oldest: bool, hold: Callable[[int], bool]) -> None:
+        """``hold``: takes so many bytes more, or gives back where it is less than 0; whether there were so many."""
+        super().__init__(size, discard_oldest)
+        self.hold = hold
+        self.held = 0
+
+    def put(self, value: tuple[Any, bytes]) -> None:
+        super().put(value)
+        if self.held or len(value[1]) > LARGE:
+            self._count()
+
+    def resize(self, size: int, discard_oldest: bool) -> None:
+        super().resize(size, discard_oldest)
+        self._count()
+
+    def take_all(self) -> list[tuple[tuple[Any, bytes], bool]]:
+        taken = super().take_all()
+        self._count()
+        return taken
+
+    def _count(self) -> None:
+        entries = self.entries
+        while True:
+            size = sum(len(encoded) for (_, encoded), _ in entries[:-1] if len(encoded) > LARGE)
+            if size == self.held or self.hold(size - self.held):
+                self.held = size
+                return
+            self.overflows += 1
+            if self.discard_oldest:
+                del entries[0]
+                entries[0] = (entries[0][0], True)
+            else:
+                del entries[-2]
+                entries[-1] = (entries[-1][0], True)
 
 
 class EventQueue(ItemQueue[bytes]):

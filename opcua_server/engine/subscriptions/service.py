@@ -168,7 +168,7 @@ class Hub:
         if found is None:
             if session.is_closed:
                 raise ServiceFault(_C.BadSessionClosed)
-            found = self.desks[session] = Desk(self.limits.publish_requests_per_session, session)
+            found = self.desks[session] = Desk(self.limits.publish_requests_per_session, session, self.shares)
             session.closing.append(self._session_closed)
             session.handing_over.append(self._handed_over)
         return found
@@ -239,9 +239,9 @@ class Hub:
         self._next_id = number % 0xFFFF_FFFF + 1
         while self._next_id in self.subscriptions:
             self._next_id = self._next_id % 0xFFFF_FFFF + 1
-        made = Subscription(
-            number, terms, bool(asked.PublishingEnabled), self.changes, self.panels, self.limits.retransmission_messages
-        )
+        limits, enabled = self.limits, bool(asked.PublishingEnabled)
+        most = limits.large_bytes_per_session // 4
+        made = Subscription(number, terms, enabled, self.changes, self.panels, limits.retransmission_messages, most)
         self.subscriptions[number] = made
         self.owners[number] = _identity(request)
         desk.add(made)
@@ -370,7 +370,7 @@ class Hub:
             old.notices.append((number, found.close_with(_C.GoodSubscriptionTransferred, ticks)))
             old.remove(found)
             desk.add(found)
-            size = SUBSCRIPTION + sum(cost(item) for item in found.items.values())
+            size = SUBSCRIPTION + sum(cost(item) + item.held for item in found.items.values())
             self.shares.change(old.session, -size)
             self.shares.change(desk.session, size)
             found.tally["TransferredToSameClientCount"] += 1  # to another one it is refused

@@ -26,6 +26,9 @@ SENT_BYTES: Final = 8 << 20
 """Of the messages that a subscription keeps until they are acknowledged; the last one is kept whatever it has."""
 
 
+MESSAGE_BYTES: Final = 1 << 20
+
+
 class Cycle(Enum):
     """What a publishing cycle asks for."""
 
@@ -49,12 +52,16 @@ class Terms:
 class Subscription:
     # Hundreds of them are served in a tick, each with nothing of it in the processor's caches: in slots it lies together.
     __slots__ = (
-        "_changes", "_cursor", "_fresh", "_has_sent", "_next", "_panel", "_panels", "_pending", "_quiet", "_retained",
+        "_changes", "_cursor", "_fresh", "_has_more", "_has_sent", "_most", "_next",
+        "_panel", "_panels", "_pending", "_quiet", "_retained",
         "_sent_bytes", "enabled", "is_deleted", "items", "large", "messages", "next_item", "notifications", "number", "owner",
         "promised", "ready", "sent", "tally", "terms", "terms_of_filters", "without_request",
     )  # fmt: skip
 
-    def __init__(self, number: int, terms: Terms, enabled: bool, changes: Changes, panels: Panels, retained: int) -> None:
+    def __init__(
+        self, number: int, terms: Terms, enabled: bool, changes: Changes, panels: Panels, retained: int, most: int = MESSAGE_BYTES
+    ) -> None:
+        """``most``: with so many bytes of values a message is full."""
         self.number = number
         self.terms = terms
         self.enabled = enabled
@@ -79,12 +86,15 @@ class Subscription:
         self._changes = changes
         self._panels = panels
         self._retained = retained
+        self._most = most
         self._sent_bytes = 0
         self._panel: Panel | None = None
         self._fresh: list[Item] = []
         self._cursor = changes.number
         self._pending: deque[Body] = deque()
         self._next = 1
+        self._has_more = False
+        """Whether there was more to tell than has room in a message."""
         self._has_sent = False
         self._quiet = 0
         self.without_request = 0
@@ -138,32 +148,53 @@ class Subscription:
     # Messages --------------------------------------------------------------------------------------------------------
 
     def _collect(self) -> None:
-        """Move everything new into messages."""
+        """Move everything new into messages; of what is more than has room in one, what has."""
         panel = self._arranged()
         limit = self.terms.limit
-        if not self._fresh and not self.ready:
+        is_heavy = panel.is_heavy(self._cursor, self._most)
+        self._has_more = False
+        if not self._fresh and not self.ready and not is_heavy:
             self._pending.extend(panel.bodies(self._cursor, limit))
         else:
             records: list[Record] = []
             events: list[bytes] = []
             for item in self.ready:
                 item.drain_backlog(records)
-            if self._fresh:
-                told = [item for item in self.items.values() if item.is_direct]
-                records += Panel([item.place() for item in told if item.fresh], self._changes).records(_ALL)
-                records += Panel([item.place() for item in told if not item.fresh], self._changes).records(self._cursor)
-                for item in self._fresh:
-                    item.fresh = False
-                self._fresh = []
+            if self._fresh or is_heavy:
+                self._collect_newest(records)
             else:
                 records += panel.records(self._cursor)
-            for item in list(self.ready):
-                item.drain(records, events)
-            self.ready.clear()
+            left = self._most - sum(len(content) for _, content, _ in records)
+            for place, item in enumerate(list(self.ready)):
+                if place and left <= 0:
+                    self._has_more = True
+                    break
+                del self.ready[item]
+                left -= item.drain(records, events)
             if events:
                 self.tally["EventNotificationsCount"] += len(events)
             self._pending.extend(bodies_of(records, events, limit))
         self._cursor = self._changes.number
+
+    def _collect_newest(self, records: list[Record]) -> None:
+        """What items of the newest value have to tell, those that have told nothing first. What has no room waits as if it had told
+        nothing."""
+        told = [item for item in self.items.values() if item.is_direct]
+        left, now, later = self._most, [], []
+        for item in told:
+            if item.feed is not None and (item.fresh or item.is_untold):
+                if left <= 0:
+                    later.append(item)
+                    continue
+                left -= len(item.feed.encoded(item.timestamps))
+            now.append(item)
+        records += Panel([item.place() for item in now if item.fresh], self._changes).records(_ALL)
+        records += Panel([item.place() for item in now if not item.fresh], self._changes).records(self._cursor)
+        for item in now:
+            item.fresh = False
+        for item in later:
+            item.fresh = True
+        self._fresh, self._has_more = later, bool(later)
 
     def has_news(self, *, take: bool = False) -> bool:
         """Whether a message with notifications could be sent now. ``take``: it is sent next, whatever else comes, so it is built;
@@ -181,7 +212,7 @@ class Subscription:
         if not panel.has_changed(cursor):
             self._cursor = number  # what changed is not shown here
             return False
-        if take:
+        if take and not panel.is_heavy(cursor, self._most):
             self._pending.extend(panel.bodies(cursor, self.terms.limit))
             self._cursor = number
         return True
@@ -253,7 +284,7 @@ class Subscription:
         while len(self.sent) > self._retained or (self._sent_bytes > SENT_BYTES and len(self.sent) > 1):
             self.acknowledge(next(iter(self.sent)))
             self.tally["DiscardedMessageCount"] += 1
-        more = bool(self._pending)
+        more = bool(self._pending) or self._has_more
         return more, (_MESSAGE(number, now, elements), data)
 
     def tell(self, answer: Any, now: int, results: bytes) -> bool:
@@ -262,6 +293,8 @@ class Subscription:
         ``results``: of acknowledgements."""
         panel = self._panel
         if panel is None or self._fresh or self.ready or self._pending or self.sent or not (self.enabled and self._retained):
+            return False
+        if panel.feeds and panel.is_heavy(self._cursor, self._most):
             return False
         bodies = panel.bodies(self._cursor, self.terms.limit)
         if len(bodies) != 1:
