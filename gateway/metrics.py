@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from gateway.twin.detection import DETECTOR
+from gateway.twin.results import DETECTORS
+
+_OF_A_CONNECTION: Final = ("away", "slow", "large", "refused")
+DROPS: Final = {"telemetry": _OF_A_CONNECTION, "unified": _OF_A_CONNECTION, "events": (*_OF_A_CONNECTION, "full", "disk")}
+"""Why messages of each sink may be dropped."""
 
 
 class Metrics:
@@ -43,6 +52,14 @@ class Metrics:
         self.clients = Gauge("cnctwin_websocket_clients", "WebSocket clients", registry=registry)
         self.skipped = Counter("cnctwin_websocket_skipped", "Messages a slow WebSocket client did not get", registry=registry)
         self.requests = Counter("cnctwin_http_requests", "Requests", ("status",), registry=registry)
+        # Counted from zero on: of a series that begins with its first event neither a rate nor an alarm knows that one.
+        for detector in sorted({*DETECTOR.values(), *(name for name, _ in DETECTORS)}):
+            self.anomalies_detected.labels(detector)
+        for status in ("sent", "queued", "skipped"):
+            self.alerts.labels(status)
+        for sink, reasons in DROPS.items():
+            for reason in reasons:
+                self.mqtt_dropped.labels(sink, reason)
 
     def text(self) -> bytes:
         """Exposition format of Prometheus, text/plain."""

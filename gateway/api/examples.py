@@ -45,7 +45,7 @@ _PREDICTION: Final = {
 }
 _ANOMALY: Final = {
     "timestamp": _AT, "machine_id": "CNC-001", "metric": "spindle.temperature_c", "value": 75.0, "severity": "low",
-    "detector": "rule_based", "reason": "spindle temperature 75.0 is above 70",
+    "detector": "rule", "reason": "spindle temperature 75.0 is above 70",
 }  # fmt: skip
 _READING: Final = {
     "value": 4397.5, "status": 0, "quality": "Good", "source_time": _AT, "server_time": _AT, "unit": "r/min",

@@ -384,6 +384,19 @@ def test_metrics_keep_their_old_names(gate: Gate) -> None:
         assert f"\n{name}" in text
 
 
+def test_what_has_not_happened_yet_is_counted_as_zero(tmp_path) -> None:
+    with opened(tmp_path, FakeLink(period_s=None)) as gate:
+        lines = gate.http.get("/metrics").text.splitlines()
+        for series in (
+            'anomalies_detected_total{detector="isolation_forest"}',
+            'anomalies_detected_total{detector="rule"}',
+            'anomalies_detected_total{detector="wear"}',
+            'alerts_total{status="sent"}',
+            'cnctwin_mqtt_dropped_total{reason="full",sink="events"}',
+        ):
+            assert f"{series} 0.0" in lines
+
+
 def test_the_bucket_of_a_key_runs_empty_and_says_when_to_come_back(tmp_path) -> None:
     with opened(tmp_path, FakeLink(), rate_limit_per_min=3, api_keys=("a", "b")) as gate:
         answers = [gate.bare.get("/machines", headers={"x-api-key": "a"}) for _ in range(4)]

@@ -9,6 +9,7 @@ import pytest
 from gate import Gate
 
 from gateway.api.examples import ANSWERS, BODIES
+from gateway.twin.detection import DETECTOR
 
 Operations = dict[tuple[str, str], dict[str, Any]]
 REFERENCE = re.compile(r"#/components/schemas/(\w+)")
@@ -47,6 +48,13 @@ def test_every_answer_and_body_has_an_example_and_every_error_a_form(operations:
         for parameter in operation.get("parameters", ()):
             assert parameter["description"], (path, parameter["name"])
             assert "example" in parameter
+
+
+def test_the_detectors_of_the_examples_are_those_there_are() -> None:
+    told = str(ANSWERS)
+    named = set(re.findall(r"'detector': '(\w+)'", told))
+    assert named
+    assert named <= set(DETECTOR.values())
 
 
 def test_what_is_referred_to_is_there_and_nothing_else(document: dict[str, Any]) -> None:
