@@ -281,6 +281,26 @@ def test_a_host_follows_one_life_and_the_next(
     assert first < later < first + 20, "counted on over a restart, by one for each try to connect"
 
 
+def test_a_device_whose_birth_the_broker_does_not_take_is_silent_and_the_others_are_told_without_a_gap(tmp_path: Path) -> None:
+    link = FakeLink(("BIG", "SMALL"), period_s=None)
+    with running("mosquitto", "max_packet_size 4000\n") as broker, Listener(broker.port, paho.MQTTv311) as host:
+        settings = {"mqtt_broker": "127.0.0.1", "mqtt_port": broker.port, "sparkplug_group": "plant", "sparkplug_node": "gate"}
+        with opened(tmp_path, link, **settings) as gate:
+            until(lambda: host.of(NBIRTH))
+            gate.play(link.moment("BIG"), "BIG")
+            born, told = (TOPIC.format(kind) + "/SMALL" for kind in ("DBIRTH", "DDATA"))
+            for count in range(1, 4):
+                gate.play({"Spindle/ActSpeed": float(count)}, "SMALL")
+                gate.play({"Spindle/ActSpeed": float(count)}, "BIG")
+                until(lambda count=count: len(host.of(born) + host.of(told)) >= count)
+            ours = [message.topic for message in host.messages("spBv1.0/plant/")]
+            assert not [topic for topic in ours if topic.endswith("/BIG")]
+            assert ours[0] == NBIRTH
+            follow(host)
+            text = gate.http.get("/metrics").text
+            assert 'cnctwin_mqtt_dropped_total{reason="large",sink="sparkplug"} 1.0' in text
+
+
 def ask_for_rebirth(broker: Broker) -> None:
     asking = paho.Client(paho.CallbackAPIVersion.VERSION2)
     asking.connect("127.0.0.1", broker.port)

@@ -16,7 +16,7 @@ from gateway.twin import Update
 
 class SparkplugBridge:
     """Run it with ``run``; it publishes its death when it is cancelled. After a message that could not be handed over the node is
-    born again: a host would see the gap in ``seq`` and ask for it."""
+    born again: a host would see the gap in ``seq`` and ask for it. What the broker does not take it would not after a birth either."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._metrics = gateway.metrics
@@ -26,7 +26,7 @@ class SparkplugBridge:
             address_of(gateway.settings), self, self._came_up, lambda _reason: None, self._dropped, listens=self.node.listens,
             heard=self._heard,
         )  # fmt: skip
-        self._torn = False
+        self._torn = self._is_refused = False
         gateway.listeners.updates.append(self.update)
 
     # What the connection says of itself (gateway.mqtt.connection.Words).
@@ -73,12 +73,19 @@ class SparkplugBridge:
         self._publish(self.node.heard(payload, _now_ms(), time.monotonic()))
 
     def _publish(self, messages: Iterable[Message]) -> None:
-        count = self.connection.publish_all(messages)
+        count = 0
+        for message in messages:
+            self._is_refused = False
+            if self.connection.publish(message):
+                count += 1
+            elif self._is_refused:
+                self.node.not_taken(message)
         if count:
             self._metrics.mqtt_published.labels(self.node.name).inc(count)
 
     def _dropped(self, reason: str) -> None:
-        self._torn = self._torn or reason not in ("large", "refused")  # what the broker does not take it will not after a birth
+        self._is_refused = reason in ("large", "refused")
+        self._torn = self._torn or not self._is_refused
         self._metrics.mqtt_dropped.labels(self.node.name, reason).inc()
 
 

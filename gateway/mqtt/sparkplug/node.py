@@ -10,6 +10,9 @@ life of the connection from the next, so that a death that comes late is not tak
 
 What changed of a machine is told once a second, the newest value of each signal; a signal that its birth did not name makes a new
 birth. A device is dead when nothing of its machine is current any more: the server is away, or the line to its control is.
+
+A birth that the broker does not take, such as for its size, is no birth: nothing is told of that device in this life of the node,
+and what follows has the number that it would have had. A host would ask for the node's rebirth again and again otherwise.
 """
 
 from __future__ import annotations
@@ -51,6 +54,8 @@ class EdgeNode:
         self._seq = -1
         self._alive: dict[str, frozenset[str]] = {}
         """Machines that were born, with the signals that were there then."""
+        self._stillborn: set[str] = set()
+        """Machines whose birth the broker did not take."""
         self._changed: dict[str, dict[str, Reading]] = {}
         self._told_s: dict[str, float] = {}
         self._qualities: dict[tuple[str, str], int] = {}
@@ -73,6 +78,7 @@ class EdgeNode:
         self._seq = -1
         self._born_s = now_s
         self._alive.clear()
+        self._stillborn.clear()
         self._changed.clear()
         metrics = [self._bd(now_ms), Metric(REBIRTH, DataType.BOOLEAN, False, now_ms)]
         yield self._message("NBIRTH", now_ms, metrics)
@@ -91,6 +97,8 @@ class EdgeNode:
         return self.birth(now_ms, now_s)
 
     def update(self, update: Update, now_ms: int, now_s: float) -> Iterator[Message]:
+        if update.machine_id in self._stillborn:
+            return
         machine = self._twin.machines[update.machine_id]
         there = _is_there(machine)
         known = self._alive.get(update.machine_id)
@@ -104,6 +112,13 @@ class EdgeNode:
             yield self._message("DDEATH", now_ms, [], update.machine_id)
             return
         self._changed.setdefault(update.machine_id, {}).update((reading.signal, reading) for reading in update.readings)
+
+    def not_taken(self, message: Message) -> None:
+        """The broker will not take this message, the last that was handed out, now or later."""
+        self._seq = (self._seq - 1) % 256
+        for machine_id in [one for one in self._alive if message.topic == self._topic("DBIRTH", one)]:
+            del self._alive[machine_id]
+            self._stillborn.add(machine_id)
 
     def tick(self, now_ms: int, now_s: float) -> Iterator[Message]:
         for machine_id, readings in list(self._changed.items()):
