@@ -16,7 +16,8 @@ from gateway.twin import Update
 
 class SparkplugBridge:
     """Run it with ``run``; it publishes its death when it is cancelled. After a message that could not be handed over the node is
-    born again: a host would see the gap in ``seq`` and ask for it. What the broker does not take it would not after a birth either."""
+    born again: a host would see the gap in ``seq`` and ask for it. What the broker does not take it
+    would not after a birth either."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._metrics = gateway.metrics
