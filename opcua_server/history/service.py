@@ -76,7 +76,7 @@ class History:
         self._event_changes = EventChanges(core, archive, notifiers, core.subscriptions.events if notifiers else None)
         self._reader = ThreadPoolExecutor(1, "history-reader")
         core.subscriptions.calculations.past = LookBack(archive, tags, seen, now, self._reader)
-        self._points: Points[Job] = Points(STATE, core.limits.history_points, core.shares)
+        self._points: Points[tuple[Any, Job]] = Points(STATE, core.limits.history_points, core.shares)
         self._unreadable = ""
         """Why the last read failed, which is logged once."""
 
@@ -117,8 +117,8 @@ class History:
                 if not may_read_history(request.session.role if request.session is not None else None):
                     raise ServiceFault(_C.BadUserAccessDenied)
                 if node.ContinuationPoint:
-                    job = self._points.take(request.session, node.ContinuationPoint)
-                    if job is None:
+                    of, job = self._points.take(request.session, node.ContinuationPoint) or (None, None)
+                    if job is None or of != node.NodeId:
                         raise ServiceFault(_C.BadContinuationPointInvalid)
                 else:
                     job = self._job(request, details, times, timestamps, node, position)
@@ -129,7 +129,7 @@ class History:
                 continue
             if not request.answer.is_open:
                 break
-            point = self._points.keep(request.session, rest, _size(rest), made) if rest is not None else b""
+            point = self._points.keep(request.session, (node.NodeId, rest), _size(rest), made) if rest is not None else b""
             if point is None:
                 request.answer.reasons.note(position, _C.BadNoContinuationPoints)
             results.append((status if point is not None else int(_C.BadNoContinuationPoints), point or b"", body))

@@ -14,6 +14,7 @@ from asyncua import ua
 from cnctwin import PRODUCT_URI
 from opcua_server.engine.contract import Limits
 from opcua_server.engine.subscriptions import revise
+from opcua_server.engine.subscriptions.filters import ELEMENTS, FIELDS, OPERANDS
 from opcua_server.security.server import SecureServer
 from opcua_server.space.zone import local_time
 
@@ -45,8 +46,8 @@ def _values(limits: Limits, now: datetime) -> dict[str, tuple[Any, ua.VariantTyp
         "MaxMonitoredItems": limits.sessions * limits.items_per_session,
         "MaxSubscriptionsPerSession": limits.subscriptions_per_session,
         "MaxMonitoredItemsPerSubscription": limits.items_per_session,
-        "MaxSelectClauseParameters": 1000,
-        "MaxWhereClauseParameters": 1000,
+        "MaxSelectClauseParameters": FIELDS,
+        "MaxWhereClauseParameters": min(ELEMENTS, OPERANDS),
         "MaxMonitoredItemsQueueSize": revise.LONGEST_QUEUE,
         "OperationLimits_MaxNodesPerRead": limits.nodes_per_read,
         "OperationLimits_MaxNodesPerWrite": limits.nodes_per_write,

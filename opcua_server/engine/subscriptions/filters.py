@@ -23,14 +23,16 @@ from opcua_server.engine.ranges import cut, parse
 from opcua_server.engine.subscriptions.costs import TERM
 from opcua_server.engine.subscriptions.like import matches
 
-_ELEMENTS: Final = 256
-_OPERANDS: Final = 256
+ELEMENTS: Final = 256
+OPERANDS: Final = 256
+FIELDS: Final = 1000
+"""What a where clause may have, and a select clause."""
 _O: Final = ua.FilterOperator
 _UNSUPPORTED: Final = frozenset({_O.InView, _O.RelatedTo})
 """Not allowed in event filters (OPC 10000-4, 7.22.3)."""
 _COUNTS: Final = {
     _O.Equals: (2, 2), _O.IsNull: (1, 1), _O.GreaterThan: (2, 2), _O.LessThan: (2, 2), _O.GreaterThanOrEqual: (2, 2),
-    _O.LessThanOrEqual: (2, 2), _O.Like: (2, 2), _O.Not: (1, 1), _O.Between: (3, 3), _O.InList: (2, _OPERANDS), _O.And: (2, 2),
+    _O.LessThanOrEqual: (2, 2), _O.Like: (2, 2), _O.Not: (1, 1), _O.Between: (3, 3), _O.InList: (1, OPERANDS), _O.And: (2, 2),
     _O.Or: (2, 2), _O.Cast: (2, 2), _O.OfType: (1, 1), _O.BitwiseAnd: (2, 2), _O.BitwiseOr: (2, 2),
 }  # fmt: skip
 """Operator -> fewest and most operands."""
@@ -289,15 +291,16 @@ def check(event_filter: Any, has_type: Callable[[Any], bool]) -> tuple[int, Any]
     select = event_filter.SelectClauses or []
     elements = (event_filter.WhereClause.Elements if event_filter.WhereClause else None) or []
     result = ua.EventFilterResult()
-    if not select or len(select) > 1000:
+    if not select or len(select) > FIELDS:
         return int(codes.BadEventFilterInvalid), result
     selected = [_check_field(operand, has_type) for operand in select]
     result.SelectClauseResults = [ua.StatusCode(code) for code in selected]
-    if len(elements) > _ELEMENTS:
+    if len(elements) > ELEMENTS:
         return int(codes.BadEventFilterInvalid), result
     checked = [_check_element(index, element, len(elements), has_type) for index, element in enumerate(elements)]
     result.WhereClauseResult.ElementResults = checked
-    is_bad = any(code >> 31 for code in selected) or any(not one.StatusCode.is_good() for one in checked)
+    # A field that cannot be is Null in each event, as long as there is one that can (7.22.3).
+    is_bad = all(code >> 31 for code in selected) or any(not one.StatusCode.is_good() for one in checked)
     return (int(codes.BadEventFilterInvalid) if is_bad else 0), result
 
 

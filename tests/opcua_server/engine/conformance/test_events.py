@@ -55,6 +55,8 @@ FILTERS: list[tuple[str, list[tuple[Any, list[Any]]], bool]] = [
     ("Between, outside", [(O.Between, [SEVERITY, literal(701), literal(800)])], False),
     ("InList", [(O.InList, [SEVERITY, literal(1), literal(700.0)])], True),
     ("InList, other", [(O.InList, [SEVERITY, literal(1)])], False),
+    ("InList, of none", [(O.InList, [SEVERITY])], False),
+    ("InList, of none, Not", [(O.Not, [ua.ElementOperand(1)]), (O.InList, [SEVERITY])], True),
     ("And", [(O.And, [ua.ElementOperand(1), ua.ElementOperand(2)]), (O.OfType, [literal(SYSTEM_EVENT)]),
              (O.GreaterThan, [SEVERITY, literal(500)])], True),
     ("And, one false", [(O.And, [literal(True), literal(False)])], False),
@@ -183,9 +185,15 @@ def test_where_clauses_that_cannot_be_say_which_part(
 def test_select_clauses_that_cannot_be_say_which_field(plant: Plant, selected: Any, status: str) -> None:
     async def act(call: Caller) -> None:
         made = await call.subscribe()
-        (one,) = await call.monitor(made, listening(1, event_filter(select=[field("Message"), selected])))
+        (one,) = await call.monitor(made, listening(1, event_filter(select=[selected, selected])))
         assert one.StatusCode.name == "BadEventFilterInvalid"
-        assert [result.name for result in one.FilterResult.SelectClauseResults] == ["Good", status]
+        assert [result.name for result in one.FilterResult.SelectClauseResults] == [status, status]
+        # With one that can be, events are told (7.22.3).
+        (one,) = await call.monitor(made, listening(1, event_filter(select=[selected, field("Severity"), selected])))
+        assert one.StatusCode.name == "Good"
+        assert [result.name for result in one.FilterResult.SelectClauseResults] == [status, "Good", status]
+        plant.emit(321, "hello")
+        assert await call.gather(1) == [(1, [None, 321, None], 0)]
 
     run(plant, act)
 

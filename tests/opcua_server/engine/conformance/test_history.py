@@ -144,6 +144,9 @@ def test_released_points_of_history_are_gone_and_those_of_others_nothing(plant: 
         assert [one.StatusCode.name for one in released] == ["Good", "BadContinuationPointInvalid"]
         (gone,) = await read(call, details, items[0])
         assert gone.StatusCode.name == "BadContinuationPointInvalid"
+        (first,) = await read(call, details, "Long")
+        (wrong,) = await read(call, details, value_id(node("Past"), first.ContinuationPoint))
+        assert wrong.StatusCode.name == "BadContinuationPointInvalid", "it is of another node"
 
     run(plant, act)
 
