@@ -80,7 +80,6 @@ class Controller(OperatorPanel):
         self.new_blank = True
         """A fresh blank is on the table, and has to be made when the program is known."""
         self.progress = Progress()
-        self._waiting_speed = False
         self._start_pending = False
         self.settle: Callable[[], None] = nothing  # before the air is looked at: it may be behind
         self.goes_on = False
@@ -255,8 +254,7 @@ class Controller(OperatorPanel):
         if self.state is _RUNNING:
             self.progress.along(block)
         if self._waiting_speed and self.spindle.at_speed:
-            self._waiting_speed = False
-            self.motion.resume()
+            self._speed_reached(dt_s)
         arm = self._arm
         if arm.wanted is not None:
             self._rise_to_the_arm()
@@ -276,11 +274,11 @@ class Controller(OperatorPanel):
             return 0.0
         if move.kind == "spindle":
             return 0.0 if self._turns_as(move.modal) else None
+        if move.kind == "index":
+            self.settle()
+            full = self.spindle.speed_rpm == move.modal.spindle_speed and self._threads
+            return self.spindle.index_in_s(self.motion.asked_s) if full else None
         return 0.0 if self._passes(move) else None
-
-    def _passes(self, move: Move) -> bool:
-        """An optional stop that nobody asks for, now that it is reached."""
-        return move.kind == "stop" and move.text == OPTIONAL and not self.modifiers["OptionalStop"]
 
     def _follow(self, move: Move) -> None:
         """Where a tap goes into its thread, turns back in it or has come out, the spindle is told so."""
@@ -313,6 +311,8 @@ class Controller(OperatorPanel):
             case "spindle":
                 self._turn(move.modal)
                 self._waiting_speed = True
+            case "index":
+                self._waiting_speed = self.motion.waiting_for is not None
             case "coolant":
                 self.coolant.on = move.modal.coolant_flood or move.modal.coolant_mist
             case "toolchange":

@@ -21,6 +21,7 @@ MoveKind = Literal[
     "dwell",  # G4 and the dwells of canned cycles
     "toolchange",  # M6
     "spindle",  # M3, M4, M5, M19, S: takes effect, waits for the speed
+    "index",  # G33: waits for the angle of the spindle at which each thread begins
     "coolant",  # M7, M8, M9
     "stop",  # M0; M1 with the text ``OPTIONAL``, where it is asked for
     "end",  # M2, M30, M99 of a main program, the last %

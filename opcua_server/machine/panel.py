@@ -19,7 +19,7 @@ from opcua_server.machine.faults import FAULTS
 from opcua_server.machine.faults.active import ActiveFaults
 from opcua_server.machine.happened import Happened
 from opcua_server.machine.motion.motion import Motion
-from opcua_server.machine.moves import ORIENTED_DEG, Modal, Move, Point
+from opcua_server.machine.moves import OPTIONAL, ORIENTED_DEG, Modal, Move, Point
 from opcua_server.machine.spindle import Spindle
 from opcua_server.machine.tool_arm import ToolArm
 from opcua_server.machine.tools import Tool
@@ -43,6 +43,7 @@ class OperatorPanel:
         self.modifiers = dict.fromkeys(MODIFIERS, False)
         self.locked_mm: Point | None = None
         self.modal = power_on_modal()
+        self._waiting_speed = False
         self.thread: Literal["", "in", "out"] = ""
         """As of ``Move.thread``: no override acts while a tap is in its thread."""
 
@@ -73,6 +74,25 @@ class OperatorPanel:
         if modal.spindle_angle_deg is not None:
             return self.spindle.stop_deg == modal.spindle_angle_deg and not self.spindle.seeks
         return abs(self._wanted_speed(modal) - self.spindle.speed_rpm) < 1.0
+
+    @property
+    def _threads(self) -> bool:
+        """Whether the spindle turns and keeps its speed, so that it is known when its index pulse comes."""
+        return self.spindle.is_steady and self.spindle.speed_rpm > 0.0
+
+    def _speed_reached(self, dt_s: float) -> None:
+        """Go on, for a thread with the next index pulse behind this block; beside a spindle that stands there is none."""
+        move, after_s = self.motion.waiting_for, 0.0
+        if move is not None and move.kind == "index":
+            if not self._threads:
+                return
+            after_s = self.spindle.index_in_s(dt_s)
+        self._waiting_speed = False
+        self.motion.resume(after_s)
+
+    def _passes(self, move: Move) -> bool:
+        """An optional stop that nobody asks for, now that it is reached."""
+        return move.kind == "stop" and move.text == OPTIONAL and not self.modifiers["OptionalStop"]
 
     def _turn(self, modal: Modal) -> None:
         """Let the spindle do what a block says of it."""

@@ -170,6 +170,11 @@ class Spindle:
         """Whether it does not stand yet at the angle at which it should."""
         return self.stop_deg is not None and (self.speed_rpm > 0.0 or self.angle_deg != self.stop_deg)
 
+    def index_in_s(self, at_s: float) -> float:
+        """How long it takes to its index pulse (angle 0) from a moment on, s from now, at the speed that it has and keeps."""
+        speed_deg_s = 6.0 * self.speed_rpm
+        return (-self.direction * self.angle_deg - speed_deg_s * at_s) % 360.0 / speed_deg_s
+
     @property
     def target_rpm(self) -> float:
         """Where the speed goes next: through standstill when the direction changes, and to that at which it looks for an angle."""

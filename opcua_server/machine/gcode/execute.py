@@ -304,6 +304,7 @@ def _set_motion(state: State, code: int) -> None:
         state.rigid_tap = False
         state.motion = 0 if state.dialect.macro_b else -1
     else:
+        state.thread_begins = state.thread_begins or state.motion != 330
         if code not in cycles.CYCLES:
             state.leave_cycle()
         elif code != state.motion:

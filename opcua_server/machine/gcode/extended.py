@@ -44,7 +44,7 @@ def move(state: State, out: list[Move], code: int, words: dict[str, float]) -> I
 def _synchronised(state: State, out: list[Move], words: dict[str, float], *, there_and_back: bool) -> None:
     """G33 K: one stroke in step with the spindle. G33.1 K: rigid tapping, in and out again."""
     standing_spindle(state)
-    pitch = words.get("F", 0.0) if state.dialect.macro_b else words.get("K", 0.0)
+    pitch = words.get("F", state.feed / state.unit) if state.dialect.macro_b else words.get("K", 0.0)
     if pitch <= 0.0:
         raise BlockFault("PS0011", "pitch")
     start = (state.x, state.y, state.z)
@@ -59,8 +59,12 @@ def _synchronised(state: State, out: list[Move], words: dict[str, float], *, the
         feed = pitch * state.unit * state.speed
         if feed <= 0.0:
             raise BlockFault("PS0011", "G33 without S")
+    first = len(out)
+    if state.dialect.macro_b and state.thread_begins:
+        state.emit_still(out, "index")
+        state.thread_begins = False
     state.emit(out, "feed", state.to_work(end), feed)
-    out[-1] = replace(out[-1], thread="in")  # no override acts, and a hold waits for the block after it
+    out[first:] = [replace(one, thread="in") for one in out[first:]]  # no override acts, and a hold waits for the block after it
     state.x, state.y, state.z = end
 
 

@@ -92,6 +92,7 @@ class State:
         "spline_tail",
         "surface_speed",
         "system",
+        "thread_begins",
         "tool",
         "tool_offset",
         "tools",
@@ -152,6 +153,8 @@ class State:
         self.retract_initial = dialect.retract_initial_at_start
         self.initial_level: float | None = None
         self.rigid_tap = False
+        self.thread_begins = True
+        """G33 did not hold before: its next stroke does not go on with a thread."""
         self.cycle: dict[str, float] = {}
         self.compensation: Compensation | None = None
         self.corner: Corner | None = None

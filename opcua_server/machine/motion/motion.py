@@ -95,6 +95,8 @@ class Motion(Panel):
         self._last: Move | None = None
         """The move that was finished last: its block is done when the next belongs to another one."""
         self._events: list[MotionEvent] = []
+        self.asked_s = 0.0
+        """Time in the block at which ``wait`` is asked."""
         self._place: Point = (0.0, 0.0, 0.0)
         self._put(position_mm)
 
@@ -155,11 +157,12 @@ class Motion(Panel):
         self._s_mm = 0.0
         self.alarm = None
 
-    def resume(self) -> None:
-        """Go on after a synchronising move (``waiting_for``); takes effect with the next sample. No effect otherwise."""
+    def resume(self, after_s: float = 0.0) -> None:
+        """Go on after a synchronising move (``waiting_for``), ``after_s`` behind the last sample. No effect otherwise."""
         if self.waiting_for is not None:
             self.waiting_for = None
-            self._then = "sync"
+            self._offset_s = 0.0
+            self._dwell(after_s, "sync")
 
     def reset(self) -> None:
         """Brake on the path within the limits, drop everything queued; clears hold, waits and alarm. Event "reset"."""
@@ -369,6 +372,7 @@ class Motion(Panel):
             self._dwell(move.dwell_s, "dwell")
             return True
         self._events.append(MotionEvent(i, "sync", move))
+        self.asked_s = i * SAMPLE_S + self._offset_s
         seconds = None if self._wait is None else self._wait(move)
         if seconds is None:
             self.waiting_for = move

@@ -20,7 +20,7 @@ NOWHERE: Final = PATH | {"block"}
 """Kinds of moves that are nothing where they stand in the queue as they are."""
 _NOWHERE_MM: Final = 1e-9
 """A shorter way is rounding of the program's arithmetic."""
-_M_CODES: Final = frozenset({"spindle", "coolant", "message"})
+_M_CODES: Final = frozenset({"spindle", "index", "coolant", "message"})
 
 
 class Window:
