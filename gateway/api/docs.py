@@ -64,7 +64,8 @@ def _operation(schema: dict[str, Any], method: str, path: str, operation: dict[s
     ]
     good: dict[str, Any] = next((answer for code, answer in operation["responses"].items() if code.startswith("2")), {})
     answer: dict[str, Any] = next(iter(good.get("content", {}).values()), {})
-    errors = ", ".join(f"{code} {told['description']}" for code, told in operation["responses"].items() if not code.startswith("2"))
+    refused = {code: told["description"] for code, told in operation["responses"].items() if code[0] in "45"}
+    errors = ", ".join(f"{code} {description}" for code, description in refused.items())
     head = f"<h3><code>{escape(method.upper())} {escape(path)}</code></h3><p>{escape(operation.get('summary', ''))}</p>"
     return (
         f"<section>{head}"

@@ -177,6 +177,15 @@ def test_numbers_that_are_not_finite_are_422(gate: Gate, number: str) -> None:
     assert response.status_code == 422
 
 
+def test_a_time_may_be_a_number_and_the_document_says_so(gate: Gate) -> None:
+    schema = gate.http.get("/openapi.json").json()["components"]["schemas"]["TelemetryBody"]["properties"]["timestamp"]
+    assert [choice["type"] for choice in schema["anyOf"]] == ["string", "number"]
+    assert "milliseconds beyond 2e10" in schema["description"]
+    for at in (1_770_199_200, 1_770_199_200.0, 1_770_199_200_000, "2026-02-04T10:00:00Z", "2026-02-04T11:00:00+01:00"):
+        told = data_of(gate.http.post("/machines/EN/telemetry", json={**telemetry("EN"), "timestamp": at}))
+        assert told["timestamp"] == "2026-02-04T10:00:00.000000Z", at
+
+
 def test_times_with_and_without_zone_mix(gate: Gate) -> None:
     gate.http.post("/machines/E3/telemetry", json=telemetry("E3", 20.0, "2026-02-04T10:00:10"))
     gate.http.post("/machines/E3/telemetry", json=telemetry("E3", 40.0, "2026-02-04T11:00:20+01:00"))

@@ -33,6 +33,8 @@ def test_a_machine_is_reached_by_its_name_whatever_is_in_it(gate: Gate, name: st
         assert gate.http.get(f"{new}/signals/{signal}").json()["value"] == 1200.0
         until(lambda signal=signal: gate.http.get(f"{new}/history/{signal}").json()["points"])
     assert gate.http.get(f"{new}/alarms").json() == []
+    sent = {"timestamp": "2026-02-04T10:00:00Z", "machine_id": name, "data": {"spindle": {"rpm": 1.0}}}
+    assert data_of(gate.http.post(f"/machines/{part}/telemetry", json=sent))["machine_id"] == name
     assert gate.http.get(f"{new}/conditions").json() == []
     done = gate.http.post(f"{new}/commands/Hold", json={"arguments": {}})
     assert done.json()["machine"] == name

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from cnctwin.reading import without_leap_second
 
@@ -20,7 +20,7 @@ def _no_boolean(value: Any) -> Any:
 Number = Annotated[float, BeforeValidator(_no_boolean)]
 Finite = Annotated[Number, Field(allow_inf_nan=False)]
 NotNegative = Annotated[Number, Field(ge=0, allow_inf_nan=False)]
-MachineId = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f/]+$")]
+MachineId = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f]+$")]
 Window = Literal["1min", "5min", "1hour"]
 
 
@@ -41,7 +41,18 @@ def _without_leap_second(value: Any) -> Any:
     return without_leap_second(value) if isinstance(value, str) else value
 
 
-Moment = Annotated[datetime, BeforeValidator(_without_leap_second), BeforeValidator(_no_boolean), AfterValidator(_aware)]
+Moment = Annotated[
+    datetime,
+    BeforeValidator(_without_leap_second),
+    BeforeValidator(_no_boolean),
+    AfterValidator(_aware),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "string", "format": "date-time"}, {"type": "number"}],
+            "description": "RFC 3339, without a zone UTC; or a number: seconds since 1970, milliseconds beyond 2e10",
+        }
+    ),
+]
 
 
 def _fits(value: Any) -> Any:
