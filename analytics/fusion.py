@@ -6,7 +6,8 @@
     normal -----------------------> anomalous ------------------------------------> normal
 
 Of RAISE only rows count that speak for the score themselves (``Score.supported``): the mean of a cut that has ended goes on
-standing while the tool is changed, and three seconds of that are no more than its last row.
+standing while the tool is changed, and three seconds of that are no more than its last row. Of neither counts what nobody watched:
+a server that was away for an hour, or a clock that was set, ends no anomaly.
 
 Latching turned 9.7 points into 54.6 on the NAB benchmark: one event, one alarm. A fault may show in one operation of a cycle
 only, so the latch outlasts a cycle of minutes; half a minute gave forty alarms for one bearing. Pure; time comes with the samples.
@@ -48,24 +49,27 @@ class Fusion:
         self.unusual = False
         """Whether this row or the present anomaly is about more than a fixed limit. A limit, such as that of wear, says nothing
         against taking the rest for normal; what is unusual must not be learned."""
-        self._since_ns: int | None = None
+        self._turning_ns: int | None = None
+        """For how long the score has been seen on the other side; None while it is not."""
         self._before_ns = 0
         self._explanation = ""
 
-    def fuse(self, time_ns: int, scores: Mapping[str, Score]) -> Fused | None:
-        """None while neither z-score nor forest can judge and no limit is broken: a 0 would be made up. An alarm that a limit has
+    def fuse(self, time_ns: int, scores: Mapping[str, Score], *, fresh: bool = False) -> Fused | None:
+        """``fresh``: what was between the row before and this one was not seen. None while neither z-score nor forest can judge and no limit is broken: a 0 would be made up. An alarm that a limit has
         raised lasts as any other."""
+        passed_ns = 0 if fresh else max(time_ns - self._before_ns, 0)
+        self._before_ns = time_ns
         if not scores:
             return None
         if not self.anomalous and set(scores) == {"limits"} and scores["limits"].value <= 1.0:
-            self._since_ns = None
+            self._turning_ns = None
             return None
         learned = [score.value for name, score in scores.items() if name not in ("limits", "forest")]
         if "forest" in scores and "zscore" in scores:
             learned.append((scores["forest"].value + scores["zscore"].value) / 2.0)
         limits = [scores["limits"].value] if "limits" in scores else []
         fused = max(limits + learned) if limits or learned else scores["forest"].value
-        self._latch(time_ns, fused, is_spoken_for=any(score.value > 1.0 and score.supported for score in scores.values()))
+        self._latch(passed_ns, fused, is_spoken_for=any(score.value > 1.0 and score.supported for score in scores.values()))
         self.unusual = max(learned, default=0.0) >= 1.0 or (self.unusual and self.anomalous)
         if not self.anomalous:
             self._explanation = ""
@@ -74,35 +78,34 @@ class Fusion:
             self._explanation = explain(scores) or self._explanation
         # A slow detector that does not know its machine yet casts no doubt on the others, unless it is the one that speaks.
         counts = [score for name, score in scores.items() if name in ("limits", "zscore", "forest") or score.value >= fused]
-        return Fused(fused, self.anomalous, self._explanation, all(score.sure for score in counts))
+        # Quiet without z-score and forest is the quiet of those who look at a few signals each.
+        is_judged = fused > 1.0 or not scores.keys().isdisjoint(("zscore", "forest"))
+        return Fused(fused, self.anomalous, self._explanation, is_judged and all(score.sure for score in counts))
 
-    def _latch(self, time_ns: int, fused: float, *, is_spoken_for: bool) -> None:
-        before_ns, self._before_ns = self._before_ns, time_ns
+    def _latch(self, passed_ns: int, fused: float, *, is_spoken_for: bool) -> None:
         turning = fused < CLEAR_BELOW if self.anomalous else fused > 1.0
         if turning and not self.anomalous and not is_spoken_for:
-            if self._since_ns is not None:
-                self._since_ns += max(0, time_ns - before_ns)
             return
         if not turning:
-            self._since_ns = None
+            self._turning_ns = None
             return
-        if self._since_ns is None or self._since_ns > time_ns:
-            self._since_ns = time_ns
-        if time_ns - self._since_ns >= (CLEAR_NS if self.anomalous else RAISE_NS):
+        self._turning_ns = 0 if self._turning_ns is None else self._turning_ns + passed_ns
+        if self._turning_ns >= (CLEAR_NS if self.anomalous else RAISE_NS):
             self.anomalous = not self.anomalous
-            self._since_ns = None
+            self._turning_ns = None
 
     def state(self) -> dict[str, Any]:
         return {
             "anomalous": self.anomalous,
             "unusual": self.unusual,
-            "since": self._since_ns,
+            "turning": self._turning_ns,
             "explanation": self._explanation,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self.anomalous, self.unusual = bool(state["anomalous"]), bool(state["unusual"])
-        self._since_ns = None if state["since"] is None else int(state["since"])
+        turning_ns = state.get("turning")  # not in a state of an earlier version, which kept a time of day
+        self._turning_ns = None if turning_ns is None else int(turning_ns)
         self._explanation = str(state["explanation"])
 
 

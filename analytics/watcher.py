@@ -99,12 +99,12 @@ class Watcher:
             self._cut_min[situation.tool] = minutes
         self._follow(situation, fresh=frame.fresh)
         judged = self._expectations.judge(situation, values, valid)
-        sample = _sample(frame.time_ns, judged, numbers, len(FEATURES), settled=self._settling == 0)
+        sample = _sample(frame, judged, numbers, len(FEATURES), settled=self._settling == 0)
         # Without residuals only what needs none can judge; without any valid feature nothing is known of this moment.
         for name, detector in self._detectors.items():
             self._scores[name] = detector.score_one(sample) if judged is not None or not detector.needs_residuals else None
         scores = {name: score for name, score in self._scores.items() if score is not None}
-        self.fused = self._fusion.fuse(frame.time_ns, scores)
+        self.fused = self._fusion.fuse(frame.time_ns, scores, fresh=frame.fresh)
         self._sure = bool(valid.any())
         usual = number(frame, "Machine/State") not in ABNORMAL_STATES
         calm = not self._fusion.unusual
@@ -213,7 +213,8 @@ def _digit(value: float | None) -> str:
     return "-" if value is None else str(int(value))
 
 
-def _sample(time_ns: int, judged: Judged | None, numbers: Mapping[str, float], n_features: int, *, settled: bool) -> Sample:
-    if judged is None:
-        return Sample(time_ns, np.zeros(n_features), np.zeros(n_features, dtype=bool), False, settled, numbers)
-    return Sample(time_ns, judged.residuals, judged.valid, judged.known, settled, numbers)
+def _sample(frame: Frame, judged: Judged | None, numbers: Mapping[str, float], n_features: int, *, settled: bool) -> Sample:
+    residuals, valid, known = np.zeros(n_features), np.zeros(n_features, dtype=bool), False
+    if judged is not None:
+        residuals, valid, known = judged.residuals, judged.valid, judged.known
+    return Sample(frame.time_ns, residuals, valid, known, settled, numbers, frame.fresh)

@@ -28,7 +28,8 @@ class Sample:
 
     residuals: (n_features,) in spreads of what is normal in this situation, 0 where invalid. valid: (n_features,).
     known: False while only a coarse baseline stands behind the residuals. settled: False in the first rows after the machine
-    began to do something else. numbers: signals by name, in their own units, only those that are Good.
+    began to do something else. numbers: signals by name, in their own units, only those that are Good. fresh: nothing was seen
+    since the row before.
     """
 
     time_ns: int
@@ -37,6 +38,7 @@ class Sample:
     known: bool
     settled: bool
     numbers: Mapping[str, float]
+    fresh: bool = False
 
 
 @dataclass(frozen=True, slots=True)

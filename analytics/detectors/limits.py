@@ -35,6 +35,8 @@ class LimitDetector:
     def score_one(self, sample: Sample) -> Score | None:
         best = None
         texts: list[str] = []
+        if sample.fresh:
+            self._since.clear()
         contributions = np.zeros(self._n_features)
         rpm = sample.numbers.get("Spindle/ActSpeed")
         pump = sample.numbers.get("Coolant/IsOn")

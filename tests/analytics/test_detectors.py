@@ -276,6 +276,45 @@ def test_a_mean_that_stands_while_nothing_speaks_for_it_raises_no_alarm_and_lose
     assert rows(needed, supported=True) is True, "the next cut goes on where the one before ended"
 
 
+@pytest.mark.parametrize("hole_s", [7200, -7200, 600], ids=["set forth", "set back", "away"])
+def test_time_that_nobody_watched_neither_ends_an_anomaly_nor_makes_one(hole_s: int) -> None:
+    """Of a server that is away, and of a clock that is set, before and after which one row each is quiet, or loud."""
+    hole = hole_s * 1_000_000_000 // STEP_NS
+    loud = Fusion()
+    loud.fuse(0, {"zscore": score(1.2)})
+    found = loud.fuse(hole * STEP_NS, {"zscore": score(1.2)}, fresh=True)
+    assert found is not None
+    assert found.anomalous is False, "two rows are no three seconds"
+    for when in range(20):
+        loud.fuse((hole + 1 + when) * STEP_NS, {"zscore": score(1.2)})
+    assert loud.anomalous
+    for when in range(20, 40):
+        loud.fuse((hole + 1 + when) * STEP_NS, {"zscore": score(0.2)})
+    again = Fusion()
+    again.restore(loud.state())
+    quiet_s = 20 * STEP_NS / 1e9
+    for fusion in (loud, again):
+        begin = 2 * hole + 41
+        found = fusion.fuse(begin * STEP_NS, {"zscore": score(0.2)}, fresh=True)
+        assert found is not None
+        assert found.anomalous is True, "four minutes of quiet have not been seen"
+        rows = 0
+        while fusion.anomalous:
+            rows += 1
+            fusion.fuse((begin + rows) * STEP_NS, {"zscore": score(0.2)})
+        # What was quiet before counts with what is quiet now.
+        assert (quiet_s + rows * STEP_NS / 1e9) * 1e9 == pytest.approx(CLEAR_NS, abs=2 * STEP_NS)
+
+
+def test_a_limit_that_is_broken_before_a_hole_and_after_it_must_hold_anew() -> None:
+    rng = np.random.default_rng(0)
+    detector = DETECTORS["limits"](N, 0)
+    for when, fresh in ((0, True), (7200, True)):
+        found = detector.score_one(replace(sample(rng, when, **{"Spindle/Temperature": 75.0}), fresh=fresh))
+        assert found is not None
+        assert found.value == 1.0
+
+
 def test_a_score_is_supported_by_rows_that_are_off_themselves() -> None:
     detector = DETECTORS["zscore"](N, 0)
     rng = np.random.default_rng(3)
@@ -307,6 +346,17 @@ def test_limits_alone_do_not_call_a_machine_healthy() -> None:
     broken = Fusion().fuse(0, {"limits": score(1.4)})
     assert broken is not None
     assert broken.score == 1.4
+
+
+def test_who_looks_at_a_few_signals_calls_no_machine_healthy_for_sure() -> None:
+    """Drift and wear judge where z-score and forest still wait: of what those two look at nothing is known then."""
+    for more in ({}, {"zscore": score(0.2)}, {"zscore": score(0.2), "forest": score(0.2)}):
+        found = Fusion().fuse(0, {"limits": score(0.4), "drift": score(0.1), "wear": score(0.0), **more})
+        assert found is not None
+        assert found.sure is bool(more)
+    found = Fusion().fuse(0, {"limits": score(0.4), "wear": score(1.5)})
+    assert found is not None
+    assert found.sure, "whoever alarms knows what of"
 
 
 def test_the_forest_alone_cannot_raise_an_alarm() -> None:

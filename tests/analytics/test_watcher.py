@@ -141,6 +141,26 @@ def test_a_machine_that_is_away_leaves_its_results_uncertain_and_in_place(mill: 
     assert after["Analytics/SpindleHealth"].value == pytest.approx(before["Analytics/SpindleHealth"].value, abs=1)
 
 
+@pytest.mark.parametrize("hole_rows", [1200, 7200, -7200], ids=["away for ten minutes", "clock set forth", "clock set back"])
+def test_an_anomaly_does_not_end_while_nobody_watches(mill: Any, hole_rows: int) -> None:
+    """A fault that shows in cuts only was quiet for a few seconds before the server went away, and is so when it comes back."""
+    watcher = Watcher("M", 1)
+    feed(watcher, mill.batches(LEARNED))
+    mill.factor["Coolant/Flow"] = 0.6
+    feed(watcher, mill.batches(240))
+    mill.factor.clear()
+    feed(watcher, mill.batches(120))
+    assert watcher.fused is not None
+    assert watcher.fused.anomalous
+    assert watcher.fused.score < 0.7
+    mill.step += hole_rows
+    feed(watcher, mill.batches(60))
+    assert watcher.fused.anomalous
+    assert "Coolant/Flow low" in watcher.fused.explanation
+    feed(watcher, mill.batches(CLEAR_NS // 500_000_000))
+    assert not watcher.fused.anomalous
+
+
 def test_sensors_that_fail_are_not_judged_and_nothing_else_suffers(mill: Any) -> None:
     watcher = Watcher("M", 1)
     feed(watcher, mill.batches(LEARNED))
