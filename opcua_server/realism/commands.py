@@ -9,6 +9,7 @@ cnctwin machine dataset               a labelled table of hours with faults, for
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -144,7 +145,7 @@ def dataset(
             for rows in made.chunks():
                 file.append(rows)
                 advance(len(rows[0]) * plan.period_s)
-        about = {"file": output.name, "rows": file.rows, "cnctwin": __version__, **made.about()}
+        about = {"file": output.name, "sha256": _sha256(output), "rows": file.rows, "cnctwin": __version__, **made.about()}
         described.write_text(json.dumps(about, indent=1, ensure_ascii=False), "utf-8")
     except OSError as error:
         typer.echo(f"cnctwin machine dataset: cannot write {output}: {error.strerror or error}", err=True)
@@ -157,6 +158,11 @@ def dataset(
         raise typer.Exit(EXIT_INTERRUPTED) from None
     faults = "1 fault" if len(made.episodes) == 1 else f"{len(made.episodes)} faults"
     typer.echo(f"wrote {output}: {file.rows} rows of {len(COLUMNS)} columns, {faults}; {described}: what they are")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _described(output: Path) -> Path:

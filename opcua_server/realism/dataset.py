@@ -80,6 +80,7 @@ NOTES: Final = (
     "The label is the simulation's own record of what was wrong at that moment, whether it can be seen then or not.",
     "What a fault did may outlast it: heat flows out slowly, and the edge in the spindle is renewed when its tool is laid aside.",
     "Labels and counters are no features: both tell the label. Split by machine, never by row.",
+    "Tables of one seed hold the same rows until the first fault; a machine of another seed is another one of the same name.",
     "A fault grows to its severity within onset_s from begun_s on; ended_s is null where the table ends first.",
 )
 """For whoever has the files and nothing else."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import hashlib
 import json
 import re
 import struct
@@ -96,6 +97,21 @@ def test_what_is_no_feature_is_named_and_what_is_said_to_count_on_does(made: tup
         assert min(steps) >= 0.0 or max(steps) <= 0.0, name
     running = own[-1]["time_s"] / 3600.0
     assert own[-1]["Machine/PowerOnDuration"] == pytest.approx(running)
+
+
+def test_tables_of_one_seed_are_the_same_until_something_acts_and_of_another_they_are_not() -> None:
+    """What docs/dataset.md says to whoever learns from one table and judges by another."""
+
+    def rows(faults: list[str], seconds: float, seed: int) -> list[tuple[Any, ...]]:
+        plan = plan_of(seconds, faults, "contour.nc", healthy_s=60.0, fault_s=30.0, seed=seed)
+        return [row for chunk in Dataset(plan).chunks() for row in zip(*chunk, strict=True)]
+
+    faulty = rows(["coolant"], 120.0, 3)
+    fault = [column.name for column in COLUMNS].index("fault")
+    healthy = next(index for index, row in enumerate(faulty) if row[fault] != "none")
+    assert healthy > 30
+    assert rows(["none"], 90.0, 3)[:healthy] == faulty[:healthy]
+    assert rows(["none"], 90.0, 4)[:healthy] != faulty[:healthy]
 
 
 def test_columns_are_the_signals_of_the_catalogue_with_their_units() -> None:
@@ -208,6 +224,7 @@ def test_what_says_the_columns_of_one_table_is_not_overwritten_by_another(
 
     assert make("x.csv") == 0
     described = (tmp_path / "x.json").read_text()
+    assert json.loads(described)["sha256"] == hashlib.sha256((tmp_path / "x.csv").read_bytes()).hexdigest()
     assert make("x.csv.gz") == 2
     assert "x.json says what the columns of x.csv are: choose another name" in capfd.readouterr().err
     assert (tmp_path / "x.json").read_text() == described
