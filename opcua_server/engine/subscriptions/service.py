@@ -360,10 +360,10 @@ class Hub:
             return ua.TransferResult(ua.StatusCode(_C.BadSubscriptionIdInvalid), [])
         found.tally["TransferRequestCount"] += 1
         identity = _identity(request)
-        if not any(identity) or identity != self.owners[number]:
-            return ua.TransferResult(ua.StatusCode(_C.BadUserAccessDenied), [])
         old: Desk = found.owner
         if old is not desk:
+            if not any(identity) or identity != self.owners[number]:
+                return ua.TransferResult(ua.StatusCode(_C.BadUserAccessDenied), [])
             if len(desk.subscriptions) >= self.limits.subscriptions_per_session:
                 return ua.TransferResult(ua.StatusCode(_C.BadTooManySubscriptions), [])
             ticks = ticks_now()

@@ -287,6 +287,22 @@ def test_a_stranger_takes_over_nothing(plant: Plant) -> None:
     run(plant, act, "Analytics")
 
 
+@pytest.mark.parametrize("role", [None, "Analytics"])
+def test_a_session_keeps_what_it_transfers_to_itself(plant: Plant, role: str | None) -> None:
+    """Whoever it is, it has the subscription already. Its values are sent again where that is asked for."""
+
+    async def act(call: Caller) -> None:
+        made = await call.subscribe(RequestedMaxKeepAliveCount=1)
+        await call.monitor(made, monitored("Count", 5))
+        assert await call.news() == [(5, 0, 0)]
+        for send, expected in ((True, [(5, 0, 0)]), (False, [])):
+            done = await call("TransferSubscriptions", SubscriptionIds=[made.SubscriptionId], SendInitialValues=send)
+            assert done.Results[0].StatusCode.is_good()
+            assert await call.news() == expected
+
+    run(plant, act, role)
+
+
 def test_a_subscription_outlives_its_session_when_it_is_not_deleted(plant: Plant) -> None:
     async def act(call: Caller) -> None:
         async with calling(plant, "Analytics") as first:
