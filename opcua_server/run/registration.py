@@ -20,6 +20,7 @@ from cryptography import x509
 
 from certs.pki import Trust
 from certs.verdict import parse_chain
+from cnctwin.link.bounds import bounded
 from opcua_server.engine.channel import Own
 from opcua_server.engine.discovery import CAPABILITIES
 
@@ -101,8 +102,8 @@ class Registration:
     async def _channel(self) -> AsyncIterator[Client]:
         """A signed channel without a session: registration asks for no more."""
         async with asyncio.timeout(2 * TIMEOUT_S):
-            endpoints = await Client(self._url, timeout=TIMEOUT_S).connect_and_get_server_endpoints()
-        client = Client(self._url, timeout=TIMEOUT_S)
+            endpoints = await bounded(self._url, TIMEOUT_S).connect_and_get_server_endpoints()
+        client = bounded(self._url, TIMEOUT_S)
         client.application_uri = self._server.application_uri
         policy = await self._policy(endpoints)
         client.security_policy = policy

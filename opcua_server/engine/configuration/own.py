@@ -72,6 +72,7 @@ class OwnCertificate:
         key = own.key
         if new_key:
             key = await asyncio.to_thread(kind.new_key)
+            self._nobody_elses(request)
             self._new_key = (request.session, key)
             self._watch(request.session)
         certificate = x509.load_der_x509_certificate(own.certificate)
@@ -86,8 +87,7 @@ class OwnCertificate:
         kinds = ("NodeId", "NodeId", "ByteString", "ByteString[]", "String", "ByteString")
         group, type_id, der, issuers, key_format, key_bytes = values(given, *kinds)
         _kind, own = self._ours(group, type_id)
-        if self._staged is not None and self._staged.session is not request.session:
-            raise ServiceFault(_C.BadTransactionPending)
+        self._nobody_elses(request)
         if not der or len(der) > MAX_BYTES or len(issuers) > MAX_ISSUERS or any(len(one or b"") > MAX_BYTES for one in issuers):
             raise ServiceFault(_C.BadInvalidArgument)
         given_key = _load_key(key_format, key_bytes) if key_format or key_bytes else None
@@ -98,6 +98,7 @@ class OwnCertificate:
             raise ServiceFault(getattr(_C, refused.status)) from refused
         except UNREADABLE as error:
             raise ServiceFault(_C.BadCertificateInvalid) from error
+        self._nobody_elses(request)
         (certificate, *above), key = chosen
         method = ua.NodeId(ua.ObjectIds.ServerConfiguration_UpdateCertificate)
         self._staged = Staged(request.session, certificate, key, tuple(above), method)
@@ -151,6 +152,13 @@ class OwnCertificate:
             raise ServiceFault(_C.BadNothingToDo)
         self._staged = None
         return answer()
+
+    def _nobody_elses(self, request: Request) -> None:
+        """Whether a session may prepare something: it is not over, when nobody would take it back, and no other one does."""
+        if request.session is not None and request.session.is_closed:
+            raise ServiceFault(_C.BadSessionClosed)
+        if self._staged is not None and self._staged.session is not request.session:
+            raise ServiceFault(_C.BadTransactionPending)
 
     def _ours(self, group: Any, type_id: Any) -> tuple[Kind, Own]:
         """The kind that a certificate type names, and what we are for it. Raises ServiceFault."""

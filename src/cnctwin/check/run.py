@@ -22,6 +22,7 @@ from cnctwin.check.caller import Caller
 from cnctwin.check.check import Result, chosen
 from cnctwin.errors import ConfigurationError, StartError
 from cnctwin.link import connect
+from cnctwin.link.bounds import bounded
 from cnctwin.settings import check_opc_tcp
 
 APPLICATION: Final = "check"
@@ -37,13 +38,13 @@ async def run(
     url: str, data: Path, only: list[str], told: Callable[[Result], None], *, user: str | None, password: str | None, insecure: bool
 ) -> list[Result]:
     """Every check, one after another; ``told`` hears of each result. Raises link.connect.Refused, OSError or TimeoutError."""
-    endpoints = await Client(url, timeout=PROBE_S).connect_and_get_server_endpoints()
+    endpoints = await bounded(url, PROBE_S).connect_and_get_server_endpoints()
     results = []
     async with connect.session(url, APPLICATION, data, connect.Login(user, password), insecure=insecure) as client:
 
         @contextlib.asynccontextmanager
         async def channel() -> AsyncIterator[Client]:
-            other = Client(url, timeout=PROBE_S)
+            other = bounded(url, PROBE_S)
             other.application_uri = client.application_uri
             await connect.secure(other, url, APPLICATION, data, insecure=insecure)
             await other.connect_socket()

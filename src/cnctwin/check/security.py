@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from cnctwin.check.caller import Caller, ua
 from cnctwin.check.check import Failed, NotOffered, check, expect, status_is
+from cnctwin.link.bounds import bounded
 
 PREFIX = "http://opcfoundation.org/UA/SecurityPolicy#"
 BROKEN = frozenset({"Basic128Rsa15", "Basic256"})
@@ -79,7 +80,7 @@ async def certificate(server: Caller) -> str:
 
 @check("Security", "FindServers gives the server and its addresses", "10000-4 5.5.2")
 async def find_servers(server: Caller) -> str:
-    found = await Client(server.url, timeout=TIMEOUT_S).connect_and_find_servers()
+    found = await bounded(server.url, TIMEOUT_S).connect_and_find_servers()
     told = {one.Server.ApplicationUri for one in server.endpoints}
     own = [one for one in found if one.ApplicationUri in told]
     expect(own, "FindServers does not give the server itself")

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from asyncua import Client, ua
-from asyncua.ua.ua_binary import struct_from_binary
 
+from cnctwin.link.bounds import read
 from cnctwin.link.contract import Handling, MethodFailed
 from cnctwin.link.values import data_value, variant
 from cnctwin.reading import Reading, Value
@@ -100,7 +100,7 @@ async def _called(client: Client, one: ua.CallMethodRequest) -> tuple[Any, str]:
     request = ua.CallRequest()
     request.Parameters.MethodsToCall = [one]
     request.RequestHeader.ReturnDiagnostics = _REASONS
-    response = struct_from_binary(ua.CallResponse, await client.uaclient.session._send_request(request))
+    response = read(ua.CallResponse, await client.uaclient.session._send_request(request))
     response.ResponseHeader.ServiceResult.check()
     (result,) = response.Results
     return result, _reason(response)

@@ -28,6 +28,7 @@ from certs.application import load_certificate, load_key
 from certs.pki import CertificateProblem, application_uri, ensure_application
 from certs.servers import RECORD, CertificateChanged, pin
 from cnctwin import PRODUCT_URI
+from cnctwin.link.bounds import bounded
 
 REQUEST_TIMEOUT: Final = 4.0
 PROBE_TIMEOUT: Final = 2.0
@@ -90,7 +91,7 @@ class ServerChanged(Refused):
 @contextlib.asynccontextmanager
 async def session(url: str, application: str, data: Path, login: Login, *, insecure: bool) -> AsyncIterator[Client]:
     """An activated session; closed at the end, within a second even if the server no longer answers."""
-    client = Client(url, timeout=REQUEST_TIMEOUT)
+    client = bounded(url, REQUEST_TIMEOUT)
     client.name = client.description = f"cnctwin {application}"
     folder = data / "pki" / application
     client.application_uri = application_uri(application, folder)
@@ -170,7 +171,7 @@ async def _close(client: Client) -> None:
 async def secure(client: Client, url: str, application: str, data: Path, *, insecure: bool) -> str | None:
     """Give a client the security of its next channel: our certificate, and the server's, pinned. Returns the server's product URI.
     Raises Refused, OSError."""
-    probe = Client(url, timeout=PROBE_TIMEOUT)
+    probe = bounded(url, PROBE_TIMEOUT)
     endpoints = await probe.connect_and_get_server_endpoints()
     mode = ua.MessageSecurityMode.SignAndEncrypt
     offered = [e for e in endpoints if e.SecurityPolicyUri == _POLICY.URI and e.SecurityMode == mode and e.ServerCertificate]

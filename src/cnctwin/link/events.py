@@ -93,6 +93,7 @@ class Alarms:
         self.conditions = Conditions(condition_changed)
         self._refresh = refresh
         self._client = client
+        self._roots = roots
         self._machines: dict[ua.NodeId, str | None] = dict(roots)
         self._machine_ids = tuple(machine_ids)
         self._handed = handed
@@ -196,8 +197,8 @@ class Alarms:
     async def _machine_of(self, node: Any, name: Any) -> str | None:
         if isinstance(node, ua.NodeId):
             if node not in self._machines:
-                if len(self._machines) > 10_000:
-                    self._machines = {key: value for key, value in self._machines.items() if value is not None}
+                if len(self._machines) > _MOST_CONDITIONS:
+                    self._machines = dict(self._roots)
                 self._machines[node] = await self._ancestor(node)
             if (found := self._machines[node]) is not None:
                 return found

@@ -32,6 +32,8 @@ QUEUE_SIZE: Final = 16
 """Values of one signal the server keeps between two publications: a late publication loses nothing up to 16 periods."""
 DEFAULT_PER_CALL: Final = 1000
 LIFETIME_S: Final = 30.0
+MOST_IN_A_ROW: Final = 100
+"""Messages that say there are more; a server that never ends is not waited for."""
 _SEQUENCE_END: Final = 2**32
 
 T = TypeVar("T")
@@ -120,7 +122,7 @@ class Feed:
         """Read the subscription until it ends; raises what ended it."""
         pending: deque[asyncio.Task[Published]] = deque()
         acknowledge: list[ua.SubscriptionAcknowledgement] = []
-        loop = asyncio.get_running_loop()
+        loop, in_a_row = asyncio.get_running_loop(), 0
         try:
             while True:
                 while len(pending) < IN_FLIGHT:
@@ -140,7 +142,8 @@ class Feed:
                 await self._in_sequence(message, result.available)
                 if message.parts:
                     acknowledge.append(ua.SubscriptionAcknowledgement(self._id, message.number))
-                if not result.more:
+                in_a_row = in_a_row + 1 if result.more else 0
+                if in_a_row % MOST_IN_A_ROW == 0:
                     self._flush()
         finally:
             for task in pending:

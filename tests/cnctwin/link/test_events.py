@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from asyncua import ua
 
+from cnctwin.link import events
 from cnctwin.link.contract import LinkAlarm, LinkCondition
 from cnctwin.link.events import Alarms
 from nodesets.namespaces import URI
@@ -195,3 +196,22 @@ def test_what_is_no_condition_or_has_no_such_states_is_not_kept() -> None:
     simple = {"ConditionId": HOT, "EventId": b"1", "Retain": True}
     (one,) = told(condition(True, **simple))[1]
     assert (one.acknowledged, one.confirmed) == (True, None)
+
+
+def test_sources_of_events_without_end_are_not_all_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "_MOST_CONDITIONS", 10)
+
+    class Below(Namespaces):
+        async def browse(self, _parameters: Any) -> Any:
+            return [ua.BrowseResult(References=[ua.ReferenceDescription(NodeId=ua.ExpandedNodeId("Mill", 3))])]
+
+    client: Any = Below()
+    found: list[LinkAlarm] = []
+    alarms = Alarms(client, {MACHINE: "Mill"}, ("Mill",), found.append, lambda: None, lambda _: None, lambda: asyncio.sleep(0))
+
+    async def receive() -> None:
+        for number in range(50):
+            assert await alarms._machine_of(ua.NodeId(f"Mill.{number}", 3), None) == "Mill"
+
+    asyncio.run(receive())
+    assert len(alarms._machines) <= 12

@@ -11,7 +11,7 @@ import pytest
 from asyncua import ua
 from asyncua.ua.ua_binary import struct_to_binary
 
-from cnctwin.link.feed import Feed
+from cnctwin.link.feed import MOST_IN_A_ROW, Feed
 from cnctwin.link.state import MachineState
 from cnctwin.reading import BAD_WAITING_FOR_INITIAL_DATA, Batch
 
@@ -144,6 +144,18 @@ def test_a_moment_that_comes_in_two_messages_is_one_batch() -> None:
 
     seen, _ = run(script, 2)
     assert len(seen[1].readings) == 2
+
+
+def test_a_server_that_always_says_there_is_more_is_not_waited_for() -> None:
+    """All that it said was kept until it said that this was all."""
+
+    def script(server: Scripted) -> None:
+        first(server)
+        for number in range(2, 2 + 3 * MOST_IN_A_ROW):
+            server.say(number, (1, float(number), number), more=True)
+
+    seen, _ = run(script, 1 + 3 * MOST_IN_A_ROW)
+    assert [batch.readings[0].value for batch in seen[1:]] == [float(number) for number in range(2, 2 + 3 * MOST_IN_A_ROW)]
 
 
 def test_a_missing_message_is_fetched_while_the_server_has_it() -> None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -33,8 +34,9 @@ from certs.pki import ensure_application, thumbprint
 from certs.users import UserCertificates
 from certs.verdict import Refused
 from cnctwin.wire import decode, encode
-from opcua_server.engine.configuration.own import GROUP, KIND
+from opcua_server.engine.configuration.own import GROUP, KIND, OwnCertificate
 from opcua_server.engine.configuration.trust_file import MAX_HANDLES
+from opcua_server.engine.contract import ServiceFault, Session
 from tests.certs import authority as a
 from tests.opcua_server.bench import Bench, running
 
@@ -366,3 +368,26 @@ def test_who_is_trusted_no_longer_loses_the_connection(served: Bench) -> None:
             assert await admin.nodes.server_state.read_value() == ua.ServerState.Running
 
     run(session)
+
+
+def test_what_a_session_that_ended_had_prepared_is_nobodys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ended while its certificate was looked at: nobody else could prepare one until the server was started again."""
+    sessions = [Session(number, "", "", "admin", "Admin", 1e4) for number in (1, 2)]
+
+    def check(_self: Any, session: Any, *_given: Any) -> Any:
+        if session is sessions[0]:
+            session.is_closed = True
+        return [None], None
+
+    monkeypatch.setattr(OwnCertificate, "_check", check)
+    core: Any = SimpleNamespace(own=SimpleNamespace(of=lambda kind: SimpleNamespace(key=None)))
+    own = OwnCertificate(core, Path())
+    requests: list[Any] = [SimpleNamespace(session=one, peer="x") for one in sessions]
+
+    async def both() -> None:
+        with pytest.raises(ServiceFault) as over:
+            await own.update(requests[0], None, update(b"certificate"))
+        assert over.value.status == ua.StatusCodes.BadSessionClosed
+        await own.update(requests[1], None, update(b"certificate"))
+
+    asyncio.run(both())
