@@ -24,6 +24,8 @@ from analytics.expectations import Expectations, Judged, Situation
 from analytics.features import FEATURES, OF_AN_EDGE, SIGNALS, TEXTS, Extractor, number
 from analytics.frames import Frame, Frames
 from analytics.fusion import Fused, Fusion
+from analytics.hours import SIGNAL as HOURS
+from analytics.hours import MachineHours
 from analytics.rul import MODELS, Estimate, RulModel
 from analytics.schedule import schedule
 from cnctwin.predictors import MaintenanceRecord
@@ -62,6 +64,7 @@ class Watcher:
         self._expectations = Expectations(len(FEATURES))
         self._detectors = {name: make(len(FEATURES), seed) for name, make in DETECTORS.items()}
         self._fusion = Fusion()
+        self._hours = MachineHours()
         self._models = {name: make() for name, make in MODELS.items()}
         self._scores: dict[str, Score | None] = dict.fromkeys(self._detectors)
         self._estimates: dict[str, Estimate] = {}
@@ -87,6 +90,9 @@ class Watcher:
         self.rows += 1
         self.time_ns = frame.time_ns
         numbers = {name: float(frame.values[i]) for i, name in enumerate(SIGNALS) if frame.valid[i]}
+        hours = self._hours.at(frame.time_ns, numbers.pop(HOURS, None))
+        if hours is not None:
+            numbers[HOURS] = hours
         for name, model in self._models.items():
             model.update(frame.time_ns, numbers, fresh=frame.fresh)
             self._estimates[name] = model.estimate()
@@ -172,6 +178,7 @@ class Watcher:
             "rows": self.rows,
             "expectations": self._expectations.state(),
             "fusion": self._fusion.state(),
+            "hours": self._hours.state(),
             "detectors": {name: detector.state() for name, detector in self._detectors.items()},
             "models": {name: model.state() for name, model in self._models.items()},
         }
@@ -182,6 +189,7 @@ class Watcher:
             raise ValueError("made by another version")
         self._expectations.restore(state["expectations"])
         self._fusion.restore(state["fusion"])
+        self._hours.restore(state)
         kept: list[tuple[str, Detector | RulModel, Any]] = [
             *((name, part, state["detectors"].get(name)) for name, part in self._detectors.items()),
             *((name, part, state["models"].get(name)) for name, part in self._models.items()),

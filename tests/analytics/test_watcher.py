@@ -141,6 +141,35 @@ def test_a_machine_that_is_away_leaves_its_results_uncertain_and_in_place(mill: 
     assert after["Analytics/SpindleHealth"].value == pytest.approx(before["Analytics/SpindleHealth"].value, abs=1)
 
 
+def test_a_counter_of_hours_that_fails_for_a_while_costs_nothing_of_what_was_seen(mill: Any) -> None:
+    watcher = Watcher("M", 1)
+    feed(watcher, mill.batches(2400))
+    edges = watcher.state()["detectors"]["wear"]["edges"]
+    assert len(edges["2"]["points"]) > 3
+    mill.status = {"Machine/PowerOnDuration": BAD_SENSOR_FAILURE}
+    for count in (240, 240):
+        feed(watcher, mill.batches(count))
+        mill.status = {}
+        state = watcher.state()["detectors"]
+        assert state["wear"]["edges"]["2"]["points"][0] == edges["2"]["points"][0]
+        assert state["drift"]["Structure/Temperature"]["slope"] is not None
+        hours = [point[0] for point in state["wear"]["edges"]["2"]["points"]]
+        assert max(hours) - min(hours) < 1.0, "no measurement lies in another age"
+
+
+def test_a_counter_of_whole_hours_stands_in_the_way_of_nobody(new_mill: Any) -> None:
+    """As a map of a foreign server may name one."""
+
+    class Whole(new_mill):  # type: ignore[misc]
+        def values(self) -> dict[str, float | str]:
+            found: dict[str, float | str] = super().values()
+            return found | {"Machine/PowerOnDuration": float(found["Machine/PowerOnDuration"]) // 1.0}
+
+    watcher = Watcher("M", 1)
+    feed(watcher, Whole().batches(2400))
+    assert by_name(watcher)["Analytics/DriftScore"].value is not None
+
+
 @pytest.mark.parametrize("hole_rows", [1200, 7200, -7200], ids=["away for ten minutes", "clock set forth", "clock set back"])
 def test_an_anomaly_does_not_end_while_nobody_watches(mill: Any, hole_rows: int) -> None:
     """A fault that shows in cuts only was quiet for a few seconds before the server went away, and is so when it comes back."""
