@@ -12,7 +12,7 @@ import asyncio
 import hashlib
 import math
 import uuid
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -28,6 +28,8 @@ PATIENCE_S: Final = 2.0
 """How long an answer waits for the server's word before it says "pending"."""
 CALL_S: Final = 30.0
 AT_ONCE: Final = 64
+PER_CALLER: Final = 16
+"""Under way at once: while a server does not answer, one caller's commands do not keep another's from it."""
 LONG: Final = 1000
 """Characters of a text that is remembered as it is."""
 
@@ -58,7 +60,8 @@ class Commands:
         self._audit = audit
         self._known: OrderedDict[str, Command] = OrderedDict()
         self._by_key: OrderedDict[tuple[str, str], Command] = OrderedDict()
-        self._under_way = 0
+        self._under_way: Counter[str] = Counter()
+        """By caller."""
 
     def get(self, command_id: str) -> Command | None:
         return self._known.get(command_id)
@@ -90,13 +93,13 @@ class Commands:
         return self._start(command, lambda: self._gateway.link.handle(act, condition, event_id, comment), key)
 
     def _start(self, command: Command, work: Callable[[], Awaitable[None]], key: str | None) -> Command:
-        if self._under_way >= AT_ONCE:
+        if self._under_way.total() >= AT_ONCE or self._under_way[command.user] >= PER_CALLER:
             raise OverflowError("too many commands are under way")
         _remember(self._known, command.id, command)
         if key:
             _remember(self._by_key, (command.user, key), command)
         self._tell(command)
-        self._under_way += 1
+        self._under_way[command.user] += 1
         self._gateway.spawn(self._carry_out(command, work), f"command-{command.method}")
         return command
 
@@ -127,7 +130,7 @@ class Commands:
         else:
             command.state = "done"
         finally:
-            self._under_way -= 1
+            self._under_way[command.user] -= 1
             command.settled.set()
             self._tell(command)
 
@@ -185,6 +188,8 @@ def _fitted(argument: methods.Argument, value: Any) -> Value:
 
 
 def _remember(known: OrderedDict[Any, Command], key: Any, command: Command) -> None:
+    """Keep a command; where there are too many the oldest goes, of the caller who has most: nobody else's are given twice."""
     known[key] = command
-    while len(known) > KEPT:
-        known.popitem(last=False)
+    if len(known) > KEPT:
+        held = Counter(one.user for one in known.values())
+        del known[max(known, key=lambda one: held[known[one].user])]
