@@ -55,8 +55,8 @@ class Fusion:
         self._explanation = ""
 
     def fuse(self, time_ns: int, scores: Mapping[str, Score], *, fresh: bool = False) -> Fused | None:
-        """``fresh``: what was between the row before and this one was not seen. None while neither z-score nor forest can judge and no limit is broken: a 0 would be made up. An alarm that a limit has
-        raised lasts as any other."""
+        """``fresh``: what was between the row before and this one was not seen. None while neither z-score nor forest can judge and
+        no limit is broken: a 0 would be made up. An alarm that a limit has raised lasts as any other."""
         passed_ns = 0 if fresh else max(time_ns - self._before_ns, 0)
         self._before_ns = time_ns
         if not scores:
