@@ -59,6 +59,8 @@ class Modal:
     feed_per_rev: bool = False
     spindle_angle_deg: float | None = None
     """At which the spindle stands (M19, and within G76 and G87); None where it stands anywhere."""
+    overrides: bool = True
+    """False after M49: feed and spindle go as programmed, whatever the operator sets; rapids as he sets them."""
 
 
 @dataclass(frozen=True, slots=True)

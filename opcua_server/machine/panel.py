@@ -66,7 +66,7 @@ class OperatorPanel:
         return self.magazine.get(self.tool_number)
 
     def _wanted_speed(self, modal: Modal) -> float:
-        percent = 100.0 if self.thread else self.spindle_override
+        percent = 100.0 if self.thread or not modal.overrides else self.spindle_override
         return modal.spindle_speed * percent / 100.0 if modal.spindle_direction else 0.0
 
     def _turns_as(self, modal: Modal) -> bool:
@@ -125,7 +125,7 @@ class OperatorPanel:
         self.motion.rapid_override = percent / 100.0
 
     def _set_spindle_override(self, percent: float) -> None:
-        if self.spindle.commanded_rpm > 0.0 and not self.thread:
+        if self.spindle.commanded_rpm > 0.0 and not self.thread and self.modal.overrides:
             programmed = self.spindle.commanded_rpm / self.spindle_override * 100.0
             self.spindle.command(programmed * percent / 100.0, self.spindle.commanded_direction)
         self.spindle_override = percent

@@ -184,3 +184,23 @@ def test_a_block_that_does_nothing_does_not_stop_what_is_not_in_single_block() -
         run_until(machine, "Machine/PartsProduced", 1.0)
         taken.append(now(machine, "Machine/LastCycleTime"))
     assert taken[0] == taken[1]
+
+
+def test_no_override_of_feed_and_spindle_acts_between_m49_and_m48() -> None:
+    machine = source({"short.nc": SHORT.replace("G1 X72", "M49\nG1 X30 F1000\nM48\nG1 X72")}, repeat=False)
+    machine.call("SetFeedOverride", [50.0])
+    machine.call("SetSpindleOverride", [80.0])
+    machine.call("Start", [])
+    seen: dict[str, tuple[float, float]] = {}
+    for _ in range(400):
+        run(machine, 0.1)
+        active = machine.machine.controller.active
+        if active is not None and active.kind == "feed":
+            if active.block == "G1 X30 F1000":  # while he turns it
+                machine.call("SetFeedOverride", [40.0])
+                machine.call("SetSpindleOverride", [70.0])
+            before = seen.get(active.block, (0.0, 0.0))
+            feed, speed = now(machine, "Channel/ActFeedrate"), now(machine, "Spindle/CmdSpeed")
+            seen[active.block] = (max(before[0], feed), speed)
+    assert seen["G1 X30 F1000"] == (pytest.approx(1000.0), 4000.0)
+    assert seen["G1 X72 F1000"] == (pytest.approx(400.0), 2800.0)

@@ -68,6 +68,13 @@ def early_m(state: State, out: list[Move], code: int, words: dict[str, float]) -
     elif code in (7, 8, 9):
         state.mist = code == 7 or (state.mist and code != 9)
         state.flood = code == 8 or (state.flood and code != 9)
+    elif code in (48, 49):
+        if state.overrides is (code == 48):
+            return
+        state.overrides = code == 48
+        if not state.direction:
+            state.changed()
+            return
     elif code == 6:
         if state.compensation is not None:
             raise BlockFault("PS0037", "tool change in cutter compensation")

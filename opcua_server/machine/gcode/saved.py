@@ -22,6 +22,7 @@ _FIELDS = (
     "flood",
     "ijk_absolute",
     "mist",
+    "overrides",
     "plane",
     "retract_initial",
     "speed",

@@ -74,6 +74,7 @@ class State:
         "offset_number",
         "offset_unit",
         "offsets",
+        "overrides",
         "ox",
         "oy",
         "oz",
@@ -126,6 +127,7 @@ class State:
         self.direction = 0
         self.angle_deg: float | None = None
         """At which the spindle is to stand while ``direction`` is 0: as of M19."""
+        self.overrides = True
         self.mist = False
         self.flood = False
         self.tool = 0
@@ -327,6 +329,7 @@ class State:
                 self.exact_stop or self.exact_once,
                 self.feed_mode == 950,
                 None if self.direction else self.angle_deg,
+                self.overrides,
             )
         return cache
 

@@ -316,6 +316,8 @@ class Segment:
             return self.soft
         if self.rapid:
             return self.soft * rapid_override
+        if not self.move.modal.overrides:
+            feed_override = 1.0
         return (rules.dry_run if dry_run else self.soft) * feed_override
 
 
