@@ -3,17 +3,20 @@
     open for reading   a snapshot; nobody else's writing changes it
     open for writing   one at a time, and nobody reads meanwhile; what was written counts when it is closed, whole or not at all
 
-A handle belongs to the session that opened it, and goes with it.
+A handle belongs to the session that opened it, and goes with it. Where all are taken, the oldest for reading of the session that
+has most gives way to who has fewer.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from asyncua import ua
+
+from cnctwin.places import gives_way
 
 _C = ua.StatusCodes
 READ, WRITE, ERASE, APPEND = 1, 2, 4, 8
@@ -58,6 +61,8 @@ class Handles:
     """All open files of a server. A file is named by anything that can be a key."""
 
     def __init__(self) -> None:
+        self.displaced: Callable[[Any], None] = lambda file: None
+        """Called with a file of which a handle gave way."""
         self._open: dict[int, _Open] = {}
         self._numbers = itertools.count(1)
 
@@ -70,14 +75,16 @@ class Handles:
             raise FileRefused(_C.BadNotWritable, "The file is open")
         if any(one.mode & WRITE for one in others):
             raise FileRefused(_C.BadNotReadable, "The file is being written")
-        if len(self._open) >= IN_ALL or sum(one.session is session for one in self._open.values()) >= PER_SESSION:
+        if sum(one.session is session for one in self._open.values()) >= PER_SESSION or not self._has_room(
+            session, lambda: len(self._open) < IN_ALL
+        ):
             raise FileRefused(_C.BadTooManyOperations, f"{PER_SESSION} files may be open in a session, {IN_ALL} in all")
 
     def open(self, file: Hashable, session: Any, mode: int, content: bytes) -> int:
         """A handle. Raises FileRefused."""
         self.check(file, session, mode)
         held = bytearray() if mode & ERASE else bytearray(content)
-        if sum(len(one.content) for one in self._open.values()) + len(held) > BYTES_IN_ALL:
+        if not self._has_room(session, lambda: self._held + len(held) <= BYTES_IN_ALL):
             raise FileRefused(_C.BadTooManyOperations, _TOO_MUCH)
         number = next(self._numbers)
         self._open[number] = _Open(file, session, mode, held, len(held) if mode & APPEND else 0)
@@ -102,7 +109,7 @@ class Handles:
         if end > MAX_BYTES:
             raise FileRefused(_C.BadEncodingLimitsExceeded, f"A file has up to {MAX_BYTES} bytes")
         grown = max(end - len(opened.content), 0)
-        if sum(len(one.content) for one in self._open.values()) + grown > BYTES_IN_ALL:
+        if not self._has_room(session, lambda: self._held + grown <= BYTES_IN_ALL):
             raise FileRefused(_C.BadTooManyOperations, _TOO_MUCH)
         opened.content[opened.position : end] = data
         opened.position = end
@@ -130,6 +137,24 @@ class Handles:
 
     def count(self, file: Hashable) -> int:
         return sum(one.file == file for one in self._open.values())
+
+    def drop(self, handle: int) -> None:
+        """Close one for reading that may have given way."""
+        self._open.pop(handle, None)
+
+    @property
+    def _held(self) -> int:
+        return sum(len(one.content) for one in self._open.values())
+
+    def _has_room(self, session: Any, fits: Callable[[], bool]) -> bool:
+        while not fits():
+            read = {number: one for number, one in self._open.items() if not one.mode & WRITE}
+            whose = gives_way((session,), [(one.session,) for one in read.values()])
+            if whose is None:
+                return False
+            gone = self._open.pop(next(number for number, one in read.items() if one.session == whose[0]))
+            self.displaced(gone.file)
+        return True
 
     def _of(self, file: Hashable, session: Any, handle: int) -> _Open:
         opened = self._open.get(handle)

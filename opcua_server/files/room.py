@@ -36,6 +36,7 @@ class FileRoom:
     def __init__(self, core: Core, files: Files) -> None:
         self._core = core
         self._files = files
+        files.handles.displaced = self._gave_way
 
     # Files ----------------------------------------------------------------------------------------------------------
 
@@ -225,9 +226,14 @@ class FileRoom:
 
     def _forget(self, session: Any, _delete: bool) -> None:
         self._files.transfers.forget(session)
-        for where, name in self._files.handles.forget(session):
-            if where != "transfer":
-                self._show_open(name)
+        for file in self._files.handles.forget(session):
+            self._gave_way(file)
+
+    def _gave_way(self, file: tuple[str, str]) -> None:
+        """A file is open once less, without having been closed."""
+        where, name = file
+        if where != "transfer":
+            self._show_open(name)
 
     def _show_open(self, name: str) -> None:
         for machine_id, machine in self._files.machines.items():

@@ -85,7 +85,7 @@ class Transfers:
         """Close what nobody has read for too long."""
         for file_id, one in list(self._files.items()):
             if now_s - one.used_s > PROCESSING_TIMEOUT_S:
-                handles.close(self.key(file_id), one.session, one.handle)
+                handles.drop(one.handle)
                 del self._files[file_id]
 
 

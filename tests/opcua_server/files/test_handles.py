@@ -81,6 +81,30 @@ def test_handles_and_what_they_hold_are_bounded(monkeypatch: pytest.MonkeyPatch)
         handles.write("g", YOU, writer, b"yy")
 
 
+def test_who_has_all_handles_gives_way_to_who_has_none() -> None:
+    """Eight sessions that only read kept everybody else from every program."""
+    handles, gone = Handles(), list[str]()
+    handles.displaced = gone.append
+    for number in range(module.IN_ALL):
+        handles.open(f"f{number}", f"greedy {number // module.PER_SESSION}", READ, b"x")
+    handle = handles.open("program", ME, WRITE | ERASE, b"")
+    assert gone == ["f0"]
+    handles.write("program", ME, handle, b"M30")
+    assert handles.close("program", ME, handle).content == b"M30"
+    with pytest.raises(FileRefused):
+        handles.read("f0", "greedy 0", 1, 1)
+    handles.drop(1)
+
+
+def test_who_holds_all_bytes_gives_way_to_who_holds_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BYTES_IN_ALL", 100)
+    handles = Handles()
+    for number in range(10):
+        handles.open(f"f{number}", "greedy", READ, bytes(10))
+    handles.open("program", ME, READ, bytes(20))
+    assert [handles.count(f"f{number}") for number in range(10)] == [0, 0, *[1] * 8]
+
+
 @given(
     st.binary(max_size=20),
     st.sampled_from([WRITE, WRITE | ERASE, WRITE | APPEND, READ | WRITE]),
