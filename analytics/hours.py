@@ -1,4 +1,4 @@
-"""The hours by which slow detectors place what they see: those of the machine, so that a simulation that runs faster is judged alike.
+"""The hours by which slow detectors place what they see: those of the machine, so that a faster simulation is judged alike.
 
     shown     12.31  12.32   Bad     Bad    12.35
     hours     12.31  12.32  12.33   12.34   12.35        while they are not shown they go on by the source time
