@@ -22,7 +22,7 @@ import random
 import time
 from dataclasses import dataclass, field
 
-from faults_found import BLOCKS_A_MINUTE, Raised, batch
+from faults_found import BLOCKS_A_MINUTE, Raised, batch, note
 
 from analytics.watcher import Watcher
 from opcua_server.machine.machine import Machine
@@ -66,13 +66,7 @@ class Watch:
         self.watched_min += 5 / BLOCKS_A_MINUTE
         if self.kind == "restarted" and now_min - self.saved_min >= SAVE_MIN:
             self.saved, self.saved_min = self.watcher.state(), now_min
-        fused = self.watcher.fused
-        is_on = fused is not None and fused.anomalous
-        last = self.raised[-1] if self.raised and self.raised[-1].ended_min is None else None
-        if is_on and last is None and fused is not None:
-            self.raised.append(Raised(now_min, fused.explanation))
-        elif not is_on and last is not None:
-            last.ended_min = now_min
+        note(self.raised, now_min, self.watcher)
 
 
 def watches(machine: int, hours: float) -> list[Watch]:

@@ -62,12 +62,26 @@ def run(machine: Machine, watcher: Watcher, minutes: float, raised: list[Raised]
             continue
         for pending in watcher.add(batch(machine)):
             pending.done(pending.run())
-        now, is_on = machine.block / BLOCKS_A_MINUTE, watcher.fused is not None and watcher.fused.anomalous
-        last = raised[-1] if raised and raised[-1].ended_min is None else None
-        if is_on and last is None and watcher.fused is not None:
-            raised.append(Raised(now, watcher.fused.explanation))
-        elif not is_on and last is not None:
-            last.ended_min = now
+        note(raised, machine.block / BLOCKS_A_MINUTE, watcher)
+
+
+def note(raised: list[Raised], now_min: float, watcher: Watcher) -> None:
+    """Add what the watcher says now to ``raised``, or end what it said. What another detector finds while the alarm of a worn edge
+    is on is one of its own, although the analytics only change their explanation then."""
+    fused = watcher.fused
+    last = raised[-1] if raised and raised[-1].ended_min is None else None
+    if fused is None or not fused.anomalous:
+        if last is not None:
+            last.ended_min = now_min
+        return
+    others = any(name != "limits" and score is not None and score.value > 1.0 for name, score in watcher._scores.items())
+    if last is not None and last.is_worn and others:
+        said = "; ".join(part for part in fused.explanation.split("; ") if not Raised(now_min, part).is_worn)
+        if said:
+            last.ended_min = now_min
+            raised.append(Raised(now_min, said))
+    elif last is None:
+        raised.append(Raised(now_min, fused.explanation))
 
 
 def show(raised: list[Raised]) -> None:
