@@ -221,6 +221,7 @@ class Plant:
         configuration.claim(server)
         show_permissions(server.iserver.aspace, server.rights)
         server.rights.on_results = plant._results_written
+        server.columns.ticks.period_s = settings.publication_period
         plant._schedule = Schedule.before_publishing(settings.publication_period, clock.steady_s(), clock.wall_ns())
         return plant
 

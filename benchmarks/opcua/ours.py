@@ -127,7 +127,8 @@ def bench_engine(server: Any, columns: Columns, folder: Path, port: int, users: 
 
 async def ticking(source: Source, columns: Columns, count: int, rate_hz: float) -> None:
     """Ticks as the product's machines have them: at a steady rate, shortly before the moments at which the engine samples."""
-    schedule = Schedule.before_publishing(1.0 / rate_hz, time.monotonic(), time.time_ns())
+    columns.ticks.period_s = 1.0 / rate_hz
+    schedule = Schedule.before_publishing(columns.ticks.period_s, time.monotonic(), time.time_ns())
     while True:
         await columns.ticks.pause(schedule.wait_s(time.monotonic()))
         schedule.take(time.monotonic(), time.time_ns())

@@ -157,11 +157,15 @@ class Sampler:
 
     def sample(self) -> None:
         """One sampling cycle; costs what changed."""
+        for feed in list(self._live):
+            feed.take(feed.slot.value)
+        self.keep_up()
+
+    def keep_up(self) -> None:
+        """Take what has changed since the last cycle, of what tells of its changes."""
         for rows, _users in self._columns.values():
             if isinstance(rows, Sampled):
                 rows.sample()
-        for feed in list(self._live):
-            feed.take(feed.slot.value)
         if self._due:
             due = list(self._due)
             self._due.clear()

@@ -88,8 +88,11 @@ class Hub:
         self.events.start()
         self._beat.add("requests", SWEEP_US, _SWEEP)
         self._beat.start(asyncio.get_running_loop())
+        self.core.columns.ticks.before.append(self._keep_up)
 
     def stop(self) -> None:
+        if self._keep_up in self.core.columns.ticks.before:
+            self.core.columns.ticks.before.remove(self._keep_up)
         self.events.stop()
         self._beat.stop()
         for subscription in list(self.subscriptions.values()):
@@ -149,6 +152,13 @@ class Hub:
             self._beat.add(self.calculations, beat_us, _SAMPLE)
         else:
             self._beat.remove(self.calculations, beat_us, _SAMPLE)
+
+    def _keep_up(self) -> None:
+        """Who samples as often as there are ticks takes each, also where a late one is followed by the next before its time."""
+        period_ms = self.core.columns.ticks.period_s * 1_000
+        for sampler in self.samplers.values():
+            if 0 < sampler.interval_ms <= period_ms:
+                sampler.keep_up()
 
     def settle(self) -> None:
         """Give up samplers that nobody uses any more."""

@@ -43,9 +43,9 @@ class Heard:
 
 
 @asynccontextmanager
-async def running() -> AsyncIterator[tuple[Any, Column, Client]]:
+async def running(columns: Columns | None = None) -> AsyncIterator[tuple[Any, Column, Client]]:
     server = await space(4)
-    columns = Columns()
+    columns = columns or Columns()
     column = bind(server, columns, [ua.NodeId(BASE + row, 2) for row in range(3)])  # the fourth stays a node of its own
     engine = engine_of(server, columns, 0)
     await engine.start()
@@ -73,6 +73,30 @@ def test_columns_and_nodes_are_told_and_read_the_same() -> None:
             assert sorted(heard.values) == [(BASE + 1, 5.0), (BASE + 3, 7.0)]
             assert await nodes[1].read_value() == 5.0
             await subscription.delete()
+
+    asyncio.run(run())
+
+
+def test_ticks_that_come_close_together_are_all_told_to_who_samples_as_often_as_they_come() -> None:
+    async def run() -> None:
+        columns = Columns()
+        columns.ticks.period_s = 0.5
+        async with running(columns) as (_server, column, client):
+            heard, slow = Heard(), Heard()
+            node = client.get_node(ua.NodeId(BASE, 2))
+            for who, interval_ms in ((heard, 500), (slow, 1_500)):
+                subscription = await client.create_subscription(interval_ms, who)
+                await subscription.subscribe_data_change(node, queuesize=10, sampling_interval=interval_ms)
+                await who.until(1)
+                who.values.clear()
+            for value in (10.0, 11.0, 12.0):  # late ones, for which nobody waited
+                with columns.ticks.one():
+                    column.write(np.array([value, 0.0, 0.0]), 0, ticks_now(), ticks_now())
+            await heard.until(3)
+            await slow.until(1)
+            assert [value for _, value in heard.values] == [10.0, 11.0, 12.0]
+            assert [value for _, value in slow.values][-1] == 12.0
+            assert len(slow.values) < 3
 
     asyncio.run(run())
 
