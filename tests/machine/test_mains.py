@@ -12,6 +12,7 @@ from nodesets.catalogue import NUMERIC, PHASES
 from opcua_server.machine.machine import Machine
 from opcua_server.machine.mains import NOMINAL_V, Grid, Mains, drives_reactive_var
 from opcua_server.machine.signals import View, numbers
+from opcua_server.machine.sums import added
 from opcua_server.sources.simulated import SHIPPED, read_programs
 
 PLACE = {signal.name: index for index, signal in enumerate(NUMERIC)}
@@ -30,7 +31,7 @@ def test_each_phase_keeps_the_laws_and_nothing_flows_back(
         assert min(i, p, q) >= 0.0
         assert 0.94 * grid < u <= grid, "some volts fall at the line, the more the more flows"
     assert 0.0 <= mains.power_factor <= 1.0
-    assert mains.reactive_vars == sum(mains.reactive_var)
+    assert mains.reactive_vars == added(mains.reactive_var)
 
 
 def test_the_rectifier_s_power_factor_rises_with_its_load() -> None:
