@@ -168,10 +168,11 @@ COLLECTOR: Final = (5_000, 10, 200)
 """Objects more than before at which the collector looks at the young, how often at those that stayed, and how often then at all
 that lives. With Python's own 700, 10, 10 a client that makes thousands of items has all that lives looked at several times a
 second, tens of milliseconds each."""
-TIDY_S: Final = 60.0
-"""How often the young are looked at whatever their number: a program that makes few objects would keep what its failed requests
-held, some kilobytes each, for hours."""
-TIDY_ALL: Final = 10
+TIDY_S: Final = 10.0
+"""How often the young are looked at whatever their number, and free memory is handed back: a program that makes few objects would
+keep what its failed requests held, some kilobytes each, for hours; and what one client has left free would count beside what the
+next one takes."""
+TIDY_ALL: Final = 60
 """Of those times, each that is a multiple of this is for all that lives."""
 SWITCH_S: Final = 0.0005
 """How long a thread may keep the interpreter while the loop wants it. Python's own 5 ms, several times a request, is what clients
