@@ -21,7 +21,7 @@ from asyncua import Client, ua
 from cnctwin.link import conditions
 from cnctwin.link.conditions import Conditions
 from cnctwin.link.contract import LinkAlarm, LinkCondition
-from cnctwin.link.values import nanoseconds, plain
+from cnctwin.link.values import is_beyond, nanoseconds, plain
 from nodesets.namespaces import URI
 
 MODEL_CHANGES: Final = frozenset(
@@ -72,6 +72,8 @@ _NO_DETAILS: Final = frozenset(
     )
 )
 _MOST_CONDITIONS: Final = 10_000
+MOST_TEXT: Final = 4_096
+"""Characters of a text of an event. What is said last of each condition is kept, by all who hear of it."""
 _SUBTYPE: Final = ua.NodeId(ua.ObjectIds.HasSubtype)
 _MAX_DEPTH: Final = 12
 
@@ -136,7 +138,7 @@ class Alarms:
 
     async def receive(self, fields: Sequence[ua.Variant]) -> None:
         """One event."""
-        event: dict[str, Any] = {name: field.Value for name, field in zip(self._names, fields, strict=False)}
+        event: dict[str, Any] = {name: _bounded(name, field.Value) for name, field in zip(self._names, fields, strict=False)}
         kind = event.get("EventType")
         if kind in MODEL_CHANGES:
             changes = event.get("Changes")
@@ -239,3 +241,11 @@ class Alarms:
             if not level:
                 return None
         return None
+
+
+def _bounded(name: str, value: Any) -> Any:
+    """A field of an event as it may be kept: of a text that is too long its beginning, which says so; of anything else nothing."""
+    if name == "Changes" or not is_beyond(value, MOST_TEXT):
+        return value
+    text = value.Text if isinstance(value, ua.LocalizedText) else value
+    return f"{text[:MOST_TEXT]}... (cut: {len(text)} characters)" if isinstance(text, str) else None

@@ -17,6 +17,12 @@ from cnctwin.reading import BAD_WAITING_FOR_INITIAL_DATA, UNCERTAIN_INITIAL_VALU
 from nodesets.catalogue import BY_NAME
 
 BAD_NO_DATA: Final = 0x809B0000
+BAD_ENCODING_LIMITS_EXCEEDED: Final = 0x80080000
+MOST_TEXT: Final = 65_536
+"""Characters or bytes of a value, all elements of a list together. What is longer is nothing that a machine shows, and all who read
+it here would keep it: stores, messages, every client."""
+MOST_ELEMENTS: Final = 10_000
+"""Of a list."""
 _EPOCH_TICKS: Final = 116_444_736_000_000_000
 LAST_NS: Final = 9_214_646_400_000_000_000
 """The first moment of 2262: what comes after 2262-04-11 does not fit into 64 bits of nanoseconds."""
@@ -53,6 +59,25 @@ def plain(value: Any) -> Value | None:
     return str(value)
 
 
+def is_beyond(value: Any, most: int = MOST_TEXT) -> bool:
+    """Whether a value of a variant, or what is made of it, is longer than anything of ours may be."""
+    if isinstance(value, ua.LocalizedText):
+        value = value.Text
+    if isinstance(value, ua.NodeId):
+        value = value.Identifier
+    if isinstance(value, str | bytes):
+        return len(value) > most
+    if isinstance(value, list):
+        if len(value) > MOST_ELEMENTS:
+            return True
+        left = most
+        for item in value:
+            if is_beyond(item, left):
+                return True
+            left -= len(item) if isinstance(item, str | bytes) else 0
+    return False
+
+
 def quality(status: int) -> tuple[int, bool]:
     """A status without the overflow flag, and whether it had it."""
     if status & _INFO_TYPE != _DATA_VALUE or not status & _OVERFLOW:
@@ -76,11 +101,15 @@ def reading(signal: str, data: ua.DataValue, received_ns: int) -> tuple[Reading,
     """The reading of a DataValue, and whether the server's queue has overflowed before it.
 
     Without a source time the server's holds, without either the moment it came. A value that is missing under a Good or
-    Uncertain status is BadNoData: None never passes for something measured. An initial value, which nobody has measured or worked
+    Uncertain status is BadNoData: None never passes for something measured; one that is too long to be kept is
+    BadEncodingLimitsExceeded, as a part of it would pass for the whole. An initial value, which nobody has measured or worked
     out yet, is none either: it is waited for.
     """
     status, overflow = quality(data.StatusCode.value if data.StatusCode is not None else 0)
-    value = plain(data.Value.Value) if data.Value is not None else None
+    raw = data.Value.Value if data.Value is not None else None
+    value = None if is_beyond(raw) else plain(raw)
+    if raw is not None and (value is None or is_beyond(value)):
+        value, status = None, status if status >> 31 else BAD_ENCODING_LIMITS_EXCEEDED
     if status == UNCERTAIN_INITIAL_VALUE:
         value, status = None, BAD_WAITING_FOR_INITIAL_DATA
     elif status >> 31:

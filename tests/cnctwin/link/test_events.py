@@ -12,7 +12,7 @@ from asyncua import ua
 
 from cnctwin.link import events
 from cnctwin.link.contract import LinkAlarm, LinkCondition
-from cnctwin.link.events import Alarms
+from cnctwin.link.events import MOST_TEXT, Alarms
 from nodesets.namespaces import URI
 
 MACHINE = ua.NodeId("Mill", 3)
@@ -215,3 +215,21 @@ def test_sources_of_events_without_end_are_not_all_kept(monkeypatch: pytest.Monk
 
     asyncio.run(receive())
     assert len(alarms._machines) <= 12
+
+
+def test_what_is_kept_of_an_event_is_no_longer_than_it_may_be_and_says_that_it_was_cut() -> None:
+    megabyte = "x" * (1 << 20)
+    long = {"Message": ua.LocalizedText(megabyte), "Comment": ua.LocalizedText(megabyte), "ClientUserId": megabyte}
+    kept = {"ConditionName": megabyte, "ConditionId": ua.NodeId("c", 3), "EventId": b"1", "Retain": True}
+    given = {**condition(True), **long, **kept}
+    (alarm,), (shown,), _ = told(given)
+    for text in (alarm.text, alarm.code, shown.text, shown.comment, shown.user, shown.name, alarm.details["ConditionName"]):
+        assert text == "x" * MOST_TEXT + "... (cut: 1048576 characters)"
+    assert len(repr(alarm)) + len(repr(shown)) < 10 * MOST_TEXT
+
+
+def test_an_event_whose_names_are_megabytes_is_told_without_them() -> None:
+    megabyte = b"x" * (1 << 20)
+    given = {"SourceNode": ua.NodeId(megabyte, 3), "ConditionId": ua.NodeId(megabyte, 3), "EventId": megabyte, "Retain": True}
+    (alarm,), shown, _ = told({**condition(True), **given})
+    assert (alarm.machine_id, alarm.text, shown) == ("Mill", "hot", [])

@@ -15,7 +15,16 @@ from cnctwin.link.lookout import Lookout
 from cnctwin.link.readers import SLOW, BatchReader
 from cnctwin.link.remarks import HOLD_S, Remarks, named
 from cnctwin.link.state import STILL_NS, MachineState
-from cnctwin.link.values import BAD_NO_DATA, LAST_NS, nanoseconds, reading, timestamp
+from cnctwin.link.values import (
+    BAD_ENCODING_LIMITS_EXCEEDED,
+    BAD_NO_DATA,
+    LAST_NS,
+    MOST_ELEMENTS,
+    MOST_TEXT,
+    nanoseconds,
+    reading,
+    timestamp,
+)
 from cnctwin.reading import BAD_NODE_ID_UNKNOWN, BAD_TYPE_MISMATCH, BAD_WAITING_FOR_INITIAL_DATA, Batch, Reading
 
 NAMES = ("Spindle/ActSpeed", "Spindle/Temperature", "Tool/Number")
@@ -277,3 +286,31 @@ def test_a_clock_of_source_times_that_jumps_is_told_once_and_until_it_is_right_a
         lookout.look_at_the_clocks((10**6 + now_s) * 10**9)
         said.append(lookout.clocks.get("M", ""))
     assert said == ["", *["7200 s ahead of ours"] * 3, "3600 s behind ours", ""]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "x" * (MOST_TEXT + 1),
+        b"x" * (MOST_TEXT + 1),
+        ua.LocalizedText("x" * (MOST_TEXT + 1)),
+        ua.NodeId("x" * (MOST_TEXT + 1), 1),
+        ["x" * MOST_TEXT, "x"],
+        [ua.LocalizedText("x" * MOST_TEXT), ua.LocalizedText("x")],
+        [["x" * MOST_TEXT], ["x"]],
+        [0] * (MOST_ELEMENTS + 1),
+        ua.Argument(Name="x" * MOST_TEXT),
+    ],
+    ids=["text", "bytes", "localized text", "node", "texts", "localized texts", "matrix", "numbers", "structure"],
+)
+def test_a_value_that_is_too_long_to_be_kept_is_bad_and_no_part_of_it_passes_for_the_whole(value: Any) -> None:
+    found, _ = reading("Channel/ActProgramName", ua.DataValue(ua.Variant(value)), 7)
+    assert (found.value, found.status) == (None, BAD_ENCODING_LIMITS_EXCEEDED)
+    was_bad, _ = reading("Channel/ActProgramName", ua.DataValue(ua.Variant(value), ua.StatusCode(BAD_NODE_ID_UNKNOWN)), 7)
+    assert (was_bad.value, was_bad.status) == (None, BAD_NODE_ID_UNKNOWN)
+
+
+def test_a_value_as_long_as_may_be_is_taken_whole() -> None:
+    for value in ("x" * MOST_TEXT, ["x" * 6] * MOST_ELEMENTS):
+        found, _ = reading("Channel/ActProgramName", ua.DataValue(ua.Variant(value)), 7)
+        assert (found.value, found.status) == (value, 0)
