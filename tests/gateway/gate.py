@@ -70,6 +70,15 @@ class Gate:
         assert self.secrets is not None
         return {login.user: login.password for login in self.secrets.logins}
 
+    def metric(self, name: str) -> float:
+        """What /metrics says of a series; ``name`` with its labels."""
+        (line,) = [line for line in self.http.get("/metrics").text.splitlines() if line.startswith(f"{name} ")]
+        return float(line.rpartition(" ")[2])
+
+    def dropped(self, reason: str, sink: str) -> float:
+        """Messages of MQTT that were dropped."""
+        return self.metric(f'cnctwin_mqtt_dropped_total{{reason="{reason}",sink="{sink}"}}')
+
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
         self.task = self.loop.create_task(run(self.settings, self.status, self.link, self.listener))

@@ -297,8 +297,7 @@ def test_a_device_whose_birth_the_broker_does_not_take_is_silent_and_the_others_
             assert not [topic for topic in ours if topic.endswith("/BIG")]
             assert ours[0] == NBIRTH
             follow(host)
-            text = gate.http.get("/metrics").text
-            assert 'cnctwin_mqtt_dropped_total{reason="large",sink="sparkplug"} 1.0' in text
+            assert gate.dropped("large", "sparkplug") == 1
 
 
 def ask_for_rebirth(broker: Broker) -> None:

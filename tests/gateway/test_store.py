@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_link import FakeLink
-from gate import Gate, opened, until
+from gate import opened, until
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -248,15 +248,10 @@ def test_a_folder_that_cannot_be_written_leaves_the_gateway_running(tmp_path: Pa
         until(lambda: "store" in gate.bare.get("/ready").json()["reasons"])
         assert gate.http.get("/machines/CNC-001/telemetry").status_code == 200
         assert gate.http.get(HISTORY + "Spindle/ActSpeed").json()["points"] == []
-        until(lambda: float(metric(gate, "cnctwin_store_waiting")) > 0)
+        until(lambda: gate.metric("cnctwin_store_waiting") > 0)
         (tmp_path / "store").unlink()
         until(lambda: "store" not in gate.bare.get("/ready").json().get("reasons", {}))
         until(lambda: gate.http.get(HISTORY + "Spindle/ActSpeed").json()["points"])
-
-
-def metric(gate: Gate, name: str) -> str:
-    (line,) = [line for line in gate.http.get("/metrics").text.splitlines() if line.startswith(name + " ")]
-    return line.split()[1]
 
 
 def test_history_survives_a_restart(tmp_path: Path) -> None:

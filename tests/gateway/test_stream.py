@@ -248,13 +248,8 @@ def test_a_client_that_never_reads_costs_a_bounded_buffer(tmp_path) -> None:
         )
         assert b"101" in deaf.recv(4096)
         deaf.sendall(b"\x81\x8e\x00\x00\x00\x00" + b'{"max_hz": 50}')
-        until(lambda: float(counter(gate, "cnctwin_websocket_skipped_total")) > 0, 60)
+        until(lambda: gate.metric("cnctwin_websocket_skipped_total") > 0, 60)
         assert gate.http.get("/machines/M1/telemetry").status_code == 200
-
-
-def counter(gate: Gate, name: str) -> str:
-    (line,) = [line for line in gate.http.get("/metrics").text.splitlines() if line.startswith(name + " ")]
-    return line.split()[1]
 
 
 def test_a_slow_client_loses_messages_and_not_the_gateway_its_memory() -> None:
