@@ -196,11 +196,6 @@ def _parsed_key(content: bytes) -> object:
     return serialization.load_pem_private_key(content, password=None)
 
 
-def shown(text: str) -> str:
-    """Text from a certificate, as it may stand in a line of a log or on a terminal: what does not print is written as an escape."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
-
-
 def uris(certificate: x509.Certificate) -> list[str]:
     """The URIs in the subject's alternative names; the first is the ApplicationUri."""
     names = _alternative_names(certificate)

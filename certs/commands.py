@@ -15,7 +15,6 @@ from certs.application import (
     ensure_application,
     load_certificate,
     renew_application,
-    shown,
     thumbprint,
     uris,
 )
@@ -23,6 +22,7 @@ from certs.errors import CertificateProblem
 from certs.servers import accept
 from certs.trust import Trust
 from certs.users import Role, UserCertificates
+from certs.words import shown
 
 app = typer.Typer(help="Certificates of this installation, and whose certificates its server trusts.", no_args_is_help=True)
 

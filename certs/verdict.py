@@ -19,8 +19,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from certs.application import shown, uris
+from certs.application import uris
 from certs.kinds import RSA, kind_of
+from certs.words import shown
 
 MIN_KEY_BITS: Final = 2048
 MAX_KEY_BITS: Final = 4096

@@ -21,7 +21,7 @@ from typing import Final
 from cnctwin.errors import StartError
 from cnctwin.files import set_database_aside
 from cnctwin.secrets import Login, Vault
-from cnctwin.settings import Settings, in_url
+from cnctwin.settings import Settings, in_url, variables
 from cnctwin.supervisor import Command
 from cnctwin.tls import CIPHERS, Pair, of_broker
 
@@ -80,6 +80,7 @@ def command(settings: Settings) -> Command | None:
                 ready=lambda: _accepts(settings.broker_host, settings.mqtt_port),
                 mend=lambda words: _set_aside(settings.data / "broker", words),
                 is_deaf=True,
+                kept_back=frozenset(variable for name in Settings.model_fields for variable in variables(name)),  # passwords, keys
             )
     raise StartError(
         f"no MQTT broker found ({', '.join(wanted)}): install mosquitto, or give one with MQTT_BROKER, or set embedded_broker none"

@@ -14,11 +14,14 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from cnctwin import __version__, program
+from certs.words import shown
+from cnctwin import __version__, preflight, program
 from cnctwin.errors import CnctwinError, ConfigurationError, StartError
 from cnctwin.settings import LOOPBACK, Settings, load, misspelt
 
 COMMANDS: Final = "cnctwin.commands"
+PRIVATE: Final = ("init", "certs", "check-server")
+"""Commands that write keys and who is trusted into a data folder; programs keep others out themselves."""
 
 app = typer.Typer(
     name="cnctwin",
@@ -134,7 +137,7 @@ def init(
     ] = False,
 ) -> None:
     """Make users, passwords and keys without starting anything; for containers. They are shown this once."""
-    from cnctwin import broker, preflight
+    from cnctwin import broker
     from cnctwin.secrets import Vault
 
     settings = load({"data": data} if data else {})
@@ -215,6 +218,8 @@ def version() -> None:
 def _add_rooms() -> None:
     """Add the rooms' own sub-commands; only the one that is called is imported."""
     called = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if called in PRIVATE:
+        preflight.keep_others_out()
     for entry in importlib.metadata.entry_points(group=COMMANDS):
         if called != entry.name and called not in ("--help", "-h"):
             continue
@@ -255,4 +260,4 @@ def main() -> None:
 
 def _complain(problems: Any) -> None:
     for problem in problems:
-        print(f"cnctwin: {problem}", file=sys.stderr)
+        print(f"cnctwin: {shown(problem)}", file=sys.stderr)  # a server that was asked may have written some of it

@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, cast
 
+from certs.words import shown
 from cnctwin import preflight
 from cnctwin.errors import CnctwinError, ConfigurationError, StartError
 from cnctwin.settings import Settings
@@ -107,8 +108,7 @@ class OneLine(logging.Formatter):
         return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        line = super().formatMessage(record)
-        return line if line.isprintable() else "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+        return shown(super().formatMessage(record))
 
 
 def run(name: str, settings: Settings) -> int:

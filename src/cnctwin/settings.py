@@ -208,6 +208,15 @@ class Settings(BaseSettings):
     def _empty_is_unset(cls, value: Any) -> Any:
         return None if value == "" else value
 
+    @field_validator("mqtt_broker")
+    @classmethod
+    def _is_host(cls, value: str | None) -> str | None:
+        if value is not None and set(value) & set("@/"):
+            raise ValueError(
+                "must be a name or an address alone, such as broker.example; user and password are settings of their own"
+            )
+        return value
+
     @field_validator("site")
     @classmethod
     def _site_is_topic(cls, value: str) -> str:
@@ -373,6 +382,8 @@ def check_opc_tcp(url: str) -> None:
         known = False
     if not known:
         raise ValueError("must look like opc.tcp://host:4840")
+    if parts.username is not None:
+        raise ValueError("holds a user, who would be shown wherever the address is; give opcua_user and opcua_password")
 
 
 def in_url(host: str) -> str:
@@ -422,7 +433,7 @@ def _problem(item: Mapping[str, Any], given: Mapping[str, Any], path: Path, in_f
     where = ".".join(str(part) for part in item["loc"])
     what = str(item["msg"]).removeprefix("Value error, ")
     shown = item.get("input")
-    secret = any(word in where for word in ("key", "password", "webhook", "history_url"))
+    secret = any(word in where for word in ("key", "password", "webhook", "history_url", "alert_urls")) or "@" in str(shown)
     got = "" if not where or secret or isinstance(shown, dict) else f" (given: {shown!r})"
     name = str(item["loc"][0]) if item["loc"] else ""
     if name in Settings.model_fields and name not in given:

@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from certs.words import shown
 from cnctwin.errors import CnctwinError, ConfigurationError, ProgramError, StartError
 from cnctwin.program import STATUS_FD
 
@@ -47,7 +48,7 @@ standard input of its own, hence the 9."""
 class Command:
     """How to start one child. ``ready`` tells when a child that speaks no status protocol is up; it is polled. ``mend`` is told the
     last words of one that ended before it was up, and says what it has done about them, or nothing. ``is_deaf``: it does not read
-    its standard input."""
+    its standard input. ``kept_back``: variables of our environment that it does not get."""
 
     name: str
     arguments: Sequence[str]
@@ -55,6 +56,7 @@ class Command:
     ready: Callable[[], bool] | None = None
     mend: Callable[[str], str] | None = None
     is_deaf: bool = False
+    kept_back: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -145,7 +147,8 @@ class Supervisor:
     async def _live(self, child: Child, log: logging.Logger) -> int:
         """One life of a child, from start to exit. Ends it when cancelled."""
         status_read, status_write = os.pipe()
-        environment = {**os.environ, **child.command.environment, STATUS_FD: str(status_write)}
+        ours = {name: value for name, value in os.environ.items() if name not in child.command.kept_back}
+        environment = {**ours, **child.command.environment, STATUS_FD: str(status_write)}
         child.facts, child.tasks, child.failure = {}, None, None
         self._tell(child, "starting", "")
         try:
@@ -204,10 +207,10 @@ class Supervisor:
         if message.get("state") == "failed":
             kind = {2: ConfigurationError, 3: StartError}.get(int(message["exit_code"]))
             if kind is not None:
-                reason = str(message["reason"])
+                reason = shown(str(message["reason"]))
                 child.failure = ConfigurationError([reason]) if kind is ConfigurationError else StartError(reason)
         elif "state" in message:
-            self._tell(child, str(message["state"]), str(message.get("reason", "")))
+            self._tell(child, str(message["state"]), shown(str(message.get("reason", ""))))
 
     async def _watch(self, child: Child, process: asyncio.subprocess.Process) -> None:
         """Ready by polling where the child does not speak; killed when it hangs."""
@@ -243,7 +246,7 @@ async def _copy(process: asyncio.subprocess.Process, log: logging.Logger, last_w
             continue
         if not line:
             return
-        text = line.decode("utf-8", "replace").rstrip()
+        text = shown(line.decode("utf-8", "replace").rstrip().expandtabs())  # a broker writes names of its clients as they are
         log.info(text)
         if text.strip():
             last_words.append(text.strip())

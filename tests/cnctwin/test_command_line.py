@@ -15,6 +15,8 @@ import pytest
 from rich.console import Console
 
 from cnctwin import __version__, cli
+from cnctwin.check.check import Result
+from cnctwin.check.run import show
 from cnctwin.panel import open_on_a_network, panel
 from cnctwin.secrets import Login, Vault
 from cnctwin.settings import Settings
@@ -52,6 +54,7 @@ def test_the_command_is_called_by_its_name_and_knows_its_version(typed: Typed) -
         (("init", "--data", "OK", "--broker-folder", "FILE/x"), "FILE/x: Not a directory\n"),
         (("gateway", "--data", "FILE/x"), "FILE/x: cannot be written: Not a directory; give another folder with --data\n"),
         (("certs", "trust", "FILE.der", "--data", "OK"), "FILE.der: there is no such file\n"),
+        (("check-server", "http://x\x1b[2J", "--data", "OK"), "http://x\\x1b[2J: must look like opc.tcp://host:4840\n"),
         (("check-server", "http://x", "--data", "OK"), "http://x: must look like opc.tcp://host:4840\n"),
         (
             ("up", "--data", "OK", "--opcua-map", "x.toml"),
@@ -173,3 +176,28 @@ def test_ctrl_c_while_it_still_reads_its_modules_is_no_traceback() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert (done.stdout, done.stderr) == ("", "")
     assert done.returncode == -signal.SIGINT
+
+
+@pytest.mark.parametrize(
+    "arguments", [("init",), ("init", "--broker-folder", "BROKER"), ("certs", "create", "client"), ("certs", "create", "server")]
+)
+def test_what_a_command_makes_is_not_for_others_whatever_the_shell_says(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """Who may write below pki says who is trusted, also before a program starts there."""
+    given = [str(tmp_path / "broker") if one == "BROKER" else one for one in arguments]
+    command = [sys.executable, "-m", "cnctwin", *given, "--data", str(tmp_path / "data")]
+    subprocess.run(command, umask=0, check=True, stdout=subprocess.DEVNULL, timeout=60)
+    made = [
+        path
+        for folder in ("data", "broker")
+        if (tmp_path / folder).exists()
+        for path in [tmp_path / folder, *(tmp_path / folder).rglob("*")]
+    ]
+    assert len(made) > 1
+    assert [path for path in made if path.stat().st_mode & 0o027] == []
+
+
+def test_what_a_server_shows_writes_nothing_else_on_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    show([Result("space", "names", "5.2.5", "fail", "a node is called \x1b[2J")], "opc.tcp://host:4840")
+    told = capfd.readouterr().out
+    assert "called \\x1b[2J" in told
+    assert "\x1b[2J" not in told

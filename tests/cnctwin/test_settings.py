@@ -137,6 +137,16 @@ def test_a_secret_is_never_repeated_in_a_problem() -> None:
     (found,) = problems(history_url="mysql://user:hunter2@host/name")
     assert "postgresql://" in found
     assert "hunter2" not in found
+    for name, value in (
+        ("opcua_url", "opc.tcp://user:hunter2@host:4840"),
+        ("opcua_url", "http://user:hunter2@host"),
+        ("discovery_server", "opc.tcp://user:hunter2@host:4840"),
+        ("mqtt_broker", "mqtt://user:hunter2@host"),
+        ("alert_urls", {"slack": "hunter2"}),
+        ("alert_urls", [["hunter2"]]),
+    ):
+        for found in problems(**{name: value}):
+            assert "hunter2" not in found
 
 
 def test_settings_survive_the_way_to_a_child_process() -> None:

@@ -17,7 +17,10 @@ from typing import Any
 import psutil
 import pytest
 
+from cnctwin import broker
 from cnctwin.errors import ConfigurationError, ProgramError, StartError
+from cnctwin.secrets import Vault
+from cnctwin.settings import load
 from cnctwin.supervisor import Child, Command, Supervisor
 from tests.harness import wait_for
 
@@ -179,6 +182,44 @@ def test_garbage_on_the_status_pipe_changes_nothing(tmp_path: Path) -> None:
 
     async def story() -> None:
         await watched.until(lambda: watched.child("one").is_up, "up")
+
+    watched.run(story)
+
+
+def test_what_programs_say_writes_nothing_else_on_the_terminal_and_in_the_log(tmp_path: Path) -> None:
+    """The words of a server that is watched, or of a broker's client, are in it."""
+    says = "print('client \\x1b[2J\\tgone', flush=True); tell(state='degraded', reason='value \\x1b]0;x\\x07\\n'); "
+    watched = Watched(tmp_path, command("one", says + "import sys; sys.stdin.read()"))
+    one, log = watched.child("one"), tmp_path / "logs" / "one.log"
+
+    async def story() -> None:
+        await watched.until(lambda: one.is_up and log.exists() and bool(log.read_text()), "up")
+        assert one.reason == "value \\x1b]0;x\\x07\\n"
+        assert log.read_text().rstrip("\n") == "client \\x1b[2J     gone"
+
+    watched.run(story)
+
+
+def test_a_reason_that_ends_everything_is_one_line_too(tmp_path: Path) -> None:
+    hopeless = command("hopeless", "tell(state='failed', reason='x\\x1b[2J', exit_code=3); raise SystemExit(3)")
+    with pytest.raises(StartError) as ended:
+        asyncio.run(Watched(tmp_path, hopeless).supervisor.run())
+    assert str(ended.value) == "x\\x1b[2J"
+
+
+def test_a_program_gets_no_variable_that_is_kept_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CNCTWIN_HISTORY_URL", "postgresql://user:hunter2@host/name")
+    monkeypatch.setenv("TZ", "UTC")
+    asks = "print(*(os.environ.get(name) for name in ('CNCTWIN_HISTORY_URL', 'TZ')), flush=True); " + STAYS
+    embedded = broker.command(load({"data": tmp_path, "mqtt_port": 21101})) if Vault(tmp_path).ensure() else None
+    if embedded is None:
+        pytest.fail("no broker")
+    watched = Watched(tmp_path, replace(command("one", asks), kept_back=embedded.kept_back))
+    log = tmp_path / "logs" / "one.log"
+
+    async def story() -> None:
+        await watched.until(lambda: log.exists() and bool(log.read_text()), "said")
+        assert log.read_text() == "None UTC\n"
 
     watched.run(story)
 

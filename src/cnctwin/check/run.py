@@ -17,6 +17,7 @@ from asyncua import Client, ua
 from rich.console import Console
 from rich.table import Table
 
+from certs.words import shown
 from cnctwin.check import conditions, energy, history, machine_tool, security, services, space, subscriptions
 from cnctwin.check.caller import Caller
 from cnctwin.check.check import Result, chosen
@@ -70,7 +71,7 @@ def report(
 
     def told(result: Result) -> None:
         if result.outcome != "pass":
-            print(f"{result.outcome}: {result.group}: {result.name}: {result.seen}", file=sys.stderr)
+            print(f"{result.outcome}: {result.group}: {result.name}: {shown(result.seen)}", file=sys.stderr)
 
     try:
         check_opc_tcp(url)
@@ -103,7 +104,7 @@ def show(results: list[Result], url: str) -> None:
         table.add_column(heading, overflow="fold")
     for one in results:
         style = {"fail": "bold red", "not offered": "dim"}.get(one.outcome)
-        table.add_row(one.group, one.name, one.clause, _MARKS[one.outcome], one.seen, style=style)
+        table.add_row(one.group, one.name, one.clause, _MARKS[one.outcome], shown(one.seen), style=style)
     console = Console(markup=False)  # brackets in what was seen are the server's own
     if not console.is_terminal:
         console.width = WIDTH_IN_A_FILE
