@@ -132,6 +132,7 @@ class _Analytics:
             "dropped": link.dropped,
             "reconnects": link.reconnects,
             "frame_ms": round(self._frame_ms, 3),
+            "waiting": {name: told for name, w in self._watchers.items() if (told := w.waits_for())},
             "anomalous": sorted(name for name, w in self._watchers.items() if w.fused is not None and w.fused.anomalous),
         }
         remarks = tuple(map(str, link.remarks))

@@ -19,7 +19,7 @@ from typing import Any, Final
 import numpy as np
 
 from analytics.detectors import DETECTORS, Detector, Sample, Score
-from analytics.detectors.detector import lacking
+from analytics.detectors.detector import Counts, lacking
 from analytics.expectations import Expectations, Judged, Situation
 from analytics.features import FEATURES, OF_AN_EDGE, SIGNALS, TEXTS, Extractor, number
 from analytics.frames import Frame, Frames
@@ -34,8 +34,10 @@ from nodesets.catalogue import BY_NAME
 
 VERSION: Final = 1
 UNCERTAIN_SUB_NORMAL: Final = 0x40950000
+SETTLE_S: Final = 1.5
 SETTLE_ROWS: Final = 3
-"""Rows after a change of situation that are neither learned nor scored: drives accelerate, filters follow."""
+"""Time of the machine after a change of situation that is neither learned nor scored, and rows at the most: drives accelerate,
+filters follow. By rows alone little but long cuts was ever looked at in a faster simulation."""
 RUNNING: Final = 3.0
 _BANDS_RPM: Final = (60.0, 2000.0, 4000.0, 8000.0)
 """Standing, and four speed bands an octave apart: noise, power and balance follow the speed."""
@@ -93,8 +95,9 @@ class Watcher:
         hours = self._hours.at(frame.time_ns, numbers.pop(HOURS, None))
         if hours is not None:
             numbers[HOURS] = hours
+        row_s = self._hours.row_s(frame.time_ns, fresh=frame.fresh)
         for name, model in self._models.items():
-            model.update(frame.time_ns, numbers, fresh=frame.fresh)
+            model.update(frame.time_ns, numbers, fresh=frame.fresh, row_s=row_s)
             self._estimates[name] = model.estimate()
         values, valid = self._extractor.features(frame)
         situation = situation_of(frame)
@@ -103,7 +106,7 @@ class Watcher:
             if minutes < self._cut_min.get(situation.tool, 0.0) - 1e-6:
                 self._expectations.forget(situation.tool, OF_AN_EDGE)
             self._cut_min[situation.tool] = minutes
-        self._follow(situation, fresh=frame.fresh)
+        self._follow(situation, row_s, fresh=frame.fresh)
         judged = self._expectations.judge(situation, values, valid)
         sample = _sample(frame, judged, numbers, len(FEATURES), settled=self._settling == 0)
         # Without residuals only what needs none can judge; without any valid feature nothing is known of this moment.
@@ -120,12 +123,12 @@ class Watcher:
                 for detector in self._detectors.values():
                     detector.learn_one(sample)
 
-    def _follow(self, situation: Situation, *, fresh: bool) -> None:
+    def _follow(self, situation: Situation, row_s: float, *, fresh: bool) -> None:
         before, self._situation = self._situation, situation
         if fresh or before is None or (before.program, before.tool) != (situation.program, situation.tool):
             self._expectations.begin_run()
         if fresh or situation != before:
-            self._settling = SETTLE_ROWS
+            self._settling = max(1, min(SETTLE_ROWS, round(SETTLE_S / row_s)))
         elif self._settling > 0:
             self._settling -= 1
 
@@ -134,6 +137,11 @@ class Watcher:
         needs = {name: detector.needs for name, detector in self._detectors.items()}
         needs |= {f"{name} life": model.needs for name, model in self._models.items()}
         return {name: found for name, groups in needs.items() if (found := lacking(groups, there))}
+
+    def waits_for(self) -> dict[str, str]:
+        """How far those are that count rows and do not judge yet: detectors and lives by name -> what they have seen of what."""
+        parts: dict[str, object] = {**self._detectors, **{f"{name} life": model for name, model in self._models.items()}}
+        return {name: told for name, part in parts.items() if isinstance(part, Counts) and (told := part.waits_for())}
 
     def results(self) -> list[Reading]:
         """Every result signal, as of the last frame; empty before the first one."""

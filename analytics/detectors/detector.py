@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -83,6 +83,14 @@ class Detector(Protocol):
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Raises KeyError, TypeError or ValueError when the state is not of this version."""
+
+
+@runtime_checkable
+class Counts(Protocol):
+    """A detector or life model that can say how far it is."""
+
+    def waits_for(self) -> str:
+        """What it has seen of what it must have seen before it judges; empty once it has."""
 
 
 class Threshold:

@@ -75,6 +75,9 @@ class ForestDetector:
             shares = weights / largest * score if largest > 0.0 else shares
         return Score(score, shares, sure=sample.known)
 
+    def waits_for(self) -> str:
+        return "" if self._forest is not None else f"{self._seen} of {WARM_UP} settled rows of situations that are known"
+
     def training(self) -> Callable[[], Any] | None:
         if self._seen < self._train_at:
             return None

@@ -110,6 +110,9 @@ class ZScoreDetector:
         young = np.sqrt(np.minimum(self._rows / ROWS_OF_A_MEAN, 1.0))
         return np.where(self._mean * self._sides < 0.0, 0.0, self._mean * young)
 
+    def waits_for(self) -> str:
+        return "" if self._threshold.is_ready else f"{self._learned} of {WARM_UP} settled rows of situations that are known"
+
     def training(self) -> Callable[[], Any] | None:
         return None
 

@@ -26,8 +26,9 @@ class RulModel(Protocol):
 
     needs: Needs
 
-    def update(self, time_ns: int, numbers: Mapping[str, float], *, fresh: bool) -> None:
-        """``numbers``: Good signals of one frame by name. ``fresh``: nothing is known of the time before it."""
+    def update(self, time_ns: int, numbers: Mapping[str, float], *, fresh: bool, row_s: float = 0.5) -> None:
+        """``numbers``: Good signals of one frame by name. ``fresh``: nothing is known of the time before it. ``row_s``: seconds of
+        the machine from one frame to the next."""
 
     def estimate(self) -> Estimate: ...
 

@@ -33,8 +33,11 @@ LINES: Final = {
 SIGNALS: Final = ("Analytics/SpindleHealth", "Analytics/SpindleDaysLeft", "Analytics/NextMaintenance")
 BIN_RPM: Final = 500.0
 TURNING_RPM: Final = 300.0
-LEARN: Final = 60
-SMOOTH: Final = 60.0
+MEAN_S: Final = 30.0
+"""Time of the machine that a baseline is learned from, and that levels are means over."""
+LEAST_ROWS: Final = 20
+MOST_ROWS: Final = 60
+"""Rows that this is at the least, however fast the machine's time goes, and at the most."""
 TREND_STEP_NS: Final = 60_000_000_000
 TREND_POINTS: Final = 240
 TREND_LEAST: Final = 10
@@ -55,9 +58,11 @@ class SpindleModel:
         self._trend: deque[tuple[int, float, float]] = deque(maxlen=TREND_POINTS)
         self._time_ns = 0
         self._health: float | None = None
+        self._rows = MOST_ROWS
 
-    def update(self, time_ns: int, numbers: Mapping[str, float], *, fresh: bool) -> None:
+    def update(self, time_ns: int, numbers: Mapping[str, float], *, fresh: bool, row_s: float = 0.5) -> None:
         self._time_ns = time_ns
+        self._rows = max(LEAST_ROWS, min(MOST_ROWS, round(MEAN_S / row_s)))
         speed = numbers.get("Spindle/ActSpeed")
         commanded = numbers.get("Spindle/CmdSpeed", speed)
         if (temperature := numbers.get("Spindle/Temperature")) is not None:
@@ -74,7 +79,7 @@ class SpindleModel:
                 self._line(name, f"{name}@{place}", math.log(value))
         velocity = numbers.get("Spindle/VibrationVelocity")
         if velocity is not None:
-            self._vibration = velocity if self._vibration is None else self._vibration + (velocity - self._vibration) / SMOOTH
+            self._vibration = velocity if self._vibration is None else self._vibration + (velocity - self._vibration) / self._rows
         self._judge(time_ns)
 
     def _line(self, name: str, key: str, log_value: float) -> None:
@@ -83,13 +88,13 @@ class SpindleModel:
             rows = self._learning.setdefault(key, [])
             rows.append(log_value)
             # A bin met only after the others were learned may be met by a damaged spindle: it is learned against them.
-            if len(rows) >= LEARN:
+            if len(rows) >= self._rows:
                 self._base[key] = float(np.median(rows)) - self._ratio.get(name, 0.0) * (self._ratio.get(name, 0.0) > math.log(1.5))
                 del self._learning[key]
             return
         ratio = log_value - base
         before = self._ratio.get(name)
-        self._ratio[name] = ratio if before is None else before + (ratio - before) / SMOOTH
+        self._ratio[name] = ratio if before is None else before + (ratio - before) / self._rows
 
     def _judge(self, time_ns: int) -> None:
         if self._vibration is None or (self._learning and not self._ratio):
@@ -101,6 +106,12 @@ class SpindleModel:
             if self._trend and time_ns < self._trend[-1][0]:
                 self._trend.clear()
             self._trend.append((time_ns, self._health, self._vibration))
+
+    def waits_for(self) -> str:
+        if self._health is not None:
+            return ""
+        most = max(map(len, self._learning.values()), default=0)
+        return f"{most} of {self._rows} rows at one speed with one tool, out of cut"
 
     def estimate(self) -> Estimate:
         if self._health is None or self._vibration is None:

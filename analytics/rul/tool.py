@@ -88,7 +88,7 @@ class ToolModel:
         self._watched = 0.0
         """Minutes in cut by tool, and minutes watched, by the data's own clock (a simulation may run faster); both fade."""
 
-    def update(self, time_ns: int, numbers: Mapping[str, float], *, fresh: bool) -> None:
+    def update(self, time_ns: int, numbers: Mapping[str, float], *, fresh: bool, row_s: float = 0.5) -> None:
         tool, minutes, wear = (numbers.get(name) for name in READ)
         if not tool or minutes is None or wear is None or minutes < 0.0 or wear < 0.0:
             self._now = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from analytics import memory
 from analytics.fusion import CLEAR_NS
+from analytics.hours import USUAL_ROW_S, MachineHours
 from analytics.watcher import UNCERTAIN_SUB_NORMAL, Watcher
 from cnctwin.reading import BAD_SENSOR_FAILURE, BAD_WAITING_FOR_INITIAL_DATA, UNCERTAIN_NO_COMMUNICATION, Batch
 from nodesets.catalogue import RESULTS
@@ -274,3 +276,56 @@ def test_machine_ids_make_safe_and_different_file_names(tmp_path: Path) -> None:
     names = {memory.path_of(tmp_path, name) for name in ("A", "../A", "A/../B", "..", "A B", "A_B")}
     assert len(names) == 6
     assert all(path.parent == tmp_path and path.resolve().parent == tmp_path.resolve() for path in names)
+
+
+def faster(batches: Iterable[Batch], speed: int) -> Iterable[Batch]:
+    """The same machine as a simulation at this speed shows it: two rows a second of the source time, further apart in its own."""
+    for index, batch in enumerate(batches):
+        if index % speed == 0:
+            at_ns = batch.source_time_ns - index * 500_000_000 + index // speed * 500_000_000
+            readings = tuple(replace(item, source_time_ns=at_ns, server_time_ns=at_ns) for item in batch.readings)
+            yield replace(batch, source_time_ns=at_ns, readings=readings)
+
+
+@pytest.mark.parametrize("speed", [1, 3])
+def test_moves_of_a_few_seconds_are_learned_and_judged_at_any_speed(mill: Any, speed: int) -> None:
+    watcher = Watcher("M", 1)
+    feed(watcher, faster(mill.batches(LEARNED * speed), speed))
+    moves, sure = 0, 0
+    for batch in faster(mill.batches(30 * speed), speed):
+        feed(watcher, [batch])
+        moves += not watcher._situation.motion.count("c1")
+        sure += watcher.fused.sure and not watcher._situation.motion.count("c1")
+    assert 9 <= moves == sure
+
+
+@pytest.mark.parametrize("speed", [1, 3])
+def test_a_spindle_is_known_after_as_much_of_the_machines_time_at_any_speed(mill: Any, speed: int) -> None:
+    watcher = Watcher("M", 1)
+    feed(watcher, faster(mill.batches(480), speed))
+    assert by_name(watcher)["Analytics/SpindleHealth"].value == pytest.approx(100.0)
+
+
+def test_who_counts_rows_says_how_far_it_is_until_it_judges(mill: Any) -> None:
+    watcher = Watcher("M", 1)
+    assert watcher.waits_for() == {
+        "zscore": "0 of 120 settled rows of situations that are known",
+        "forest": "0 of 240 settled rows of situations that are known",
+        "spindle life": "0 of 60 rows at one speed with one tool, out of cut",
+    }
+    feed(watcher, mill.batches(2))
+    for batch in mill.batches(LEARNED):
+        before = watcher.waits_for()
+        feed(watcher, [batch])
+        found = by_name(watcher)
+        assert ("zscore" in before) == (found["Analytics/ZScore"].value is None)
+        assert ("spindle life" in watcher.waits_for()) == (found["Analytics/SpindleHealth"].value is None)
+    assert watcher.waits_for() == {}
+
+
+def test_a_counter_that_leaps_once_a_minute_has_no_pace() -> None:
+    hours, found = MachineHours(), []
+    for row in range(600):
+        hours.at(row * 500_000_000, 10.01 + row // 120 / 60.0)
+        found.append(hours.row_s(row * 500_000_000, fresh=row == 0))
+    assert set(found) == {USUAL_ROW_S}
