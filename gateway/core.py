@@ -21,6 +21,7 @@ from cnctwin.reading import Batch, Reading, Value
 from cnctwin.settings import Settings
 from gateway.feed import DocumentFeed, Streams
 from gateway.metrics import Metrics
+from gateway.topics import TopicNames
 from gateway.twin import Recent, Twin, Update
 
 log = logging.getLogger("gateway")
@@ -84,6 +85,7 @@ class Gateway:
         self.conditions: dict[str, dict[str, LinkCondition]] = {}
         """Machine id -> condition id -> what wants somebody now; empty while the server is away."""
         self.listeners = Listeners()
+        self.topics = TopicNames(settings.data / "store" / "topics.json" if settings.has_broker else None)
         self.clients = 0
         self.feed = DocumentFeed(self.metrics.skipped.inc)
         self.streams = Streams(self.twin, spawn, self.metrics.skipped.inc)
@@ -97,6 +99,11 @@ class Gateway:
     @property
     def peers(self) -> tuple[Peer, ...]:
         return (self.opcua, *((self.broker,) if self.settings.has_broker else ()), self.store_peer)
+
+    @property
+    def remarks(self) -> tuple[Remark, ...]:
+        """What is the matter with a server that is there, and which machines have other topics than their names make."""
+        return (*self.link.remarks, *self.topics.remarks)
 
     def take(self, batch: Batch) -> None:
         """Take in what the link brings."""

@@ -76,7 +76,8 @@ async def _run(
 
         gateway = Gateway(settings, link, store.peer, spawn)
         doorkeeper = Doorkeeper(settings, Vault(settings.data))
-        events = Events(settings.data / "store" / "events.sqlite", settings.site, gateway.metrics) if settings.has_broker else None
+        outbox = settings.data / "store" / "events.sqlite"
+        events = Events(outbox, settings.site, gateway.metrics, gateway.topics) if settings.has_broker else None
         parts = await _assemble(gateway, store, events)
         spawn(_batches(gateway), "batches")
         spawn(_alarms(gateway), "alarms")
@@ -174,7 +175,7 @@ async def _watch(parts: Parts, status: Status) -> None:
         parts.store.check()
         _measure(gateway, parts.store)
         missing = tuple(f"{peer.name}: {peer.reason}" for peer in gateway.peers if not peer.up)
-        remarks = tuple(map(str, gateway.link.remarks))
+        remarks = tuple(map(str, gateway.remarks))
         if (missing, remarks) != told:
             told = missing, remarks
             if missing:

@@ -22,7 +22,7 @@ class Bridge:
         self._gateway = gateway
         self._metrics = gateway.metrics
         self._events = events
-        self._sinks: list[Sink] = [sink(settings, gateway.twin) for sink in SINKS]
+        self._sinks: list[Sink] = [sink(settings, gateway.twin, gateway.topics) for sink in SINKS]
         self._sink = ""
         self._words = StatusWords(f"{settings.site}/gateway/status", self._remarks)
         self._remarked: list[str] = []
@@ -54,7 +54,7 @@ class Bridge:
         self._metrics.mqtt_waiting.set(self.connection.waiting)
 
     def _remarks(self) -> list[str]:
-        return [str(remark) for remark in self._gateway.link.remarks]
+        return [str(remark) for remark in self._gateway.remarks]
 
     def _publish(self, sink: Sink, messages: Iterable[Message]) -> None:
         self._sink = sink.name

@@ -24,8 +24,9 @@ from gateway.alerts import Alert
 from gateway.commands import Command
 from gateway.feed import alarm_record
 from gateway.metrics import Metrics
-from gateway.mqtt.message import Message, level
+from gateway.mqtt.message import Message
 from gateway.mqtt.outbox import Event, Outbox, Stored
+from gateway.topics import TopicNames
 
 log = logging.getLogger("gateway.mqtt")
 PENDING: Final = 5000
@@ -41,10 +42,11 @@ Publish = Callable[[Message, Callable[[bool], None]], bool]
 class Events:
     """``path``: file of the outbox. Give it what happens; ``run`` keeps it and ``came_up`` publishes it."""
 
-    def __init__(self, path: Path, site: str, metrics: Metrics) -> None:
+    def __init__(self, path: Path, site: str, metrics: Metrics, topics: TopicNames) -> None:
         self._outbox = Outbox(path)
         self._site = site
         self._metrics = metrics
+        self._topics = topics
         self._pending: deque[Event] = deque()
         self._acknowledged: set[int] = set()
         self._ready: deque[Stored] = deque()
@@ -159,7 +161,7 @@ class Events:
         if len(self._pending) >= PENDING:
             self._metrics.mqtt_dropped.labels("events", "disk").inc()
             return
-        self._pending.append(Event(machine_id, stream, f"{self._site}/{level(machine_id)}/{stream}", body))
+        self._pending.append(Event(machine_id, stream, f"{self._site}/{self._topics.of(machine_id)}/{stream}", body))
         self._woken.set()
 
 

@@ -30,6 +30,7 @@ from gateway.mqtt.message import Message, level
 from gateway.mqtt.problems import with_hint
 from gateway.mqtt.sinks import SINKS
 from gateway.mqtt.sinks.unified import EXPIRY_S, REFRESH_S, UnifiedNamespace
+from gateway.topics import TopicNames
 from gateway.twin import Twin
 from nodesets import catalogue
 
@@ -45,7 +46,7 @@ def reading(value: float, status: int = 0, time_ns: int = 1) -> Reading:
 
 def sink() -> tuple[Twin, UnifiedNamespace]:
     twin = Twin(0)
-    return twin, UnifiedNamespace(Settings(), twin)
+    return twin, UnifiedNamespace(Settings(), twin, TopicNames(None))
 
 
 @given(st.text(max_size=50))

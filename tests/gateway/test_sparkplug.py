@@ -21,6 +21,7 @@ from cnctwin.reading import BAD_NOT_CONNECTED, GOOD, UNCERTAIN_NO_COMMUNICATION,
 from cnctwin.settings import Settings
 from gateway.mqtt.sparkplug.node import REBIRTH, REBIRTH_S, EdgeNode
 from gateway.mqtt.sparkplug.payload import DataType, Metric, MetricValue, commands, encode
+from gateway.topics import TopicNames
 from gateway.twin import Twin
 
 TOPIC = "spBv1.0/plant/{}/gate"
@@ -132,7 +133,7 @@ def test_a_command_that_is_none_is_refused_and_nothing_else(raw: bytes) -> None:
 
 def edge() -> tuple[EdgeNode, Twin]:
     twin = Twin(first_seq=1)
-    return EdgeNode(Settings(sparkplug_group="plant", sparkplug_node="gate"), twin, 300), twin
+    return EdgeNode(Settings(sparkplug_group="plant", sparkplug_node="gate"), twin, TopicNames(None), 300), twin
 
 
 def batch(**values: tuple[Any, int]) -> Batch:

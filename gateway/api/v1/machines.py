@@ -29,7 +29,7 @@ async def list_machines(gateway: TheGateway) -> Response:
                 "state": _state(machine.readings.get("Machine/State")),
                 "quality": machine.quality,
                 "commands": sorted(machine.methods),
-                "remarks": [one.text for one in gateway.link.remarks if one.machine_id in ("", machine.machine_id)],
+                "remarks": [one.text for one in gateway.remarks if one.machine_id in ("", machine.machine_id)],
             }
             for machine in gateway.twin.machines.values()
         ]

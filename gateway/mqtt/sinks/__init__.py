@@ -14,6 +14,7 @@ from cnctwin.settings import Settings
 from gateway.mqtt.message import Message
 from gateway.mqtt.sinks.telemetry import Telemetry
 from gateway.mqtt.sinks.unified import UnifiedNamespace
+from gateway.topics import TopicNames
 from gateway.twin import Twin, Update
 
 
@@ -22,7 +23,7 @@ class Sink(Protocol):
 
     name: str
 
-    def __init__(self, settings: Settings, twin: Twin) -> None: ...
+    def __init__(self, settings: Settings, twin: Twin, topics: TopicNames) -> None: ...
 
     def update(self, update: Update, now_s: float) -> Iterable[Message]:
         """What a batch makes it publish at once."""

@@ -20,6 +20,7 @@ from cnctwin.reading import UNCERTAIN_LAST_USABLE, Reading, iso
 from cnctwin.settings import Settings
 from gateway.feed import OPTIONS
 from gateway.mqtt.message import Message, level
+from gateway.topics import TopicNames
 from gateway.twin import Twin, Update
 from nodesets import catalogue
 
@@ -40,8 +41,9 @@ class _Topic:
 class UnifiedNamespace:
     name = "unified"
 
-    def __init__(self, settings: Settings, twin: Twin) -> None:
+    def __init__(self, settings: Settings, twin: Twin, topics: TopicNames) -> None:
         self._site = settings.site
+        self._names = topics
         self._twin = twin
         self._topics: dict[tuple[str, str], _Topic] = {}
         self._waiting: set[tuple[str, str]] = set()
@@ -97,5 +99,5 @@ class UnifiedNamespace:
             "unit": row.unit.symbol if row is not None and row.unit is not None else None,
         }
         tail = "/".join(level(part) for part in reading.signal.split("/"))
-        topic = f"{self._site}/{level(machine_id)}/{tail}"
+        topic = f"{self._site}/{self._names.of(machine_id)}/{tail}"
         return Message(topic, orjson.dumps(payload, option=OPTIONS), retain=True, expiry_s=EXPIRY_S)

@@ -22,7 +22,7 @@ class SparkplugBridge:
     def __init__(self, gateway: Gateway) -> None:
         self._metrics = gateway.metrics
         self._path = gateway.settings.data / "store" / "sparkplug-bdseq"
-        self.node = EdgeNode(gateway.settings, gateway.twin, self._last_bd_seq() + 1)
+        self.node = EdgeNode(gateway.settings, gateway.twin, gateway.topics, self._last_bd_seq() + 1)
         self.connection = Connection(
             address_of(gateway.settings), self, self._came_up, lambda _reason: None, self._dropped, listens=self.node.listens,
             heard=self._heard,

@@ -24,6 +24,7 @@ from cnctwin.reading import Reading
 from cnctwin.settings import Settings
 from gateway.mqtt.message import Message, level
 from gateway.mqtt.sparkplug.payload import DataType, Metric, MetricValue, commands, encode
+from gateway.topics import TopicNames
 from gateway.twin import Twin, Update
 from gateway.twin.twin import RESULT_NAMES, MachineTwin
 from nodesets import catalogue
@@ -47,9 +48,10 @@ class EdgeNode:
 
     name = "sparkplug"
 
-    def __init__(self, settings: Settings, twin: Twin, first_bd_seq: int) -> None:
+    def __init__(self, settings: Settings, twin: Twin, topics: TopicNames, first_bd_seq: int) -> None:
         self.group, self.node = level(settings.sparkplug_group or ""), level(settings.sparkplug_node)
         self._twin = twin
+        self._names = topics
         self.bd_seq = (first_bd_seq - 1) % 256
         self._seq = -1
         self._alive: dict[str, frozenset[str]] = {}
@@ -166,7 +168,7 @@ class EdgeNode:
         return Message(self._topic(kind, machine_id), encode(now_ms, metrics, self._seq))
 
     def _topic(self, kind: str, machine_id: str | None = None) -> str:
-        device = "" if machine_id is None else f"/{level(machine_id)}"
+        device = "" if machine_id is None else f"/{self._names.of(machine_id)}"
         return f"spBv1.0/{self.group}/{kind}/{self.node}{device}"
 
 
