@@ -74,6 +74,8 @@ def parse_chain(der: bytes) -> list[x509.Certificate]:
             _ = chain[-1].extensions
         except UNREADABLE as error:
             raise Refused("BadCertificateInvalid", f"is no certificate that can be read ({error})") from error
+        if chain[-1].serial_number <= 0:  # RFC 5280, 4.1.2.2; a revocation list could not name it
+            raise Refused("BadCertificateInvalid", "its serial number is not positive")
         rest = rest[size:]
     if not chain:
         raise Refused("BadCertificateInvalid", "no certificate was sent")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,6 +21,8 @@ from certs.trust import MAX_REJECTED
 from tests.certs import authority as a
 
 NOW = a.NOW
+SERIAL = "ignore:Parsed a serial number"
+"""What cryptography says beside a certificate that we refuse; it goes on reading it."""
 
 
 def test_unknown_certificate_is_refused_and_kept_until_an_operator_trusts_it(tmp_path: Path) -> None:
@@ -262,6 +265,21 @@ def test_certificate_in_a_file_can_be_trusted_before_its_owner_comes(tmp_path: P
     assert json.loads((trust.trusted / f"{thumbprint(client)}.json").read_text("utf-8"))["how"] == "operator"
 
 
+@pytest.mark.filterwarnings(SERIAL)
+@pytest.mark.parametrize("serial", [b"\x00", b"\x87"], ids=["zero", "negative"])
+def test_a_serial_number_that_is_not_positive_is_refused_though_signed(tmp_path: Path, serial: bytes) -> None:
+    good = a.certificate(serial=7)
+    content = good.tbs_certificate_bytes.replace(b"\x02\x01\x07", b"\x02\x01" + serial, 1)
+    signature = a.key("client").sign(content, padding.PKCS1v15(), hashes.SHA256())
+    sent = a.der(good).replace(good.tbs_certificate_bytes, content).replace(good.signature, signature)
+    trust = Trust(tmp_path, first_use=True)
+    assert trust.check(a.der(good), now=NOW).accepted
+    refused = trust.check(sent, now=NOW)
+    assert (refused.accepted, refused.status) == (False, "BadCertificateInvalid")
+    assert "serial number" in refused.text
+
+
+@pytest.mark.filterwarnings(SERIAL)
 @settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_garbage_is_refused_and_never_raises(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:

@@ -54,6 +54,8 @@ REFUSED_S: Final = (2.0, 30.0)
 SETUP_S: Final = 30.0
 SNAPSHOT_S: Final = 2.0
 ALARM_QUEUE: Final = 1000
+MOST_NAME: Final = 256
+"""Characters of what a machine is called, and of what its plate says; topics, paths and rows begin with the name."""
 
 
 class _ModelChanged(Exception):
@@ -77,7 +79,7 @@ class Link:
         """Sessions after the first."""
         self.messages = 0
         """Messages of the server so far."""
-        self._bind = bind
+        self._bind = _with_names(bind)
         self._states: dict[str, MachineState] = {}
         self._readers: WeakSet[BatchReader] = WeakSet()
         self._alarm_readers: WeakSet[Reader[LinkAlarm]] = WeakSet()
@@ -344,13 +346,29 @@ async def _first(*coroutines: Coroutine[Any, Any, None]) -> None:
         task.result()
 
 
+def _with_names(bind: Bind) -> Bind:
+    """What finds machines, without those whose names cannot be used; they are told when they come."""
+    told: set[str] = set()
+
+    async def bind_named(client: Client) -> Mapping[str, Bound]:
+        found = await bind(client)
+        long = {machine_id[:40]: len(machine_id) for machine_id in found if len(machine_id) > MOST_NAME}
+        for start in long.keys() - told:
+            log.warning("a machine is left out: its name has %d characters: %s...", long[start], start)
+        told.clear()
+        told.update(long)
+        return {machine_id: machine for machine_id, machine in found.items() if len(machine_id) <= MOST_NAME}
+
+    return bind_named
+
+
 def _machine(bound: Bound) -> Machine:
     return Machine(
         machine_id=bound.machine_id,
-        manufacturer=bound.manufacturer,
-        model=bound.model,
-        serial_number=bound.serial_number,
-        location=bound.location,
+        manufacturer=bound.manufacturer[:MOST_NAME],
+        model=bound.model[:MOST_NAME],
+        serial_number=bound.serial_number[:MOST_NAME],
+        location=bound.location[:MOST_NAME],
         signals=frozenset(bound.nodes),
         methods=frozenset(bound.methods),
     )

@@ -13,8 +13,9 @@ import pytest
 from asyncua import ua
 from asyncua.ua.ua_binary import struct_to_binary
 
-from cnctwin.link import bounds, connect
+from cnctwin.link import bounds, connect, link
 from cnctwin.wire import DecodingError
+from nodesets.binding import Bound
 
 Answer = Callable[[asyncio.StreamWriter, int], Awaitable[None]]
 MEGABYTE = 1 << 20
@@ -145,3 +146,24 @@ def test_what_the_server_says_of_sizes_does_not_change_ours(tmp_path: Path) -> N
     limits.update_client_limits(ua.Acknowledge(0, 1, 4_000_000_000, 0, 0))
     assert (limits.max_recv_buffer, limits.max_chunk_count, limits.max_message_size) == (65_535, 4_096, 64 << 20)
     assert limits.max_send_buffer == 8_192
+
+
+def test_a_machine_whose_name_is_a_megabyte_is_left_out_and_of_a_plate_the_beginning_is_kept(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    node, long = ua.NodeId("Mill", 3), "x" * MEGABYTE
+    plate = {"manufacturer": long, "model": long, "serial_number": long, "location": long}
+
+    async def bind(_client: Any) -> dict[str, Bound]:
+        return {"Mill": Bound("Mill", node, **plate), long: Bound(long, node)}
+
+    client: Any = None
+    named = link._with_names(bind)
+    for _ in range(2):  # it is looked for again and again
+        found = asyncio.run(named(client))
+    assert list(found) == ["Mill"]
+    (record,) = caplog.records
+    assert "1048576 characters" in record.getMessage()
+    assert len(record.getMessage()) < 200
+    made = link._machine(found["Mill"])
+    assert {made.manufacturer, made.model, made.serial_number, made.location} == {"x" * 256}
