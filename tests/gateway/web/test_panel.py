@@ -47,6 +47,20 @@ def test_a_key_sends_its_command_and_shows_that_it_is_done(watched: Watched, gat
     assert gate.link.calls == [("CNC-001", method, ())]
 
 
+def test_of_several_machines_the_one_that_a_result_is_of_is_named(watched: Watched, tmp_path: Path) -> None:
+    with opened(tmp_path, FakeLink(("MILL-1", "MILL-2"), period_s=None)) as gate:
+        for name in ("MILL-1", "MILL-2"):
+            gate.play(gate.link.moment(name), name)
+        page = show(watched, gate)
+        expect(page.locator("#fleet")).to_be_visible()
+        log_in(page, gate, "operator")
+        page.click("[data-method=Hold]")
+        expect(page.locator(".results li span").first).to_have_text("MILL-1 Hold: done")
+        page.select_option("#machine", "MILL-2")
+        page.click("[data-method=Start]")
+        expect(page.locator(".results li span")).to_have_text(["MILL-2 Start: done", "MILL-1 Hold: done"])
+
+
 def test_a_refusal_is_told_in_words(watched: Watched, gate: Gate) -> None:
     page = show(watched, gate)
     log_in(page, gate, "operator")

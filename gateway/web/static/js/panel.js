@@ -168,8 +168,10 @@ export class Panel {
     return this.tell(said, () => api.command(chosen, method, values));
   }
 
-  /** Say what is being done and what became of it; whether it was done. */
-  async tell(said, work) {
+  /** Say what is being done, of several machines to which, and what became of it; whether it was done. */
+  async tell(what, work) {
+    const { chosen, machines } = this.model;
+    const said = machines.size > 1 ? `${chosen} ${what}` : what;
     const words = el("span", {}, `${said} …`);
     const line = el("li", { "data-state": "pending" }, el("time", {}, clock(Date.now())), words);
     this.results.prepend(line);
