@@ -242,7 +242,7 @@ async def measured(rounds: int, times: int) -> dict[str, dict[str, float]]:
             for kind, part in parts.items():
                 found[TOLD][kind].append(part.publish(3))
                 for name, _, items in ROWS:
-                    found[name][kind].append(part.ask(name, max(20, times // items)))
+                    found[name][kind].append(part.ask(name, max(100, times // items)))
             typer.echo(f"[{number + 1}/{rounds}] {found[TOLD]['encrypted'][-1]:.2f} us for a message of {ITEMS} values", err=True)
         gc.unfreeze()
         for part in parts.values():
